@@ -1,0 +1,156 @@
+"""Every error Unseen raises, drawn once. Messages say what came, what was expected, what to do next.
+
+Messages never hold pixels, vectors, captions, tags, scores or keys.
+
+    UnseenError
+    ├── InvalidInput            the caller's argument is wrong
+    │   ├── InvalidName
+    │   ├── InvalidVector
+    │   ├── MalformedMessage    bytes from the other side that do not parse
+    │   ├── UnsafeParameters
+    │   └── InvalidConfiguration
+    ├── ImageRefused            a privacy step could not do its work, so the image stays on the device
+    ├── NotFound
+    │   ├── CollectionNotFound
+    │   └── RowNotFound
+    ├── AlreadyExists
+    │   ├── CollectionExists
+    │   └── RowExists
+    ├── Mismatch                both sides are fine, but do not fit together
+    │   ├── ParameterMismatch
+    │   ├── ModelMismatch
+    │   └── PackingChanged      the collection was re-packed: ask again and encrypt anew
+    ├── RequestReplayed         a mutation that was already carried out, or a request id used for something else
+    ├── LimitExceeded           larger or more than this server takes
+    ├── ServerBusy              too much at once: wait, then try again
+    ├── ServerUnavailable       no answer, also after trying again
+    ├── DeadlineExceeded
+    ├── IntegrityError
+    │   ├── SealBroken          sealed bytes were altered, swapped or cut
+    │   └── WrongKey
+    ├── KeyMissing              this device does not hold the record key
+    ├── UsedTwice               one-time key material was asked to serve again
+    └── StoreFailed             the disk refused: nothing was acknowledged
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class UnseenError(Exception):
+    """Root of every error this project raises; ``code`` is stable across releases and languages."""
+
+    code: ClassVar[str] = "UNSEEN"
+
+
+class InvalidInput(UnseenError):
+    code = "INVALID_INPUT"
+
+
+class InvalidName(InvalidInput):
+    code = "INVALID_NAME"
+
+
+class InvalidVector(InvalidInput):
+    code = "INVALID_VECTOR"
+
+
+class MalformedMessage(InvalidInput):
+    code = "MALFORMED_MESSAGE"
+
+
+class UnsafeParameters(InvalidInput):
+    code = "UNSAFE_PARAMETERS"
+
+
+class InvalidConfiguration(InvalidInput):
+    code = "INVALID_CONFIGURATION"
+
+
+class ImageRefused(UnseenError):
+    code = "IMAGE_REFUSED"
+
+
+class NotFound(UnseenError):
+    code = "NOT_FOUND"
+
+
+class CollectionNotFound(NotFound):
+    code = "COLLECTION_NOT_FOUND"
+
+
+class RowNotFound(NotFound):
+    code = "ROW_NOT_FOUND"
+
+
+class AlreadyExists(UnseenError):
+    code = "ALREADY_EXISTS"
+
+
+class CollectionExists(AlreadyExists):
+    code = "COLLECTION_EXISTS"
+
+
+class RowExists(AlreadyExists):
+    code = "ROW_EXISTS"
+
+
+class Mismatch(UnseenError):
+    code = "MISMATCH"
+
+
+class ParameterMismatch(Mismatch):
+    code = "PARAMETER_MISMATCH"
+
+
+class ModelMismatch(Mismatch):
+    code = "MODEL_MISMATCH"
+
+
+class PackingChanged(Mismatch):
+    code = "PACKING_CHANGED"
+
+
+class RequestReplayed(UnseenError):
+    code = "REQUEST_REPLAYED"
+
+
+class LimitExceeded(UnseenError):
+    code = "LIMIT_EXCEEDED"
+
+
+class ServerBusy(UnseenError):
+    code = "SERVER_BUSY"
+
+
+class ServerUnavailable(UnseenError):
+    code = "SERVER_UNAVAILABLE"
+
+
+class DeadlineExceeded(UnseenError):
+    code = "DEADLINE_EXCEEDED"
+
+
+class IntegrityError(UnseenError):
+    code = "INTEGRITY"
+
+
+class SealBroken(IntegrityError):
+    code = "SEAL_BROKEN"
+
+
+class WrongKey(IntegrityError):
+    code = "WRONG_KEY"
+
+
+class KeyMissing(UnseenError):
+    code = "KEY_MISSING"
+
+
+class UsedTwice(UnseenError):
+    code = "USED_TWICE"
+
+
+class StoreFailed(UnseenError):
+    code = "STORE_FAILED"

@@ -1,0 +1,42 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SearchRequest(_message.Message):
+    __slots__ = ("header", "query")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    header: SearchHeader
+    query: bytes
+    def __init__(self, header: _Optional[_Union[SearchHeader, _Mapping]] = ..., query: _Optional[bytes] = ...) -> None: ...
+
+class SearchHeader(_message.Message):
+    __slots__ = ("collection_uid", "parameter_id", "packing_factor")
+    COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
+    PARAMETER_ID_FIELD_NUMBER: _ClassVar[int]
+    PACKING_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    collection_uid: bytes
+    parameter_id: str
+    packing_factor: int
+    def __init__(self, collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., packing_factor: _Optional[int] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("header", "blocks")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    header: SearchReplyHeader
+    blocks: bytes
+    def __init__(self, header: _Optional[_Union[SearchReplyHeader, _Mapping]] = ..., blocks: _Optional[bytes] = ...) -> None: ...
+
+class SearchReplyHeader(_message.Message):
+    __slots__ = ("epoch", "slots", "blocks")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    slots: int
+    blocks: int
+    def __init__(self, epoch: _Optional[int] = ..., slots: _Optional[int] = ..., blocks: _Optional[int] = ...) -> None: ...
