@@ -1,0 +1,91 @@
+# Every command of this repository. `make help` lists them; CI runs `make system check test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+# Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
+SYSTEM_PACKAGES :=
+
+IMAGES ?=
+OUT    ?= demo-out
+BENCH_OUT ?= bench-out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench evidence system proto baseline clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# ---- the virtual environment, made when it is missing or older than what it is made from ---------------------------
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What the demo needs: client and server, no torch.
+$(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
+	$(PIP) install -q -c constraints/tested.txt -e '.[server]'
+	@touch $@
+
+# What development needs on top of it.
+$(VENV)/.dev-stamp: $(VENV)/.run-stamp
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,dev]'
+	@touch $@
+
+# ---- what a stranger runs --------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.run-stamp  ## enrol photographs, search them encrypted, show who saw what (IMAGES=FOLDER for your own)
+	$(BIN)/unseen demo $(if $(IMAGES),--images "$(IMAGES)") --out "$(OUT)"
+
+test: $(VENV)/.dev-stamp  ## run every test
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# ---- what a change must pass -----------------------------------------------------------------------------------------
+
+check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire contract, generated code, sizes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/baseline.binpb
+	$(BIN)/python -m pytest -q tests/test_repository.py
+
+format: $(VENV)/.dev-stamp  ## rewrite files the way `make check` wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(VENV)/.dev-stamp  ## generate core/unseen/v1 from proto/
+	find core/unseen/v1 -name '*_pb2*' -delete
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=core --pyi_out=core --grpc_python_out=core \
+		$$(find proto -name '*.proto' | sort)
+
+baseline: $(VENV)/.dev-stamp  ## accept today's contract as the one later ones must not break: once per release
+	$(BIN)/buf build -o proto/baseline.binpb
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+
+bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
+	mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 1 --json $(BENCH_OUT)/scan.json
+	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
+	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
+
+evidence: bench  ## every measured table of the documents, the largest sizes included
+	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
+	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
+	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
+
+# ---- the machine -----------------------------------------------------------------------------------------------------
+
+system:  ## install Debian packages that tests need; does nothing without apt or without root
+	@if [ -z "$(strip $(SYSTEM_PACKAGES))" ]; then echo "system: no package is needed"; \
+	elif ! command -v apt-get >/dev/null; then echo "system: no apt here; needed: $(SYSTEM_PACKAGES)"; \
+	elif dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then echo "system: everything is installed"; \
+	elif [ "$$(id -u)" != 0 ]; then echo "system: not root; needed: $(SYSTEM_PACKAGES)"; \
+	else apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(SYSTEM_PACKAGES); fi
+
+clean:  ## remove everything that commands made, the virtual environment too
+	rm -rf $(VENV) $(OUT) $(BENCH_OUT) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
