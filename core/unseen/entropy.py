@@ -1,0 +1,20 @@
+"""The only door to randomness. Everything secret or unguessable in the project is drawn through here.
+
+The bytes come from the operating system's generator, so there is no state to seed, fork or leak.
+"""
+
+from __future__ import annotations
+
+import os
+
+from unseen.types import UID_BYTES
+
+
+def random_bytes(count: int) -> bytes:
+    """``count`` bytes from the operating system's cryptographic generator."""
+    return os.urandom(count)
+
+
+def random_uid() -> bytes:
+    """A fresh 16-byte name for a collection, a request or a store: nothing to guess, nothing to read."""
+    return random_bytes(UID_BYTES)

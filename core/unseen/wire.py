@@ -1,0 +1,184 @@
+"""Records <-> protobuf, and errors <-> gRPC status. The only hand-written core file that knows protobuf.
+
+Both sides convert here, at their edge, so that nothing else has to know how a message looks. What comes from the other
+side is checked for shape before it becomes a record: lengths, counts, types; MalformedMessage says what was wrong.
+No text of a message, and nothing it carries, is repeated in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from unseen import errors
+from unseen.errors import MalformedMessage, UnseenError
+from unseen.types import UID_BYTES, CatalogueEntry, CollectionInfo, RowBatch
+from unseen.v1 import index_pb2, types_pb2
+
+CODE_METADATA_KEY = "unseen-code"
+"""Trailing metadata key that carries an error's stable code."""
+MAX_CHUNK_BYTES = 1 << 20
+"""Most bytes of a query or a reply in one message: larger messages are slower, not faster (docs/protocol.md)."""
+
+GRPC_STATUS: dict[type[UnseenError], str] = {
+    errors.UnseenError: "UNKNOWN",
+    errors.InvalidInput: "INVALID_ARGUMENT",
+    errors.InvalidName: "INVALID_ARGUMENT",
+    errors.InvalidVector: "INVALID_ARGUMENT",
+    errors.MalformedMessage: "INVALID_ARGUMENT",
+    errors.UnsafeParameters: "INVALID_ARGUMENT",
+    errors.InvalidConfiguration: "INVALID_ARGUMENT",
+    errors.ImageRefused: "FAILED_PRECONDITION",
+    errors.NotFound: "NOT_FOUND",
+    errors.CollectionNotFound: "NOT_FOUND",
+    errors.RowNotFound: "NOT_FOUND",
+    errors.AlreadyExists: "ALREADY_EXISTS",
+    errors.CollectionExists: "ALREADY_EXISTS",
+    errors.RowExists: "ALREADY_EXISTS",
+    errors.Mismatch: "FAILED_PRECONDITION",
+    errors.ParameterMismatch: "FAILED_PRECONDITION",
+    errors.ModelMismatch: "FAILED_PRECONDITION",
+    errors.PackingChanged: "ABORTED",
+    errors.RequestReplayed: "FAILED_PRECONDITION",
+    errors.LimitExceeded: "RESOURCE_EXHAUSTED",
+    errors.ServerBusy: "UNAVAILABLE",
+    errors.ServerUnavailable: "UNAVAILABLE",
+    errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
+    errors.IntegrityError: "DATA_LOSS",
+    errors.SealBroken: "DATA_LOSS",
+    errors.WrongKey: "DATA_LOSS",
+    errors.KeyMissing: "FAILED_PRECONDITION",
+    errors.UsedTwice: "FAILED_PRECONDITION",
+    errors.StoreFailed: "INTERNAL",
+}
+"""The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry."""
+
+
+# Errors
+
+
+def grpc_status_name(error: UnseenError) -> str:
+    """Name of the gRPC status for an error; a leaf that the table lacks gets its parent's."""
+    return next(GRPC_STATUS[kind] for kind in type(error).__mro__ if kind in GRPC_STATUS)
+
+
+def error_from(code: str, message: str) -> UnseenError:
+    """The error that the other side raised, rebuilt from its code; an unknown code gives the root class."""
+    kinds = {kind.code: kind for kind in _error_tree(UnseenError)}
+    return kinds.get(code, UnseenError)(message)
+
+
+def _error_tree(root: type[UnseenError]) -> Iterator[type[UnseenError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _error_tree(kind)
+
+
+# Identifiers
+
+
+def require_uid(value: bytes, what: str) -> bytes:
+    """Pass 16 bytes through; MalformedMessage for any other length. ``what`` names the field for the caller."""
+    if len(value) != UID_BYTES:
+        raise MalformedMessage(f"{what} has {len(value)} bytes, it needs {UID_BYTES}")
+    return value
+
+
+def join_row_ids(row_ids: Sequence[bytes]) -> bytes:
+    """Sixteen bytes a row, one after the other."""
+    return b"".join(require_uid(row_id, "a row id") for row_id in row_ids)
+
+
+def split_row_ids(data: bytes) -> tuple[bytes, ...]:
+    """The row ids of a message; MalformedMessage when the bytes do not divide by sixteen."""
+    if len(data) % UID_BYTES:
+        raise MalformedMessage(f"row ids have {len(data)} bytes, that is not a multiple of {UID_BYTES}")
+    return tuple(data[start : start + UID_BYTES] for start in range(0, len(data), UID_BYTES))
+
+
+# Collections
+
+
+def collection_to_message(info: CollectionInfo) -> types_pb2.CollectionInfo:
+    """A collection as it travels."""
+    return types_pb2.CollectionInfo(
+        uid=info.uid,
+        name=info.name,
+        dimension=info.dimension,
+        parameter_id=info.parameter_id,
+        model_id=info.model_id,
+        packing_factor=info.packing_factor,
+        rows=info.rows,
+        slots=info.slots,
+        epoch=info.epoch,
+    )
+
+
+def collection_from_message(message: types_pb2.CollectionInfo) -> CollectionInfo:
+    """A collection as it arrived; MalformedMessage when its numbers cannot be."""
+    if not message.dimension or not message.packing_factor or message.rows > message.slots:
+        raise MalformedMessage(
+            f"a collection of dimension {message.dimension}, packing factor {message.packing_factor}, "
+            f"{message.rows} rows in {message.slots} slots cannot be"
+        )
+    return CollectionInfo(
+        uid=require_uid(message.uid, "a collection's uid"),
+        name=message.name,
+        dimension=message.dimension,
+        parameter_id=message.parameter_id,
+        model_id=message.model_id,
+        packing_factor=message.packing_factor,
+        rows=message.rows,
+        slots=message.slots,
+        epoch=message.epoch,
+    )
+
+
+# Rows
+
+
+def batch_to_message(batch: RowBatch) -> index_pb2.EnrolBatch:
+    """Quantised rows as they travel: int16 little-endian, one row after the other."""
+    return index_pb2.EnrolBatch(
+        row_ids=join_row_ids(batch.row_ids),
+        vectors=np.ascontiguousarray(batch.vectors, dtype="<i2").tobytes(),
+        sealed_records=batch.sealed_records,
+    )
+
+
+def batch_from_message(message: index_pb2.EnrolBatch, dimension: int) -> RowBatch:
+    """Rows as they arrived, (n, dimension) with n >= 1; MalformedMessage when lengths and counts do not agree."""
+    row_ids = split_row_ids(message.row_ids)
+    if not row_ids:
+        raise MalformedMessage("an enrolment batch without rows; leave it out")
+    expected_bytes = len(row_ids) * dimension * 2
+    if len(message.vectors) != expected_bytes:
+        raise MalformedMessage(
+            f"{len(row_ids)} rows of dimension {dimension} have {expected_bytes} bytes of vectors, "
+            f"got {len(message.vectors)}"
+        )
+    if len(message.sealed_records) != len(row_ids):
+        raise MalformedMessage(f"{len(row_ids)} rows need as many sealed records, got {len(message.sealed_records)}")
+    vectors = np.frombuffer(message.vectors, dtype="<i2").astype(np.int16, copy=False).reshape(len(row_ids), dimension)
+    return RowBatch(row_ids=row_ids, vectors=vectors, sealed_records=tuple(message.sealed_records))
+
+
+# The catalogue
+
+
+def entry_to_message(entry: CatalogueEntry) -> types_pb2.CatalogueEntry:
+    """One live row as it travels."""
+    return types_pb2.CatalogueEntry(
+        row_id=entry.row_id, slot=entry.slot, epoch=entry.epoch, sealed_record=entry.sealed_record
+    )
+
+
+def entry_from_message(message: types_pb2.CatalogueEntry) -> CatalogueEntry:
+    """One live row as it arrived; MalformedMessage for a row id of another length."""
+    return CatalogueEntry(
+        row_id=require_uid(message.row_id, "a row id"),
+        slot=message.slot,
+        epoch=message.epoch,
+        sealed_record=message.sealed_record,
+    )
