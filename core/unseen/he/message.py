@@ -71,9 +71,9 @@ def read_query(parameters: ParameterSet, packing: Packing, data: bytes) -> Encry
     c0 = np.vstack(
         [
             expand_residues(
-                parameters, unpack_bits(chunks[:, SEED_BYTES:], _chunk_width(parameters), packing.ring_degree)
+                parameters, unpack_bits(chunks[:, SEED_BYTES:], _chunk_width(parameters), parameters.ring_degree)
             ),
-            unpack_bits(public_key[:, SEED_BYTES:], parameters.residue_bits, packing.ring_degree),
+            unpack_bits(public_key[:, SEED_BYTES:], parameters.residue_bits, parameters.ring_degree),
         ]
     )
     _require_residues(parameters, c0)
@@ -95,7 +95,7 @@ def expand_residues(parameters: ParameterSet, rounded: Uint32Array) -> Uint32Arr
 
 def write_reply_blocks(parameters: ParameterSet, packing: Packing, c1: Uint32Array, c0: Uint32Array) -> bytes:
     """Lay switched blocks out as bytes: c1 (b, N) and c0 (b, rows_per_block), each below 2 to its reply bits."""
-    if c1.shape != (len(c0), packing.ring_degree) or c0.shape[1] != packing.rows_per_block:
+    if c1.shape != (len(c0), parameters.ring_degree) or c0.shape[1] != packing.rows_per_block:
         raise InvalidInput(f"got c1 {c1.shape} and c0 {c0.shape}, expected (b, N) and (b, rows per block)")
     return np.hstack([pack_bits(c1, parameters.reply_c1_bits), pack_bits(c0, parameters.reply_c0_bits)]).tobytes()
 
@@ -106,7 +106,7 @@ def read_reply_blocks(parameters: ParameterSet, packing: Packing, data: bytes) -
     _require_length(len(data), max(1, round(len(data) / size)) * size, "run of reply blocks")
     c1_bytes, _ = _reply_run_bytes(parameters, packing)
     blocks = np.frombuffer(data, np.uint8).reshape(-1, size)
-    c1 = unpack_bits(blocks[:, :c1_bytes], parameters.reply_c1_bits, packing.ring_degree)
+    c1 = unpack_bits(blocks[:, :c1_bytes], parameters.reply_c1_bits, parameters.ring_degree)
     return c1, unpack_bits(blocks[:, c1_bytes:], parameters.reply_c0_bits, packing.rows_per_block)
 
 
@@ -124,7 +124,7 @@ def _public_key_bytes(parameters: ParameterSet) -> int:
 
 def _reply_run_bytes(parameters: ParameterSet, packing: Packing) -> tuple[int, int]:
     return (
-        packed_bytes(parameters.reply_c1_bits, packing.ring_degree),
+        packed_bytes(parameters.reply_c1_bits, parameters.ring_degree),
         packed_bytes(parameters.reply_c0_bits, packing.rows_per_block),
     )
 
