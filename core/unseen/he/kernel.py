@@ -1,0 +1,172 @@
+"""The innermost loop of the scan: query times rows, summed over chunks, in the transformed domain.
+
+Server side, public arithmetic on ciphertexts; running time does not depend on the values.
+
+Rows are read once from memory and are the only thing that is not in a cache, so everything here serves that stream.
+A segment holds QUAD = 4 blocks as ``[tile][chunk][block][lane]`` int32 centred residues: for one tile of 16 lanes
+the four blocks' residues of one chunk are 256 neighbouring bytes, and a whole tile is one sequential run. The
+query's tile, ``[chunk][polynomial][lane]``, stays in the second-level cache while the rows of many segments pass.
+
+Products of two centred 29-bit residues are below 2^56; MOST_TERMS = 128 of them are summed in signed 64 bits before a
+reduction. The 32 sums of a tile (4 blocks, 2 polynomials, even and odd lanes) live in registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from unseen.he.lanes import (
+    F64,
+    I64,
+    LANES,
+    LINE_BYTES,
+    MOST_TERMS,
+    V8,
+    V8F,
+    V16,
+    broadcast,
+    lines,
+    load,
+    splat,
+    store,
+)
+
+QUAD = 4
+"""Blocks whose rows share one pass over the query's registers: 16 sums and 6 operands fit 32 vector registers."""
+POLYNOMIALS = 2
+PREFETCH_BYTES = 1024
+"""How far ahead rows are asked for; see docs/decisions for what was tried."""
+
+
+def _even(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
+    wide = builder.bitcast(line, V8)
+    return builder.ashr(builder.shl(wide, splat(V8, 32)), splat(V8, 32))
+
+
+def _odd(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
+    return builder.ashr(builder.bitcast(line, V8), splat(V8, 32))
+
+
+def _reduced(builder: ir.IRBuilder, total: ir.Value, q: ir.Value, inverse_q: ir.Value) -> ir.Value:
+    """total mod q in [0, q) for |total| < 2^63: subtract the nearest multiple of q, then add q where that is negative.
+
+    A double holds total to within 512, so the nearest multiple is missed only where the rest is within 512 of q/2.
+    """
+    nearest = builder.module.declare_intrinsic("llvm.rint.v8f64", (), ir.FunctionType(V8F, [V8F]))
+    quotient = builder.call(nearest, [builder.fmul(builder.sitofp(total, V8F), inverse_q)])
+    rest = builder.sub(total, builder.mul(builder.fptosi(quotient, V8), q))
+    return builder.add(rest, builder.and_(builder.ashr(rest, splat(V8, 63)), q))
+
+
+def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    pointer_type = ir.IntType(8).as_pointer()
+    function_type = ir.FunctionType(ir.VoidType(), [pointer_type, ir.IntType(32), ir.IntType(32), ir.IntType(32)])
+    function = builder.module.declare_intrinsic("llvm.prefetch", (pointer_type,), function_type)
+    flags = [ir.IntType(32)(value) for value in (0, 3, 1)]  # read, keep, data
+    builder.call(function, [builder.inttoptr(address, pointer_type), *flags])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _tile(typing_context: Any, query: Any, rows: Any, chunks: Any, out: Any, q: Any) -> Any:
+    """One tile of one segment: 4 blocks x 2 polynomials x 16 lanes, summed over all chunks, reduced below q.
+
+    Line (block, polynomial) is the (2 * block + polynomial)-th after ``out``.
+    """
+    signature = types.void(types.uint64, types.uint64, types.uint64, types.uint64, types.int64)
+    parts = [(block, polynomial, half) for block in range(QUAD) for polynomial in range(POLYNOMIALS) for half in (0, 1)]
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        query, rows, chunks, out, q = arguments
+        modulus = broadcast(builder, q, V8)
+        inverse = broadcast(builder, builder.fdiv(F64(1.0), builder.sitofp(q, F64)), V8F)
+
+        before = builder.block
+        group = builder.append_basic_block("group")
+        chunk = builder.append_basic_block("chunk")
+        group_end = builder.append_basic_block("group_end")
+        done = builder.append_basic_block("done")
+        builder.branch(group)
+
+        # A group is at most MOST_TERMS chunks; its sums start from the reduced sums of the groups before it.
+        builder.position_at_end(group)
+        first = builder.phi(I64)
+        first.add_incoming(I64(0), before)
+        carried = [builder.phi(V8) for _ in parts]
+        for phi in carried:
+            phi.add_incoming(splat(V8, 0), before)
+        limit = builder.add(first, I64(MOST_TERMS))
+        end = builder.select(builder.icmp_unsigned("<", limit, chunks), limit, chunks)
+        builder.branch(chunk)
+
+        builder.position_at_end(chunk)
+        index = builder.phi(I64)
+        index.add_incoming(first, group)
+        sums = [builder.phi(V8) for _ in parts]
+        for phi, start in zip(sums, carried, strict=True):
+            phi.add_incoming(start, group)
+        at_query = builder.add(query, builder.mul(index, I64(POLYNOMIALS * LINE_BYTES)))
+        at_rows = builder.add(rows, builder.mul(index, I64(QUAD * LINE_BYTES)))
+        query_halves = []
+        for polynomial in range(POLYNOMIALS):
+            line = load(builder, at_query, polynomial * LINE_BYTES)
+            query_halves.append((_even(builder, line), _odd(builder, line)))
+        following = []
+        for block in range(QUAD):
+            _prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + block * LINE_BYTES)))
+            line = load(builder, at_rows, block * LINE_BYTES)
+            row_halves = (_even(builder, line), _odd(builder, line))
+            for polynomial in range(POLYNOMIALS):
+                for half in (0, 1):
+                    product = builder.mul(row_halves[half], query_halves[polynomial][half])
+                    following.append(builder.add(sums[parts.index((block, polynomial, half))], product))
+        next_index = builder.add(index, I64(1))
+        index.add_incoming(next_index, chunk)
+        for phi, value in zip(sums, following, strict=True):
+            phi.add_incoming(value, chunk)
+        builder.cbranch(builder.icmp_unsigned("<", next_index, end), chunk, group_end)
+
+        builder.position_at_end(group_end)
+        reduced = [_reduced(builder, value, modulus, inverse) for value in following]
+        first.add_incoming(end, group_end)
+        for phi, value in zip(carried, reduced, strict=True):
+            phi.add_incoming(value, group_end)
+        builder.cbranch(builder.icmp_unsigned("<", end, chunks), group, done)
+
+        builder.position_at_end(done)
+        for position in range(QUAD * POLYNOMIALS):
+            even, odd = reduced[2 * position], reduced[2 * position + 1]
+            line = builder.bitcast(builder.or_(even, builder.shl(odd, splat(V8, 32))), V16)
+            store(builder, line, out, position * LINE_BYTES)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def multiply_accumulate(query, segments, chunks, q, out):  # type: ignore[no-untyped-def]
+    """Sum query * rows over the chunks for every block of some segments.
+
+    query    int32 (tiles, chunks, 2, 16), centred residues
+    segments uint64 (s,): addresses of segments, each int32 (tiles, chunks, 4, 16), centred residues
+    out      uint32 (s, tiles, 4, 2, 16): residues below q
+    """
+    tiles = query.shape[0]
+    query_bytes = np.uint64(chunks * POLYNOMIALS * LINE_BYTES)
+    rows_bytes = np.uint64(chunks * QUAD * LINE_BYTES)
+    out_bytes = np.uint64(QUAD * POLYNOMIALS * LINE_BYTES)
+    query_address, out_address = np.uint64(query.ctypes.data), np.uint64(out.ctypes.data)
+    for tile in range(np.uint64(tiles)):
+        for segment in range(np.uint64(segments.shape[0])):
+            _tile(
+                query_address + tile * query_bytes,
+                segments[segment] + tile * rows_bytes,
+                np.uint64(chunks),
+                out_address + (segment * np.uint64(tiles) + tile) * out_bytes,
+                q,
+            )
