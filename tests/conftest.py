@@ -1,0 +1,38 @@
+"""What holds for every test: in CI, a promise that was not tried counts as broken.
+
+With CI=true a skipped test is a failure, also when its whole file was skipped. Expected failures (xfail) are not
+skips: they were tried.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+REASON = "skipped, and CI=true: a promise that was not tried counts as broken. "
+
+
+def skips_are_failures() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and skips_are_failures():
+        report.outcome, report.longrepr = "failed", f"{REASON}{report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and skips_are_failures():
+        report.outcome, report.longrepr = "failed", f"{REASON}{report.longrepr}"
+    return report
