@@ -31,8 +31,8 @@ from unseen.he.lanes import (
     V8F,
     V16,
     broadcast,
-    lines,
     load,
+    reduced_sum,
     splat,
     store,
 )
@@ -51,17 +51,6 @@ def _even(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
 
 def _odd(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
     return builder.ashr(builder.bitcast(line, V8), splat(V8, 32))
-
-
-def _reduced(builder: ir.IRBuilder, total: ir.Value, q: ir.Value, inverse_q: ir.Value) -> ir.Value:
-    """total mod q in [0, q) for |total| < 2^63: subtract the nearest multiple of q, then add q where that is negative.
-
-    A double holds total to within 512, so the nearest multiple is missed only where the rest is within 512 of q/2.
-    """
-    nearest = builder.module.declare_intrinsic("llvm.rint.v8f64", (), ir.FunctionType(V8F, [V8F]))
-    quotient = builder.call(nearest, [builder.fmul(builder.sitofp(total, V8F), inverse_q)])
-    rest = builder.sub(total, builder.mul(builder.fptosi(quotient, V8), q))
-    return builder.add(rest, builder.and_(builder.ashr(rest, splat(V8, 63)), q))
 
 
 def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
@@ -132,7 +121,7 @@ def _tile(typing_context: Any, query: Any, rows: Any, chunks: Any, out: Any, q: 
         builder.cbranch(builder.icmp_unsigned("<", next_index, end), chunk, group_end)
 
         builder.position_at_end(group_end)
-        reduced = [_reduced(builder, value, modulus, inverse) for value in following]
+        reduced = [reduced_sum(builder, value, modulus, inverse) for value in following]
         first.add_incoming(end, group_end)
         for phi, value in zip(carried, reduced, strict=True):
             phi.add_incoming(value, group_end)

@@ -65,6 +65,17 @@ def shoup(builder: ir.IRBuilder, value: ir.Value, root: ir.Value, quotient: ir.V
     return builder.sub(builder.mul(value, root), builder.mul(high, q))
 
 
+def reduced_sum(builder: ir.IRBuilder, total: ir.Value, q: ir.Value, inverse_q: ir.Value) -> ir.Value:
+    """total mod q in [0, q) for |total| < 2^63: subtract the nearest multiple of q, then add q where that is negative.
+
+    A double holds total to within 512, so the nearest multiple is missed only where the rest is within 512 of q/2.
+    """
+    nearest = builder.module.declare_intrinsic("llvm.rint.v8f64", (), ir.FunctionType(V8F, [V8F]))
+    quotient = builder.call(nearest, [builder.fmul(builder.sitofp(total, V8F), inverse_q)])
+    rest = builder.sub(total, builder.mul(builder.fptosi(quotient, V8), q))
+    return builder.add(rest, builder.and_(builder.ashr(rest, splat(V8, 63)), q))
+
+
 # ------------------------------------------------------------------------------------------------------ transforms
 
 

@@ -1,0 +1,205 @@
+"""Masks: the fresh encryption of zero and the flood that every reply block gets, so that it shows scores only.
+
+Server side. A mask is secret: whoever knows it can undo it, so it is made from the system's entropy, used for one
+block of one reply, kept in this process's memory only, and dropped.
+
+A block's reply (c0, c1) becomes (c0 + b*u + e1 + F, c1 + a*u + e2), where (b, a) is the encryption of zero that came
+with the query. Without it c1 is an exact linear function of the index (docs/threat-model.md). u is uniform and wide,
+never ternary: a crafted b reads a ternary u out of c0. None of u, e1, e2, F depends on a query, so they are made
+ahead in idle time; u is kept transformed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from unseen.entropy import keystream
+from unseen.errors import UnsafeParameters
+from unseen.he.lanes import LANES
+from unseen.he.packing import Packing
+from unseen.he.ring import Ring, ring
+from unseen.params import ParameterSet
+
+BATCH_BLOCKS = LANES // 2
+"""Blocks that are finished side by side: two polynomials each fill the sixteen lanes of a transform."""
+
+UInt32Array = npt.NDArray[np.uint32]
+Int32Array = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MaskBatch:
+    """Masks of eight blocks."""
+
+    u: UInt32Array
+    """(N/16, 8, 16): u of each block, transformed, residues below q, tile by tile."""
+    noise_c0: Int32Array
+    """(8, rows_per_block): e1 + F where c0 is sent."""
+    noise_c1: Int32Array
+    """(8, N): e2."""
+
+
+class MaskSource:
+    """Makes masks and keeps some ready. Thread-safe; a fork starts with none."""
+
+    def __init__(self, parameters: ParameterSet) -> None:
+        self.parameters = parameters
+        self._ring = ring(parameters.ring_degree, parameters.modulus)
+        self._ready: dict[int, deque[MaskBatch]] = {}
+        self._wanted: dict[int, int] = {}
+        self._process = os.getpid()
+        self._change = threading.Condition()
+        self._refiller: threading.Thread | None = None
+        self._closed = False
+
+    def take(self, packing: Packing) -> MaskBatch:
+        """Masks for eight blocks, never handed out before: from those made ahead, else made now."""
+        with self._change:
+            self._forget_if_forked()
+            ready = self._ready.get(packing.rows_per_block)
+            self._change.notify()
+            if ready:
+                return ready.popleft()
+        return self.make(packing.rows_per_block)
+
+    def keep_ready(self, packing: Packing, batches: int) -> None:
+        """Keep this many batches ready for a packing, refilled by a background thread."""
+        with self._change:
+            self._wanted[packing.rows_per_block] = batches
+            if self._refiller is None and not self._closed:
+                self._refiller = threading.Thread(target=self._refill, name="unseen-masks", daemon=True)
+                self._refiller.start()
+            self._change.notify()
+
+    def ready(self, packing: Packing) -> int:
+        """Batches that wait for use."""
+        with self._change:
+            return len(self._ready.get(packing.rows_per_block, ()))
+
+    def close(self) -> None:
+        """Stop refilling and drop what was made ahead."""
+        with self._change:
+            self._closed = True
+            self._ready.clear()
+            self._change.notify()
+
+    def make(self, rows_per_block: int) -> MaskBatch:
+        """Masks for eight blocks, made now."""
+        degree, parameters = self.parameters.ring_degree, self.parameters
+        u = self.mask_polynomials(BATCH_BLOCKS)
+        e1 = _centred_binomial(_words(BATCH_BLOCKS * rows_per_block), parameters.error_coins)
+        flood = _gaussian(_words(_even(BATCH_BLOCKS * rows_per_block)), parameters.flood_std)
+        e2 = _centred_binomial(_words(BATCH_BLOCKS * degree), parameters.error_coins)
+        return MaskBatch(
+            u=_transformed(u, self._ring),
+            noise_c0=(e1 + flood[: e1.size]).reshape(BATCH_BLOCKS, rows_per_block),
+            noise_c1=e2.reshape(BATCH_BLOCKS, degree),
+        )
+
+    def mask_polynomials(self, blocks: int) -> Int32Array:
+        """u of some blocks: (blocks, N), uniform in [-mask_bound, mask_bound)."""
+        bound, degree = self.parameters.mask_bound, self.parameters.ring_degree
+        draws = np.frombuffer(keystream(2 * blocks * degree), np.uint16).reshape(blocks, degree)
+        return (draws & np.uint16(2 * bound - 1)).astype(np.int32) - np.int32(bound)
+
+    def _refill(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._closed or self._lacking() is not None)
+                if self._closed:
+                    return
+                rows_per_block = self._lacking()
+            if rows_per_block is not None:
+                batch = self.make(rows_per_block)
+                with self._change:
+                    if not self._closed:
+                        self._ready.setdefault(rows_per_block, deque()).append(batch)
+
+    def _lacking(self) -> int | None:
+        for rows_per_block, wanted in self._wanted.items():
+            if len(self._ready.get(rows_per_block, ())) < wanted:
+                return rows_per_block
+        return None
+
+    def _forget_if_forked(self) -> None:
+        if os.getpid() != self._process:
+            self._process, self._refiller = os.getpid(), None
+            self._ready.clear()
+            self._wanted.clear()
+
+
+class _InsecureNoMask(MaskSource):
+    """Adds nothing: shows that the attacks of tests/attacks work where nothing is masked."""
+
+    def make(self, rows_per_block: int) -> MaskBatch:
+        degree = self.parameters.ring_degree
+        return MaskBatch(
+            u=np.zeros((degree // LANES, BATCH_BLOCKS, LANES), np.uint32),
+            noise_c0=np.zeros((BATCH_BLOCKS, rows_per_block), np.int32),
+            noise_c1=np.zeros((BATCH_BLOCKS, degree), np.int32),
+        )
+
+
+def insecure_no_mask(parameters: ParameterSet) -> MaskSource:
+    """A source that masks nothing, for tests alone: raises UnsafeParameters elsewhere."""
+    if "PYTEST_CURRENT_TEST" not in os.environ:
+        raise UnsafeParameters("insecure_no_mask gives the index away; it exists for tests only")
+    return _InsecureNoMask(parameters)
+
+
+def _words(count: int) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(keystream(8 * count), np.uint64)
+
+
+def _even(count: int) -> int:
+    return count + count % 2
+
+
+def _transformed(u: Int32Array, of: Ring) -> UInt32Array:
+    """(8, N) signed -> (N/16, 8, 16) transformed residues."""
+    lanes = np.zeros((1, of.degree, LANES), np.uint32)
+    lanes[0, :, : u.shape[0]] = np.where(u < 0, u + of.modulus, u).T
+    of.forward(lanes)
+    tiles = lanes[0, :, : u.shape[0]].reshape(of.degree // LANES, LANES, u.shape[0])
+    return np.ascontiguousarray(tiles.transpose(0, 2, 1))
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _centred_binomial(words, coins):  # type: ignore[no-untyped-def]
+    """One centred binomial draw a word: ones among its low ``coins`` bits less ones among the next (SEAL: 21)."""
+    draws = np.empty(words.size, np.int32)
+    low = (np.uint64(1) << np.uint64(coins)) - np.uint64(1)
+    for i in range(words.size):
+        draws[i] = np.int32(_ones(words[i] & low)) - np.int32(_ones((words[i] >> np.uint64(coins)) & low))
+    return draws
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _ones(word):  # type: ignore[no-untyped-def]
+    """Bits set in a word."""
+    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _gaussian(words, std):  # type: ignore[no-untyped-def]
+    """Rounded Gaussian draws, two from each two words (Box and Muller, 1958)."""
+    draws = np.empty(words.size, np.int32)
+    unit = 1.0 / 9007199254740992.0
+    for i in range(0, words.size, 2):
+        radius = std * np.sqrt(-2.0 * np.log((np.float64(words[i] >> np.uint64(11)) + 0.5) * unit))
+        angle = 2.0 * np.pi * np.float64(words[i + 1] >> np.uint64(11)) * unit
+        draws[i] = np.int32(np.rint(radius * np.cos(angle)))
+        draws[i + 1] = np.int32(np.rint(radius * np.sin(angle)))
+    return draws
+
+

@@ -1,0 +1,135 @@
+"""From sums to reply bytes: mask, transform back, add noise, switch the modulus, pack.
+
+Server side. What leaves this file is what the client gets: every block has its own mask and its own flood by then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from unseen.he.kernel import POLYNOMIALS, QUAD
+from unseen.he.lanes import F64, LANES, LINE_BYTES, V8, V8F, V16, broadcast, load, reduced_sum, splat, store
+from unseen.he.mask import MaskBatch
+from unseen.he.message import reply_block_bytes
+from unseen.he.packing import Packing
+from unseen.he.ring import ring
+from unseen.params import ParameterSet
+
+UInt32Array = npt.NDArray[np.uint32]
+
+
+def finish_blocks(
+    parameters: ParameterSet, packing: Packing, sums: UInt32Array, key: UInt32Array, masks: MaskBatch, blocks: int
+) -> bytes:
+    """The reply blocks of two segments: sums (2, N/16, 4, 2, 16), public key (N/16, 2, 16), both transformed.
+
+    Only the first ``blocks`` of the eight are written.
+    """
+    q = parameters.modulus
+    lanes = np.empty((1, parameters.ring_degree, LANES), np.uint32)
+    _mask(sums, key, masks.u, lanes[0], np.int64(q))
+    ring(parameters.ring_degree, q).inverse(lanes)
+    out = np.zeros((blocks, reply_block_bytes(parameters, packing)), np.uint8)
+    _switch(
+        lanes[0],
+        masks.noise_c0,
+        masks.noise_c1,
+        q,
+        packing.factor,
+        parameters.reply_c0_bits,
+        parameters.reply_c1_bits,
+        out,
+    )
+    return out.tobytes()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _add_product(typing_context: Any, total: Any, left: Any, right: Any, out: Any, q: Any) -> Any:
+    """out = total + left * right mod q on one line of residues below q."""
+    signature = types.void(types.uint64, types.uint64, types.uint64, types.uint64, types.int64)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        modulus = broadcast(builder, arguments[4], V8)
+        inverse = broadcast(builder, builder.fdiv(F64(1.0), builder.sitofp(arguments[4], F64)), V8F)
+        total, left, right = (builder.bitcast(load(builder, address), V8) for address in arguments[:3])
+        halves = []
+        for select in (_low, _high):
+            product = builder.mul(select(builder, left), select(builder, right))
+            halves.append(reduced_sum(builder, builder.add(select(builder, total), product), modulus, inverse))
+        line = builder.or_(halves[0], builder.shl(halves[1], splat(V8, 32)))
+        store(builder, builder.bitcast(line, V16), arguments[3])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _low(builder: ir.IRBuilder, wide: ir.Value) -> ir.Value:
+    return builder.and_(wide, splat(V8, 0xFFFFFFFF))
+
+
+def _high(builder: ir.IRBuilder, wide: ir.Value) -> ir.Value:
+    return builder.lshr(wide, splat(V8, 32))
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _mask(sums, key, u, lanes, q):  # type: ignore[no-untyped-def]
+    """sums + key * u, turned so that lane 2 * block + polynomial of coefficient n stands at ``lanes[n]``."""
+    line = np.uint64(LINE_BYTES)
+    masked = np.empty((2 * QUAD * POLYNOMIALS, LANES), np.uint32)
+    masked_address = np.uint64(masked.ctypes.data)
+    for tile in range(key.shape[0]):
+        for block in range(2 * QUAD):
+            u_address = np.uint64(u[tile, block].ctypes.data)
+            for polynomial in range(POLYNOMIALS):
+                _add_product(
+                    np.uint64(sums[block // QUAD, tile, block % QUAD, polynomial].ctypes.data),
+                    np.uint64(key[tile, polynomial].ctypes.data),
+                    u_address,
+                    masked_address + np.uint64(block * POLYNOMIALS + polynomial) * line,
+                    q,
+                )
+        for lane in range(LANES):
+            for row in range(2 * QUAD * POLYNOMIALS):
+                lanes[tile * LANES + lane, row] = masked[row, lane]
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _switch(lanes, noise_c0, noise_c1, q, factor, c0_bits, c1_bits, out):  # type: ignore[no-untyped-def]
+    """Add the noise, switch c1 whole and c0 where scores stand, and pack both after one another."""
+    for block in range(out.shape[0]):
+        filled = _pack_switched(lanes[:, 2 * block + 1], 0, 1, noise_c1[block], q, c1_bits, out[block], 0)
+        _pack_switched(lanes[:, 2 * block], factor - 1, factor, noise_c0[block], q, c0_bits, out[block], filled)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _pack_switched(residues, first, step, noise, q, bits, out, at):  # type: ignore[no-untyped-def]
+    """round((residue + noise) * 2^bits / q) mod 2^bits for every step-th residue, packed from byte ``at`` on.
+
+    Exact: q is odd, so no quotient is nearer to a tie than 1/(2q), far above a double's error.
+    """
+    ratio = np.float64(1 << bits) / np.float64(q)
+    top = np.uint64((1 << bits) - 1)
+    pending, pending_bits = np.uint64(0), 0
+    for i in range(noise.size):
+        value = np.int64(residues[first + i * step]) + np.int64(noise[i])
+        value += q if value < 0 else 0
+        value -= q if value >= q else 0
+        switched = np.uint64(np.float64(value) * ratio + 0.5) & top
+        pending |= switched << np.uint64(pending_bits)
+        pending_bits += bits
+        while pending_bits >= 8:
+            out[at] = np.uint8(pending & np.uint64(255))
+            pending >>= np.uint64(8)
+            pending_bits -= 8
+            at += 1
+    if pending_bits:
+        out[at] = np.uint8(pending & np.uint64(255))
+        at += 1
+    return at
