@@ -1,0 +1,121 @@
+"""What a store promises, whatever lies beneath. The server holds it; a device never does.
+
+A store is the only truth: memory is derived from it and rebuilt at start. Every implementation passes the same suite
+(tests/core/store/suite.py). The promises:
+
+- A change that returned is on disk. A change that raised StoreFailed may or may not be; after one, the store is dead.
+- A change is whole or absent, also after kill -9: ``enrol`` and ``erase`` take all their rows or none.
+- A change carries a request id. The same id with the same content, while its effect stands, changes nothing and is
+  answered again; the same id with other content, or after its effect was undone, is refused (RequestReplayed).
+- An erased row's sealed bytes are gone from every file of the store before ``erase`` returns.
+- Vectors are sealed here, under a key of their collection; records arrive sealed by the device and stay so.
+
+Slots are places in a score vector. A row takes the lowest free slot, else the next new one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.types import CatalogueChanges, CollectionInfo, Int16Matrix, RowBatch
+
+Slots = npt.NDArray[np.int64]
+
+VECTORS_AT_ONCE = 4096
+"""Rows that ``vectors`` opens in one go: 4 MiB at dimension 512, enough to fill whole blocks of every packing."""
+
+
+@dataclass(frozen=True)
+class NewCollection:
+    """What a collection is made with."""
+
+    name: str
+    dimension: int
+    parameter_id: str
+    model_id: str
+    packing_factor: int
+
+
+@dataclass(frozen=True)
+class StoredCollection:
+    """A collection as it stands on disk."""
+
+    info: CollectionInfo
+    packed_at_slots: int
+    """Slots there were when the packing factor was chosen."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a mutation of rows did."""
+
+    epoch: int
+    """The epoch of the mutation; of the first time when it is a repetition."""
+    slots: Slots
+    """int64 (n,): the slot of each row, in the order given; empty when it is a repetition."""
+    collection: StoredCollection
+    """As it stands now."""
+    repeated: bool
+    """True when the request had already been carried out and nothing was done now."""
+
+
+@dataclass(frozen=True)
+class SlottedVectors:
+    """Opened rows with their places, in slot order."""
+
+    slots: Slots
+    vectors: Int16Matrix
+
+
+class Store(ABC):
+    """Collections, rows and finished requests, durable. Safe to call from several threads."""
+
+    @property
+    @abstractmethod
+    def uid(self) -> bytes:
+        """Sixteen random bytes made with the store: names it for mirrors."""
+
+    @abstractmethod
+    def collections(self) -> tuple[StoredCollection, ...]:
+        """Every collection, sorted by name."""
+
+    @abstractmethod
+    def create(self, request_id: bytes, new: NewCollection) -> StoredCollection:
+        """Make an empty collection; CollectionExists when the name is taken."""
+
+    @abstractmethod
+    def delete(self, request_id: bytes, uid: bytes) -> None:
+        """Destroy a collection: its key, its rows, its name; CollectionNotFound when there is none."""
+
+    @abstractmethod
+    def repacked(self, uid: bytes, packing_factor: int, at_slots: int) -> StoredCollection:
+        """Remember another packing factor and the slot count it was chosen at; the epoch stays."""
+
+    @abstractmethod
+    def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
+        """Add rows; RowExists when one is live already, InvalidInput when one comes twice."""
+
+    @abstractmethod
+    def erase(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        """Destroy rows; RowNotFound when one is not live, InvalidInput when one comes twice."""
+
+    @abstractmethod
+    def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
+        """Every live vector in slot order, at most VECTORS_AT_ONCE a time; SealBroken when one was altered."""
+
+    @abstractmethod
+    def changes(self, uid: bytes, since_epoch: int, page_bytes: int) -> Iterator[CatalogueChanges]:
+        """What changed after an epoch, in pages of about ``page_bytes`` and at least one; erasures come first.
+
+        Every page names the epoch at which reading began: a taker of all of them stands there. A row that was added
+        and erased since then does not come. Mismatch when the store has not reached ``since_epoch``.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what is under way and let go of the files; a second call does nothing."""

@@ -1,0 +1,93 @@
+"""The SQLite form of a store, version 1. docs/formats.md explains each table; a tripwire test holds it still.
+
+Small facts share tables. Sealed bytes lie in two tables per collection whose cells never move: SQLite's secure_delete
+zeroes what it frees, but leaves stale copies behind when it moves cells between pages (docs/formats.md). So rows are
+appended at the end, erased by overwriting in place with zeros of the same length, and their room is given to later
+rows of exactly that length. Dropping the two tables frees whole pages, which are zeroed.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x554E5345
+"""'UNSE', in SQLite's header: tells a store from another SQLite file."""
+SCHEMA_VERSION = 1
+
+SHARED_TABLES = """
+CREATE TABLE store (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    uid BLOB NOT NULL,
+    wrapped_key BLOB NOT NULL
+);
+CREATE TABLE collections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    dimension INTEGER NOT NULL,
+    parameter_id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    packing_factor INTEGER NOT NULL,
+    packed_at_slots INTEGER NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    live_rows INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
+);
+CREATE TABLE live_rows (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    slot INTEGER NOT NULL,
+    row_id BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    PRIMARY KEY (collection, slot)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX live_rows_by_id ON live_rows (collection, row_id);
+CREATE INDEX live_rows_by_epoch ON live_rows (collection, epoch, slot);
+CREATE TABLE free_slots (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    slot INTEGER NOT NULL,
+    PRIMARY KEY (collection, slot)
+) WITHOUT ROWID;
+CREATE TABLE free_records (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    size_bytes INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    PRIMARY KEY (collection, size_bytes, record)
+) WITHOUT ROWID;
+CREATE TABLE erasures (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    epoch INTEGER NOT NULL,
+    row_id BLOB NOT NULL,
+    PRIMARY KEY (collection, epoch, row_id)
+) WITHOUT ROWID;
+CREATE TABLE requests (
+    request_id BLOB PRIMARY KEY,
+    kind TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    collection_uid BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    row_count INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+def vectors_table(collection: int) -> str:
+    """Name of the table of a collection's sealed vectors: a number, nothing a caller chose."""
+    return f"vectors_{collection:d}"
+
+
+def records_table(collection: int) -> str:
+    """Name of the table of a collection's sealed records."""
+    return f"records_{collection:d}"
+
+
+def tables_for(collection: int) -> str:
+    """The statements that make a collection's own tables."""
+    return f"""
+CREATE TABLE {vectors_table(collection)} (slot INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE {records_table(collection)} (record INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+"""
+
+
+def drop_tables_of(collection: int) -> str:
+    """The statements that take a collection's own tables away."""
+    return f"DROP TABLE {vectors_table(collection)}; DROP TABLE {records_table(collection)};"

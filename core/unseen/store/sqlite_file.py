@@ -1,0 +1,150 @@
+"""One SQLite file as the store uses it: opened only when it is ours, changed in whole transactions, dead when it fails.
+
+The server holds it. One connection in exclusive locking mode: a second process is refused, there is no shared-memory
+file, and a checkpoint can always empty the write-ahead log. Every failure of the disk makes the file dead: after a
+failed write or fsync nothing that it says can be acknowledged (fsync is not retried: the kernel may have dropped the
+pages), so each later call raises StoreFailed until a restart reads what is really there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen.store.schema import APPLICATION_ID, SCHEMA_VERSION, SHARED_TABLES
+
+PAGE_BYTES = 16384
+"""Fifteen sealed vectors of dimension 512 fill such a page to 99 %; SQLite's default of 4096 wastes a fifth."""
+CACHE_KIB = 65536
+"""Holds the index pages of a collection of a million rows, so that enrolling reads little."""
+
+
+class SqliteFile:
+    """A connection that is ours alone. Safe to call from several threads: one at a time gets in."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._failed = False
+        self._is_open = True
+        self.is_blank = False
+        try:
+            self._db = apsw.Connection(str(path))
+            self._keep_log_on_close(True)
+            self._db.pragma("locking_mode", "EXCLUSIVE")
+            self.is_blank = self._is_blank()
+            if not self.is_blank:
+                self._require_ours()
+        except apsw.NotADBError:
+            self._db.close()
+            raise InvalidConfiguration(
+                f"{path} is not an Unseen store (no SQLite file); give another --data folder"
+            ) from None
+        except apsw.BusyError:
+            self._db.close()
+            raise InvalidConfiguration(f"{path} is in use by another server; stop it or give another --data") from None
+        except apsw.Error as error:
+            raise StoreFailed(f"{path} cannot be opened: {type(error).__name__}") from error
+        except InvalidConfiguration:
+            self._db.close()
+            raise
+
+    def _is_blank(self) -> bool:
+        """Whether nothing was ever committed: a new file, or one whose making was interrupted."""
+        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").get
+        return not tables and not self._db.pragma("application_id") and not self._db.pragma("user_version")
+
+    def _require_ours(self) -> None:
+        application_id, version = self._db.pragma("application_id"), self._db.pragma("user_version")
+        if application_id != APPLICATION_ID:
+            raise InvalidConfiguration(
+                f"{self._path} is not an Unseen store (its application id is {application_id:#x}); give another --data"
+            )
+        if version != SCHEMA_VERSION:
+            raise InvalidConfiguration(
+                f"{self._path} has schema version {version}, this release reads {SCHEMA_VERSION}; "
+                "run the release that wrote it or a newer one"
+            )
+
+    def accept(self) -> None:
+        """Make the file ready for changes, after everything that could refuse it has been checked."""
+        with self._failures():
+            if self.is_blank:
+                self._db.pragma("page_size", PAGE_BYTES)
+            mode = self._db.pragma("journal_mode", "WAL")
+            self._db.pragma("synchronous", "FULL")
+            self._db.pragma("secure_delete", True)
+            self._db.pragma("foreign_keys", True)
+            self._db.pragma("temp_store", "MEMORY")
+            self._db.pragma("cache_size", -CACHE_KIB)
+            self._keep_log_on_close(False)
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if mode != "wal":
+                raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
+
+    def write_schema(self, store_uid: bytes, wrapped_key: bytes) -> None:
+        """Make a new file a store, in one transaction, and make the file's own name durable."""
+        with self.changing() as db:
+            db.execute(SHARED_TABLES)
+            db.execute("INSERT INTO store VALUES (1, ?, ?)", (store_uid, wrapped_key))
+            db.pragma("application_id", APPLICATION_ID)
+            db.pragma("user_version", SCHEMA_VERSION)
+        self.empty_log()
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextmanager
+    def changing(self) -> Iterator[apsw.Connection]:
+        """One transaction: committed and on disk when the block ends, undone when it raises."""
+        with self._lock, self._failures():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Reads that see one state; fetch everything before the block ends."""
+        with self._lock, self._failures():
+            yield self._db
+
+    def empty_log(self) -> None:
+        """Move the write-ahead log into the file and cut it to nothing, so that no older page lingers in it."""
+        with self._lock, self._failures():
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                self._db.close()
+
+    def _keep_log_on_close(self, keep: bool) -> None:
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(keep))
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        if self._failed or not self._is_open:
+            raise StoreFailed("the store has stopped after a failed write or was closed; restart the server")
+        try:
+            yield
+        except (apsw.Error, OSError, MemoryError) as error:
+            self._failed = True
+            raise StoreFailed(
+                f"the disk did not take a change ({type(error).__name__}); nothing was acknowledged, "
+                "check space and hardware, then restart the server"
+            ) from error

@@ -1,0 +1,164 @@
+"""The statements that a mutation is made of. Each runs inside the transaction of the caller (``sqlite.py``).
+
+Sealed cells are appended, overwritten with bytes of the same length, and never moved: see ``schema.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from unseen.errors import CollectionNotFound, InvalidInput, RowExists, RowNotFound
+from unseen.store.interface import StoredCollection
+from unseen.store.schema import records_table, vectors_table
+from unseen.types import CatalogueEntry, CollectionInfo
+
+BEYOND_ANY_SLOT = 1 << 62
+VectorRow = tuple[int, bytes, int, bytes]
+"""Slot, row id, epoch, sealed vector."""
+
+COLUMNS = (
+    "uid, name, dimension, parameter_id, model_id, packing_factor, live_rows, slots, epoch, packed_at_slots, number"
+)
+
+
+def read_store(db: apsw.Connection) -> tuple[bytes, bytes]:
+    """The store's uid and its wrapped key."""
+    uid, wrapped_key = _fetch(db, "SELECT uid, wrapped_key FROM store")[0]
+    return uid, wrapped_key
+
+
+def read_collections(db: apsw.Connection) -> tuple[StoredCollection, ...]:
+    """Every collection, sorted by name."""
+    found = _fetch(db, f"SELECT {COLUMNS} FROM collections ORDER BY name")  # noqa: S608 - fixed names
+    return tuple(_stored_collection(row) for row in found)
+
+
+def find_collection(db: apsw.Connection, uid: bytes) -> tuple[int, StoredCollection]:
+    """A collection and its number; CollectionNotFound when there is none."""
+    found = _fetch(db, f"SELECT {COLUMNS} FROM collections WHERE uid = ?", (uid,))  # noqa: S608 - fixed names
+    if not found:
+        raise CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+    return found[0][10], _stored_collection(found[0])
+
+
+def require_distinct(row_ids: Sequence[bytes]) -> None:
+    """InvalidInput when a row comes twice in one request."""
+    if len(set(row_ids)) != len(row_ids):
+        raise InvalidInput("a row id comes twice in one request; name each row once")
+
+
+def require_absent(db: apsw.Connection, collection: int, row_ids: Sequence[bytes]) -> None:
+    """RowExists when one of the rows is live."""
+    for row_id in row_ids:
+        if live_place(db, collection, row_id) is not None:
+            raise RowExists(f"row {row_id.hex()} is enrolled already; erase it before enrolling it anew")
+
+
+def require_live(db: apsw.Connection, collection: int, row_id: bytes) -> tuple[int, int]:
+    """Slot and record number of a live row; RowNotFound when it is not live."""
+    place = live_place(db, collection, row_id)
+    if place is None:
+        raise RowNotFound(f"row {row_id.hex()} is not enrolled here")
+    return place
+
+
+def live_place(db: apsw.Connection, collection: int, row_id: bytes) -> tuple[int, int] | None:
+    """Slot and record number of a row, or None."""
+    found = _fetch(db, "SELECT slot, record FROM live_rows WHERE collection = ? AND row_id = ?", (collection, row_id))
+    return next(iter(found), None)
+
+
+def take_slots(db: apsw.Connection, collection: int, slots_handed_out: int, count: int) -> list[int]:
+    """``count`` places: free ones first, lowest first, then new ones."""
+    found = _fetch(db, "SELECT slot FROM free_slots WHERE collection = ? ORDER BY slot LIMIT ?", (collection, count))
+    free = [slot for (slot,) in found]
+    db.executemany("DELETE FROM free_slots WHERE collection = ? AND slot = ?", [(collection, slot) for slot in free])
+    return free + list(range(slots_handed_out, slots_handed_out + count - len(free)))
+
+
+def write_records(db: apsw.Connection, collection: int, sealed_records: Sequence[bytes]) -> list[int]:
+    """Write sealed records, into erased room of exactly their length where there is some; returns their numbers."""
+    table = records_table(collection)
+    numbers = []
+    for sealed in sealed_records:
+        number = take_free_record(db, collection, len(sealed))
+        if number is None:
+            db.execute(f"INSERT INTO {table} (sealed) VALUES (?)", (sealed,))  # noqa: S608 - a number, see schema.py
+            number = db.last_insert_rowid()
+        else:
+            db.execute(f"UPDATE {table} SET sealed = ? WHERE record = ?", (sealed, number))  # noqa: S608
+        numbers.append(number)
+    return numbers
+
+
+def take_free_record(db: apsw.Connection, collection: int, size_bytes: int) -> int | None:
+    """An erased record of exactly this length, no longer free; None when there is none."""
+    place = (collection, size_bytes)
+    number: int | None = db.execute(
+        "SELECT min(record) FROM free_records WHERE collection = ? AND size_bytes = ?", place
+    ).get
+    if number is not None:
+        db.execute("DELETE FROM free_records WHERE collection = ? AND size_bytes = ? AND record = ?", (*place, number))
+    return number
+
+
+def overwrite(db: apsw.Connection, table: str, numbers: Sequence[int]) -> list[int]:
+    """Zero sealed cells where they lie, without moving them; returns their lengths in bytes."""
+    sizes = []
+    for number in numbers:
+        with db.blob_open("main", table, "sealed", number, True) as cell:
+            sizes.append(cell.length())
+            cell.write(bytes(cell.length()))
+    return sizes
+
+
+def update_counts(db: apsw.Connection, collection: int, slots: int, live_rows: int, epoch: int) -> None:
+    """Write a collection's counts after a change of its rows."""
+    db.execute(
+        "UPDATE collections SET slots = ?, live_rows = ?, epoch = ? WHERE number = ?",
+        (slots, live_rows, epoch, collection),
+    )
+
+
+def read_vectors(db: apsw.Connection, collection: int, first_slot: int, count: int) -> list[VectorRow]:
+    """Up to ``count`` live rows from ``first_slot`` on, in slot order."""
+    return _fetch(
+        db,
+        f"SELECT slot, row_id, epoch, sealed FROM live_rows JOIN {vectors_table(collection)} USING (slot)"  # noqa: S608
+        " WHERE collection = ? AND slot >= ? ORDER BY slot LIMIT ?",
+        (collection, first_slot, count),
+    )
+
+
+def read_erased(db: apsw.Connection, collection: int, since_epoch: int, until_epoch: int) -> list[bytes]:
+    """Row ids erased after one epoch and no later than the other, in the order of their erasure."""
+    found = _fetch(
+        db,
+        "SELECT row_id FROM erasures WHERE collection = ? AND epoch > ? AND epoch <= ? ORDER BY epoch",
+        (collection, since_epoch, until_epoch),
+    )
+    return [row_id for (row_id,) in found]
+
+
+def read_entries(
+    db: apsw.Connection, collection: int, after: tuple[int, int], until_epoch: int, count: int
+) -> list[CatalogueEntry]:
+    """Up to ``count`` live rows added after (epoch, slot) and no later than an epoch, in that order."""
+    found = _fetch(
+        db,
+        f"SELECT row_id, slot, epoch, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
+        " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? ORDER BY epoch, slot LIMIT ?",
+        (collection, *after, until_epoch, count),
+    )
+    return [CatalogueEntry(*row) for row in found]
+
+
+def _fetch(db: apsw.Connection, statement: str, values: tuple[bytes | int | str, ...] = ()) -> list[Any]:
+    return db.execute(statement, values).fetchall()
+
+
+def _stored_collection(row: Sequence[Any]) -> StoredCollection:
+    return StoredCollection(CollectionInfo(*row[:9]), packed_at_slots=row[9])
