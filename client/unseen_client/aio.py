@@ -1,0 +1,224 @@
+"""``AsyncClient``: drives the same protocol over a grpc.aio channel; work on the device goes to threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from unseen.params import ParameterSet
+from unseen.types import CollectionInfo
+from unseen_client.progress import Watcher, watching
+from unseen_client.protocol import AnyPath, Protocol, Records
+from unseen_client.records import Record
+from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
+from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
+
+Result = TypeVar("Result")
+Hits = list[Hit]
+Collections = list[CollectionInfo]
+
+
+class AsyncClient:
+    """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
+
+    async with AsyncClient("127.0.0.1:7443") as client:
+        await client.search_text("photos", "a striped animal")
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        tls: TLS | None = None,
+        token: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        home: AnyPath | None = None,
+        insecure_no_tls: bool = False,
+    ) -> None:
+        """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet. Arguments and errors as for ``Client``."""
+        self._server = require_address(server)
+        self._credentials = channel_credentials(server, tls, token, insecure_no_tls)
+        self._session = Session(server, timeout_s, Path(home) if home is not None else None)
+        self._protocol = Protocol(self._session)
+        self._opened: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection, the files and the threads of this client."""
+        if self._opened is not None:
+            await self._opened.close()
+        await asyncio.to_thread(self._session.close)
+
+    async def server_info(self) -> ServerInfo:
+        """What the server is and takes."""
+        return await self._drive(self._protocol.server_info())
+
+    async def create_collection(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        dimension: int | None = None,
+        parameters: ParameterSet | str | None = None,
+        keep_vectors: bool = True,
+    ) -> CollectionInfo:
+        """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
+
+        Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
+        its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.
+        Raises CollectionExists, InvalidName, InvalidInput.
+        """
+        return await self._drive(self._protocol.create_collection(name, model, dimension, parameters, keep_vectors))
+
+    async def collection(self, name: str) -> CollectionInfo:
+        """A collection as it stands now; raises CollectionNotFound."""
+        return await self._drive(self._protocol.collection(name))
+
+    async def list_collections(self) -> Collections:
+        """Every collection on the server, by name."""
+        return await self._drive(self._protocol.list_collections())
+
+    async def delete_collection(self, name: str) -> None:
+        """Delete a collection with every row, its mirror and its record key; raises CollectionNotFound."""
+        return await self._drive(self._protocol.delete_collection(name))
+
+    async def enrol_images(
+        self,
+        name: str,
+        paths: AnyPath | Iterable[AnyPath],
+        *,
+        records: Sequence[Record] | None = None,
+        progress: bool | Watcher = False,
+    ) -> EnrolReport:
+        """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
+
+        ``records`` describe the images, one each in their order; an id left empty is the first 16 hex digits of the
+        file's SHA-256. Images already there are left as they are. Raises ModelMismatch, KeyMissing, CollectionNotFound.
+        """
+        return await self._drive(self._protocol.enrol_images(name, paths, records), progress)
+
+    async def enrol_vectors(
+        self,
+        name: str,
+        ids: Sequence[str],
+        vectors: npt.ArrayLike,
+        *,
+        records: Sequence[Record] | None = None,
+        progress: bool | Watcher = False,
+    ) -> EnrolReport:
+        """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
+
+        Ids already there are left as they are. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound.
+        """
+        return await self._drive(self._protocol.enrol_vectors(name, ids, vectors, records), progress)
+
+    async def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
+        """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""
+        return await self._drive(self._protocol.search_image(name, path, top_k))
+
+    async def search_text(self, name: str, text: str, *, top_k: int = 10) -> Hits:
+        """The rows most like words, best first; raises ModelMismatch, KeyMissing."""
+        return await self._drive(self._protocol.search_text(name, text, top_k))
+
+    async def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10) -> Hits:
+        """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
+        return await self._drive(self._protocol.search_vector(name, vector, top_k))
+
+    async def search_like(self, name: str, id: str, *, top_k: int = 10) -> Hits:  # noqa: A002 - the contract's name
+        """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
+        return await self._drive(self._protocol.search_like(name, id, top_k))
+
+    async def count(self, name: str) -> int:
+        """Live rows of a collection; raises CollectionNotFound."""
+        return await self._drive(self._protocol.count(name))
+
+    async def list(self, name: str, *, limit: int | None = None, offset: int = 0) -> Records:
+        """Records in the order of enrolment, from this device's mirror; raises KeyMissing, CollectionNotFound."""
+        return await self._drive(self._protocol.list(name, limit, offset))
+
+    async def get(self, name: str, id: str) -> Record:  # noqa: A002 - the contract's name
+        """The record of one row; raises RowNotFound, KeyMissing."""
+        return await self._drive(self._protocol.get(name, id))
+
+    async def erase(self, name: str, ids: str | Iterable[str]) -> int:
+        """Erase rows from the server's disk and memory and from this device's mirror; gives how many.
+
+        When one is not there nothing is erased and RowNotFound is raised. Other devices drop their copy of the sealed
+        records when they next synchronise.
+        """
+        return await self._drive(self._protocol.erase(name, ids))
+
+    async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
+        """Carry out a flow's steps until it is done."""
+        with watching(progress) as watcher:
+            try:
+                step = next(flow)
+                while True:
+                    try:
+                        outcome = await self._carry_out(step, watcher)
+                    except Exception as error:  # noqa: BLE001 - every failure is the flow's to handle or to raise
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(outcome)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            finally:
+                flow.close()
+
+    async def _carry_out(self, step: Step, watcher: Watcher) -> object:
+        match step:
+            case Exchange():
+                await self._exchange(step)
+            case Local(work):
+                return await asyncio.to_thread(work)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+            case Progress():
+                watcher(step)
+        return None
+
+    async def _exchange(self, exchange: Exchange) -> None:
+        call = self._call(exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
+        try:
+            async for reply in call:
+                await asyncio.to_thread(exchange.receive, reply)
+        except grpc.RpcError as error:
+            raise translated(error, self._server) from error
+        finally:
+            call.cancel()
+
+    def _call(self, rpc: Rpc) -> grpc.aio.StreamStreamMultiCallable[Message, Message]:
+        """All four kinds of gRPC method look the same on the wire: messages up, messages down."""
+        return self._channel().stream_stream(
+            rpc.path,
+            request_serializer=rpc.request_type.SerializeToString,
+            response_deserializer=rpc.reply_type.FromString,
+        )
+
+    def _channel(self) -> grpc.aio.Channel:
+        """The channel, opened at first use, because it belongs to the loop that runs then."""
+        if self._opened is None:
+            self._opened = (
+                grpc.aio.insecure_channel(self._server, CHANNEL_OPTIONS)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self._server, self._credentials, CHANNEL_OPTIONS)
+            )
+        return self._opened

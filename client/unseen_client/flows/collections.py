@@ -1,0 +1,115 @@
+"""Collections: made, shown, deleted; and the server's own facts."""
+
+from __future__ import annotations
+
+from unseen import params, wire
+from unseen.entropy import random_uid
+from unseen.errors import InvalidInput
+from unseen.params import ParameterSet
+from unseen.types import CollectionInfo
+from unseen.v1 import collections_pb2, info_pb2
+from unseen_client import rpcs
+from unseen_client.keystore import CollectionKey
+from unseen_client.report import ServerInfo
+from unseen_client.retry import ask_one
+from unseen_client.session import Session
+from unseen_client.steps import Flow, local
+
+NO_MODEL = "none"
+"""The model id of collections whose vectors are the caller's own."""
+
+
+def server_info(session: Session) -> Flow[ServerInfo]:
+    """The server's facts; asked once per client."""
+    if session.server is None:
+        reply = yield from ask_one(
+            session.patience, rpcs.GET_SERVER_INFO, [info_pb2.GetServerInfoRequest()], info_pb2.GetServerInfoResponse
+        )
+        session.server = ServerInfo(
+            version=reply.version,
+            store_uid=wire.require_uid(reply.store_uid, "the store's uid"),
+            parameter_ids=tuple(reply.parameter_ids),
+            max_rows_per_enrolment=reply.max_rows_per_enrolment,
+            max_message_bytes=reply.max_message_bytes,
+            max_record_bytes=reply.max_record_bytes,
+        )
+    return session.server
+
+
+def create(
+    session: Session, name: str, model: str | None, dimension: int | None, parameters: ParameterSet, keep_vectors: bool
+) -> Flow[CollectionInfo]:
+    """Make a collection and its record key; the key is on this device's disk when this returns."""
+    model_id, dimension = yield from _what_vectors(session, model, dimension)
+    yield from local(session.keys.require_private)
+    request = collections_pb2.CreateCollectionRequest(
+        request_id=random_uid(), name=name, dimension=dimension, parameter_id=parameters.id, model_id=model_id
+    )
+    reply = yield from ask_one(
+        session.patience, rpcs.CREATE_COLLECTION, [request], collections_pb2.CreateCollectionResponse
+    )
+    collection = session.remember(wire.collection_from_message(reply.collection))
+    key = CollectionKey.make(collection.uid, name, keep_vectors=keep_vectors)
+    yield from local(lambda: session.keys.put(key))
+    return collection
+
+
+def _what_vectors(session: Session, model: str | None, dimension: int | None) -> Flow[tuple[str, int]]:
+    """Model id and dimension of a new collection, from what the caller said of them."""
+    if dimension is not None:
+        if model is not None:
+            raise InvalidInput("give model= or dimension=, not both: a model has its own dimension")
+        if not 0 < dimension < 1 << 32:
+            raise InvalidInput(f"got dimension={dimension}; give the number of coordinates of your vectors, 8 to 4096")
+        return NO_MODEL, dimension
+    if model not in (None, "bundled"):
+        raise InvalidInput(f"no model is named {model!r}; give model='bundled', or dimension= for vectors of your own")
+    preparer = yield from local(session.preparer)
+    return preparer.model_id, preparer.dimension
+
+
+def get(session: Session, name: str) -> Flow[CollectionInfo]:
+    """A collection as it stands now."""
+    reply = yield from ask_one(
+        session.patience,
+        rpcs.GET_COLLECTION,
+        [collections_pb2.GetCollectionRequest(name=name)],
+        collections_pb2.GetCollectionResponse,
+    )
+    return session.remember(wire.collection_from_message(reply.collection))
+
+
+def get_known(session: Session, name: str) -> Flow[CollectionInfo]:
+    """A collection as last seen, or as it stands now."""
+    known = session.known(name)
+    if known is not None:
+        return known
+    return (yield from get(session, name))
+
+
+def list_all(session: Session) -> Flow[list[CollectionInfo]]:
+    """Every collection, by name."""
+    reply = yield from ask_one(
+        session.patience,
+        rpcs.LIST_COLLECTIONS,
+        [collections_pb2.ListCollectionsRequest()],
+        collections_pb2.ListCollectionsResponse,
+    )
+    return [session.remember(wire.collection_from_message(message)) for message in reply.collections]
+
+
+def delete(session: Session, name: str) -> Flow[None]:
+    """Delete a collection with every row; then this device's mirror and record key of it."""
+    session.forget(name)
+    collection = yield from get(session, name)
+    server = yield from server_info(session)
+    request = collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=collection.uid)
+    yield from ask_one(session.patience, rpcs.DELETE_COLLECTION, [request], collections_pb2.DeleteCollectionResponse)
+    session.forget(name)
+    yield from local(lambda: session.destroy(server.store_uid, collection.uid))
+
+
+def parameter_set(parameters: ParameterSet | str | None) -> ParameterSet:
+    """A parameter set by itself, by name or by default; unsafe ones are refused."""
+    chosen = params.by_name(parameters) if isinstance(parameters, str) else parameters or params.DEFAULT
+    return params.require_safe(chosen)

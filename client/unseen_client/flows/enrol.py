@@ -1,0 +1,203 @@
+"""Rows on their way in: quantised and sealed on the device, sent in streams that are carried out whole or not at all.
+
+The server learns the rows' vectors (it holds them in memory to score them), their number, and the padded length of
+each record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from unseen import params, wire
+from unseen.entropy import random_uid
+from unseen.errors import InvalidInput, InvalidVector, LimitExceeded, ModelMismatch, RowExists, UnseenError
+from unseen.he.quantise import quantise_rows
+from unseen.types import RowBatch
+from unseen.v1 import index_pb2
+from unseen_client import rpcs
+from unseen_client.flows import collections
+from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.records import Record, require_id, row_id, seal_record
+from unseen_client.report import EnrolReport, ServerInfo
+from unseen_client.retry import ask_one
+from unseen_client.session import Session
+from unseen_client.steps import Flow, Progress, local
+
+Float32Array = npt.NDArray[np.float32]
+
+ROWS_PER_STREAM = 1000
+"""One stream is one transaction on the server: large enough to be quick, small enough to repeat."""
+MESSAGE_BYTES = 1_000_000
+"""A little less than the 1 MiB a message may have: field tags and lengths come on top."""
+ROW_FRAMING_BYTES = 16
+"""At most, for the tag and length of one sealed record."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row before it is sealed: the record's id is set."""
+
+    vector: Float32Array
+    record: Record
+
+
+def enrol_vectors(
+    session: Session, name: str, ids: Sequence[str], vectors: Float32Array, records: Sequence[Record] | None
+) -> Flow[EnrolReport]:
+    """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
+    _require_vectors(ids, vectors, records)
+    place = yield from open_current(session, name)
+    if place.collection.model_id != collections.NO_MODEL:
+        raise ModelMismatch(
+            f"collection {name!r} holds vectors of model {place.collection.model_id!r}: use enrol_images, or create a "
+            "collection with dimension= for vectors of your own"
+        )
+    if vectors.shape[1] != place.collection.dimension:
+        raise InvalidVector(
+            f"got vectors of {vectors.shape[1]} coordinates; collection {name!r} takes {place.collection.dimension}"
+        )
+    enrolment = Enrolment(session, place, total=len(ids))
+    for start in range(0, len(ids), ROWS_PER_STREAM):
+        stop = min(start + ROWS_PER_STREAM, len(ids))
+        rows = [Row(vectors[at], named(records[at] if records else Record(), ids[at])) for at in range(start, stop)]
+        yield from enrolment.send(rows)
+        yield Progress(stop, len(ids), "rows")
+    return enrolment.report()
+
+
+def named(record: Record, row: str) -> Record:
+    """The record under the id that its row has; raises InvalidInput when it names another."""
+    if record.id not in ("", row):
+        raise InvalidInput("a record names another id than its row; leave Record.id empty or make them equal")
+    return replace(record, id=row)
+
+
+def _require_vectors(ids: Sequence[str], vectors: Float32Array, records: Sequence[Record] | None) -> None:
+    if vectors.ndim != 2 or len(vectors) != len(ids):
+        raise InvalidVector(f"got vectors of shape {vectors.shape} for {len(ids)} ids; give one row per id: (n, d)")
+    require_one_each("ids", len(ids), records)
+    for row in ids:
+        require_id(row)
+    if len(set(ids)) != len(ids):
+        raise InvalidInput(f"got {len(ids)} ids of which {len(set(ids))} differ; every row needs an id of its own")
+
+
+def require_one_each(what: str, count: int, records: Sequence[Record] | None) -> None:
+    """Refuse records that do not stand one beside each input; raises InvalidInput."""
+    if records is not None and len(records) != count:
+        raise InvalidInput(f"got {len(records)} records for {count} {what}; give one Record for each, in their order")
+
+
+class Enrolment:
+    """Sends rows in streams and keeps count of what became of them."""
+
+    def __init__(self, session: Session, place: Place, total: int) -> None:
+        self._session = session
+        self._place = place
+        self._total = total
+        self.enrolled: dict[str, None] = {}
+        self.already: list[str] = []
+
+    def report(self) -> EnrolReport:
+        return EnrolReport(tuple(self.enrolled), tuple(self.already), (), 0)
+
+    def has(self, row: str) -> Flow[bool]:
+        """Whether this id needs no work: the server has it, or this enrolment has just sent it."""
+        known = row_id(self._place.key.record_key, row)
+        return row in self.enrolled or bool((yield from local(lambda: self._place.mirror.has([known]))))
+
+    def send(self, rows: Sequence[Row]) -> Flow[None]:
+        """Enrol rows, at most ROWS_PER_STREAM, leaving out those that are there; their ids differ."""
+        server = yield from collections.server_info(self._session)
+        most = min(ROWS_PER_STREAM, server.max_rows_per_enrolment)
+        try:
+            for start in range(0, len(rows), most):
+                yield from self._send_stream(server, rows[start : start + most])
+        except UnseenError as error:
+            error.add_note(
+                f"{len(self.enrolled)} of {self._total} are enrolled; run it again to go on, those will be skipped"
+            )
+            raise
+
+    def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
+        new = yield from self._leave_out_known(rows)
+        while new:
+            messages = yield from local(partial(seal_stream, self._place, server, new))
+            try:
+                yield from ask_one(self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse)
+            except RowExists:  # another device was faster
+                before = len(new)
+                yield from self._look_again()
+                new = yield from self._leave_out_known(new)
+                if len(new) == before:
+                    raise
+            else:
+                self.enrolled.update(dict.fromkeys(row.record.id for row in new))
+                return
+
+    def _leave_out_known(self, rows: Sequence[Row]) -> Flow[list[Row]]:
+        key = self._place.key.record_key
+        row_ids = {row.record.id: row_id(key, row.record.id) for row in rows}
+        there = yield from local(lambda: self._place.mirror.has(row_ids.values()))
+        self.already += [row for row, known in row_ids.items() if known in there]
+        return [row for row in rows if row_ids[row.record.id] not in there]
+
+    def _look_again(self) -> Flow[None]:
+        before = yield from local(lambda: self._place.mirror.epoch)
+        collection = yield from collections.get(self._session, self._place.collection.name)
+        yield from sync(self._session, self._place, collection.epoch, before)
+
+
+def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
+    """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
+    collection = place.collection
+    vectors = quantise_rows(params.by_id(collection.parameter_id), np.stack([row.vector for row in rows]))
+    sealed = [_sealed(place, server, row) for row in rows]
+    row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
+    header = index_pb2.EnrolHeader(
+        request_id=random_uid(),
+        collection_uid=collection.uid,
+        parameter_id=collection.parameter_id,
+        model_id=collection.model_id,
+        row_count=len(rows),
+    )
+    messages: list[Message] = [index_pb2.EnrolRowsRequest(header=header)]
+    for part in batches([len(record) for record in sealed], collection.dimension, server.max_message_bytes):
+        batch = RowBatch(tuple(row_ids[part]), vectors[part], tuple(sealed[part]))
+        messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
+    return messages
+
+
+def _sealed(place: Place, server: ServerInfo, row: Row) -> bytes:
+    kept = row.vector if place.key.keep_vectors else None
+    sealed = seal_record(place.key.record_key, place.collection.uid, replace(row.record, vector=_unit(kept)))
+    if len(sealed) > server.max_record_bytes:
+        raise LimitExceeded(
+            f"the record of row {row.record.id!r} has {len(sealed)} bytes sealed, this server takes "
+            f"{server.max_record_bytes}; shorten its caption, extra fields or thumbnail"
+        )
+    return sealed
+
+
+def _unit(vector: Float32Array | None) -> Float32Array | None:
+    """The vector at unit length, so that float16 loses little whatever its scale was."""
+    return None if vector is None else np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def batches(record_bytes: Sequence[int], dimension: int, most_message_bytes: int) -> Iterator[slice]:
+    """Cut rows into runs that each fit one message."""
+    most = min(MESSAGE_BYTES, most_message_bytes)
+    start, size = 0, 0
+    for at, length in enumerate(record_bytes):
+        row_bytes = 16 + 2 * dimension + length + ROW_FRAMING_BYTES
+        if size + row_bytes > most and at > start:
+            yield slice(start, at)
+            start, size = at, 0
+        size += row_bytes
+    yield slice(start, len(record_bytes))

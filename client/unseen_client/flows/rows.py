@@ -1,0 +1,79 @@
+"""Rows looked at and erased. Looking is done in the mirror: the server sees no more than a synchronisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unseen.entropy import random_uid
+from unseen.errors import InvalidInput, RowNotFound
+from unseen.v1 import index_pb2
+from unseen.wire import join_row_ids
+from unseen_client import rpcs
+from unseen_client.flows import collections
+from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.records import Record, open_record, row_id
+from unseen_client.retry import ask_one
+from unseen_client.session import Session
+from unseen_client.steps import Flow, local
+
+ROWS_PER_ERASURE = 1000
+"""As many as one enrolment stream carries."""
+
+
+def list_records(session: Session, name: str, limit: int | None, offset: int) -> Flow[list[Record]]:
+    """Records in the order of enrolment."""
+    if offset < 0 or (limit is not None and limit < 0):
+        raise InvalidInput(f"got limit={limit}, offset={offset}; neither can be below 0")
+    place = yield from open_current(session, name)
+
+    def read() -> list[Record]:
+        rows = place.mirror.page(-1 if limit is None else limit, offset)
+        return [open_record(place.key.record_key, place.collection.uid, row, sealed) for row, sealed in rows]
+
+    return (yield from local(read))
+
+
+def get_record(session: Session, name: str, row: str) -> Flow[Record]:
+    """The record of one row; raises RowNotFound."""
+    place = yield from open_current(session, name)
+    return (yield from local(lambda: _read(place, row)))
+
+
+def _read(place: Place, row: str) -> Record:
+    name = row_id(place.key.record_key, row)
+    sealed = place.mirror.sealed_record(name)
+    if sealed is None:
+        raise _not_found(place, [row])
+    return open_record(place.key.record_key, place.collection.uid, name, sealed)
+
+
+def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
+    """Erase rows, from this device's mirror as well; gives how many. Erases nothing when one is not there."""
+    place = yield from open_current(session, name)
+    wanted = {row_id(place.key.record_key, row): row for row in rows}
+    there = yield from local(lambda: place.mirror.has(wanted))
+    if missing := [row for known, row in wanted.items() if known not in there]:
+        raise _not_found(place, missing)
+    ordered = list(wanted)
+    for start in range(0, len(ordered), ROWS_PER_ERASURE):
+        request = index_pb2.EraseRowsRequest(
+            request_id=random_uid(),
+            collection_uid=place.collection.uid,
+            row_ids=join_row_ids(ordered[start : start + ROWS_PER_ERASURE]),
+        )
+        reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
+        yield from sync(session, place, reply.epoch, 0)
+    return len(wanted)
+
+
+def count(session: Session, name: str) -> Flow[int]:
+    """Live rows, as the server counts them; needs no record key."""
+    collection = yield from collections.get(session, name)
+    return collection.rows
+
+
+def _not_found(place: Place, rows: Sequence[str]) -> RowNotFound:
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return RowNotFound(
+        f"collection {place.collection.name!r} has no row {rows[0]!r}{more}; `unseen list` shows the ids that it has"
+    )

@@ -1,0 +1,189 @@
+"""One search: encrypt on the device, let the server score, decrypt and name the rows on the device.
+
+The server learns that this client searched, in which collection, when, and how many bytes went each way; never the
+query, the scores, or which rows were among the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+from unseen.he.secret import ReplyKey
+
+from unseen import params, wire
+from unseen.errors import (
+    CollectionNotFound,
+    InvalidInput,
+    InvalidVector,
+    MalformedMessage,
+    ModelMismatch,
+    PackingChanged,
+    ServerUnavailable,
+)
+from unseen.he.message import reply_block_bytes
+from unseen.he.packing import Packing
+from unseen.he.quantise import quantise_query, to_cosines
+from unseen.params import ParameterSet
+from unseen.types import CollectionInfo
+from unseen.v1 import search_pb2
+from unseen_client import rpcs
+from unseen_client.flows import collections
+from unseen_client.flows.sync import Place, open_place, sync
+from unseen_client.mirror import MirroredHit
+from unseen_client.records import open_record
+from unseen_client.report import Hit
+from unseen_client.retry import ask
+from unseen_client.session import Session
+from unseen_client.steps import Flow, local
+
+Float32Array = npt.NDArray[np.float32]
+
+MOST_REPACKINGS = 4
+"""A collection that is re-packed at every try is growing faster than it can be searched."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched for, and how much of the answer is wanted."""
+
+    vector: Float32Array
+    top_k: int
+    score_scale: float = 1.0
+    """Scores are multiplied by this: a word query fills only the semantic part of a two-part row."""
+    without: bytes | None = None
+    """A row id that may not be among the hits: the row itself, when more like it are looked for."""
+
+
+def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
+    """The ``top_k`` best rows of a collection, best first."""
+    if wanted.top_k < 1:
+        raise InvalidInput(f"got top_k={wanted.top_k}; ask for at least 1 hit")
+    for _ in range(MOST_REPACKINGS):
+        known = session.known(name) is not None
+        try:
+            return (yield from _search_once(session, name, wanted))
+        except PackingChanged:
+            session.forget(name)
+        except CollectionNotFound:
+            if not known:
+                raise
+            session.forget(name)  # it may have been deleted and made again since this client looked
+    raise PackingChanged(f"collection {name!r} was re-packed {MOST_REPACKINGS} times during one search; try again")
+
+
+def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
+    place = yield from open_place(session, name)
+    epoch_before = yield from local(lambda: place.mirror.epoch)
+    parameters = params.by_id(place.collection.parameter_id)
+    packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
+    _require_dimension(place.collection, wanted.vector)
+    query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
+    requests = list(_requests(place.collection, query))
+    reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
+    yield from sync(session, place, reply.epoch, epoch_before)
+    return (yield from local(lambda: _hits(place, parameters, reply, wanted)))
+
+
+def _require_dimension(collection: CollectionInfo, vector: Float32Array) -> None:
+    if vector.shape != (collection.dimension,):
+        raise InvalidVector(
+            f"got a query of shape {vector.shape}; collection {collection.name!r} takes ({collection.dimension},)"
+        )
+
+
+def _encrypt(
+    session: Session, parameters: ParameterSet, packing: Packing, vector: Float32Array
+) -> tuple[bytes, ReplyKey]:
+    query = quantise_query(parameters, vector)
+    return session.pool.take(parameters, packing).encrypt(query)
+
+
+def _requests(collection: CollectionInfo, query: bytes) -> Iterator[Message]:
+    yield search_pb2.SearchRequest(
+        header=search_pb2.SearchHeader(
+            collection_uid=collection.uid,
+            parameter_id=collection.parameter_id,
+            packing_factor=collection.packing_factor,
+        )
+    )
+    for start in range(0, len(query), wire.MAX_CHUNK_BYTES):
+        yield search_pb2.SearchRequest(query=query[start : start + wire.MAX_CHUNK_BYTES])
+
+
+def _hits(place: Place, parameters: ParameterSet, reply: Reply, wanted: Wanted) -> list[Hit]:
+    scores = to_cosines(parameters, reply.raw_scores()) * np.float32(wanted.score_scale)
+    found = place.mirror.best(scores, reply.epoch, wanted.top_k, wanted.without)
+    return [_hit(place, hit) for hit in found]
+
+
+def _hit(place: Place, found: MirroredHit) -> Hit:
+    record = open_record(place.key.record_key, place.collection.uid, found.row_id, found.sealed_record)
+    return Hit(record.id, found.score, record)
+
+
+class Reply:
+    """Receives one reply and decrypts blocks as they come."""
+
+    def __init__(self, parameters: ParameterSet, packing: Packing, key: ReplyKey) -> None:
+        self._packing = packing
+        self._block_bytes = reply_block_bytes(parameters, packing)
+        self._key = key
+        self._scores: list[npt.NDArray[np.int64]] = []
+        self._header: search_pb2.SearchReplyHeader | None = None
+        self._blocks_left = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the rows that were scored."""
+        return 0 if self._header is None else self._header.epoch
+
+    def take(self, reply: search_pb2.SearchResponse) -> None:
+        if reply.WhichOneof("part") == "header":
+            self._take_header(reply.header)
+        else:
+            self._take_blocks(reply.blocks)
+
+    def finish(self) -> None:
+        if self._header is None or self._blocks_left:
+            raise ServerUnavailable(f"the reply was cut: {self._blocks_left} blocks are missing")
+
+    def raw_scores(self) -> npt.NDArray[np.int64]:
+        """Decrypted scores by slot: (slots,)."""
+        slots = 0 if self._header is None else self._header.slots
+        return np.concatenate([np.zeros(0, np.int64), *self._scores])[:slots]
+
+    def _take_header(self, header: search_pb2.SearchReplyHeader) -> None:
+        if self._header is not None or header.blocks != self._packing.blocks(header.slots):
+            raise MalformedMessage(
+                f"the reply names {header.blocks} blocks for {header.slots} slots, expected "
+                f"{self._packing.blocks(header.slots)}, once; the server does not fit this client"
+            )
+        self._header, self._blocks_left = header, header.blocks
+
+    def _take_blocks(self, blocks: bytes) -> None:
+        count, rest = divmod(len(blocks), self._block_bytes)
+        if rest or not 0 < count <= self._blocks_left:
+            raise MalformedMessage(
+                f"got {len(blocks)} bytes of reply, expected up to {self._blocks_left} blocks of {self._block_bytes}; "
+                "the server does not fit this client"
+            )
+        self._scores.append(self._key.decrypt(blocks))
+        self._blocks_left -= count
+
+
+def require_model(collection: CollectionInfo, model_id: str) -> None:
+    """Refuse a model other than the one that made the collection's rows; raises ModelMismatch."""
+    if collection.model_id == collections.NO_MODEL:
+        raise ModelMismatch(
+            f"collection {collection.name!r} holds vectors of its owner's own: use search_vector and enrol_vectors, "
+            "or create a collection with model='bundled' for images and words"
+        )
+    if collection.model_id != model_id:
+        raise ModelMismatch(
+            f"collection {collection.name!r} was made with model {collection.model_id!r}, this device has "
+            f"{model_id!r}; install the release of Unseen that made it, or enrol into a new collection"
+        )

@@ -1,0 +1,53 @@
+"""What can be searched for: a vector, an image, words, or more like a row that is there. Made into a vector here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.errors import InvalidInput
+from unseen_client.flows import collections, rows
+from unseen_client.flows.search import Wanted, require_model, search
+from unseen_client.flows.sync import open_place
+from unseen_client.records import row_id
+from unseen_client.report import Hit
+from unseen_client.session import Session
+from unseen_client.steps import Flow, local
+
+
+def to_vector(session: Session, name: str, vector: npt.ArrayLike, top_k: int) -> Flow[list[Hit]]:
+    """The rows nearest to a vector, by cosine."""
+    return (yield from search(session, name, Wanted(np.asarray(vector, dtype=np.float32), top_k)))
+
+
+def to_image(session: Session, name: str, path: Path, top_k: int) -> Flow[list[Hit]]:
+    """The rows nearest to an image file, which is de-identified like any other before it becomes a vector."""
+    collection = yield from collections.get_known(session, name)
+    preparer = yield from local(session.preparer)
+    require_model(collection, preparer.model_id)
+    image = yield from local(lambda: preparer.image(path))
+    return (yield from search(session, name, Wanted(image.vector, top_k)))
+
+
+def to_text(session: Session, name: str, text: str, top_k: int) -> Flow[list[Hit]]:
+    """The rows nearest to words."""
+    collection = yield from collections.get_known(session, name)
+    preparer = yield from local(session.preparer)
+    require_model(collection, preparer.model_id)
+    vector = yield from local(lambda: preparer.text(text))
+    return (yield from search(session, name, Wanted(vector, top_k, preparer.text_score_scale)))
+
+
+def to_row(session: Session, name: str, row: str, top_k: int) -> Flow[list[Hit]]:
+    """The rows nearest to an enrolled one, itself left out."""
+    record = yield from rows.get_record(session, name, row)
+    if record.vector is None:
+        raise InvalidInput(
+            f"row {row!r} keeps no vector, so there is nothing to compare with; search with the image or the vector, "
+            "or create collections with keep_vectors=True"
+        )
+    place = yield from open_place(session, name)
+    itself = row_id(place.key.record_key, row)
+    return (yield from search(session, name, Wanted(record.vector, top_k, without=itself)))

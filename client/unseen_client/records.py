@@ -1,0 +1,121 @@
+"""Records: what a row is to people. Sealed here, on the device; a server sees a random-looking id and a padded length.
+
+Held by members of the collection (whoever has its record key). Leaks: the sealed length, in steps of 256 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from unseen import envelope
+from unseen.errors import InvalidInput, SealBroken
+from unseen.types import UID_BYTES
+from unseen.v1 import record_pb2
+
+PAD_TO_BYTES = 256
+"""Lengths are hidden up to this: short captions and names all look alike."""
+LONGEST_ID_CHARACTERS = 512
+"""An id is a handle, not a document."""
+_PAD_MARK = b"\x80"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What members see of a row. Everything but the id may be empty."""
+
+    id: str = ""
+    """The caller's own name of the row; for images, when empty, 16 hex digits of SHA-256 of the file."""
+    name: str = ""
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    link: str = ""
+    thumbnail: bytes = field(default=b"", repr=False)
+    """A small JPEG, made after de-identification."""
+    vector: npt.NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """The row's unit vector (kept as float16), or None when the collection keeps none."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def require_id(row: object) -> str:
+    """Pass an id through that can name a row; raises InvalidInput for an empty, overlong or non-text one."""
+    if isinstance(row, str) and 0 < len(row) <= LONGEST_ID_CHARACTERS:
+        return row
+    got = f"{len(row)} characters" if isinstance(row, str) else type(row).__name__
+    raise InvalidInput(f"an id is text of 1 to {LONGEST_ID_CHARACTERS} characters; got {got}")
+
+
+def row_id(record_key: bytes, row: str) -> bytes:
+    """The sixteen bytes that the server knows the row by: the same for the same id, and nothing else to go by."""
+    return hmac.new(record_key, b"row-id" + require_id(row).encode(), hashlib.sha256).digest()[:UID_BYTES]
+
+
+def seal_record(record_key: bytes, collection_uid: bytes, record: Record) -> bytes:
+    """Encrypt a record for the members of one collection, bound to its row."""
+    where = _context(collection_uid, row_id(record_key, record.id))
+    return envelope.seal(record_key, pad(encode_record(record)), where)
+
+
+def open_record(record_key: bytes, collection_uid: bytes, row: bytes, sealed: bytes) -> Record:
+    """Decrypt the record of row ``row``; raises SealBroken when it was altered, cut or belongs to another row."""
+    plain = unpad(envelope.open_sealed(record_key, sealed, _context(collection_uid, row)))
+    try:
+        return decode_record(plain)
+    except DecodeError as error:
+        raise SealBroken("the record opened but does not parse; it was sealed by another version of Unseen") from error
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as protobuf bytes, the same bytes every time."""
+    vector = b"" if record.vector is None else np.asarray(record.vector, dtype="<f2").tobytes()
+    message = record_pb2.Record(
+        id=require_id(record.id),
+        name=record.name,
+        caption=record.caption,
+        tags=record.tags,
+        link=record.link,
+        thumbnail=record.thumbnail,
+        vector=vector,
+        extra=record.extra,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def decode_record(data: bytes) -> Record:
+    """The inverse of ``encode_record``; the vector comes back as float32."""
+    message = record_pb2.Record.FromString(data)
+    vector = np.frombuffer(message.vector, dtype="<f2").astype(np.float32) if message.vector else None
+    return Record(
+        id=message.id,
+        name=message.name,
+        caption=message.caption,
+        tags=tuple(message.tags),
+        link=message.link,
+        thumbnail=message.thumbnail,
+        vector=vector,
+        extra=dict(message.extra),
+    )
+
+
+def pad(plain: bytes) -> bytes:
+    """Append 0x80 and zeros up to a multiple of PAD_TO_BYTES (ISO/IEC 7816-4)."""
+    marked = plain + _PAD_MARK
+    return marked + b"\x00" * (-len(marked) % PAD_TO_BYTES)
+
+
+def unpad(padded: bytes) -> bytes:
+    """The inverse of ``pad``; raises SealBroken when the mark is missing."""
+    plain, mark, _ = padded.rpartition(_PAD_MARK)
+    if not mark:
+        raise SealBroken("the record opened but has no end mark; it was sealed by another version of Unseen")
+    return plain
+
+
+def _context(collection_uid: bytes, row: bytes) -> bytes:
+    return envelope.context("record", collection_uid, row)

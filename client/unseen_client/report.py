@@ -1,0 +1,70 @@
+"""What calls give back to people: hits, reports, the server's facts. Stays on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unseen_client.records import Record
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search."""
+
+    id: str
+    score: float
+    """Cosine similarity, -1 to 1."""
+    record: Record
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One input that was not enrolled, and why."""
+
+    source: str
+    """The path or id as the caller gave it."""
+    code: str
+    """Stable name of the reason, such as IMAGE_REFUSED: see ``unseen.errors``."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class EnrolReport:
+    """What became of an enrolment. ``enrolled`` rows are on the server's disk and searchable."""
+
+    ids: tuple[str, ...]
+    """Ids enrolled by this call, in the order of the input."""
+    already: tuple[str, ...]
+    """Ids that were there before, or stood earlier in the same call: left as they are."""
+    refused: tuple[Refusal, ...]
+    faces_covered: int
+    """Faces found and covered before embedding, over all enrolled images."""
+
+    @property
+    def enrolled(self) -> int:
+        """How many rows this call added."""
+        return len(self.ids)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was refused."""
+        return not self.refused
+
+    def __str__(self) -> str:
+        return (
+            f"{self.enrolled} enrolled, {len(self.already)} already there, {len(self.refused)} refused, "
+            f"{self.faces_covered} faces covered"
+        )
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What a server is and takes."""
+
+    version: str
+    store_uid: bytes
+    """Names the store: mirrors of another store are never mixed in."""
+    parameter_ids: tuple[str, ...]
+    max_rows_per_enrolment: int
+    max_message_bytes: int
+    max_record_bytes: int

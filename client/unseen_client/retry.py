@@ -1,0 +1,119 @@
+"""Asking the server, and asking again while it is unavailable: exponential back-off with jitter, up to a time budget.
+
+Leaks to the server: how often it was asked. A retry sends the very bytes of the first try, so a mutation is carried
+out once (its request id is the same) and a query's one-time encryption is never used for a second message.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.message import Message
+
+from unseen.entropy import random_bytes
+from unseen.errors import DeadlineExceeded, ServerBusy, ServerUnavailable
+from unseen_client.steps import Exchange, Flow, Pause, Rpc
+
+FIRST_PAUSE_S = 0.1
+"""A restarting server needs about this long to listen again."""
+LONGEST_PAUSE_S = 3.0
+"""Long enough not to press a server that is down, short enough to notice within seconds that it is back."""
+
+
+class Receiver(Protocol):
+    """Takes the replies of one exchange; a new one is made for every try."""
+
+    def take(self, reply: Any) -> None:
+        """Take one reply message."""
+
+    def finish(self) -> None:
+        """The stream ended well; raise ServerUnavailable when something is missing all the same."""
+
+
+AnyReceiver = TypeVar("AnyReceiver", bound=Receiver)
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to go on asking, and how fast."""
+
+    timeout_s: float
+    clock: Callable[[], float]
+    """Monotonic seconds."""
+    server: str
+    """The address, for messages."""
+
+    def longer(self, extra_s: float) -> Patience:
+        """The same with more time: for work that grows with the collection."""
+        return Patience(self.timeout_s + extra_s, self.clock, self.server)
+
+
+def pause_s(failed_tries: int) -> float:
+    """Seconds to wait after so many failed tries: doubled each time, then anywhere in its upper half."""
+    longest = min(FIRST_PAUSE_S * float(2 ** min(failed_tries - 1, 20)), LONGEST_PAUSE_S)
+    return longest * (0.5 + random_bytes(1)[0] / 512)
+
+
+def ask(
+    patience: Patience, rpc: Rpc, requests: Sequence[Message], make_receiver: Callable[[], AnyReceiver]
+) -> Flow[AnyReceiver]:
+    """Exchange ``requests`` for what the receiver collects, trying again while the server is unavailable or busy.
+
+    Raises ServerUnavailable, ServerBusy or DeadlineExceeded when the time is over, and at once whatever else the
+    server answers.
+    """
+    give_up_at = patience.clock() + patience.timeout_s
+    for tries in itertools.count(1):
+        receiver = make_receiver()
+        left_s = give_up_at - patience.clock()
+        try:
+            if left_s <= 0:
+                raise DeadlineExceeded(_too_late(patience, tries))
+            yield Exchange(rpc, requests, left_s, receiver.take)
+            receiver.finish()
+        except (ServerUnavailable, ServerBusy) as error:
+            wait_s = pause_s(tries)
+            if patience.clock() + wait_s >= give_up_at:
+                raise type(error)(f"{error}; tried {tries} times in {patience.timeout_s:g} s") from error
+            yield Pause(wait_s)
+        else:
+            return receiver
+    raise AssertionError("unreachable: the loop above ends by returning or raising")
+
+
+def _too_late(patience: Patience, tries: int) -> str:
+    return (
+        f"{patience.server} did not finish within {patience.timeout_s:g} s (try {tries}); "
+        "give a longer timeout_s, or look at the server's load"
+    )
+
+
+class OneReply:
+    """Receives exactly one message."""
+
+    def __init__(self) -> None:
+        self._replies: list[Message] = []
+
+    def take(self, reply: Message) -> None:
+        self._replies.append(reply)
+
+    def finish(self) -> None:
+        if len(self._replies) != 1:
+            raise ServerUnavailable(f"the answer was cut: got {len(self._replies)} messages, expected 1")
+
+    def reply(self, kind: type[AnyMessage]) -> AnyMessage:
+        """The message, as its own type."""
+        reply = self._replies[0]
+        if not isinstance(reply, kind):
+            raise TypeError(f"got {type(reply).__name__}, expected {kind.__name__}")
+        return reply
+
+
+def ask_one(patience: Patience, rpc: Rpc, requests: Sequence[Message], kind: type[AnyMessage]) -> Flow[AnyMessage]:
+    """Exchange ``requests`` for the one message that answers them."""
+    receiver = yield from ask(patience, rpc, requests, OneReply)
+    return receiver.reply(kind)

@@ -1,0 +1,48 @@
+"""The methods of the contract, by the paths that go over the wire."""
+
+from __future__ import annotations
+
+from unseen.v1 import collections_pb2, index_pb2, info_pb2, search_pb2
+from unseen_client.steps import Rpc
+
+GET_SERVER_INFO = Rpc(
+    "/unseen.v1.InfoService/GetServerInfo", info_pb2.GetServerInfoRequest, info_pb2.GetServerInfoResponse
+)
+CREATE_COLLECTION = Rpc(
+    "/unseen.v1.CollectionService/CreateCollection",
+    collections_pb2.CreateCollectionRequest,
+    collections_pb2.CreateCollectionResponse,
+)
+GET_COLLECTION = Rpc(
+    "/unseen.v1.CollectionService/GetCollection",
+    collections_pb2.GetCollectionRequest,
+    collections_pb2.GetCollectionResponse,
+)
+LIST_COLLECTIONS = Rpc(
+    "/unseen.v1.CollectionService/ListCollections",
+    collections_pb2.ListCollectionsRequest,
+    collections_pb2.ListCollectionsResponse,
+)
+DELETE_COLLECTION = Rpc(
+    "/unseen.v1.CollectionService/DeleteCollection",
+    collections_pb2.DeleteCollectionRequest,
+    collections_pb2.DeleteCollectionResponse,
+)
+ENROL_ROWS = Rpc("/unseen.v1.IndexService/EnrolRows", index_pb2.EnrolRowsRequest, index_pb2.EnrolRowsResponse)
+ERASE_ROWS = Rpc("/unseen.v1.IndexService/EraseRows", index_pb2.EraseRowsRequest, index_pb2.EraseRowsResponse)
+SYNC_CATALOGUE = Rpc(
+    "/unseen.v1.IndexService/SyncCatalogue", index_pb2.SyncCatalogueRequest, index_pb2.SyncCatalogueResponse
+)
+SEARCH = Rpc("/unseen.v1.SearchService/Search", search_pb2.SearchRequest, search_pb2.SearchResponse)
+
+ALL = (
+    GET_SERVER_INFO,
+    CREATE_COLLECTION,
+    GET_COLLECTION,
+    LIST_COLLECTIONS,
+    DELETE_COLLECTION,
+    ENROL_ROWS,
+    ERASE_ROWS,
+    SYNC_CATALOGUE,
+    SEARCH,
+)

@@ -1,0 +1,221 @@
+"""``Client``: drives the protocol over a blocking gRPC channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import sleep
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from unseen.params import ParameterSet
+from unseen.types import CollectionInfo
+from unseen_client.progress import Watcher, watching
+from unseen_client.protocol import AnyPath, Protocol, Records
+from unseen_client.records import Record
+from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
+from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
+
+Result = TypeVar("Result")
+Hits = list[Hit]
+Collections = list[CollectionInfo]
+
+
+class Client:
+    """Encrypted image search from one device, for threads. Make a new one after a fork.
+
+    with Client("127.0.0.1:7443") as client:
+        client.search_text("photos", "a striped animal")
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        tls: TLS | None = None,
+        token: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        home: AnyPath | None = None,
+        insecure_no_tls: bool = False,
+    ) -> None:
+        """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet.
+
+        ``timeout_s`` bounds every request with its retries. ``home`` is where keys and mirrors are kept (default:
+        UNSEEN_HOME, else the platform's data folder). Another machine needs ``tls``, unless ``insecure_no_tls``.
+        Raises InvalidConfiguration.
+        """
+        self._server = require_address(server)
+        credentials = channel_credentials(server, tls, token, insecure_no_tls)
+        self._session = Session(server, timeout_s, Path(home) if home is not None else None)
+        self._protocol = Protocol(self._session)
+        self._channel = (
+            grpc.insecure_channel(server, CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.secure_channel(server, credentials, CHANNEL_OPTIONS)
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, the files and the threads of this client."""
+        self._channel.close()
+        self._session.close()
+
+    def server_info(self) -> ServerInfo:
+        """What the server is and takes."""
+        return self._drive(self._protocol.server_info())
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        dimension: int | None = None,
+        parameters: ParameterSet | str | None = None,
+        keep_vectors: bool = True,
+    ) -> CollectionInfo:
+        """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
+
+        Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
+        its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.
+        Raises CollectionExists, InvalidName, InvalidInput.
+        """
+        return self._drive(self._protocol.create_collection(name, model, dimension, parameters, keep_vectors))
+
+    def collection(self, name: str) -> CollectionInfo:
+        """A collection as it stands now; raises CollectionNotFound."""
+        return self._drive(self._protocol.collection(name))
+
+    def list_collections(self) -> Collections:
+        """Every collection on the server, by name."""
+        return self._drive(self._protocol.list_collections())
+
+    def delete_collection(self, name: str) -> None:
+        """Delete a collection with every row, its mirror and its record key; raises CollectionNotFound."""
+        return self._drive(self._protocol.delete_collection(name))
+
+    def enrol_images(
+        self,
+        name: str,
+        paths: AnyPath | Iterable[AnyPath],
+        *,
+        records: Sequence[Record] | None = None,
+        progress: bool | Watcher = False,
+    ) -> EnrolReport:
+        """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
+
+        ``records`` describe the images, one each in their order; an id left empty is the first 16 hex digits of the
+        file's SHA-256. Images already there are left as they are. Raises ModelMismatch, KeyMissing, CollectionNotFound.
+        """
+        return self._drive(self._protocol.enrol_images(name, paths, records), progress)
+
+    def enrol_vectors(
+        self,
+        name: str,
+        ids: Sequence[str],
+        vectors: npt.ArrayLike,
+        *,
+        records: Sequence[Record] | None = None,
+        progress: bool | Watcher = False,
+    ) -> EnrolReport:
+        """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
+
+        Ids already there are left as they are. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound.
+        """
+        return self._drive(self._protocol.enrol_vectors(name, ids, vectors, records), progress)
+
+    def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
+        """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""
+        return self._drive(self._protocol.search_image(name, path, top_k))
+
+    def search_text(self, name: str, text: str, *, top_k: int = 10) -> Hits:
+        """The rows most like words, best first; raises ModelMismatch, KeyMissing."""
+        return self._drive(self._protocol.search_text(name, text, top_k))
+
+    def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10) -> Hits:
+        """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
+        return self._drive(self._protocol.search_vector(name, vector, top_k))
+
+    def search_like(self, name: str, id: str, *, top_k: int = 10) -> Hits:  # noqa: A002 - the contract's name
+        """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
+        return self._drive(self._protocol.search_like(name, id, top_k))
+
+    def count(self, name: str) -> int:
+        """Live rows of a collection; raises CollectionNotFound."""
+        return self._drive(self._protocol.count(name))
+
+    def list(self, name: str, *, limit: int | None = None, offset: int = 0) -> Records:
+        """Records in the order of enrolment, from this device's mirror; raises KeyMissing, CollectionNotFound."""
+        return self._drive(self._protocol.list(name, limit, offset))
+
+    def get(self, name: str, id: str) -> Record:  # noqa: A002 - the contract's name
+        """The record of one row; raises RowNotFound, KeyMissing."""
+        return self._drive(self._protocol.get(name, id))
+
+    def erase(self, name: str, ids: str | Iterable[str]) -> int:
+        """Erase rows from the server's disk and memory and from this device's mirror; gives how many.
+
+        When one is not there nothing is erased and RowNotFound is raised. Other devices drop their copy of the sealed
+        records when they next synchronise.
+        """
+        return self._drive(self._protocol.erase(name, ids))
+
+    def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
+        """Carry out a flow's steps until it is done."""
+        with watching(progress) as watcher:
+            try:
+                step = next(flow)
+                while True:
+                    try:
+                        outcome = self._carry_out(step, watcher)
+                    except Exception as error:  # noqa: BLE001 - every failure is the flow's to handle or to raise
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(outcome)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            finally:
+                flow.close()
+
+    def _carry_out(self, step: Step, watcher: Watcher) -> object:
+        match step:
+            case Exchange():
+                self._exchange(step)
+            case Local(work):
+                return work()
+            case Pause(seconds):
+                sleep(seconds)
+            case Progress():
+                watcher(step)
+        return None
+
+    def _exchange(self, exchange: Exchange) -> None:
+        call = self._call(exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
+        try:
+            for reply in call:
+                exchange.receive(reply)
+        except grpc.RpcError as error:
+            raise translated(error, self._server) from error
+        finally:
+            call.cancel()
+
+    def _call(self, rpc: Rpc) -> grpc.StreamStreamMultiCallable[Message, Message]:
+        """All four kinds of gRPC method look the same on the wire: messages up, messages down."""
+        return self._channel.stream_stream(
+            rpc.path,
+            request_serializer=rpc.request_type.SerializeToString,
+            response_deserializer=rpc.reply_type.FromString,
+        )
