@@ -129,7 +129,9 @@ def by_name(name: str) -> ParameterSet:
     for parameters in PUBLISHED:
         if parameters.name == name:
             return parameters
-    raise ParameterMismatch(f"no parameter set is named {name[:40]!r}; this build has {', '.join(p.name for p in PUBLISHED)}")
+    raise ParameterMismatch(
+        f"no parameter set is named {name[:40]!r}; this build has {', '.join(p.name for p in PUBLISHED)}"
+    )
 
 
 def require_safe(parameters: ParameterSet) -> ParameterSet:

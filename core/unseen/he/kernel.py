@@ -24,7 +24,6 @@ from numba.extending import intrinsic
 from unseen.he.lanes import (
     F64,
     I64,
-    LANES,
     LINE_BYTES,
     MOST_TERMS,
     V8,

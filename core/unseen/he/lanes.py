@@ -7,6 +7,8 @@ AVX2 ones, four NEON ones. Public arithmetic; running time does not depend on th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -34,7 +36,9 @@ def splat(vector_type: ir.VectorType, value: int | float) -> ir.Constant:
 
 def broadcast(builder: ir.IRBuilder, scalar: ir.Value, vector_type: ir.VectorType) -> ir.Value:
     one = builder.insert_element(ir.Constant(vector_type, ir.Undefined), scalar, I32(0))
-    return builder.shuffle_vector(one, ir.Constant(vector_type, ir.Undefined), splat(ir.VectorType(I32, vector_type.count), 0))
+    return builder.shuffle_vector(
+        one, ir.Constant(vector_type, ir.Undefined), splat(ir.VectorType(I32, vector_type.count), 0)
+    )
 
 
 def load(builder: ir.IRBuilder, address: ir.Value, offset: int = 0) -> ir.Value:
@@ -80,7 +84,9 @@ def reduced_sum(builder: ir.IRBuilder, total: ir.Value, q: ir.Value, inverse_q: 
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def butterflies_forward(typing_context: Any, upper: Any, lower: Any, count: Any, root: Any, quotient: Any, q: Any) -> Any:
+def butterflies_forward(
+    typing_context: Any, upper: Any, lower: Any, count: Any, root: Any, quotient: Any, q: Any
+) -> Any:
     """``count`` neighbouring Cooley-Tukey butterflies: lines at ``upper`` and ``lower``; input and output below 4q."""
     signature = types.void(types.uint64, types.uint64, types.uint64, types.uint32, types.uint32, types.uint32)
 
@@ -100,7 +106,9 @@ def butterflies_forward(typing_context: Any, upper: Any, lower: Any, count: Any,
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def butterflies_inverse(typing_context: Any, upper: Any, lower: Any, count: Any, root: Any, quotient: Any, q: Any) -> Any:
+def butterflies_inverse(
+    typing_context: Any, upper: Any, lower: Any, count: Any, root: Any, quotient: Any, q: Any
+) -> Any:
     """``count`` neighbouring Gentleman-Sande butterflies: input and output below 2q."""
     signature = types.void(types.uint64, types.uint64, types.uint64, types.uint32, types.uint32, types.uint32)
 
@@ -154,26 +162,18 @@ def scale(typing_context: Any, address: Any, count: Any, root: Any, quotient: An
 # ------------------------------------------------------------------------------------------------------------ loops
 
 
-class lines:
-    """``with lines(builder, count) as offset``: a loop over ``count`` lines (at least one), offset in bytes."""
-
-    def __init__(self, builder: ir.IRBuilder, count: ir.Value, line_bytes: int = LINE_BYTES) -> None:
-        self.builder, self.count, self.line_bytes = builder, count, line_bytes
-
-    def __enter__(self) -> ir.Value:
-        builder = self.builder
-        before = builder.block
-        self.body = builder.append_basic_block("lines")
-        builder.branch(self.body)
-        builder.position_at_end(self.body)
-        self.index = builder.phi(I64)
-        self.index.add_incoming(I64(0), before)
-        return builder.mul(self.index, I64(self.line_bytes))
-
-    def __exit__(self, *_: object) -> None:
-        builder = self.builder
-        following = builder.add(self.index, I64(1))
-        self.index.add_incoming(following, builder.block)
-        after = builder.append_basic_block("lines_done")
-        builder.cbranch(builder.icmp_unsigned("<", following, self.count), self.body, after)
-        builder.position_at_end(after)
+@contextmanager
+def lines(builder: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
+    """A loop over ``count`` lines, at least one: the body gets the line's offset in bytes."""
+    before = builder.block
+    body = builder.append_basic_block("lines")
+    builder.branch(body)
+    builder.position_at_end(body)
+    index = builder.phi(I64)
+    index.add_incoming(I64(0), before)
+    yield builder.mul(index, I64(LINE_BYTES))
+    following = builder.add(index, I64(1))
+    index.add_incoming(following, builder.block)
+    after = builder.append_basic_block("lines_done")
+    builder.cbranch(builder.icmp_unsigned("<", following, count), body, after)
+    builder.position_at_end(after)

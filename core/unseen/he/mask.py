@@ -164,11 +164,33 @@ def _even(count: int) -> int:
 
 def _transformed(u: Int32Array, of: Ring) -> UInt32Array:
     """(8, N) signed -> (N/16, 8, 16) transformed residues."""
-    lanes = np.zeros((1, of.degree, LANES), np.uint32)
-    lanes[0, :, : u.shape[0]] = np.where(u < 0, u + of.modulus, u).T
+    lanes = _to_lanes(u, np.int32(of.modulus))
     of.forward(lanes)
-    tiles = lanes[0, :, : u.shape[0]].reshape(of.degree // LANES, LANES, u.shape[0])
-    return np.ascontiguousarray(tiles.transpose(0, 2, 1))
+    tiles: UInt32Array = _to_tiles(lanes[0], len(u))
+    return tiles
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _to_lanes(u, q):  # type: ignore[no-untyped-def]
+    """Signed (8, N) -> residues (1, N, 16), the upper lanes zero."""
+    blocks, degree = u.shape
+    lanes = np.zeros((1, degree, LANES), np.uint32)
+    for n in range(degree):
+        for block in range(blocks):
+            value = u[block, n]
+            lanes[0, n, block] = value + q if value < 0 else value
+    return lanes
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _to_tiles(lanes, blocks):  # type: ignore[no-untyped-def]
+    """(N, 16: block) -> (N/16, blocks, 16: coefficient)."""
+    tiles = np.empty((lanes.shape[0] // LANES, blocks, LANES), np.uint32)
+    for tile in range(tiles.shape[0]):
+        for block in range(blocks):
+            for lane in range(LANES):
+                tiles[tile, block, lane] = lanes[tile * LANES + lane, block]
+    return tiles
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -201,5 +223,3 @@ def _gaussian(words, std):  # type: ignore[no-untyped-def]
         draws[i] = np.int32(np.rint(radius * np.cos(angle)))
         draws[i + 1] = np.int32(np.rint(radius * np.sin(angle)))
     return draws
-
-

@@ -104,9 +104,8 @@ def traffic_bytes(parameters: ParameterSet, packing: Packing, slots: int) -> int
 def choose_factor(parameters: ParameterSet, dimension: int, slots: int) -> int:
     """The factor with the least traffic for this many slots; the smaller one wins a tie."""
     n = parameters.ring_degree
-    return min(
-        factors(n, dimension), key=lambda factor: traffic_bytes(parameters, Packing(n, dimension, factor), max(slots, 1))
-    )
+    slots = max(slots, 1)
+    return min(factors(n, dimension), key=lambda k: traffic_bytes(parameters, Packing(n, dimension, k), slots))
 
 
 def should_repack(parameters: ParameterSet, dimension: int, slots: int, chosen_at: int, factor: int) -> bool:

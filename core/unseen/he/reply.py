@@ -103,33 +103,54 @@ def _mask(sums, key, u, lanes, q):  # type: ignore[no-untyped-def]
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def _switch(lanes, noise_c0, noise_c1, q, factor, c0_bits, c1_bits, out):  # type: ignore[no-untyped-def]
     """Add the noise, switch c1 whole and c0 where scores stand, and pack both after one another."""
+    degree, scores = noise_c1.shape[1], noise_c0.shape[1]
+    residues = np.empty(degree, np.int64)
+    switched = np.empty(degree, np.uint32)
     for block in range(out.shape[0]):
-        filled = _pack_switched(lanes[:, 2 * block + 1], 0, 1, noise_c1[block], q, c1_bits, out[block], 0)
-        _pack_switched(lanes[:, 2 * block], factor - 1, factor, noise_c0[block], q, c0_bits, out[block], filled)
+        for n in range(degree):
+            residues[n] = lanes[n, 2 * block + 1]
+        _switch_modulus(residues[:degree], noise_c1[block], q, c1_bits, switched)
+        filled = _pack(switched[:degree], c1_bits, out[block], 0)
+        for row in range(scores):
+            residues[row] = lanes[row * factor + factor - 1, 2 * block]
+        _switch_modulus(residues[:scores], noise_c0[block], q, c0_bits, switched)
+        _pack(switched[:scores], c0_bits, out[block], filled)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _pack_switched(residues, first, step, noise, q, bits, out, at):  # type: ignore[no-untyped-def]
-    """round((residue + noise) * 2^bits / q) mod 2^bits for every step-th residue, packed from byte ``at`` on.
+def _switch_modulus(residues, noise, q, bits, switched):  # type: ignore[no-untyped-def]
+    """round((residue + noise) * 2^bits / q) mod 2^bits.
 
     Exact: q is odd, so no quotient is nearer to a tie than 1/(2q), far above a double's error.
     """
     ratio = np.float64(1 << bits) / np.float64(q)
-    top = np.uint64((1 << bits) - 1)
+    top = (1 << bits) - 1
+    for i in range(residues.size):
+        value = residues[i] + np.int64(noise[i])
+        value += q & (value >> 63)
+        value -= q
+        value += q & (value >> 63)
+        switched[i] = np.int64(np.float64(value) * ratio + 0.5) & top
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _pack(values, bits, out, at):  # type: ignore[no-untyped-def]
+    """Values of ``bits`` bits, lowest bit first, from byte ``at`` on, filled up to a byte; returns the byte after."""
     pending, pending_bits = np.uint64(0), 0
-    for i in range(noise.size):
-        value = np.int64(residues[first + i * step]) + np.int64(noise[i])
-        value += q if value < 0 else 0
-        value -= q if value >= q else 0
-        switched = np.uint64(np.float64(value) * ratio + 0.5) & top
-        pending |= switched << np.uint64(pending_bits)
+    for value in values:
+        pending |= np.uint64(value) << np.uint64(pending_bits)
         pending_bits += bits
-        while pending_bits >= 8:
-            out[at] = np.uint8(pending & np.uint64(255))
-            pending >>= np.uint64(8)
-            pending_bits -= 8
-            at += 1
-    if pending_bits:
-        out[at] = np.uint8(pending & np.uint64(255))
+        if pending_bits >= 32:
+            out[at] = np.uint8(pending)
+            out[at + 1] = np.uint8(pending >> np.uint64(8))
+            out[at + 2] = np.uint8(pending >> np.uint64(16))
+            out[at + 3] = np.uint8(pending >> np.uint64(24))
+            pending >>= np.uint64(32)
+            pending_bits -= 32
+            at += 4
+    while pending_bits > 0:
+        out[at] = np.uint8(pending)
+        pending >>= np.uint64(8)
+        pending_bits -= 8
         at += 1
     return at

@@ -51,7 +51,9 @@ class Ring:
 def ring(degree: int, modulus: int) -> Ring:
     """The ring of this degree (a power of two) and modulus (a prime, 1 mod 2N, at most 29 bits)."""
     if modulus.bit_length() > MOST_MODULUS_BITS or (modulus - 1) % (2 * degree):
-        raise ValueError(f"got modulus {modulus}, expected a prime of at most {MOST_MODULUS_BITS} bits, 1 mod {2 * degree}")
+        raise ValueError(
+            f"got modulus {modulus}, expected a prime of at most {MOST_MODULUS_BITS} bits, 1 mod {2 * degree}"
+        )
     psi = _primitive_root(degree, modulus)
     roots = _powers(psi, degree, modulus)
     inverse_roots = _powers(pow(psi, -1, modulus), degree, modulus)

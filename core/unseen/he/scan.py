@@ -139,7 +139,8 @@ class ScanIndex:
         )
         lanes = _interleave(encrypted.c0, np.vstack(list(expanded)))
         self._ring.forward(lanes)
-        return _by_tiles(lanes, np.int64(self._ring.modulus), self.packing.chunks)
+        query, key = _by_tiles(lanes, np.int64(self._ring.modulus), self.packing.chunks)
+        return query, key
 
     def _replies(
         self,
