@@ -33,6 +33,7 @@ VIOLATIONS = [
     ("trust", "server/unseen_server/planted.py", "import unseen.he.secret"),
     ("trust", "server/unseen_server/planted.py", "import unseen.deid"),
     ("trust", "server/unseen_server/planted.py", "import unseen.embed"),
+    ("trust", "server/unseen_server/planted.py", "import unseen.weights"),
     ("trust", "server/unseen_server/planted.py", "import tenseal.sealapi"),
     ("trust", "server/unseen_server/planted.py", "import torch"),
     ("trust", "server/unseen_server/planted.py", "import opacus"),
