@@ -34,7 +34,7 @@ def server_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("server-only")
     venv.create(folder, with_pip=True)
     python = folder / "bin/python"
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     run(*pip, "-c", ROOT / "constraints/tested.txt", "-r", ROOT / "requirements/server.txt")
     run(*pip, "--no-deps", ROOT)
     return python
