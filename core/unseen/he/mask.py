@@ -64,7 +64,7 @@ class MaskSource:
         with self._change:
             self._forget_if_forked()
             ready = self._ready.get(packing.rows_per_block)
-            self._change.notify()
+            self._change.notify_all()
             if ready:
                 return ready.popleft()
         return self.make(packing.rows_per_block)
@@ -76,7 +76,7 @@ class MaskSource:
             if self._refiller is None and not self._closed:
                 self._refiller = threading.Thread(target=self._refill, name="unseen-masks", daemon=True)
                 self._refiller.start()
-            self._change.notify()
+            self._change.notify_all()
 
     def ready(self, packing: Packing) -> int:
         """Batches that wait for use."""
@@ -88,7 +88,7 @@ class MaskSource:
         with self._change:
             self._closed = True
             self._ready.clear()
-            self._change.notify()
+            self._change.notify_all()
 
     def make(self, rows_per_block: int) -> MaskBatch:
         """Masks for eight blocks, made now."""
@@ -121,6 +121,7 @@ class MaskSource:
                 with self._change:
                     if not self._closed:
                         self._ready.setdefault(rows_per_block, deque()).append(batch)
+                        self._change.notify_all()
 
     def _lacking(self) -> int | None:
         for rows_per_block, wanted in self._wanted.items():
