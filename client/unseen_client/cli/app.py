@@ -1,0 +1,43 @@
+"""Every command, by name. Each one's work is in a file of its own and loaded when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from unseen_client.cli import collections, demo, keys, rows, search, serve
+
+EPILOG = """\b
+First steps:
+  unseen serve --data ./index --master-key ./master.key &
+  unseen create photos
+  unseen enrol photos ~/Pictures
+  unseen search photos --text "a dog on a beach"
+
+\b
+Exit codes:
+  0 done                          4 done in part, some images refused
+  1 failed                        5 no such collection or row
+  2 wrong command or value        6 record key missing, or wrong passphrase
+  3 server did not answer         130 interrupted
+"""
+
+app = typer.Typer(
+    name="unseen",
+    help="Image search in which the server answers without seeing.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
+app.command("create")(collections.create)
+app.command("enrol")(rows.enrol)
+app.command("search")(search.search)
+app.command("list")(rows.list_rows)
+app.command("erase")(rows.erase)
+app.command("collections")(collections.show)
+app.command("delete")(collections.delete)
+app.command("info")(collections.info)
+app.add_typer(keys.app, name="keys")
+app.command("demo", context_settings=demo.CONTEXT_SETTINGS)(demo.demo)

@@ -1,0 +1,104 @@
+"""Commands about whole collections."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from unseen.errors import InvalidInput
+from unseen.types import CollectionInfo
+from unseen_client.cli.link import Link, linked
+from unseen_client.cli.outcome import say
+
+Name = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
+
+
+@linked
+def create(
+    *,
+    name: Name,
+    model: Annotated[str | None, typer.Option(help="Model that makes the vectors; 'bundled' when left out.")] = None,
+    dimension: Annotated[int | None, typer.Option(help="For vectors of your own: how many numbers each has.")] = None,
+    parameters: Annotated[str | None, typer.Option(help="Encryption parameter set: see docs/parameters.md.")] = None,
+    keep_vectors: Annotated[bool, typer.Option(help="Keep vectors in the sealed records, for search --like.")] = True,
+    link: Link,
+) -> None:
+    """Make a collection and its record key.
+
+    The key is made on this device and stays here.
+
+    Only devices that hold the record key can enrol, and read names, captions and thumbnails: hand it on with
+    `unseen keys export`. Nobody can make it again, so keep an export.
+
+    \b
+    Examples:
+      unseen create photos
+      unseen create articles --dimension 768
+    """
+    with link.client() as client:
+        made = client.create_collection(
+            name, model=model, dimension=dimension, parameters=parameters, keep_vectors=keep_vectors
+        )
+    say(link.json, fields_of(made), f"created {made.name}: {made.dimension} numbers a row, model {made.model_id}")
+
+
+@linked
+def show(*, link: Link) -> None:
+    """Show every collection on the server.
+
+    \b
+    Examples:
+      unseen collections
+      unseen collections --json | jq -r '.collections[].name'
+    """
+    with link.client() as client:
+        found = client.list_collections()
+    words = "\n".join(f"{one.name}\t{one.rows} rows\t{one.dimension} numbers\tmodel {one.model_id}" for one in found)
+    say(
+        link.json, {"collections": [fields_of(one) for one in found]}, words or "no collections yet: unseen create NAME"
+    )
+
+
+@linked
+def delete(
+    *,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    link: Link,
+) -> None:
+    """Delete a collection with every row.
+
+    On this device its mirror and its record key are destroyed too.
+
+    \b
+    Example:
+      unseen delete photos
+    """
+    if not yes:
+        if link.json:
+            raise InvalidInput("with --json nobody is asked; add --yes to delete")
+        typer.confirm(f"Delete {name} with every row, for good?", abort=True, err=True)
+    with link.client() as client:
+        client.delete_collection(name)
+    say(link.json, {"deleted": name}, f"deleted {name}")
+
+
+@linked
+def info(*, link: Link) -> None:
+    """Show what the server is and takes.
+
+    \b
+    Example:
+      unseen info --server 127.0.0.1:7443
+    """
+    with link.client() as client:
+        facts = client.server_info()
+    fields: dict[str, object] = {**asdict(facts), "store_uid": facts.store_uid.hex()}
+    say(link.json, fields, "\n".join(f"{key}\t{value}" for key, value in fields.items()))
+
+
+def fields_of(one: CollectionInfo) -> dict[str, object]:
+    """A collection as JSON has it."""
+    return {**asdict(one), "uid": one.uid.hex()}

@@ -1,0 +1,78 @@
+"""The options by which every command finds its server: declared once, added to each command that asks for a link."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_type_hints
+
+import typer
+
+from unseen.errors import InvalidConfiguration
+from unseen_client.cli.outcome import telling
+
+if TYPE_CHECKING:
+    from unseen_client.sync import Client
+
+TOKEN_VARIABLE = "UNSEEN_TOKEN"  # noqa: S105 - the variable's name; options can be read by every user of the machine
+
+
+@dataclass(frozen=True)
+class Link:
+    """How to reach the server, and how to answer the person or script."""
+
+    server: Annotated[str, typer.Option(envvar="UNSEEN_SERVER", help="HOST:PORT of the server.")] = "127.0.0.1:7443"
+    ca: Annotated[Path | None, typer.Option(envvar="UNSEEN_CA", help="PEM file of who signed the server.")] = None
+    cert: Annotated[Path | None, typer.Option(envvar="UNSEEN_CERT", help="PEM file of this client's own.")] = None
+    key: Annotated[Path | None, typer.Option(envvar="UNSEEN_KEY", help="PEM file of the certificate's key.")] = None
+    tls: Annotated[bool, typer.Option(help="Use TLS; --ca and --cert imply it.")] = False
+    insecure_no_tls: Annotated[bool, typer.Option(help="Talk to another machine in the clear.")] = False
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for a request with its retries.")] = (
+        30.0
+    )
+    home: Annotated[
+        Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of record keys and mirrors on this device.")
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False
+
+    def client(self) -> Client:
+        """A client for this server, to be used in a ``with``."""
+        from unseen_client.sync import Client
+        from unseen_client.transport import TLS
+
+        secured = self.tls or self.ca is not None or self.cert is not None
+        if self.insecure_no_tls and secured:
+            raise InvalidConfiguration("--insecure-no-tls contradicts --tls, --ca and --cert; leave one of them out")
+        return Client(
+            self.server,
+            tls=TLS(self.ca, self.cert, self.key) if secured else None,
+            token=os.environ.get(TOKEN_VARIABLE),
+            timeout_s=self.timeout_s,
+            home=self.home,
+            insecure_no_tls=self.insecure_no_tls,
+        )
+
+
+def linked(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's ``link`` argument with the options of ``Link``, and tell its errors."""
+    names = [field.name for field in fields(Link)]
+
+    @functools.wraps(command)
+    def with_options(**values: object) -> None:
+        link = Link(**{name: values.pop(name) for name in names})  # type: ignore[arg-type]
+        with telling(link.json):
+            command(**values, link=link)
+
+    own = [at for at in inspect.signature(command, eval_str=True).parameters.values() if at.name != "link"]
+    hints = get_type_hints(Link, include_extras=True)
+    shared = [
+        inspect.Parameter(at.name, inspect.Parameter.KEYWORD_ONLY, default=at.default, annotation=hints[at.name])
+        for at in fields(Link)
+    ]
+    with_options.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    with_options.__annotations__ = {at.name: at.annotation for at in [*own, *shared]}
+    return with_options

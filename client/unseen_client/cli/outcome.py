@@ -1,0 +1,70 @@
+"""How a command ends: exit codes that scripts can use, and errors told in words or as JSON.
+
+0  done
+1  failed: the message says why and what to do
+2  the command or one of its values was wrong; nothing was done
+3  the server did not answer, was too busy or took too long; the same command may be run again
+4  done in part: some images or files were refused, the others are enrolled
+5  there is no such collection or row
+6  this device does not hold the collection's record key, or the passphrase is wrong
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unseen.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    KeyMissing,
+    NotFound,
+    ServerBusy,
+    ServerUnavailable,
+    UnseenError,
+    WrongKey,
+)
+
+DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+EXIT_CODES: dict[type[UnseenError], int] = {
+    InvalidInput: USAGE,
+    ServerUnavailable: UNAVAILABLE,
+    ServerBusy: UNAVAILABLE,
+    DeadlineExceeded: UNAVAILABLE,
+    NotFound: NOT_FOUND,
+    KeyMissing: KEY_MISSING,
+    WrongKey: KEY_MISSING,
+}
+"""By class, parents for their leaves; every other error is FAILED."""
+
+
+def exit_code(error: UnseenError) -> int:
+    """The code a command ends with when this error stopped it."""
+    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), FAILED)
+
+
+@contextmanager
+def telling(as_json: bool) -> Iterator[None]:
+    """Turn an error of Unseen's into words (or one JSON object) on the error stream and an exit code."""
+    try:
+        yield
+    except UnseenError as error:
+        notes = list(getattr(error, "__notes__", ()))
+        if as_json:
+            fields = {"error": {"code": error.code, "message": str(error), "notes": notes}}
+            sys.stderr.write(json.dumps(fields) + "\n")
+        else:
+            sys.stderr.write("\n".join([f"error: {error}", *(f"note: {note}" for note in notes)]) + "\n")
+        raise SystemExit(exit_code(error)) from error
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what was acknowledged before is kept\n")
+        raise SystemExit(INTERRUPTED) from None
+
+
+def say(as_json: bool, fields: dict[str, object], words: str) -> None:
+    """Put a result on the output: one JSON object, or words."""
+    sys.stdout.write((json.dumps(fields) if as_json else words) + "\n")

@@ -1,0 +1,214 @@
+"""Commands about rows: enrol, list, erase."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unseen.errors import InvalidInput
+from unseen_client.cli.collections import Name
+from unseen_client.cli.link import Link, linked
+from unseen_client.cli.outcome import PARTLY, say
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from unseen_client.records import Record
+    from unseen_client.report import EnrolReport
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""What is taken from a folder; a file named on the command line is tried whatever its name."""
+TEXT_FIELDS = ("id", "name", "caption", "link")
+
+
+@linked
+def enrol(
+    *,
+    name: Name,
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one .npy file of vectors.")],
+    tag: Annotated[list[str] | None, typer.Option(help="A tag for every row; may be repeated.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="JSON file: {path or file name: {caption, tags, link, extra, id, name}}.")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    link: Link,
+) -> None:
+    """De-identify, embed and enrol images.
+
+    All of it happens on this device; the server gets vectors and sealed records.
+
+    Faces are found and covered first; an image in which a step fails stays here and is listed with the reason (exit
+    code 4). Images that are there already are skipped, so after an interruption run the same command again.
+
+    \b
+    Examples:
+      unseen enrol photos ~/Pictures --tag holiday
+      unseen enrol photos beach.jpg forest.jpg --records captions.json
+      unseen enrol articles vectors.npy --ids ids.txt
+    """
+    if paths[0].suffix == ".npy":
+        report = _enrol_vectors(name, paths, ids, progress, link)
+    else:
+        report = _enrol_images(name, image_files(paths), tag or [], records, progress, link)
+    say(
+        link.json,
+        _fields(report),
+        "\n".join([str(report), *(f"refused {r.source}: {r.reason}" for r in report.refused)]),
+    )
+    if not report.complete:
+        raise SystemExit(PARTLY)
+
+
+@linked
+def list_rows(
+    *,
+    name: Name,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many.")] = None,
+    offset: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
+    link: Link,
+) -> None:
+    """List the rows of a collection: ids, names, captions, tags.
+
+    They are decrypted on this device from its mirror; the server sees a synchronisation, no more.
+
+    \b
+    Example:
+      unseen list photos --limit 20
+    """
+    with link.client() as client:
+        found = client.list(name, limit=limit, offset=offset)
+    words = "\n".join("\t".join([one.id, one.name, one.caption, ", ".join(one.tags)]) for one in found)
+    say(link.json, {"rows": [record_fields(one) for one in found]}, words or "no rows yet: unseen enrol NAME PATH...")
+
+
+@linked
+def erase(
+    *,
+    name: Name,
+    ids: Annotated[list[str], typer.Argument(help="Ids, as `unseen list` and `unseen search` show them.")],
+    link: Link,
+) -> None:
+    """Erase rows for good.
+
+    They are gone from the server's disk and memory and from this device's mirror.
+
+    All of them or, when one is not there, none.
+
+    \b
+    Example:
+      unseen erase photos 3f9a0c51d2e4b687
+    """
+    with link.client() as client:
+        count = client.erase(name, ids)
+    say(link.json, {"erased": count}, f"{count} erased")
+
+
+def _enrol_images(
+    name: str, files: Sequence[Path], tags: Sequence[str], records: Path | None, progress: bool, link: Link
+) -> EnrolReport:
+    described = described_files(files, tags, records)
+    with link.client() as client:
+        return client.enrol_images(name, files, records=described, progress=progress and not link.json)
+
+
+def _enrol_vectors(name: str, paths: Sequence[Path], ids: Path | None, progress: bool, link: Link) -> EnrolReport:
+    if len(paths) != 1 or ids is None:
+        raise InvalidInput("vectors come as one .npy file of float32 (n, d) with --ids FILE, one id a line")
+    lines = read_text(ids).splitlines()
+    with link.client() as client:
+        return client.enrol_vectors(name, lines, read_array(paths[0]), progress=progress and not link.json)
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """Files as named; from folders every image, at any depth, in order."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file())
+        else:
+            found.append(path)
+    if not found:
+        raise InvalidInput(f"no images in {', '.join(map(str, paths))}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return found
+
+
+def described_files(files: Sequence[Path], tags: Sequence[str], records: Path | None) -> list[Record]:
+    """One record per file, from the JSON file and the tags given for all."""
+    described = _read_records(records) if records else {}
+    return [
+        described_file(described.get(str(file), described.get(file.name, {})), tags, str(records)) for file in files
+    ]
+
+
+def described_file(fields: dict[str, object], tags: Sequence[str], source: str) -> Record:
+    """One record from its JSON fields; raises InvalidInput for a field that records do not have."""
+    from unseen_client.records import Record
+
+    own_id, name, caption, link = (str(fields.get(key, "")) for key in TEXT_FIELDS)
+    own_tags, extra = fields.get("tags", []), fields.get("extra", {})
+    if set(fields) - {*TEXT_FIELDS, "tags", "extra"} or not isinstance(own_tags, list) or not isinstance(extra, dict):
+        raise InvalidInput(
+            f"{source}: a record may have {', '.join(TEXT_FIELDS)}, a list of tags, and an object of extra fields; "
+            f"got {', '.join(fields)}"
+        )
+    all_tags = (*map(str, own_tags), *tags)
+    all_extra = {str(key): str(value) for key, value in extra.items()}
+    return Record(id=own_id, name=name, caption=caption, link=link, tags=all_tags, extra=all_extra)
+
+
+def _read_records(path: Path) -> dict[str, dict[str, object]]:
+    try:
+        described = json.loads(read_text(path))
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    if isinstance(described, dict) and all(isinstance(fields, dict) for fields in described.values()):
+        return described
+    raise InvalidInput(f'{path} needs one JSON object: {{"beach.jpg": {{"caption": "..."}}}}')
+
+
+def read_text(path: Path) -> str:
+    """A text file; raises InvalidInput."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {path} as text; give a UTF-8 file") from error
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """A .npy file, without pickles; raises InvalidInput."""
+    import numpy as np
+
+    try:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"cannot read {path}; give a .npy file as numpy.save writes it") from error
+    return array
+
+
+def record_fields(record: Record) -> dict[str, object]:
+    """A record as JSON has it; thumbnails and vectors by size only."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "caption": record.caption,
+        "tags": list(record.tags),
+        "link": record.link,
+        "extra": dict(record.extra),
+        "thumbnail_bytes": len(record.thumbnail),
+        "has_vector": record.vector is not None,
+    }
+
+
+def _fields(report: EnrolReport) -> dict[str, object]:
+    return {
+        "enrolled": report.enrolled,
+        "ids": list(report.ids),
+        "already": list(report.already),
+        "refused": [{"source": one.source, "code": one.code, "reason": one.reason} for one in report.refused],
+        "faces_covered": report.faces_covered,
+    }

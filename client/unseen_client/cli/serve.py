@@ -1,0 +1,38 @@
+"""The serve command: starts the server as a process of its own. The client's code never runs beside the server's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import typer
+
+from unseen_client.cli.outcome import USAGE
+
+CONTEXT_SETTINGS: dict[str, object] = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+"""Every option goes to the server as it is, --help too: it knows its own."""
+
+
+def serve(context: typer.Context) -> None:
+    """Run the server.
+
+    Starts `python -m unseen_server` with every option passed on; `unseen serve --help` shows them.
+
+    \b
+    Example:
+      unseen serve --data ./index --listen 127.0.0.1:7443 --master-key ./master.key
+    """
+    if importlib.util.find_spec("unseen_server") is None:
+        sys.stderr.write("error: the server is not installed here; pip install 'unseen[server]'\n")
+        raise SystemExit(USAGE)
+    command = [sys.executable, "-m", "unseen_server", *context.args]
+    if os.name == "posix":
+        # The process becomes the server: signals reach it, and nothing of the client stays in memory.
+        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    raise SystemExit(subprocess.run(command, check=False).returncode)
