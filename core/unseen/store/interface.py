@@ -105,6 +105,10 @@ class Store(ABC):
         """Destroy rows; RowNotFound when one is not live, InvalidInput when one comes twice."""
 
     @abstractmethod
+    def knows_request(self, request_id: bytes) -> bool:
+        """Whether a mutation with this request id was ever carried out."""
+
+    @abstractmethod
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         """Every live vector in slot order, at most VECTORS_AT_ONCE a time; SealBroken when one was altered."""
 

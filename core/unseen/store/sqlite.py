@@ -191,6 +191,10 @@ class SqliteStore(Store):
 
     # Reading
 
+    def knows_request(self, request_id: bytes) -> bool:
+        with self._file.reading() as db:
+            return bool(db.execute("SELECT 1 FROM requests WHERE request_id = ?", (request_id,)).get)
+
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         next_slot = 0
         while True:

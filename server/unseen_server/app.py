@@ -1,0 +1,135 @@
+"""The server put together: every part is made and handed to the next in one function, ``start``.
+
+config -> master key -> store -> engine (loaded, warmed) -> services behind the boundary -> port -> ready
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+
+from unseen.errors import InvalidConfiguration
+from unseen.he.mask import MaskSource
+from unseen.store.sqlite import FILE_NAME, SqliteStore
+from unseen.v1 import collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
+from unseen_server import limits
+from unseen_server.boundary import Boundary
+from unseen_server.config import Config, TlsFiles
+from unseen_server.engine import Engine, MakeMasks
+from unseen_server.master_key import open_master_key
+from unseen_server.services.collections import CollectionService
+from unseen_server.services.index import IndexService
+from unseen_server.services.info import InfoService
+from unseen_server.services.search import SearchService
+from unseen_server.warm_up import warm_up
+from unseen_server.workers import Workers
+
+log = logging.getLogger(__name__)
+
+SERVICES = ("unseen.v1.InfoService", "unseen.v1.CollectionService", "unseen.v1.IndexService", "unseen.v1.SearchService")
+
+
+@dataclass
+class RunningServer:
+    """A server that answers. Belongs to one event loop."""
+
+    port: int
+    store_failed: asyncio.Event
+    """Set when the disk refused: nothing is acknowledged any more, stop."""
+    server: aio.Server
+    health: health.HealthServicer
+    workers: Workers
+    engine: Engine
+    store: SqliteStore
+
+    async def stop(self) -> None:
+        """Refuse new calls, let those under way end, close everything."""
+        await self.health.enter_graceful_shutdown()
+        await self.server.stop(limits.STOP_GRACE_S)
+        await asyncio.to_thread(self.workers.close)
+        self.engine.close()
+        self.store.close()
+
+
+async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningServer:
+    """Start a server; InvalidConfiguration, WrongKey or StoreFailed when it must not run.
+
+    ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
+    """
+    store = await asyncio.to_thread(_open_store, config)
+    engine = Engine(store, make_masks, config.threads)
+    try:
+        await asyncio.to_thread(engine.load)
+        await asyncio.to_thread(warm_up)
+        workers = Workers()
+        store_failed = asyncio.Event()
+        health_service = health.HealthServicer()
+        server = aio.server(
+            interceptors=[Boundary(store_failed.set)],
+            options=_options(),
+            maximum_concurrent_rpcs=limits.MAX_RPCS,
+        )
+        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
+        collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
+        index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, workers), server)
+        health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+        for service in SERVICES:
+            await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
+        port = _bind(server, config)
+        await server.start()
+    except BaseException:
+        engine.close()
+        store.close()
+        raise
+    return RunningServer(port, store_failed, server, health_service, workers, engine, store)
+
+
+def _open_store(config: Config) -> SqliteStore:
+    has_data = (config.data / FILE_NAME).exists()
+    if not has_data:
+        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteStore(config.data, open_master_key(config.master_key, make=not has_data))
+
+
+def _bind(server: aio.Server, config: Config) -> int:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    address = f"{host}:{config.port}"
+    try:
+        if config.tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, _credentials(config.tls))
+    except RuntimeError as error:
+        raise InvalidConfiguration(f"{address} cannot be listened on; is another server there?") from error
+
+
+def _credentials(files: TlsFiles) -> grpc.ServerCredentials:
+    return grpc.ssl_server_credentials(
+        [(files.key.read_bytes(), files.certificate.read_bytes())],
+        root_certificates=files.client_authority.read_bytes(),
+        require_client_auth=True,
+    )
+
+
+def _options() -> list[tuple[str, int]]:
+    def milliseconds(seconds: float) -> int:
+        return int(seconds * 1000)
+
+    return [
+        ("grpc.so_reuseport", 0),  # a second server on the same port fails instead of taking half of the calls
+        ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
+        ("grpc.max_metadata_size", limits.MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", 2 * limits.MAX_METADATA_BYTES),
+        ("grpc.max_concurrent_streams", limits.MAX_STREAMS_PER_CONNECTION),
+        ("grpc.max_connection_idle_ms", milliseconds(limits.MAX_CONNECTION_IDLE_S)),
+        ("grpc.max_connection_age_ms", milliseconds(limits.MAX_CONNECTION_AGE_S)),
+        ("grpc.max_connection_age_grace_ms", milliseconds(limits.MAX_CALL_S)),
+        ("grpc.server_handshake_timeout_ms", milliseconds(limits.MAX_HANDSHAKE_S)),
+    ]

@@ -1,0 +1,101 @@
+"""What the server is told at start: the command line, checked. Refuses what would be unsafe instead of warning."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unseen.errors import InvalidConfiguration
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files: what the server proves itself with, and whose clients it lets in."""
+
+    certificate: Path
+    key: Path
+    client_authority: Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked configuration."""
+
+    data: Path
+    host: str
+    port: int
+    """0 lets the system choose."""
+    master_key: Path
+    tls: TlsFiles | None
+    threads: int
+    """Threads of one scan."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidConfiguration(f"port {self.port} is not between 0 and 65535")
+        if not 1 <= self.threads <= 1024:
+            raise InvalidConfiguration(f"got {self.threads} threads, expected 1 to 1024")
+        if self.tls is None and not is_loopback(self.host):
+            raise InvalidConfiguration(
+                f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert, --tls-key and "
+                "--tls-client-ca, or listen on 127.0.0.1"
+            )
+        if self.master_key.resolve().is_relative_to(self.data.resolve()):
+            raise InvalidConfiguration(
+                f"the master key {self.master_key} lies in the data directory {self.data}: whoever takes a backup of "
+                "one would have both; give --master-key a place elsewhere"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def from_arguments(arguments: Sequence[str]) -> Config:
+    """The configuration that a command line asks for; InvalidConfiguration says what to change."""
+    given = _parser().parse_args(arguments)
+    host, port = _host_and_port(given.listen)
+    return Config(given.data, host, port, given.master_key, _tls_files(given), given.threads)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m unseen_server", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the store lives; made if absent")
+    parser.add_argument("--listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port 0: the system chooses")
+    parser.add_argument(
+        "--master-key", type=Path, required=True, metavar="FILE", help="made at the first start; outside --data"
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
+    parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="clients need a certificate from this one")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of one scan")
+    return parser
+
+
+def _host_and_port(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit():
+        raise InvalidConfiguration(f"--listen {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _tls_files(given: argparse.Namespace) -> TlsFiles | None:
+    files = (given.tls_cert, given.tls_key, given.tls_client_ca)
+    if not any(files):
+        return None
+    if not all(files):
+        raise InvalidConfiguration("TLS needs all of --tls-cert, --tls-key and --tls-client-ca")
+    for file in files:
+        if not file.is_file():
+            raise InvalidConfiguration(f"{file} is not a file")
+    return TlsFiles(*files)

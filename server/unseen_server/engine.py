@@ -1,0 +1,160 @@
+"""All collections of a store, in memory and answering. What a caller asks for is checked here against what there is.
+
+The server holds it: it is the only place where opened vectors live. Made once at start from the store alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+
+from unseen import params
+from unseen.errors import (
+    CollectionNotFound,
+    InvalidInput,
+    InvalidName,
+    LimitExceeded,
+    ModelMismatch,
+    ParameterMismatch,
+    RequestReplayed,
+)
+from unseen.he import packing
+from unseen.he.mask import MaskSource
+from unseen.params import ParameterSet
+from unseen.store.interface import NewCollection, Store, StoredCollection
+from unseen.types import CollectionInfo
+from unseen_server import limits
+from unseen_server.live_collection import LiveCollection
+
+MakeMasks = Callable[[ParameterSet], MaskSource]
+
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{limits.MAX_NAME_LENGTH - 1}}}")
+_MODEL_ID = re.compile(rf"[!-~]{{1,{limits.MAX_MODEL_ID_LENGTH}}}")
+
+
+class Engine:
+    """Finds, makes and deletes collections. Safe to call from several threads."""
+
+    def __init__(self, store: Store, make_masks: MakeMasks, threads: int) -> None:
+        self._store = store
+        self._make_masks = make_masks
+        self._threads = threads
+        self._masks: dict[str, MaskSource] = {}
+        self._live: dict[bytes, LiveCollection] = {}
+        self._making = threading.Lock()
+
+    def load(self) -> None:
+        """Fill the memory from the store; ParameterMismatch when it holds a set that this release does not know."""
+        for stored in self._store.collections():
+            self._add(stored)
+
+    def close(self) -> None:
+        """Stop making masks."""
+        for masks in self._masks.values():
+            masks.close()
+
+    # Finding
+
+    def collections(self) -> list[CollectionInfo]:
+        """Every collection, sorted by name."""
+        return sorted((live.info for live in list(self._live.values())), key=lambda info: info.name)
+
+    def by_name(self, name: str) -> CollectionInfo:
+        """The collection of this name; CollectionNotFound when there is none."""
+        for info in self.collections():
+            if info.name == name:
+                return info
+        raise CollectionNotFound("no collection has this name; `unseen collections` lists those there are")
+
+    def by_uid(self, uid: bytes) -> LiveCollection:
+        """The collection with this uid; CollectionNotFound when there is none."""
+        try:
+            return self._live[uid]
+        except KeyError:
+            raise CollectionNotFound(
+                f"no collection has uid {uid.hex()}; it was deleted or belongs to another server"
+            ) from None
+
+    def for_mutation(self, uid: bytes, request_id: bytes) -> LiveCollection:
+        """As ``by_uid``; RequestReplayed when the collection is gone and the request was carried out before that."""
+        try:
+            return self.by_uid(uid)
+        except CollectionNotFound:
+            if self._store.knows_request(request_id):
+                raise RequestReplayed(
+                    "this request was carried out before and its collection was deleted since; "
+                    "a new request needs a new request id"
+                ) from None
+            raise
+
+    # Making and deleting
+
+    def create(self, request_id: bytes, name: str, dimension: int, parameter_id: str, model_id: str) -> CollectionInfo:
+        """Make an empty collection, or find the one that this very request made."""
+        _require_name(name)
+        _require_model_id(model_id)
+        parameters = params.by_id(parameter_id)
+        if not packing.LEAST_DIMENSION <= dimension <= packing.MOST_DIMENSION:
+            raise InvalidInput(
+                f"got dimension {dimension}, expected {packing.LEAST_DIMENSION} to {packing.MOST_DIMENSION}"
+            )
+        factor = packing.choose_factor(parameters, dimension, 1)
+        with self._making:
+            if len(self._live) >= limits.MAX_COLLECTIONS:
+                raise LimitExceeded(f"this server holds at most {limits.MAX_COLLECTIONS} collections; delete one first")
+            stored = self._store.create(request_id, NewCollection(name, dimension, parameter_id, model_id, factor))
+            if stored.info.uid not in self._live:
+                self._add(stored)
+            return self._live[stored.info.uid].info
+
+    def delete(self, request_id: bytes, uid: bytes) -> None:
+        """Destroy a collection: gone from disk, then from memory, then returned."""
+        with self._making:
+            live = self._live.get(uid)
+            if live is None:
+                self._store.delete(request_id, uid)
+            else:
+                live.delete(request_id)
+                del self._live[uid]
+
+    def _add(self, stored: StoredCollection) -> None:
+        parameters = params.by_id(stored.info.parameter_id)
+        if parameters.id not in self._masks:
+            self._masks[parameters.id] = self._make_masks(parameters)
+        live = LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
+        live.load()
+        self._live[stored.info.uid] = live
+
+
+def require_parameters(info: CollectionInfo, parameter_id: str) -> None:
+    """ParameterMismatch unless a message was made with the collection's parameter set."""
+    if parameter_id != info.parameter_id:
+        raise ParameterMismatch(
+            f"the message was made with parameter set {parameter_id[:16]!r}, the collection has {info.parameter_id}"
+        )
+
+
+def require_model(info: CollectionInfo, model_id: str) -> None:
+    """ModelMismatch unless vectors were made by the collection's model."""
+    if model_id != info.model_id:
+        raise ModelMismatch(
+            f"the vectors were made by another model than the collection's, which is {info.model_id!r}; "
+            "vectors of two models cannot be compared"
+        )
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidName(
+            f"got a name of {len(name)} characters, expected 1 to {limits.MAX_NAME_LENGTH} of a-z, 0-9, '-', '_' "
+            "and '.', first a letter or digit"
+        )
+
+
+def _require_model_id(model_id: str) -> None:
+    if not _MODEL_ID.fullmatch(model_id):
+        raise InvalidName(
+            f"got a model id of {len(model_id)} characters, expected 1 to {limits.MAX_MODEL_ID_LENGTH} printable ASCII "
+            "characters without spaces, or 'none'"
+        )

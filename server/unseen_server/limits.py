@@ -1,0 +1,72 @@
+"""Every limit of the server, each with its reason. A limit that is passed gives LimitExceeded or ServerBusy.
+
+Sizes are in bytes, times in seconds.
+"""
+
+from __future__ import annotations
+
+from unseen.wire import MAX_CHUNK_BYTES
+
+KIB, MIB = 1 << 10, 1 << 20
+
+# What one message may carry
+
+MAX_MESSAGE_BYTES = MAX_CHUNK_BYTES + 64 * KIB
+"""One chunk and its framing. gRPC itself refuses a larger message before it is read."""
+MAX_METADATA_BYTES = 8 * KIB
+"""Our calls need a few hundred bytes of metadata; a token of a later release fits."""
+MAX_RECORD_BYTES = 64 * KIB
+"""A sealed record with a thumbnail has 5 to 20 KiB. Every mirror holds it, so it must stay small."""
+MAX_ROWS_PER_ENROLMENT = 1024
+"""A stream is held in memory until it is whole: at most 1024 * (64 KiB + 8 KiB) = 72 MiB."""
+MAX_ROWS_PER_ERASURE = 65536
+"""What fits a message of 1 MiB."""
+
+# What the server holds
+
+MAX_COLLECTIONS = 1000
+"""Each has its own segment in memory, 64 MiB in the worst shape."""
+MAX_SLOTS = 1 << 28
+"""A slot is a uint32 on the wire; far above what the memory of one machine holds."""
+MAX_NAME_LENGTH = 64
+MAX_MODEL_ID_LENGTH = 128
+
+# What is under way at once
+
+MAX_CALLS = 128
+"""Calls under way; one more is told ServerBusy. Health checks do not count."""
+MAX_RPCS = 256
+"""gRPC's own limit, above MAX_CALLS so that a busy server still answers health checks."""
+MAX_STREAMS_PER_CONNECTION = 64
+MAX_BYTES_UNDER_WAY = 512 * MIB
+"""Queries, enrolments and replies in memory, all calls together; one more is told ServerBusy."""
+SCANS_AT_ONCE = 2
+"""One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
+MAX_SCANS_WAITING = 64
+"""A scan of a million rows takes half a second: who would wait for more than 64 of them is told at once."""
+
+# How long things may take
+
+MAX_CALL_S = 300.0
+"""Longest a call may last, whatever the client asked for: a first synchronisation of a large mirror."""
+MAX_SEARCH_S = 60.0
+"""Longest a search may last, upload and download included: 9 MB at 1.2 Mbit/s."""
+MAX_PAUSE_S = 20.0
+"""Longest a client may let the server wait for the next message of a stream."""
+MAX_CONNECTION_IDLE_S = 600.0
+"""A silent connection costs a socket; clients reconnect by themselves."""
+MAX_CONNECTION_AGE_S = 6 * 3600.0
+MAX_HANDSHAKE_S = 10.0
+"""Half-open TLS connections are closed after this."""
+STOP_GRACE_S = 5.0
+"""Calls under way may finish when the server is asked to stop."""
+
+# What leaves the server in one piece
+
+REPLY_CHUNK_BYTES = 256 * KIB
+"""Blocks are sent on as soon as this many bytes are ready: the client decrypts while the scan goes on."""
+CATALOGUE_PAGE_BYTES = 512 * KIB
+"""Sealed records of one page of a synchronisation; with the largest record it stays below one message."""
+
+MAX_MASK_BATCHES_READY = 256
+"""Masks made ahead, 130 KiB each: 2048 blocks, one scan of half a million rows."""

@@ -1,0 +1,152 @@
+"""One collection in memory: its rows ready to scan, kept in step with the store.
+
+The server holds it, and with it the rows of a sealed index. A mutation is durable first, then in memory, then
+acknowledged; scans share a lock that a mutation takes alone for the few milliseconds of re-encoding its blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from unseen.errors import CollectionNotFound, PackingChanged, StoreFailed
+from unseen.he import packing, quantise
+from unseen.he.mask import BATCH_BLOCKS, MaskSource
+from unseen.he.scan import ScanIndex
+from unseen.params import ParameterSet
+from unseen.store.interface import Change, Slots, Store, StoredCollection
+from unseen.types import CollectionInfo, Int16Matrix, RowBatch
+from unseen_server import limits
+from unseen_server.readers_writer import ReadersWriterLock
+
+
+@dataclass(frozen=True)
+class ReplyStart:
+    """What the blocks of a reply belong to."""
+
+    epoch: int
+    slots: int
+    blocks: int
+
+
+class LiveCollection:
+    """A collection that answers. Safe to call from several threads."""
+
+    def __init__(
+        self, store: Store, stored: StoredCollection, parameters: ParameterSet, masks: MaskSource, threads: int
+    ) -> None:
+        self.parameters = parameters
+        self._store = store
+        self._stored = stored
+        self._masks = masks
+        self._index = ScanIndex(parameters, stored.info.dimension, stored.info.packing_factor, masks, threads)
+        self._is_gone = False
+        self._mutating = threading.Lock()
+        self._lock = ReadersWriterLock()
+
+    @property
+    def info(self) -> CollectionInfo:
+        """As it stands in memory, and so for the next search."""
+        return self._stored.info
+
+    @property
+    def packing(self) -> packing.Packing:
+        """How rows lie in polynomials now."""
+        return self._index.packing
+
+    def load(self) -> None:
+        """Fill the memory from the store; before the first call of anything else."""
+        for page in self._store.vectors(self.info.uid):
+            self._index.put(page.slots, page.vectors)
+        self._keep_masks_ready()
+
+    # Mutations
+
+    def enrol(self, request_id: bytes, batch: RowBatch) -> Change:
+        """Add rows: on disk, then searchable, then returned."""
+        quantise.check_rows(self.parameters, batch.vectors)
+        with self._mutating:
+            change = self._store.enrol(request_id, self.info.uid, batch)
+            if not change.repeated:
+                self._apply(change, batch.vectors)
+                self._repack_when_grown()
+        return change
+
+    def erase(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        """Destroy rows: gone from disk, then from memory, then returned."""
+        with self._mutating:
+            change = self._store.erase(request_id, self.info.uid, row_ids)
+            if not change.repeated:
+                self._apply(change, None)
+        return change
+
+    def delete(self, request_id: bytes) -> None:
+        """Destroy the collection: gone from disk, then from memory, then returned."""
+        with self._mutating:
+            self._store.delete(request_id, self.info.uid)
+            with self._lock.writing():
+                self._is_gone = True
+                self._index = ScanIndex(self.parameters, self.info.dimension, self.info.packing_factor, self._masks)
+
+    def _apply(self, change: Change, vectors: Int16Matrix | None) -> None:
+        try:
+            with self._lock.writing():
+                self._write(change.slots, vectors)
+                self._stored = change.collection
+        except Exception as error:
+            raise StoreFailed(
+                f"a change is on disk but not in memory ({type(error).__name__}); restart the server to read it"
+            ) from error
+
+    def _write(self, slots: Slots, vectors: Int16Matrix | None) -> None:
+        if vectors is None:
+            self._index.clear(slots)
+        else:
+            self._index.put(slots, vectors)
+
+    def _repack_when_grown(self) -> None:
+        info, chosen_at = self.info, self._stored.packed_at_slots
+        if packing.should_repack(self.parameters, info.dimension, info.slots, chosen_at, info.packing_factor):
+            factor = packing.choose_factor(self.parameters, info.dimension, info.slots)
+            # Scans go on while the other packing is made: only mutations wait, and this is one.
+            repacked = self._index.repacked(factor)
+            stored = self._store.repacked(info.uid, factor, info.slots)
+            with self._lock.writing():
+                self._index, self._stored = repacked, stored
+        self._keep_masks_ready()
+
+    def _keep_masks_ready(self) -> None:
+        batches = -(-self.packing.blocks(self.info.slots) // BATCH_BLOCKS)
+        self._masks.keep_ready(self.packing, min(max(1, batches), limits.MAX_MASK_BATCHES_READY))
+
+    # Searching
+
+    def answer(
+        self,
+        packing_factor: int,
+        query: bytes,
+        start: Callable[[ReplyStart], None],
+        emit: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Score a query of exactly the right length against every row, in the caller's thread.
+
+        Calls ``start`` once and then ``emit`` with whole blocks; both must return at once. MalformedMessage for a
+        query that does not parse, PackingChanged when the collection was re-packed since the query was made.
+        """
+        with self._lock.reading():
+            if self._is_gone:
+                raise CollectionNotFound("the collection was deleted while the query was on its way")
+            self.require_packing(packing_factor)
+            info = self.info
+            start(ReplyStart(info.epoch, info.slots, self.packing.blocks(info.slots)))
+            self._index.answer(query, info.slots, emit, cancelled)
+
+    def require_packing(self, packing_factor: int) -> None:
+        """PackingChanged unless a query was made for the packing of now."""
+        if packing_factor != self.packing.factor:
+            raise PackingChanged(
+                f"the query was made for packing factor {packing_factor}, the collection has {self.packing.factor}; "
+                "fetch the collection and encrypt the query anew"
+            )

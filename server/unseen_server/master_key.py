@@ -1,0 +1,71 @@
+"""The master key: 32 random bytes in a file of its own, made at the first start, readable by the server's user alone.
+
+Whoever holds it and the data directory reads every vector. Losing it loses them: keep a copy where the data is not.
+The file is one line of text: a name, a version and 64 hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from unseen.entropy import random_bytes
+from unseen.envelope import KEY_BYTES
+from unseen.errors import InvalidConfiguration
+
+HEADER = "unseen-master-key-1 "
+
+
+def open_master_key(path: Path, make: bool) -> bytes:
+    """The master key in ``path``; made there first when it is absent and ``make`` allows it.
+
+    InvalidConfiguration when it is absent and the data is not, open to others, or not a master key.
+    """
+    if not path.exists():
+        if not make:
+            raise InvalidConfiguration(
+                f"there is data, but no master key at {path}: give --master-key the file that was made with the data"
+            )
+        _make(path)
+    return _read(path)
+
+
+def _make(path: Path) -> None:
+    line = f"{HEADER}{random_bytes(KEY_BYTES).hex()}\n".encode("ascii")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidConfiguration(f"the master key {path} cannot be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(descriptor)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            line = file.read(len(HEADER) + 2 * KEY_BYTES + 2)
+    except OSError as error:
+        raise InvalidConfiguration(f"the master key {path} cannot be read: {error.strerror}") from error
+    if mode & 0o077:
+        raise InvalidConfiguration(f"the master key {path} is open to others (mode {mode:o}): chmod 600 it")
+    return _parse(line, path)
+
+
+def _parse(line: bytes, path: Path) -> bytes:
+    head, digits = line[: len(HEADER)], line[len(HEADER) :].rstrip(b"\n")
+    try:
+        key = bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        key = b""
+    if head != HEADER.encode("ascii") or len(key) != KEY_BYTES:
+        raise InvalidConfiguration(f"{path} is not a master key: expected one line, {HEADER!r} and 64 hex digits")
+    return key

@@ -1,0 +1,53 @@
+"""CollectionService: collections made, looked at, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpc import aio
+
+from unseen import wire
+from unseen.v1 import collections_pb2, collections_pb2_grpc
+from unseen_server.engine import Engine
+from unseen_server.workers import Workers
+
+
+class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
+    """Messages in, calls of the engine, messages out."""
+
+    def __init__(self, engine: Engine, workers: Workers) -> None:
+        self._engine = engine
+        self._workers = workers
+
+    async def CreateCollection(  # noqa: N802 - the contract's name
+        self, request: collections_pb2.CreateCollectionRequest, context: aio.ServicerContext[Any, Any]
+    ) -> collections_pb2.CreateCollectionResponse:
+        """Make an empty collection."""
+        request_id = wire.require_uid(request.request_id, "a request id")
+        info = await self._workers.change(
+            self._engine.create, request_id, request.name, request.dimension, request.parameter_id, request.model_id
+        )
+        return collections_pb2.CreateCollectionResponse(collection=wire.collection_to_message(info))
+
+    async def GetCollection(  # noqa: N802
+        self, request: collections_pb2.GetCollectionRequest, context: aio.ServicerContext[Any, Any]
+    ) -> collections_pb2.GetCollectionResponse:
+        """Show one collection."""
+        info = self._engine.by_name(request.name)
+        return collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
+
+    async def ListCollections(  # noqa: N802
+        self, request: collections_pb2.ListCollectionsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> collections_pb2.ListCollectionsResponse:
+        """Show all of them."""
+        found = [wire.collection_to_message(info) for info in self._engine.collections()]
+        return collections_pb2.ListCollectionsResponse(collections=found)
+
+    async def DeleteCollection(  # noqa: N802
+        self, request: collections_pb2.DeleteCollectionRequest, context: aio.ServicerContext[Any, Any]
+    ) -> collections_pb2.DeleteCollectionResponse:
+        """Destroy one with every row."""
+        request_id = wire.require_uid(request.request_id, "a request id")
+        uid = wire.require_uid(request.collection_uid, "a collection's uid")
+        await self._workers.change(self._engine.delete, request_id, uid)
+        return collections_pb2.DeleteCollectionResponse()

@@ -1,0 +1,124 @@
+"""IndexService: rows enrolled, erased, mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from grpc import aio
+
+from unseen import wire
+from unseen.errors import LimitExceeded, MalformedMessage
+from unseen.store.interface import Store
+from unseen.types import CatalogueChanges, RowBatch
+from unseen.v1 import index_pb2, index_pb2_grpc
+from unseen_server import engine, limits
+from unseen_server.engine import Engine
+from unseen_server.workers import Workers
+
+
+class IndexService(index_pb2_grpc.IndexServiceServicer):
+    """Messages in, calls of the engine and the store, messages out."""
+
+    def __init__(self, engine: Engine, store: Store, workers: Workers) -> None:
+        self._engine = engine
+        self._store = store
+        self._workers = workers
+
+    async def EnrolRows(  # noqa: N802 - the contract's name
+        self, requests: AsyncIterator[index_pb2.EnrolRowsRequest], context: aio.ServicerContext[Any, Any]
+    ) -> index_pb2.EnrolRowsResponse:
+        """Add the rows of a stream, all or none."""
+        header = await _enrol_header(requests)
+        live = await self._workers.change(self._engine.for_mutation, header.collection_uid, header.request_id)
+        engine.require_parameters(live.info, header.parameter_id)
+        engine.require_model(live.info, header.model_id)
+        with ExitStack() as held:
+            batches = []
+            missing = header.row_count
+            async for request in requests:
+                held.enter_context(self._workers.holding(request.ByteSize()))
+                batches.append(_enrol_batch(request, live.info.dimension, missing))
+                missing -= len(batches[-1].row_ids)
+            if missing:
+                raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
+            change = await self._workers.change(live.enrol, header.request_id, _joined(batches))
+        return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
+
+    async def EraseRows(  # noqa: N802
+        self, request: index_pb2.EraseRowsRequest, context: aio.ServicerContext[Any, Any]
+    ) -> index_pb2.EraseRowsResponse:
+        """Destroy rows, all or none."""
+        request_id = wire.require_uid(request.request_id, "a request id")
+        uid = wire.require_uid(request.collection_uid, "a collection's uid")
+        row_ids = wire.split_row_ids(request.row_ids)
+        if not 1 <= len(row_ids) <= limits.MAX_ROWS_PER_ERASURE:
+            raise LimitExceeded(f"got {len(row_ids)} rows to erase, expected 1 to {limits.MAX_ROWS_PER_ERASURE}")
+        live = await self._workers.change(self._engine.for_mutation, uid, request_id)
+        change = await self._workers.change(live.erase, request_id, row_ids)
+        return index_pb2.EraseRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
+
+    async def SyncCatalogue(  # noqa: N802
+        self, request: index_pb2.SyncCatalogueRequest, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[index_pb2.SyncCatalogueResponse]:
+        """Send what changed, a page at a time, the last one marked."""
+        uid = wire.require_uid(request.collection_uid, "a collection's uid")
+        pages = self._store.changes(uid, request.since_epoch, limits.CATALOGUE_PAGE_BYTES)
+        page = await self._workers.change(_next_page, pages)
+        while page is not None:
+            following = await self._workers.change(_next_page, pages)
+            yield _page_to_message(page, last=following is None)
+            page = following
+
+
+async def _enrol_header(requests: AsyncIterator[index_pb2.EnrolRowsRequest]) -> index_pb2.EnrolHeader:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise MalformedMessage("an enrolment begins with its header")
+    header = first.header
+    wire.require_uid(header.request_id, "a request id")
+    wire.require_uid(header.collection_uid, "a collection's uid")
+    if not 1 <= header.row_count <= limits.MAX_ROWS_PER_ENROLMENT:
+        raise LimitExceeded(
+            f"got an enrolment of {header.row_count} rows, expected 1 to {limits.MAX_ROWS_PER_ENROLMENT}; "
+            "send more rows in several enrolments"
+        )
+    return header
+
+
+def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: int) -> RowBatch:
+    if request.WhichOneof("part") != "batch":
+        raise MalformedMessage("after its header an enrolment carries batches and nothing else")
+    batch = wire.batch_from_message(request.batch, dimension)
+    if len(batch.row_ids) > missing:
+        raise MalformedMessage("an enrolment carries more rows than its header announced")
+    largest = max(len(record) for record in batch.sealed_records)
+    if largest > limits.MAX_RECORD_BYTES:
+        raise LimitExceeded(
+            f"got a sealed record of {largest} bytes, expected at most {limits.MAX_RECORD_BYTES}; "
+            "make the thumbnail smaller"
+        )
+    return batch
+
+
+def _joined(batches: list[RowBatch]) -> RowBatch:
+    return RowBatch(
+        tuple(row_id for batch in batches for row_id in batch.row_ids),
+        np.concatenate([batch.vectors for batch in batches]),
+        tuple(record for batch in batches for record in batch.sealed_records),
+    )
+
+
+def _next_page(pages: Iterator[CatalogueChanges]) -> CatalogueChanges | None:
+    return next(pages, None)
+
+
+def _page_to_message(page: CatalogueChanges, last: bool) -> index_pb2.SyncCatalogueResponse:
+    return index_pb2.SyncCatalogueResponse(
+        epoch=page.epoch,
+        added=[wire.entry_to_message(entry) for entry in page.added],
+        erased_row_ids=wire.join_row_ids(page.erased),
+        last=last,
+    )

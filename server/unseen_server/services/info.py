@@ -1,0 +1,40 @@
+"""InfoService: what this server is and takes."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from grpc import aio
+
+from unseen import params
+from unseen.v1 import info_pb2, info_pb2_grpc
+from unseen_server import limits
+
+
+class InfoService(info_pb2_grpc.InfoServiceServicer):
+    """Facts that hold for every caller."""
+
+    def __init__(self, store_uid: bytes) -> None:
+        self._store_uid = store_uid
+
+    async def GetServerInfo(  # noqa: N802 - the contract's name
+        self, request: info_pb2.GetServerInfoRequest, context: aio.ServicerContext[Any, Any]
+    ) -> info_pb2.GetServerInfoResponse:
+        """Tell version, store, parameter sets and limits."""
+        return info_pb2.GetServerInfoResponse(
+            version=release(),
+            store_uid=self._store_uid,
+            parameter_ids=[parameters.id for parameters in params.PUBLISHED if parameters.is_safe],
+            max_rows_per_enrolment=limits.MAX_ROWS_PER_ENROLMENT,
+            max_message_bytes=limits.MAX_MESSAGE_BYTES,
+            max_record_bytes=limits.MAX_RECORD_BYTES,
+        )
+
+
+def release() -> str:
+    """The installed release, for people; 'unknown' when run from a source tree that is not installed."""
+    try:
+        return version("unseen")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,127 @@
+"""SearchService: an encrypted query up, encrypted scores down. Nothing here can read either.
+
+    header -> checks -> exactly the query's bytes -> a scan in a thread -> blocks sent on as they are ready
+
+The scan never waits for the client: it fills a buffer, so a slow reader cannot hold a collection's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from grpc import aio
+
+from unseen import wire
+from unseen.errors import LimitExceeded, MalformedMessage
+from unseen.he import message
+from unseen.v1 import search_pb2
+from unseen.v1.search_pb2_grpc import SearchServiceServicer
+from unseen_server import engine, limits
+from unseen_server.engine import Engine
+from unseen_server.live_collection import LiveCollection, ReplyStart
+from unseen_server.workers import Workers
+
+Requests = AsyncIterator[search_pb2.SearchRequest]
+
+
+class SearchService(SearchServiceServicer):
+    """Messages in, a scan, messages out."""
+
+    def __init__(self, engine: Engine, workers: Workers) -> None:
+        self._engine = engine
+        self._workers = workers
+
+    async def Search(  # noqa: N802 - the contract's name
+        self, requests: Requests, context: aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[search_pb2.SearchResponse]:
+        """Score one query against every row of a collection."""
+        header = await _header(requests)
+        live = self._engine.by_uid(wire.require_uid(header.collection_uid, "a collection's uid"))
+        engine.require_parameters(live.info, header.parameter_id)
+        live.require_packing(header.packing_factor)
+        query_bytes = message.query_bytes(live.parameters, live.packing)
+        block_bytes = message.reply_block_bytes(live.parameters, live.packing)
+        with self._workers.holding(query_bytes + live.packing.blocks(live.info.slots) * block_bytes):
+            query = await _read_query(requests, query_bytes)
+            reply = Reply(live, header.packing_factor, query)
+            done = self._workers.scan(reply.compute)
+            try:
+                async for part in reply.parts(done):
+                    yield part
+            finally:
+                reply.cancel()
+
+
+class Reply:
+    """One reply on its way from the thread that computes it to the call that sends it."""
+
+    def __init__(self, live: LiveCollection, packing_factor: int, query: bytes) -> None:
+        self._live = live
+        self._packing_factor = packing_factor
+        self._query = query
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Queue[search_pb2.SearchResponse | None] = asyncio.Queue()
+        self._gathered = bytearray()
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Let the scan stop at its next block; nobody waits for it."""
+        self._cancelled.set()
+
+    def compute(self) -> None:
+        """Run the scan: in a thread of its own, to its end or until it is cancelled."""
+        try:
+            if not self._cancelled.is_set():
+                self._live.answer(self._packing_factor, self._query, self._start, self._emit, self._cancelled.is_set)
+                self._send_on()
+        finally:
+            self._put(None)
+
+    async def parts(self, done: asyncio.Future[None]) -> AsyncIterator[search_pb2.SearchResponse]:
+        """The messages of the reply; at the end whatever error the scan had."""
+        while (part := await self._ready.get()) is not None:
+            yield part
+        await done
+
+    def _start(self, start: ReplyStart) -> None:
+        header = search_pb2.SearchReplyHeader(epoch=start.epoch, slots=start.slots, blocks=start.blocks)
+        self._put(search_pb2.SearchResponse(header=header))
+
+    def _emit(self, blocks: bytes) -> None:
+        self._gathered += blocks
+        if len(self._gathered) >= limits.REPLY_CHUNK_BYTES:
+            self._send_on()
+
+    def _send_on(self) -> None:
+        if self._gathered:
+            self._put(search_pb2.SearchResponse(blocks=bytes(self._gathered)))
+            self._gathered.clear()
+
+    def _put(self, part: search_pb2.SearchResponse | None) -> None:
+        self._loop.call_soon_threadsafe(self._ready.put_nowait, part)
+
+
+async def _header(requests: Requests) -> search_pb2.SearchHeader:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise MalformedMessage("a search begins with its header")
+    return first.header
+
+
+async def _read_query(requests: Requests, expected_bytes: int) -> bytes:
+    """Exactly this many bytes and then the stream's end; refused at the first byte too many."""
+    query = bytearray()
+    async for request in requests:
+        if request.WhichOneof("part") != "query":
+            raise MalformedMessage("after its header a search carries the query's bytes and nothing else")
+        if not 1 <= len(request.query) <= wire.MAX_CHUNK_BYTES:
+            raise LimitExceeded(f"got a chunk of {len(request.query)} bytes, expected 1 to {wire.MAX_CHUNK_BYTES}")
+        if len(query) + len(request.query) > expected_bytes:
+            raise MalformedMessage(f"the query is longer than the {expected_bytes} bytes that this collection needs")
+        query += request.query
+    if len(query) != expected_bytes:
+        raise MalformedMessage(f"the query ended after {len(query)} bytes, this collection needs {expected_bytes}")
+    return bytes(query)

@@ -1,0 +1,65 @@
+"""Where the work that must not block the event loop is done: threads for scans, threads for changes, bytes held.
+
+Scans and changes have threads of their own, so that a queue of scans never keeps a mutation or a listing waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+from unseen.errors import ServerBusy
+from unseen_server import limits
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+CHANGE_THREADS = 4
+"""The store takes one at a time; the others parse, check and wait."""
+
+
+class Workers:
+    """Used by one event loop."""
+
+    def __init__(self) -> None:
+        self._changes = ThreadPoolExecutor(CHANGE_THREADS, "unseen-change")
+        self._scans = ThreadPoolExecutor(limits.SCANS_AT_ONCE, "unseen-answer")
+        self._scans_admitted = 0
+        self._bytes_held = 0
+
+    async def change(
+        self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Run a short piece of work; it goes on to its end even when the caller is gone."""
+        return await asyncio.get_running_loop().run_in_executor(self._changes, lambda: work(*args, **kwargs))
+
+    def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Start a scan as soon as a thread is free; ServerBusy when too many wait already."""
+        if self._scans_admitted >= limits.SCANS_AT_ONCE + limits.MAX_SCANS_WAITING:
+            raise ServerBusy(f"{limits.MAX_SCANS_WAITING} searches wait already; wait a little, then try again")
+        self._scans_admitted += 1
+        done = asyncio.get_running_loop().run_in_executor(self._scans, work)
+        done.add_done_callback(self._scan_done)
+        return done
+
+    def _scan_done(self, _: asyncio.Future[None]) -> None:
+        self._scans_admitted -= 1
+
+    @contextmanager
+    def holding(self, size_bytes: int) -> Iterator[None]:
+        """Count bytes that a call holds in memory; ServerBusy when all calls together hold too many."""
+        if self._bytes_held and self._bytes_held + size_bytes > limits.MAX_BYTES_UNDER_WAY:
+            raise ServerBusy("the messages under way fill the memory set aside for them; wait a little, then try again")
+        self._bytes_held += size_bytes
+        try:
+            yield
+        finally:
+            self._bytes_held -= size_bytes
+
+    def close(self) -> None:
+        """Wait for what is under way, start nothing more."""
+        self._scans.shutdown(wait=True, cancel_futures=True)
+        self._changes.shutdown(wait=True, cancel_futures=True)
