@@ -1,0 +1,232 @@
+"""The child that opens pictures nobody vouches for. It knows no key, no model, no network; it is limited, and replaced.
+
+Runs as a process of its own (``python -P decode_child.py``) and imports nothing of Unseen, so that it starts fast and
+holds nothing. Bytes of a file come in through the standard input, raw pixels go out through the standard output:
+
+    hello      magic, limits that hold                                             child -> parent, once
+    request    magic, longest side wanted, size of the file, the file              parent -> child
+    reply      magic, outcome, width, height, width x height x 3 bytes of RGB      child -> parent
+
+The parent reads numbers and pixels only: no text that a broken-into child could choose.
+"""
+
+from __future__ import annotations
+
+import signal
+import struct
+import sys
+import warnings
+from enum import IntEnum
+from io import BytesIO
+from typing import IO, Any
+
+HELLO = struct.Struct("<4sI")
+REQUEST = struct.Struct("<4sIQ")
+REPLY = struct.Struct("<4sIII")
+HELLO_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UDH1", b"UDQ1", b"UDR1"
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+LARGEST_FILE_BYTES = 64 << 20
+"""A 40-megapixel PNG of noise has 120 MB, but no photograph has; a camera's finest JPEG has 25 MB."""
+LARGEST_PIXELS = 40_000_000
+"""More than telephones take; four bytes each, held up to three times at once, fits the memory limit."""
+MEMORY_BYTES = 1 << 30
+CPU_S_PER_PICTURE = 10
+CPU_S_IN_ALL = 900
+LIMIT_MEMORY, LIMIT_CPU, LIMIT_FILES = 1, 2, 4
+"""Bits of the hello: which limits the system agreed to. All three on Linux."""
+
+EXIF_ORIENTATION = 0x0112
+
+
+class Outcome(IntEnum):
+    """How one picture went. Numbers are the wire form: add, never renumber."""
+
+    DECODED = 0
+    NO_PICTURE = 1
+    TOO_MANY_PIXELS = 2
+    BROKEN = 3
+    OUT_OF_MEMORY = 4
+    UNREADABLE_ORIENTATION = 5
+    UNKNOWN_PIXELS = 6
+
+
+class Refused(Exception):
+    """This picture is not decoded, and why."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+def main() -> None:
+    """Answer requests until the parent closes the pipe; one refused request ends the child as well."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _load_formats()
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    replies.write(HELLO.pack(HELLO_MAGIC, limit_process()))
+    replies.flush()
+    while header := requests.read(REQUEST.size):
+        magic, longest_side, size = REQUEST.unpack(header)
+        if magic != REQUEST_MAGIC or size > LARGEST_FILE_BYTES:
+            return
+        limit_cpu()
+        outcome = _answer(requests.read(size), longest_side, replies)
+        if outcome is not Outcome.DECODED:
+            return
+
+
+def limit_process() -> int:
+    """Take away memory beyond a gibibyte, core dumps and the writing of files; return the bits of what holds."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return 0
+    held = 0
+    wanted = (
+        (resource.RLIMIT_AS, MEMORY_BYTES, LIMIT_MEMORY),
+        (resource.RLIMIT_CPU, CPU_S_IN_ALL, LIMIT_CPU),
+        (resource.RLIMIT_FSIZE, 0, LIMIT_FILES),
+        (resource.RLIMIT_CORE, 0, 0),
+    )
+    for what, most, bit in wanted:
+        try:
+            resource.setrlimit(what, (most, most))
+            held |= bit
+        except (OSError, ValueError):  # macOS refuses some of them; the parent says which hold
+            continue
+    return held
+
+
+def limit_cpu() -> None:
+    """Give the next picture its seconds of computing time; the system kills the child beyond them."""
+    try:
+        import resource
+    except ImportError:
+        return
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(usage.ru_utime + usage.ru_stime) + 1 + CPU_S_PER_PICTURE
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _load_formats() -> None:
+    """Import the decoders before the limits come and before the first byte is read."""
+    from PIL import (  # noqa: F401
+        BmpImagePlugin,
+        GifImagePlugin,
+        Image,
+        JpegImagePlugin,
+        MpoImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+    Image.MAX_IMAGE_PIXELS = LARGEST_PIXELS
+
+
+def _answer(data: bytes, longest_side: int, replies: IO[bytes]) -> Outcome:
+    pixels, width, height = b"", 0, 0
+    try:
+        image = decode(data, longest_side)
+        pixels, (width, height) = image.tobytes(), image.size
+        outcome = Outcome.DECODED
+    except Refused as refusal:
+        outcome = refusal.outcome
+    except MemoryError:
+        outcome = Outcome.OUT_OF_MEMORY
+    except Exception:  # noqa: BLE001 - decoders raise anything for a broken file; all of it means the same
+        outcome = Outcome.BROKEN
+    replies.write(REPLY.pack(REPLY_MAGIC, outcome, width, height))
+    replies.write(pixels)
+    replies.flush()
+    return outcome
+
+
+def decode(data: bytes, longest_side: int) -> Any:
+    """Return the first frame as an upright RGB picture on white, at most ``longest_side`` pixels; Refused otherwise."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings(record=True) as spoken:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(BytesIO(data), formats=FORMATS)
+            if image.width * image.height > LARGEST_PIXELS:
+                raise Refused(Outcome.TOO_MANY_PIXELS)
+            _ask_for_less(image, 2 * longest_side)
+            image.load()
+        except UnidentifiedImageError as error:
+            raise Refused(Outcome.NO_PICTURE) from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise Refused(Outcome.TOO_MANY_PIXELS) from error
+        orientation = _orientation(image, spoken)
+    upright = _smaller(_on_white(image), longest_side)
+    turn = _TURNS.get(orientation)
+    return upright if turn is None else upright.transpose(turn)
+
+
+def _ask_for_less(image: Any, longest_side: int) -> None:
+    """Let the JPEG decoder skip detail that the reduction throws away: up to eight times fewer pixels, and faster."""
+    shrink = longest_side / max(image.size)
+    if image.format in {"JPEG", "MPO"} and shrink < 1:
+        image.draft(None, tuple(max(1, round(side * shrink)) for side in image.size))
+
+
+def _orientation(image: Any, spoken: list[warnings.WarningMessage]) -> int:
+    """Return the EXIF orientation, 1 when there is none; faces are found upright only, so in doubt it is Refused."""
+    try:
+        value = image.getexif().get(EXIF_ORIENTATION)
+    except Exception as error:
+        raise Refused(Outcome.UNREADABLE_ORIENTATION) from error
+    if value is None and any("EXIF" in str(warning.message) for warning in spoken):
+        raise Refused(Outcome.UNREADABLE_ORIENTATION)
+    return value if isinstance(value, int) else 1
+
+
+def _on_white(image: Any) -> Any:
+    """Return RGB: transparent parts white, deep greys brought down to eight bits."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return image.point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if image.mode in {"I", "F"}:
+        return _stretched(image).convert("RGB")
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(clear, mask=clear.getchannel("A"))
+        return white
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        raise Refused(Outcome.UNKNOWN_PIXELS) from error
+
+
+def _stretched(image: Any) -> Any:
+    """Return 8-bit grey of a 32-bit one: its darkest value black, its brightest white, for it has no other scale."""
+    low, high = image.getextrema()
+    if not low <= high or high - low == float("inf"):  # also not-a-number
+        raise Refused(Outcome.UNKNOWN_PIXELS)
+    scale = 255 / (high - low) if high > low else 0
+    return image.convert("F").point(lambda value: value * scale + -low * scale).convert("L")
+
+
+def _smaller(image: Any, longest_side: int) -> Any:
+    from PIL import Image
+
+    shrink = longest_side / max(image.size)
+    if shrink >= 1:
+        return image
+    size = tuple(max(1, round(side * shrink)) for side in image.size)
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF orientation -> PIL.Image.Transpose, by number: this file imports PIL only where it runs as the child."""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The model in the box: EfficientNet-lite0 and MiniLM, joined by class names (ConSE, Norouzi et al. 2014, eq. 2-3).
+
+For the device only. Holds public weights; a picture or a text only as long as a call lasts.
+
+A row has 512 numbers, two parts side by side, each part a unit vector times its weight:
+
+    picture   [ sqrt(1-w) * visual (128) ; sqrt(w) * semantic (384) ]        w = 0.5, "semantic_share"
+    words     [            0             ;           semantic       ]
+
+    visual    = direction of  features @ projection            what it looks like
+    semantic  = direction of  sum_c p(c) * text(c) - mean      what ImageNet's classes say is on it, as sentence vectors
+
+One dot product serves both queries. For words it is sqrt(w) times the cosine of the semantic parts: multiply it by
+``text_score_scale`` = 1 / sqrt(w). ImageNet knows no people, so covered faces add the text "person" to the mixture.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
+from unseen.embed.preprocess import network_input
+from unseen.embed.words import SentenceEncoder
+from unseen.errors import InvalidVector
+from unseen.weights import Manifest, open_session, read_manifest
+
+NAME = "bundled"
+FOLDER = Path(__file__).parent / "models"
+VISUAL_DIMENSION = 128
+SEMANTIC_DIMENSION = 384
+PERSON_ROW = 1000
+HASH_PREFIX_DIGITS = 12
+
+
+def bundled_entry() -> ModelEntry:
+    """Return the description of the bundled model; reads the manifest only."""
+    manifest = read_manifest(FOLDER)
+    return ModelEntry(NAME, _model_id(manifest), VISUAL_DIMENSION + SEMANTIC_DIMENSION, _load)
+
+
+def _load(threads: int) -> Embedder:
+    return BundledEmbedder(read_manifest(FOLDER), threads)
+
+
+def _model_id(manifest: Manifest) -> str:
+    return f"{manifest.recipe['name']}:{manifest.fingerprint()[:HASH_PREFIX_DIGITS]}"
+
+
+class BundledEmbedder:
+    """The bundled model. Each half is read, checked and opened when it is first needed; safe for several threads."""
+
+    def __init__(self, manifest: Manifest, threads: int = 1) -> None:
+        self._manifest = manifest
+        self._threads = threads
+        self._lock = Lock()
+        recipe = manifest.recipe
+        self._side = int(recipe["input_side_px"])
+        self._largest_stretch = float(recipe["largest_stretch"])
+        self._person_weight = float(recipe["person_weight"])
+        self._semantic_weight = math.sqrt(float(recipe["semantic_share"]))
+        self._visual_weight = math.sqrt(1 - float(recipe["semantic_share"]))
+
+    @property
+    def model_id(self) -> str:
+        return _model_id(self._manifest)
+
+    @property
+    def dimension(self) -> int:
+        return VISUAL_DIMENSION + SEMANTIC_DIMENSION
+
+    @property
+    def text_score_scale(self) -> float:
+        return 1 / self._semantic_weight
+
+    def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
+        """Return the unit vector (512,) of a picture uint8 (height, width, 3) in which ``people`` faces are covered."""
+        features, class_scores = self._classify(network_input(pixels, self._side, self._largest_stretch))
+        visual = _direction(features @ self._visual_projection)
+        mixture = _softmax(class_scores) @ self._class_texts[:PERSON_ROW]
+        if people > 0:
+            mixture = mixture + self._person_weight * self._class_texts[PERSON_ROW]
+        return np.concatenate([self._visual_weight * visual, self._semantic_weight * _direction(mixture)])
+
+    def text(self, words: str) -> Float32Vector:
+        """Return the unit vector (512,) of a word query; the visual part is zero."""
+        vector = np.zeros(self.dimension, np.float32)
+        vector[VISUAL_DIMENSION:] = _direction(self._sentences.encode(words) - self._text_centre)
+        return vector
+
+    def close(self) -> None:
+        """Let go of the weights; a later call reads them again."""
+        with self._lock:
+            for name in ("_classifier", "_sentences", "_class_texts", "_text_centre", "_visual_projection"):
+                self.__dict__.pop(name, None)
+
+    def _classify(self, pixels: npt.NDArray[np.float32]) -> tuple[Float32Vector, Float32Vector]:
+        with self._lock:
+            session = self._classifier
+        features, class_scores = session.run(["features", "class_scores"], {"pixels": pixels})
+        return features[0], class_scores[0]
+
+    @cached_property
+    def _classifier(self) -> ort.InferenceSession:
+        return open_session(self._manifest.read("efficientnet-lite0.onnx"), self._threads)
+
+    @cached_property
+    def _sentences(self) -> SentenceEncoder:
+        tokens = int(self._manifest.recipe["longest_query_tokens"])
+        return SentenceEncoder(self._manifest.read("tokenizer.json"), tokens, self._threads)
+
+    @cached_property
+    def _class_texts(self) -> npt.NDArray[np.float32]:
+        return self._matrix("class_texts.npy")
+
+    @cached_property
+    def _text_centre(self) -> npt.NDArray[np.float32]:
+        return self._matrix("text_centre.npy")
+
+    @cached_property
+    def _visual_projection(self) -> npt.NDArray[np.float32]:
+        return self._matrix("visual_projection.npy")
+
+    def _matrix(self, name: str) -> npt.NDArray[np.float32]:
+        return np.asarray(np.load(BytesIO(self._manifest.read(name)), allow_pickle=False), np.float32)
+
+
+def _softmax(scores: Float32Vector) -> Float32Vector:
+    exponentials: Float32Vector = np.exp(scores - scores.max())
+    return np.asarray(exponentials / exponentials.sum(), np.float32)
+
+
+def _direction(vector: Float32Vector) -> Float32Vector:
+    length = np.linalg.norm(vector)
+    if not np.isfinite(length) or length < np.finfo(np.float32).tiny:
+        raise InvalidVector("got a picture or text without any direction, expected a finite vector; leave it out")
+    return np.asarray(vector / length, np.float32)

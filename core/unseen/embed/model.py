@@ -1,0 +1,105 @@
+"""What every embedding model promises, and the list of models by name.
+
+For the device only. Holds nothing but descriptions until a model is loaded.
+
+A collection remembers the ``model_id`` of the model that made its rows. Vectors of two models are no more comparable
+than lengths in feet and in litres, so a different id is refused (ModelMismatch) and never converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.errors import InvalidInput, ModelMismatch
+
+Float32Vector = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+"""(height, width, 3), red green blue, upright, faces already covered."""
+
+
+class Embedder(Protocol):
+    """Turns pictures and words into unit vectors of one space."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and hash prefix of everything that decides a vector: weights, preprocessing, recipe."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+
+    @property
+    def text_score_scale(self) -> float:
+        """What the score of a word query is multiplied with to become the cosine of the part that words use."""
+
+    def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
+        """Return the unit vector (dimension,) of a picture in which ``people`` faces were found and covered."""
+
+    def text(self, words: str) -> Float32Vector:
+        """Return the unit vector (dimension,) of a word query; InvalidInput when empty or too long."""
+
+    def close(self) -> None:
+        """Let go of the memory the model holds."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of a registry: what can be said about it without loading it."""
+
+    name: str
+    model_id: str
+    dimension: int
+    load: Callable[[int], Embedder]
+    """threads -> Embedder. Weights are read and their hashes checked at the first picture or word."""
+
+
+class Registry:
+    """The models this device knows, by name. Immutable; ``adding`` returns a larger one."""
+
+    def __init__(self, entries: Iterable[ModelEntry]) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the known names in alphabetical order."""
+        return tuple(sorted(self._entries))
+
+    def entry(self, name: str) -> ModelEntry:
+        """Return what is known about a model; ModelMismatch for an unknown name."""
+        if name not in self._entries:
+            raise ModelMismatch(f"got model {name!r}, expected one of {', '.join(self.names())}; choose one of these")
+        return self._entries[name]
+
+    def entry_with_id(self, model_id: str) -> ModelEntry:
+        """Return the model that made a collection; ModelMismatch when this device does not hold it."""
+        for entry in self._entries.values():
+            if entry.model_id == model_id:
+                return entry
+        known = ", ".join(sorted(entry.model_id for entry in self._entries.values()))
+        raise ModelMismatch(
+            f"got a collection made by model {model_id!r}, expected one of {known}; "
+            "install the release of Unseen that made it, or enrol the pictures anew"
+        )
+
+    def load(self, name: str, threads: int = 1) -> Embedder:
+        """Return a model ready to be used by several threads; ModelMismatch for an unknown name."""
+        return self.entry(name).load(threads)
+
+    def adding(self, entry: ModelEntry) -> Registry:
+        """Return this registry and one more model; InvalidInput when the name is taken."""
+        if entry.name in self._entries:
+            raise InvalidInput(f"got model name {entry.name!r} twice, expected a new one; choose another name")
+        return Registry((*self._entries.values(), entry))
+
+
+def check_pixels(pixels: Pixels) -> None:
+    """Raise InvalidInput unless the array is a picture: uint8 (height, width, 3), at least 1 x 1."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise InvalidInput(
+            f"got pixels of shape {pixels.shape} and type {pixels.dtype}, "
+            "expected (height, width, 3) of uint8 with at least one pixel; decode the picture first"
+        )

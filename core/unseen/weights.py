@@ -1,0 +1,167 @@
+"""Model files with pinned hashes: read them, check them, open them from bytes.
+
+For the device only: the server must never load this module (it imports onnxruntime).
+Holds public model weights, never an image. Leaks nothing.
+
+A model file is code in all but name, so three rules hold before onnxruntime sees one byte:
+its SHA-256 is the one in ``manifest.toml`` beside it, it is opened from those very bytes (no second
+read of the disk), and it names no file outside itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from unseen.errors import IntegrityError, InvalidConfiguration
+
+MANIFEST_NAME = "manifest.toml"
+
+# Field numbers of onnx.proto3 that can lead to a tensor, by message. "tensor" is where external data would stand.
+_PATHS_TO_TENSORS: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_TENSOR_EXTERNAL_DATA = 13
+_TENSOR_DATA_LOCATION = 14
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """One line of a manifest: what the file must hash to."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The pinned files of one folder, and the numbers of the recipe they were made by."""
+
+    folder: Path
+    files: Mapping[str, PinnedFile]
+    recipe: Mapping[str, str | int | float]
+
+    def fingerprint(self) -> str:
+        """Return 64 hex digits that change with any file or any number of the recipe."""
+        lines = [f"{file.name}={file.sha256}" for file in self.files.values()]
+        lines += [f"{key}={value!r}" for key, value in self.recipe.items()]
+        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a pinned file of this folder; IntegrityError when they are not the pinned ones."""
+        return read_pinned(self.folder / name, self.files[name])
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a folder of model files; InvalidConfiguration when it is missing or broken."""
+    try:
+        document = tomllib.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        files = {
+            name: PinnedFile(name, str(entry["sha256"]), int(entry["size_bytes"]))
+            for name, entry in document["files"].items()
+        }
+        return Manifest(folder, files, dict(document.get("recipe", {})))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InvalidConfiguration(
+            f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that ships with Unseen; "
+            "reinstall the package"
+        ) from error
+
+
+def read_pinned(path: Path, pinned: PinnedFile) -> bytes:
+    """Return the bytes of a file whose SHA-256 is pinned; IntegrityError when missing, resized or altered."""
+    advice = "reinstall the package that holds it; if that does not help, somebody changed the file"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(
+            f"got no file {pinned.name}, expected a model of {pinned.size_bytes} bytes; {advice}"
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != pinned.sha256:
+        raise IntegrityError(
+            f"got {pinned.name} with SHA-256 {digest[:16]}… ({len(data)} bytes), "
+            f"expected {pinned.sha256[:16]}… ({pinned.size_bytes} bytes); {advice}"
+        )
+    return data
+
+
+def open_session(model: bytes, threads: int = 1, arena: bool = True) -> ort.InferenceSession:
+    """Return an onnxruntime session on the CPU for a model given as bytes; IntegrityError for external data.
+
+    threads: cores that one call may use (>= 1). arena: keep freed memory for the next call (faster, larger).
+    """
+    if threads < 1:
+        raise InvalidConfiguration(f"got threads={threads}, expected 1 or more")
+    refuse_external_data(model)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = arena
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def refuse_external_data(model: bytes) -> None:
+    """Raise IntegrityError when any tensor of an ONNX model lives in another file, or the model does not parse."""
+    try:
+        _walk(memoryview(model), "model")
+    except (IndexError, ValueError) as error:
+        raise IntegrityError("got bytes that are no ONNX model, expected one; reinstall the package") from error
+
+
+def _walk(message: memoryview, kind: str) -> None:
+    for field, value in _fields(message):
+        if kind == "tensor":
+            if field == _TENSOR_EXTERNAL_DATA or (field == _TENSOR_DATA_LOCATION and value != 0):
+                raise IntegrityError(
+                    "got a model that names a file outside itself, expected all weights inside; refuse it"
+                )
+        elif isinstance(value, memoryview) and field in _PATHS_TO_TENSORS[kind]:
+            _walk(value, _PATHS_TO_TENSORS[kind][field])
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield (field number, value) of a protobuf message: an int, or the bytes of a length-delimited field."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        wire_type = tag & 7
+        if wire_type == 0:
+            value, at = _varint(message, at)
+            yield tag >> 3, value
+            continue
+        if wire_type == 2:
+            size, at = _varint(message, at)
+        elif wire_type in (1, 5):
+            size = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError("unknown wire type")
+        if at + size > len(message):
+            raise ValueError("field longer than its message")
+        yield tag >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("varint longer than ten bytes")
