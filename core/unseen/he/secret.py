@@ -38,15 +38,13 @@ import zstandard
 from unseen.errors import InvalidVector, UnsafeParameters, UsedTwice
 from unseen.he.fourier import multiply, transform
 from unseen.he.message import EncryptedQuery, read_reply_blocks, write_query
+from unseen.he.noise import QUERY_NORM_SLACK
 from unseen.he.packing import Packing
 from unseen.params import SEED_BYTES, ParameterSet, require_safe
 
 UInt8Array = npt.NDArray[np.uint8]
 UInt32Array = npt.NDArray[np.uint32]
 Int64Array = npt.NDArray[np.int64]
-
-QUERY_NORM_SLACK = 1.01
-"""A query's integer norm is at most this times B; rounding a unit vector adds at most half of sqrt(4096) = 32."""
 
 BLOCKS_AT_ONCE = 32
 """Reply blocks are unpacked in runs of this many: 1 MiB of residues at N = 2048."""
