@@ -47,7 +47,7 @@ check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire co
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests bench
+	$(BIN)/mypy tests bench examples
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/baseline.binpb

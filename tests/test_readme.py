@@ -1,4 +1,4 @@
-"""The README's code runs as it stands, in its order, against a real server.
+"""The README's code runs as it stands, in its order, against a real server; so does every example.
 
 Console blocks are run line by line, Python blocks together as one program. Only the address is another one, so that
 the test needs no particular port to be free.
@@ -99,6 +99,17 @@ def test_the_console_lines_run(stage: Stage, python_output: str, line: str) -> N
     assert python_output
     result = stage.run(stage.command(line))
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_the_example_runs(stage: Stage, path: Path) -> None:
+    result = stage.run([sys.executable, "-W", "error", str(path)])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_example_stands_in_its_readme() -> None:
+    listed = (ROOT / "examples/README.md").read_text()
+    assert [path.name for path in (ROOT / "examples").glob("*.py") if f"`{path.name}`" not in listed] == []
 
 
 def test_the_two_lines_that_install_a_server_are_the_ones_that_are_tried() -> None:

@@ -170,6 +170,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("core", ("server",)),
         ("server", ("server",)),
         ("tests", ("server", "dev")),
+        ("bench", ("server", "dev")),
         ("examples", ("server",)),
     ],
 )
