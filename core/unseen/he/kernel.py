@@ -5,7 +5,7 @@ Server side, public arithmetic on ciphertexts; running time does not depend on t
 Rows are read once from memory and are the only thing that is not in a cache, so everything here serves that stream.
 A segment holds QUAD = 4 blocks as ``[tile][chunk][block][lane]`` int32 centred residues: for one tile of 16 lanes
 the four blocks' residues of one chunk are 256 neighbouring bytes, and a whole tile is one sequential run. The
-query's tile, ``[chunk][polynomial][lane]``, stays in the second-level cache while the rows of many segments pass.
+query's tile, ``[chunk][polynomial][lane]``, comes from the caches.
 
 Products of two centred 29-bit residues are below 2^56; MOST_TERMS = 128 of them are summed in signed 64 bits before a
 reduction. The 32 sums of a tile (4 blocks, 2 polynomials, even and odd lanes) live in registers.
@@ -39,8 +39,8 @@ from unseen.he.lanes import (
 QUAD = 4
 """Blocks whose rows share one pass over the query's registers: 16 sums and 6 operands fit 32 vector registers."""
 POLYNOMIALS = 2
-PREFETCH_BYTES = 1024
-"""How far ahead rows are asked for; see docs/decisions for what was tried."""
+PREFETCH_BYTES = 4096
+"""How far ahead rows are asked for: some hundred nanoseconds of work. docs/decisions has what was tried."""
 
 
 def _even(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
@@ -137,24 +137,23 @@ def _tile(typing_context: Any, query: Any, rows: Any, chunks: Any, out: Any, q: 
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def multiply_accumulate(query, segments, chunks, q, out):  # type: ignore[no-untyped-def]
-    """Sum query * rows over the chunks for every block of some segments.
+def multiply_accumulate(query, segment, q, sums):  # type: ignore[no-untyped-def]
+    """Sum query * rows over the chunks for the four blocks of a segment.
 
     query    int32 (tiles, chunks, 2, 16), centred residues
-    segments uint64 (s,): addresses of segments, each int32 (tiles, chunks, 4, 16), centred residues
-    out      uint32 (s, tiles, 4, 2, 16): residues below q
+    segment  address of a segment: int32 (tiles, chunks, 4, 16), centred residues
+    sums     uint32 (tiles, 4, 2, 16): residues below q
     """
-    tiles = query.shape[0]
-    query_bytes = np.uint64(chunks * POLYNOMIALS * LINE_BYTES)
-    rows_bytes = np.uint64(chunks * QUAD * LINE_BYTES)
-    out_bytes = np.uint64(QUAD * POLYNOMIALS * LINE_BYTES)
-    query_address, out_address = np.uint64(query.ctypes.data), np.uint64(out.ctypes.data)
-    for tile in range(np.uint64(tiles)):
-        for segment in range(np.uint64(segments.shape[0])):
-            _tile(
-                query_address + tile * query_bytes,
-                segments[segment] + tile * rows_bytes,
-                np.uint64(chunks),
-                out_address + (segment * np.uint64(tiles) + tile) * out_bytes,
-                q,
-            )
+    chunks = np.uint64(query.shape[1])
+    query_bytes = chunks * np.uint64(POLYNOMIALS * LINE_BYTES)
+    rows_bytes = chunks * np.uint64(QUAD * LINE_BYTES)
+    sums_bytes = np.uint64(QUAD * POLYNOMIALS * LINE_BYTES)
+    query_address, sums_address = np.uint64(query.ctypes.data), np.uint64(sums.ctypes.data)
+    for tile in range(np.uint64(query.shape[0])):
+        _tile(
+            query_address + tile * query_bytes,
+            segment + tile * rows_bytes,
+            chunks,
+            sums_address + tile * sums_bytes,
+            q,
+        )

@@ -24,7 +24,7 @@ from unseen.entropy import keystream
 from unseen.errors import UnsafeParameters
 from unseen.he.lanes import LANES
 from unseen.he.packing import Packing
-from unseen.he.ring import Ring, ring
+from unseen.he.ring import forward, ring
 from unseen.params import ParameterSet
 
 BATCH_BLOCKS = LANES // 2
@@ -92,15 +92,19 @@ class MaskSource:
 
     def make(self, rows_per_block: int) -> MaskBatch:
         """Masks for eight blocks, made now."""
-        degree, parameters = self.parameters.ring_degree, self.parameters
-        u = self.mask_polynomials(BATCH_BLOCKS)
-        e1 = _centred_binomial(_words(BATCH_BLOCKS * rows_per_block), parameters.error_coins)
-        flood = _gaussian(_words(_even(BATCH_BLOCKS * rows_per_block)), parameters.flood_std)
-        e2 = _centred_binomial(_words(BATCH_BLOCKS * degree), parameters.error_coins)
+        scores = BATCH_BLOCKS * rows_per_block
+        words = np.frombuffer(keystream(8 * (2 * scores + BATCH_BLOCKS * self._ring.degree)), np.uint64)
         return MaskBatch(
-            u=_transformed(u, self._ring),
-            noise_c0=(e1 + flood[: e1.size]).reshape(BATCH_BLOCKS, rows_per_block),
-            noise_c1=e2.reshape(BATCH_BLOCKS, degree),
+            *_make_batch(
+                self.mask_polynomials(BATCH_BLOCKS),
+                words[:scores].reshape(BATCH_BLOCKS, -1),
+                words[scores : 2 * scores],
+                words[2 * scores :].reshape(BATCH_BLOCKS, -1),
+                self.parameters.error_coins,
+                self.parameters.flood_std,
+                self._ring.roots,
+                self._ring.modulus,
+            )
         )
 
     def mask_polynomials(self, blocks: int) -> Int32Array:
@@ -155,20 +159,14 @@ def insecure_no_mask(parameters: ParameterSet) -> MaskSource:
     return _InsecureNoMask(parameters)
 
 
-def _words(count: int) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(keystream(8 * count), np.uint64)
-
-
-def _even(count: int) -> int:
-    return count + count % 2
-
-
-def _transformed(u: Int32Array, of: Ring) -> UInt32Array:
-    """(8, N) signed -> (N/16, 8, 16) transformed residues."""
-    lanes = _to_lanes(u, np.int32(of.modulus))
-    of.forward(lanes)
-    tiles: UInt32Array = _to_tiles(lanes[0], len(u))
-    return tiles
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _make_batch(u, e1_words, flood_words, e2_words, coins, flood_std, roots, q):  # type: ignore[no-untyped-def]
+    """-> u transformed, e1 + F, e2; the flood takes as many words as e1, an even number."""
+    lanes = _to_lanes(u, np.int32(q))
+    forward(lanes, roots, np.uint32(q))
+    noise_c0 = _centred_binomial(e1_words, coins)
+    noise_c0 += _gaussian(flood_words, flood_std).reshape(noise_c0.shape)
+    return _to_tiles(lanes[0], len(u)), noise_c0, _centred_binomial(e2_words, coins)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -196,11 +194,13 @@ def _to_tiles(lanes, blocks):  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def _centred_binomial(words, coins):  # type: ignore[no-untyped-def]
-    """One centred binomial draw a word: ones among its low ``coins`` bits less ones among the next (SEAL: 21)."""
-    draws = np.empty(words.size, np.int32)
+    """One centred binomial draw a word (8, n): ones among its low ``coins`` bits less ones among the next."""
+    draws = np.empty(words.shape, np.int32)
     low = (np.uint64(1) << np.uint64(coins)) - np.uint64(1)
-    for i in range(words.size):
-        draws[i] = np.int32(_ones(words[i] & low)) - np.int32(_ones((words[i] >> np.uint64(coins)) & low))
+    for row in range(len(words)):
+        for i in range(words.shape[1]):
+            word = words[row, i]
+            draws[row, i] = np.int32(_ones(word & low)) - np.int32(_ones((word >> np.uint64(coins)) & low))
     return draws
 
 

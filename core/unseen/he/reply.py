@@ -9,45 +9,14 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from unseen.he.kernel import POLYNOMIALS, QUAD
 from unseen.he.lanes import F64, LANES, LINE_BYTES, V8, V8F, V16, broadcast, load, reduced_sum, splat, store
-from unseen.he.mask import MaskBatch
-from unseen.he.message import reply_block_bytes
-from unseen.he.packing import Packing
-from unseen.he.ring import ring
-from unseen.params import ParameterSet
-
-UInt32Array = npt.NDArray[np.uint32]
-
-
-def finish_blocks(
-    parameters: ParameterSet, packing: Packing, sums: UInt32Array, key: UInt32Array, masks: MaskBatch, blocks: int
-) -> bytes:
-    """The reply blocks of two segments: sums (2, N/16, 4, 2, 16), public key (N/16, 2, 16), both transformed.
-
-    Only the first ``blocks`` of the eight are written.
-    """
-    q = parameters.modulus
-    lanes = np.empty((1, parameters.ring_degree, LANES), np.uint32)
-    _mask(sums, key, masks.u, lanes[0], np.int64(q))
-    ring(parameters.ring_degree, q).inverse(lanes)
-    out = np.zeros((blocks, reply_block_bytes(parameters, packing)), np.uint8)
-    _switch(
-        lanes[0],
-        masks.noise_c0,
-        masks.noise_c1,
-        q,
-        packing.factor,
-        parameters.reply_c0_bits,
-        parameters.reply_c1_bits,
-        out,
-    )
-    return out.tobytes()
+from unseen.he.mask import BATCH_BLOCKS
+from unseen.he.ring import inverse
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -79,13 +48,40 @@ def _high(builder: ir.IRBuilder, wide: ir.Value) -> ir.Value:
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
+def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out):  # type: ignore[no-untyped-def]
+    """Write the reply blocks of up to eight summed blocks.
+
+    sums       uint32 (2, N/16, 4, 2, 16): two segments' sums, transformed residues below q
+    key        uint32 (N/16, 2, 16): the query's public key, transformed
+    u, noise   as in ``MaskBatch``
+    out        uint8 (blocks, bytes of a reply block): only this many of the eight are written
+    """
+    degree = noise_c1.shape[1]
+    lanes = np.empty((1, degree, LANES), np.uint32)
+    _mask(sums, key, u, lanes[0], np.int64(q))
+    inverse(lanes, inverse_roots, np.uint32(q))
+    residues, switched = np.empty(degree, np.int64), np.empty(degree, np.uint32)
+    scores = noise_c0.shape[1]
+    factor = degree // scores
+    for block in range(out.shape[0]):
+        for n in range(degree):
+            residues[n] = lanes[0, n, 2 * block + 1]
+        _switch_modulus(residues, noise_c1[block], q, c1_bits, switched)
+        filled = _pack(switched, c1_bits, out[block], 0)
+        for row in range(scores):
+            residues[row] = lanes[0, row * factor + factor - 1, 2 * block]
+        _switch_modulus(residues[:scores], noise_c0[block], q, c0_bits, switched)
+        _pack(switched[:scores], c0_bits, out[block], filled)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
 def _mask(sums, key, u, lanes, q):  # type: ignore[no-untyped-def]
     """sums + key * u, turned so that lane 2 * block + polynomial of coefficient n stands at ``lanes[n]``."""
     line = np.uint64(LINE_BYTES)
-    masked = np.empty((2 * QUAD * POLYNOMIALS, LANES), np.uint32)
+    masked = np.empty((BATCH_BLOCKS * POLYNOMIALS, LANES), np.uint32)
     masked_address = np.uint64(masked.ctypes.data)
     for tile in range(key.shape[0]):
-        for block in range(2 * QUAD):
+        for block in range(BATCH_BLOCKS):
             u_address = np.uint64(u[tile, block].ctypes.data)
             for polynomial in range(POLYNOMIALS):
                 _add_product(
@@ -96,25 +92,8 @@ def _mask(sums, key, u, lanes, q):  # type: ignore[no-untyped-def]
                     q,
                 )
         for lane in range(LANES):
-            for row in range(2 * QUAD * POLYNOMIALS):
+            for row in range(BATCH_BLOCKS * POLYNOMIALS):
                 lanes[tile * LANES + lane, row] = masked[row, lane]
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _switch(lanes, noise_c0, noise_c1, q, factor, c0_bits, c1_bits, out):  # type: ignore[no-untyped-def]
-    """Add the noise, switch c1 whole and c0 where scores stand, and pack both after one another."""
-    degree, scores = noise_c1.shape[1], noise_c0.shape[1]
-    residues = np.empty(degree, np.int64)
-    switched = np.empty(degree, np.uint32)
-    for block in range(out.shape[0]):
-        for n in range(degree):
-            residues[n] = lanes[n, 2 * block + 1]
-        _switch_modulus(residues[:degree], noise_c1[block], q, c1_bits, switched)
-        filled = _pack(switched[:degree], c1_bits, out[block], 0)
-        for row in range(scores):
-            residues[row] = lanes[row * factor + factor - 1, 2 * block]
-        _switch_modulus(residues[:scores], noise_c0[block], q, c0_bits, switched)
-        _pack(switched[:scores], c0_bits, out[block], filled)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -21,11 +21,11 @@ from unseen.he.expand import expand_seeds
 from unseen.he.kernel import POLYNOMIALS, QUAD, multiply_accumulate
 from unseen.he.lanes import LANES
 from unseen.he.mask import BATCH_BLOCKS, MaskSource
-from unseen.he.message import EncryptedQuery, read_query
+from unseen.he.message import EncryptedQuery, read_query, reply_block_bytes
 from unseen.he.packing import Packing
 from unseen.he.quantise import check_rows
 from unseen.he.reply import finish_blocks
-from unseen.he.ring import ring
+from unseen.he.ring import forward, ring
 from unseen.he.segment import Segment
 from unseen.params import ParameterSet, require_safe
 
@@ -33,6 +33,9 @@ Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt32Array = npt.NDArray[np.uint32]
+
+TOGETHER = LANES // POLYNOMIALS
+"""Ciphertexts that one transform takes side by side."""
 
 
 class ScanIndex:
@@ -48,6 +51,11 @@ class ScanIndex:
         self._ring = ring(parameters.ring_degree, parameters.modulus)
         self._segments: list[Segment] = []
         self._written: set[int] = set()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The memory that is scanned, in order of slots."""
+        return tuple(self._segments)
 
     @property
     def memory_bytes(self) -> int:
@@ -133,13 +141,16 @@ class ScanIndex:
 
     def _transform(self, encrypted: EncryptedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:
         """-> the query (N/16, chunks, 2, 16), centred, and the public key (N/16, 2, 16), both transformed."""
-        parts = np.array_split(np.arange(len(encrypted.seeds)), self.threads)
-        expanded = pool.map(
-            lambda part: expand_seeds(encrypted.seeds[part], self._ring.degree, self._ring.modulus), parts
-        )
-        lanes = _interleave(encrypted.c0, np.vstack(list(expanded)))
-        self._ring.forward(lanes)
-        query, key = _by_tiles(lanes, np.int64(self._ring.modulus), self.packing.chunks)
+        degree, q = self._ring.degree, self._ring.modulus
+        query = np.empty((degree // LANES, self.packing.chunks, POLYNOMIALS, LANES), np.int32)
+        key = np.empty((degree // LANES, POLYNOMIALS, LANES), np.uint32)
+
+        def transform(first: int) -> None:
+            part = slice(first, first + TOGETHER)
+            c1 = expand_seeds(encrypted.seeds[part], degree, q)
+            _transform_ciphertexts(encrypted.c0[part], c1, first, self._ring.roots, q, query, key)
+
+        list(pool.map(transform, range(0, len(encrypted.seeds), TOGETHER)))
         return query, key
 
     def _replies(
@@ -162,41 +173,56 @@ class ScanIndex:
             yield waiting.popleft().result()
 
     def _batch(self, first: int, blocks: int, query: Int32Array, key: UInt32Array) -> bytes:
-        """The reply blocks ``first`` to ``first + blocks - 1``, at most eight."""
+        """The reply blocks ``first`` to ``first + blocks - 1``, at most eight: one crossing out of the interpreter."""
         segments = self._segments[first // QUAD : first // QUAD + BATCH_BLOCKS // QUAD]
-        addresses = np.array([segment.address for segment in segments], np.uint64)
-        sums = np.zeros((BATCH_BLOCKS // QUAD, len(query), QUAD, POLYNOMIALS, LANES), np.uint32)
-        multiply_accumulate(query, addresses, self.packing.chunks, np.int64(self._ring.modulus), sums)
-        return finish_blocks(self.parameters, self.packing, sums, key, self.masks.take(self.packing), blocks)
+        masks = self.masks.take(self.packing)
+        out = np.zeros((blocks, reply_block_bytes(self.parameters, self.packing)), np.uint8)
+        _scan_segments(
+            query,
+            np.array([segment.address for segment in segments], np.uint64),
+            key,
+            masks.u,
+            masks.noise_c0,
+            masks.noise_c1,
+            self._ring.inverse_roots,
+            self._ring.modulus,
+            self.parameters.reply_c0_bits,
+            self.parameters.reply_c1_bits,
+            out,
+        )
+        return out.tobytes()
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _interleave(c0, c1):  # type: ignore[no-untyped-def]
-    """(count, N) twice -> (groups, N, 16): ciphertext i takes lanes 2i (c0) and 2i + 1 (c1)."""
+def _scan_segments(  # type: ignore[no-untyped-def]
+    query, segments, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out
+):
+    """Sum and finish two segments; a segment that is not there counts as zeros."""
+    sums = np.zeros((BATCH_BLOCKS // QUAD, len(query), QUAD, POLYNOMIALS, LANES), np.uint32)
+    for segment in range(len(segments)):
+        multiply_accumulate(query, segments[segment], np.int64(q), sums[segment])
+    finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy")
+def _transform_ciphertexts(c0, c1, first, roots, q, query, key):  # type: ignore[no-untyped-def]
+    """Transform up to eight ciphertexts side by side, ``first`` being the number of the first.
+
+    They go to the query as the kernel wants it, (N/16, chunks, 2, 16) centred; the last of all to the public key.
+    """
     count, degree = c0.shape
-    lanes = np.zeros((-(-2 * count // LANES), degree, LANES), np.uint32)
+    lanes = np.zeros((1, degree, LANES), np.uint32)
     for i in range(count):
-        group, lane = 2 * i // LANES, 2 * i % LANES
         for n in range(degree):
-            lanes[group, n, lane] = c0[i, n]
-            lanes[group, n, lane + 1] = c1[i, n]
-    return lanes
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _by_tiles(lanes, q, chunks):  # type: ignore[no-untyped-def]
-    """(groups, N, 16) -> the query's ciphertexts, centred, for the kernel; and the last ciphertext, the public key."""
-    tiles = lanes.shape[1] // LANES
-    query = np.empty((tiles, chunks, POLYNOMIALS, LANES), np.int32)
-    key = np.empty((tiles, POLYNOMIALS, LANES), np.uint32)
-    for tile in range(tiles):
-        for polynomial in range(POLYNOMIALS):
-            for lane in range(LANES):
-                n = tile * LANES + lane
-                for chunk in range(chunks):
-                    at = POLYNOMIALS * chunk + polynomial
-                    value = np.int64(lanes[at // LANES, n, at % LANES])
-                    query[tile, chunk, polynomial, lane] = value - q if value > q // 2 else value
-                at = POLYNOMIALS * chunks + polynomial
-                key[tile, polynomial, lane] = lanes[at // LANES, n, at % LANES]
-    return query, key
+            lanes[0, n, POLYNOMIALS * i] = c0[i, n]
+            lanes[0, n, POLYNOMIALS * i + 1] = c1[i, n]
+    forward(lanes, roots, np.uint32(q))
+    for tile in range(len(query)):
+        for lane in range(LANES):
+            for i in range(count):
+                for polynomial in range(POLYNOMIALS):
+                    value = np.int64(lanes[0, tile * LANES + lane, POLYNOMIALS * i + polynomial])
+                    if first + i == query.shape[1]:
+                        key[tile, polynomial, lane] = value
+                    else:
+                        query[tile, first + i, polynomial, lane] = value - q if value > q // 2 else value

@@ -2,8 +2,8 @@
 
 Server side. In the sealed index this memory is the index: whoever reads it can compute the rows.
 
-A segment is int32 ``[tile][chunk][block][lane]``, centred residues (see ``kernel``), in pages of its own, so that
-dropping a segment gives them back to the operating system at once.
+A segment is int32 ``[tile][chunk][block][lane]``, centred residues (see ``kernel``), in pages of its own: large ones
+where the system has them, given back to it as soon as the segment is dropped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from unseen.he.lanes import LANES
 from unseen.he.packing import Packing
 from unseen.he.ring import Ring
 
+LARGE_PAGE_BYTES = 1 << 21
+
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 UInt32Array = npt.NDArray[np.uint32]
@@ -29,12 +31,8 @@ class Segment:
 
     def __init__(self, ring: Ring, packing: Packing) -> None:
         tiles = ring.degree // LANES
-        shape = (tiles, packing.chunks, QUAD, LANES)
         self._ring, self._packing = ring, packing
-        self._pages = mmap.mmap(-1, 4 * tiles * packing.chunks * QUAD * LANES)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            self._pages.madvise(mmap.MADV_HUGEPAGE)
-        self._residues: Int32Array = np.frombuffer(self._pages, np.int32).reshape(shape)
+        self._residues = _own_pages(tiles * packing.chunks * QUAD * LANES).reshape(tiles, packing.chunks, QUAD, LANES)
 
     @property
     def address(self) -> int:
@@ -57,6 +55,16 @@ class Segment:
         _load_block(self._residues, block, np.int64(self._ring.modulus), lanes)
         self._ring.inverse(lanes)
         return self._packing.rows_of_polynomials(_from_lanes(lanes, np.int64(self._ring.modulus), self._packing.chunks))
+
+
+def _own_pages(count: int) -> Int32Array:
+    """``count`` zero integers in private pages that start on a large-page border."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.frombuffer(mmap.mmap(-1, 4 * count), np.int32)
+    pages = mmap.mmap(-1, 4 * count + LARGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    start = -np.frombuffer(pages, np.uint8).ctypes.data % LARGE_PAGE_BYTES
+    return np.frombuffer(pages, np.int32, count, start)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

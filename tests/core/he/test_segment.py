@@ -40,4 +40,4 @@ def test_overwritten_rows_leave_no_trace() -> None:
     written, fresh = Segment(RING, packing), Segment(RING, packing)
     written.write(1, rows)
     written.write(1, np.zeros_like(rows))
-    assert bytes(written._pages) == bytes(fresh._pages)
+    assert written._residues.tobytes() == fresh._residues.tobytes()
