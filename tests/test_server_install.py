@@ -1,7 +1,8 @@
 """A server installed from its own list holds no SEAL, no model runtime and no image library, and it serves.
 
-Makes a real environment with pip, as the README describes it, and starts the server that was installed there. The
-run-time rule of imports (tests/server/test_import_rule.py) covers the environment where everything is installed.
+Makes a real environment with pip, as the README describes it, starts the server that was installed there, and searches
+it with the client that was installed here. The run-time rule of imports (tests/server/test_import_rule.py) covers the
+environment where everything is installed.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import subprocess
 import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from unseen_client import Client
 
 ROOT = Path(__file__).resolve().parents[1]
 ABSENT = {"tenseal", "torch", "opacus", "pillow", "onnxruntime", "tokenizers", "opencv-python", "typer", "rich"}
+LONGEST_S = 120.0
 
 
 def run(*command: str | Path) -> str:
@@ -47,11 +52,18 @@ def test_the_server_alone_has_no_seal_no_model_and_no_image_library(server_pytho
     assert "unseen" in installed
 
 
-def test_the_server_alone_imports_every_module_of_its_own(server_python: Path) -> None:
-    program = (
-        "import importlib, pkgutil, unseen_server\n"
-        "for module in pkgutil.walk_packages(unseen_server.__path__, 'unseen_server.'):\n"
-        "    if not module.name.endswith('__main__'):\n"
-        "        importlib.import_module(module.name)\n"
-    )
-    run(server_python, "-c", program)
+def test_the_server_alone_serves_an_encrypted_search(server_python: Path, tmp_path: Path) -> None:
+    files = ["--data", str(tmp_path / "data"), "--master-key", str(tmp_path / "master.key")]
+    command = [str(server_python), "-m", "unseen_server", "--listen", "127.0.0.1:0", *files]
+    vectors = np.eye(16, dtype=np.float32)
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split()[-1]
+            with Client(address, home=tmp_path / "home", timeout_s=LONGEST_S) as client:
+                client.create_collection("here", dimension=16)
+                client.enrol_vectors("here", [str(row) for row in range(16)], vectors)
+                assert client.search_vector("here", vectors[5], top_k=1)[0].id == "5"
+        finally:
+            server.terminate()
+    assert server.returncode == 0
