@@ -13,9 +13,8 @@ from collections import OrderedDict, deque
 from types import TracebackType
 from typing import TypeAlias
 
-from unseen.he.secret import PreparedQuery
-
 from unseen.he.packing import Packing
+from unseen.he.secret import PreparedQuery
 from unseen.params import ParameterSet
 
 READY_PER_PACKING = 3

@@ -32,6 +32,9 @@ class Receiver(Protocol):
     def finish(self) -> None:
         """The stream ended well; raise ServerUnavailable when something is missing all the same."""
 
+    def close(self) -> None:
+        """Drop what was taken: this try failed."""
+
 
 AnyReceiver = TypeVar("AnyReceiver", bound=Receiver)
 AnyMessage = TypeVar("AnyMessage", bound=Message)
@@ -68,21 +71,27 @@ def ask(
     """
     give_up_at = patience.clock() + patience.timeout_s
     for tries in itertools.count(1):
-        receiver = make_receiver()
         left_s = give_up_at - patience.clock()
+        if left_s <= 0:
+            raise DeadlineExceeded(_too_late(patience, tries))
         try:
-            if left_s <= 0:
-                raise DeadlineExceeded(_too_late(patience, tries))
-            yield Exchange(rpc, requests, left_s, receiver.take)
-            receiver.finish()
+            return (yield from _try_once(rpc, requests, make_receiver(), left_s))
         except (ServerUnavailable, ServerBusy) as error:
             wait_s = pause_s(tries)
             if patience.clock() + wait_s >= give_up_at:
                 raise type(error)(f"{error}; tried {tries} times in {patience.timeout_s:g} s") from error
             yield Pause(wait_s)
-        else:
-            return receiver
     raise AssertionError("unreachable: the loop above ends by returning or raising")
+
+
+def _try_once(rpc: Rpc, requests: Sequence[Message], receiver: AnyReceiver, timeout_s: float) -> Flow[AnyReceiver]:
+    try:
+        yield Exchange(rpc, requests, timeout_s, receiver.take)
+        receiver.finish()
+    except BaseException:
+        receiver.close()
+        raise
+    return receiver
 
 
 def _too_late(patience: Patience, tries: int) -> str:
@@ -104,6 +113,9 @@ class OneReply:
     def finish(self) -> None:
         if len(self._replies) != 1:
             raise ServerUnavailable(f"the answer was cut: got {len(self._replies)} messages, expected 1")
+
+    def close(self) -> None:
+        self._replies.clear()
 
     def reply(self, kind: type[AnyMessage]) -> AnyMessage:
         """The message, as its own type."""

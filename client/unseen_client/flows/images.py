@@ -6,12 +6,13 @@ An image that a privacy step refuses stays on the device and is reported with th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unseen.errors import ImageRefused, InvalidInput, LimitExceeded
+from unseen.errors import InvalidInput, UnseenError
 from unseen_client.flows.enrol import Enrolment, Row, require_one_each
 from unseen_client.flows.search import require_model
 from unseen_client.flows.sync import open_current
@@ -19,6 +20,9 @@ from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Refusal
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
+
+if TYPE_CHECKING:
+    from unseen_client.prepare import Preparer
 
 IMAGES_PER_STREAM = 50
 """Preparing takes longer than sending: what is prepared is soon on the server's disk."""
@@ -41,30 +45,67 @@ def enrol_images(
     place = yield from open_current(session, name)
     preparer = yield from local(session.preparer)
     require_model(place.collection, preparer.model_id)
-    enrolment = Enrolment(session, place, total=len(paths))
-    waiting: dict[str, Prepared] = {}
-    refused: list[Refusal] = []
-    faces: dict[str, int] = {}
-    for at, path in enumerate(paths):
-        yield Progress(at, len(paths), "images")
-        try:
-            record = yield from local(partial(describe, path, records[at] if records else Record()))
-            if record.id in waiting or (yield from enrolment.has(record.id)):
-                enrolment.already.append(record.id)
+    yield Progress(0, len(paths), "images")
+    images = _Images(preparer, Enrolment(session, place, total=len(paths)), paths)
+    for start in range(0, len(paths), IMAGES_PER_STREAM):
+        part = slice(start, start + IMAGES_PER_STREAM)
+        yield from images.enrol(paths[part], records[part] if records else [Record()] * len(paths[part]))
+    return images.report()
+
+
+class _Images:
+    """Prepares and sends images, and keeps count of what became of them."""
+
+    def __init__(self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[Path]) -> None:
+        self._preparer = preparer
+        self._enrolment = enrolment
+        self._order = {str(path): at for at, path in enumerate(paths)}
+        self._total = len(paths)
+        self._done = 0
+        self._refused: list[Refusal] = []
+        self._faces: dict[str, int] = {}
+
+    def report(self) -> EnrolReport:
+        covered = sum(self._faces[row] for row in self._enrolment.enrolled)
+        refused = sorted(self._refused, key=lambda refusal: self._order[refusal.source])
+        return replace(self._enrolment.report(), refused=tuple(refused), faces_covered=covered)
+
+    def enrol(self, paths: Sequence[Path], records: Sequence[Record]) -> Flow[None]:
+        """Prepare what is not there yet, then send it as one stream."""
+        new = yield from self._new(paths, records)
+        rows: list[Row] = []
+        coming = prepared(self._preparer, new)
+        while (outcome := (yield from local(partial(next, coming, None)))) is not None:
+            if isinstance(outcome, Prepared):
+                rows.append(outcome.row)
+                self._faces[outcome.row.record.id] = outcome.faces_covered
+            else:
+                self._refused.append(outcome)
+            yield self._one_more()
+        yield from self._enrolment.send(rows)
+
+    def _new(self, paths: Sequence[Path], records: Sequence[Record]) -> Flow[dict[Path, Record]]:
+        """The files that need work, each once, with their records filled in."""
+        new: dict[Path, Record] = {}
+        ids: set[str] = set()
+        for path, given in zip(paths, records, strict=True):
+            try:
+                record = yield from local(partial(describe, path, given))
+            except InvalidInput as error:
+                self._refused.append(Refusal(str(path), error.code, str(error)))
+                yield self._one_more()
                 continue
-            prepared = yield from local(partial(_prepare, session, path, record))
-        except (ImageRefused, InvalidInput, LimitExceeded) as error:
-            refused.append(Refusal(str(path), error.code, str(error)))
-            continue
-        waiting[record.id] = prepared
-        faces[record.id] = prepared.faces_covered
-        if len(waiting) == IMAGES_PER_STREAM:
-            yield from enrolment.send([ready.row for ready in waiting.values()])
-            waiting.clear()
-    yield from enrolment.send([ready.row for ready in waiting.values()])
-    yield Progress(len(paths), len(paths), "images")
-    covered = sum(faces[row] for row in enrolment.enrolled)
-    return replace(enrolment.report(), refused=tuple(refused), faces_covered=covered)
+            if record.id in ids or path in new or (yield from self._enrolment.has(record.id)):
+                self._enrolment.already.append(record.id)
+                yield self._one_more()
+                continue
+            ids.add(record.id)
+            new[path] = record
+        return new
+
+    def _one_more(self) -> Progress:
+        self._done += 1
+        return Progress(self._done, self._total, "images")
 
 
 def describe(path: Path, record: Record) -> Record:
@@ -77,7 +118,11 @@ def describe(path: Path, record: Record) -> Record:
     return replace(record, id=record.id or digest[:ID_HEX_DIGITS], name=record.name or path.name)
 
 
-def _prepare(session: Session, path: Path, record: Record) -> Prepared:
-    image = session.preparer().image(path)
-    row = Row(image.vector, replace(record, thumbnail=record.thumbnail or image.thumbnail))
-    return Prepared(row, image.faces_covered)
+def prepared(preparer: Preparer, records: dict[Path, Record]) -> Iterator[Prepared | Refusal]:
+    """Every file, in order, as a row or as the reason why it is none; several are worked on at once."""
+    for path, image in preparer.images(records):
+        if isinstance(image, UnseenError):
+            yield Refusal(str(path), image.code, str(image))
+        else:
+            record = replace(records[path], thumbnail=records[path].thumbnail or image.thumbnail)
+            yield Prepared(Row(image.vector, record), image.faces_covered)

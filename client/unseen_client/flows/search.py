@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
-from unseen.he.secret import ReplyKey
 
 from unseen import params, wire
 from unseen.errors import (
@@ -27,6 +26,7 @@ from unseen.errors import (
 from unseen.he.message import reply_block_bytes
 from unseen.he.packing import Packing
 from unseen.he.quantise import quantise_query, to_cosines
+from unseen.he.secret import ReplyKey
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen.v1 import search_pb2
@@ -150,6 +150,9 @@ class Reply:
     def finish(self) -> None:
         if self._header is None or self._blocks_left:
             raise ServerUnavailable(f"the reply was cut: {self._blocks_left} blocks are missing")
+
+    def close(self) -> None:
+        self._scores.clear()
 
     def raw_scores(self) -> npt.NDArray[np.int64]:
         """Decrypted scores by slot: (slots,)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unseen import wire
-from unseen.errors import IntegrityError, ServerUnavailable
+from unseen.errors import IntegrityError, KeyMissing, ServerUnavailable
 from unseen.types import CatalogueEntry, CollectionInfo
 from unseen.v1 import index_pb2, types_pb2
 from unseen_client import rpcs
@@ -39,23 +39,32 @@ class Place:
 
 
 def open_place(session: Session, name: str) -> Flow[Place]:
-    """The collection, its record key and its mirror; raises KeyMissing before anything else is asked of the server."""
+    """The collection as last seen, its record key and its mirror; raises KeyMissing before more is asked."""
+    was_known = session.known(name) is not None
     collection = yield from collections.get_known(session, name)
-    key = yield from local(lambda: session.keys.get(collection.uid, name))
+    try:
+        return (yield from _place(session, collection))
+    except KeyMissing:
+        if not was_known:
+            raise
+    # It may have been deleted on this device, with its key, and made again since this client looked.
+    return (yield from _place(session, (yield from collections.get(session, name))))
+
+
+def _place(session: Session, collection: CollectionInfo) -> Flow[Place]:
+    key = yield from local(lambda: session.keys.get(collection.uid, collection.name))
     server = yield from collections.server_info(session)
     mirror = yield from local(lambda: session.mirror(server.store_uid, collection.uid))
     return Place(collection, key, mirror)
 
 
 def open_current(session: Session, name: str) -> Flow[Place]:
-    """The same with the mirror as fresh as the server's catalogue."""
-    place = yield from open_place(session, name)
-    before = yield from local(lambda: place.mirror.epoch)
+    """The same, with the collection and the mirror as fresh as the server's catalogue."""
+    seen = yield from open_place(session, name)
+    before = yield from local(lambda: seen.mirror.epoch)
     collection = yield from collections.get(session, name)
-    if collection.uid != place.collection.uid:  # deleted and made again under the same name since we looked
-        place = yield from open_place(session, name)
-        before = 0
-    yield from sync(session, place, collection.epoch, before)
+    place = yield from _place(session, collection)
+    yield from sync(session, place, collection.epoch, before if place.mirror is seen.mirror else 0)
     return place
 
 
@@ -104,7 +113,6 @@ class Changes:
 
     def finish(self) -> None:
         if not self._complete:
-            self.close()
             raise ServerUnavailable("the catalogue's stream was cut before its last message")
 
     def added(self) -> Iterator[CatalogueEntry]:

@@ -1,0 +1,93 @@
+"""What ``unseen_client`` exports is exactly what is promised, and it is loaded only when used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import unseen.errors
+import unseen_client
+from unseen_client import AsyncClient, Client
+
+PUBLIC = {
+    "AsyncClient",
+    "Client",
+    "CollectionInfo",
+    "EnrolReport",
+    "Hit",
+    "Progress",
+    "Record",
+    "Refusal",
+    "ServerInfo",
+    "TLS",
+}
+
+METHODS = {
+    "close": "(self)",
+    "collection": "(self, name)",
+    "count": "(self, name)",
+    "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
+    "delete_collection": "(self, name)",
+    "enrol_images": "(self, name, paths, *, records=None, progress=False)",
+    "enrol_vectors": "(self, name, ids, vectors, *, records=None, progress=False)",
+    "erase": "(self, name, ids)",
+    "get": "(self, name, id)",
+    "list": "(self, name, *, limit=None, offset=0)",
+    "list_collections": "(self)",
+    "search_image": "(self, name, path, *, top_k=10)",
+    "search_like": "(self, name, id, *, top_k=10)",
+    "search_text": "(self, name, text, *, top_k=10)",
+    "search_vector": "(self, name, vector, *, top_k=10)",
+    "server_info": "(self)",
+}
+
+
+def error_names():
+    return {name for name, one in vars(unseen.errors).items() if inspect.isclass(one) and issubclass(one, Exception)}
+
+
+def test_all_is_exact():
+    assert sorted(unseen_client.__all__) == sorted(PUBLIC | error_names()) == dir(unseen_client)
+
+
+@pytest.mark.parametrize("name", unseen_client.__all__)
+def test_every_exported_name_is_there(name):
+    assert getattr(unseen_client, name).__name__ == name
+
+
+def test_any_other_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        unseen_client.no_such_name  # noqa: B018
+
+
+def without_annotations(function):
+    signature = inspect.signature(function)
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    return str(inspect.Signature(bare))
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_the_methods_are_those_of_the_public_contract(kind):
+    methods = {name: without_annotations(one) for name, one in vars(kind).items() if name[0] != "_"}
+    assert methods == METHODS
+
+
+def test_both_clients_have_the_same_methods_with_the_same_signatures():
+    for name in [*METHODS, "__init__"]:
+        blocking, awaited = getattr(Client, name), getattr(AsyncClient, name)
+        assert inspect.signature(blocking) == inspect.signature(awaited), name
+        assert inspect.iscoroutinefunction(awaited) == (name != "__init__"), name
+        assert inspect.getdoc(blocking), name
+        if name != "__init__":
+            assert inspect.getdoc(blocking) == inspect.getdoc(awaited), name
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, unseen_client; print([one for one in sys.modules if one in ('numpy', 'grpc', 'tenseal', 'PIL')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=".")
+    assert done.stdout.strip() == "[]"
