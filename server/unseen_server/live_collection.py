@@ -18,6 +18,7 @@ from unseen.params import ParameterSet
 from unseen.store.interface import Change, Slots, Store, StoredCollection
 from unseen.types import CollectionInfo, Int16Matrix, RowBatch
 from unseen_server import limits
+from unseen_server.read_ahead import read_ahead
 from unseen_server.readers_writer import ReadersWriterLock
 
 
@@ -57,7 +58,7 @@ class LiveCollection:
 
     def load(self) -> None:
         """Fill the memory from the store; before the first call of anything else."""
-        for page in self._store.vectors(self.info.uid):
+        for page in read_ahead(self._store.vectors(self.info.uid)):
             self._index.put(page.slots, page.vectors)
         self._keep_masks_ready()
 
