@@ -33,6 +33,8 @@ class Answer:
     call: Call
     picture: bytes | None
     """The query picture as the model saw it, faces covered; None for words."""
+    covered: int = 0
+    """Faces, or what might be one, covered in the query picture."""
 
 
 @dataclass
@@ -45,12 +47,17 @@ class Findings:
     calls: list[Call] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
-    faces: dict[str, bytes] = field(default_factory=dict)
-    """Thumbnails of the photographs in which faces were covered, by row id."""
+    covered: list[tuple[float, bytes]] = field(default_factory=list)
+    """The photographs in which something was covered: how sure the detector was of a face, and the covered picture."""
 
     @property
     def median_rank(self) -> float:
         return statistics.median(answer.rank for answer in self.answers)
+
+    def deviation_of(self, pictures: bool) -> float:
+        """Standard deviation of the score error over picture queries, or over word queries."""
+        chosen = [answer.agreement.deviation for answer in self.answers if (answer.picture is not None) == pictures]
+        return math.sqrt(statistics.fmean(d**2 for d in chosen)) if chosen else 0.0
 
     @property
     def overlap(self) -> float:
@@ -59,10 +66,6 @@ class Findings:
     @property
     def largest_difference(self) -> float:
         return max(answer.agreement.largest_difference for answer in self.answers)
-
-    @property
-    def deviation(self) -> float:
-        return math.sqrt(statistics.fmean(answer.agreement.deviation**2 for answer in self.answers))
 
     def faults(self) -> list[str]:
         """Every promise that did not hold, in words."""
@@ -88,7 +91,8 @@ class Findings:
             "agreement": {
                 "overlap_at_10": self.overlap,
                 "largest_score_difference": self.largest_difference,
-                "score_error_std": self.deviation,
+                "score_error_std_pictures": self.deviation_of(pictures=True),
+                "score_error_std_words": self.deviation_of(pictures=False),
             },
             "queries": [_answer(answer) for answer in self.answers],
             "calls": [_call(call) for call in self.calls],

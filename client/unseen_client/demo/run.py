@@ -22,7 +22,7 @@ from unseen_client.demo.material import Material, Query
 from unseen_client.demo.proxy import RecordingProxy
 from unseen_client.demo.search_all import look
 from unseen_client.demo.secrets import Secrets
-from unseen_client.demo.show import draw_sheet, show
+from unseen_client.demo.show import draw_sheet, picture_bytes, show
 from unseen_client.demo.stage import LOOPBACK, Stage, ending_cleanly
 from unseen_client.demo.tables import Call
 from unseen_client.keystore import KeyStore
@@ -86,7 +86,11 @@ class Scene:
             collection = self._counted("create the collection", lambda: client.create_collection(COLLECTION))
             findings = self._enrol(client, fixed_answers)
             enrolled = {row: preparer.image(chosen.photographs[row]) for row in findings.report.ids}
-            findings.faces = {row: image.thumbnail for row, image in enrolled.items() if image.faces_covered}
+            findings.covered = [
+                (max(face.score for face in image.report.faces), picture_bytes(image.covered))
+                for image in enrolled.values()
+                if image.report.faces
+            ]
             rows = np.stack([image.vector for image in enrolled.values()])
             vectors = []
             for query in chosen.queries:
@@ -115,6 +119,7 @@ class Scene:
         ]
         paths = list(chosen.photographs.values())
         bar = self._console.is_terminal
+        self._console.print(f"enrolling {len(paths)} photographs: decode, cover faces, embed, seal, send ...")
         report = self._counted(
             f"enrol {len(paths)} photographs",
             lambda: client.enrol_images(COLLECTION, paths, records=records, progress=bar),
@@ -133,12 +138,13 @@ class Scene:
         hits = _search(client, query, len(ids))
         call = Call(query.label, self._proxy.traffic() - before, time.monotonic() - began)
         if query.picture is None:
-            vector, picture, scale = preparer.text(query.text), None, preparer.text_score_scale
+            vector, picture, covered, scale = preparer.text(query.text), None, 0, preparer.text_score_scale
         else:
             image = preparer.image(query.picture)
-            vector, picture, scale = image.vector, image.thumbnail, 1.0
+            vector, picture, covered, scale = image.vector, picture_bytes(image.covered), image.faces_covered, 1.0
         close = agreement(ids, scale * plain_scores(rows, vector), {hit.id: hit.score for hit in hits}, COMPARED)
-        return Answer(query, hits, rank_of(query.expected, [hit.id for hit in hits]), close, call, picture), vector
+        rank = rank_of(query.expected, [hit.id for hit in hits])
+        return Answer(query, hits, rank, close, call, picture, covered), vector
 
     def _counted(self, name: str, work: Callable[[], Result]) -> Result:
         before, began = self._proxy.traffic(), time.monotonic()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from unseen_client.demo.search_bytes import Needle, Needles
-from unseen_client.demo.secrets import ENROLLED_INT16, FORBIDDEN
+from unseen_client.demo.secrets import ENROLLED_INT16, FORBIDDEN, QUERY_VECTORS
 from unseen_client.demo.tables import Sighting
 from unseen_client.demo.unwrap import views
 
@@ -18,6 +18,9 @@ def look(needles: Iterable[Needle], received: Sequence[bytes], on_disk: Mapping[
     by_kind: defaultdict[str, set[Needle]] = defaultdict(set)
     for needle in needles:
         by_kind[needle.kind].add(needle)
+    # A query very like a row can share a run of numbers with it; those bytes did come, as a part of the row.
+    of_rows = {needle.data for needle in by_kind[ENROLLED_INT16]}
+    by_kind[QUERY_VECTORS] = {needle for needle in by_kind[QUERY_VECTORS] if needle.data not in of_rows}
     prepared = Needles(needle for kind in by_kind.values() for needle in kind)
     carried = {f"connection {n}, {name}": data for n, run in enumerate(received) for name, data in views(run).items()}
     in_received, in_kept = _where(prepared, carried), _where(prepared, on_disk)

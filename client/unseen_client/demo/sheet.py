@@ -47,6 +47,16 @@ class Row:
     """The query picture after de-identification, as JPEG; None for words."""
     rank: int
     hits: tuple[Shown, ...]
+    covered: int = 0
+    """Faces, or what might be one, covered in the query picture."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """A photograph in which something was covered."""
+
+    jpeg: bytes
+    words: str
 
 
 @dataclass(frozen=True)
@@ -61,18 +71,18 @@ def draw(
     path: Path,
     title: str,
     subtitle: str,
-    faces: Sequence[bytes],
+    covered: Sequence[Covered],
     rows: Sequence[Row],
     facts: Sequence[Facts] = (),
 ) -> None:
-    """Write the sheet as PNG: header, covered faces, picture queries on the left, word queries on the right.
+    """Write the sheet as PNG: header, covered photographs, picture queries on the left, word queries on the right.
 
     ``facts`` are listed under the shorter column.
     """
     left = [row for row in rows if row.picture is not None]
     right = [row for row in rows if row.picture is None]
     columns = [("Picture queries", left), ("Word queries", right)]
-    top = 150 + (FACE_TILE[1] + 84 if faces else 0)
+    top = 150 + (FACE_TILE[1] + 108 if covered else 0)
     facts_at = 0 if len(left) <= len(right) else 1
     ends = [top + 62 + len(queries) * ROW for _, queries in columns]
     ends[facts_at] += sum(FACTS_HEAD + FACT_LINE * len(group.lines) for group in facts)
@@ -80,8 +90,8 @@ def draw(
     pen = ImageDraw.Draw(sheet)
     _text(pen, (MARGIN, 44), title, 40, INK, bold=True)
     _text(pen, (MARGIN, 98), subtitle, 20, QUIET)
-    if faces:
-        _faces(sheet, pen, 150, faces)
+    if covered:
+        _covered(sheet, pen, 150, covered)
     for number, (heading, queries) in enumerate(columns):
         x = MARGIN + number * (COLUMN + GUTTER)
         _text(pen, (x, top), heading, 24, INK, bold=True)
@@ -95,10 +105,13 @@ def draw(
     sheet.save(path, optimize=True)
 
 
-def _faces(sheet: Image.Image, pen: ImageDraw.ImageDraw, y: int, faces: Sequence[bytes]) -> None:
-    _text(pen, (MARGIN, y), "Faces covered on the device, before anything else happened", 24, INK, bold=True)
-    for number, face in enumerate(faces[:MOST_FACES]):
-        _paste(sheet, pen, face, (MARGIN + number * (FACE_TILE[0] + GAP), y + 42), FACE_TILE)
+def _covered(sheet: Image.Image, pen: ImageDraw.ImageDraw, y: int, covered: Sequence[Covered]) -> None:
+    heading = "Covered on the device, before anything else happened: faces, and what might be one"
+    _text(pen, (MARGIN, y), heading, 24, INK, bold=True)
+    for number, picture in enumerate(covered[:MOST_FACES]):
+        x = MARGIN + number * (FACE_TILE[0] + GAP)
+        _paste(sheet, pen, picture.jpeg, (x, y + 42), FACE_TILE)
+        _text(pen, (x, y + 50 + FACE_TILE[1]), picture.words, 14, QUIET)
 
 
 def _facts(pen: ImageDraw.ImageDraw, x: int, y: int, group: Facts) -> None:
@@ -119,10 +132,13 @@ def _row(sheet: Image.Image, pen: ImageDraw.ImageDraw, x: int, y: int, row: Row)
     else:
         _paste(sheet, pen, row.picture, (x, y), QUERY_TILE)
         _text(pen, (x, y + QUERY_TILE[1] + 6), _short(row.words, 34), 14, QUIET)
+        if row.covered:
+            pen.rounded_rectangle((x + 8, y + 8, x + 132, y + 31), 11, fill=PAPER)
+            _text(pen, (x + 70, y + 19), "covered: a face?", 14, INK, anchor="mm")
     for number, hit in enumerate(row.hits[:HITS_SHOWN]):
         _hit(sheet, pen, x + QUERY_TILE[0] + 36 + number * (HIT_TILE[0] + GAP), y, hit)
     if not any(hit.right for hit in row.hits[:HITS_SHOWN]):
-        at = (x + QUERY_TILE[0] + 36, y + HIT_TILE[1] + 50)
+        at = (x + QUERY_TILE[0] + 36, y + QUERY_TILE[1] + 6)
         _text(pen, at, f"the expected photograph came at place {row.rank}", 14, QUIET)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 from rich.console import Console
 
 from unseen_client.demo import sheet
@@ -13,6 +17,8 @@ from unseen_client.demo.findings import Answer, Findings
 from unseen_client.demo.proxy import Traffic
 from unseen_client.demo.tables import Call, show_bytes, show_ranks, show_sightings, size
 from unseen_client.report import Hit
+
+SHEET_PICTURE_PX = 400
 
 
 def show(console: Console, findings: Findings, received_bytes: int, kept_bytes: int) -> None:
@@ -26,13 +32,15 @@ def show(console: Console, findings: Findings, received_bytes: int, kept_bytes: 
     searched += f"{kept_bytes:,} bytes of the server's files and log"
     show_sightings(console, findings.sightings, searched)
     console.print(
-        "also seen by the server: who asked, when, how many bytes, how many rows, the collection's name, and sizes of"
-        " sealed records in steps of 256 bytes.\nnot seen by the server: the query, the scores, which rows were hits.\n"
+        "The server of a sealed index does receive the enrolled vectors, as int16: it keeps them sealed on disk and in"
+        " the clear in memory, where it scores them.\n"
+        "Also seen by the server: who asked, when, how many bytes, how many rows, the collection's name, and sizes of"
+        " sealed records in steps of 256 bytes.\nNot seen by the server: the query, the scores, which rows were hits.\n"
     )
     console.print(
         f"[bold]Agreement with plaintext search[/bold] (float32, the same vectors): {findings.overlap:.1%} of the best"
-        f" 10 are the same; scores differ by {findings.deviation:.4f} (standard deviation), at most"
-        f" {findings.largest_difference:.4f}"
+        f" 10 are the same; scores differ by {findings.deviation_of(pictures=True):.4f} (standard deviation; words:"
+        f" {findings.deviation_of(pictures=False):.4f}), at most {findings.largest_difference:.4f}"
     )
 
 
@@ -44,7 +52,17 @@ def draw_sheet(path: Path, findings: Findings) -> None:
         f"{report.enrolled} photographs, {pictures} picture and {len(answers) - pictures} word queries, answered by a"
         f" server that saw neither. Median place of the right answers: {findings.median_rank:g}"
     )
-    sheet.draw(path, "Unseen", subtitle, list(findings.faces.values()), [_row(a) for a in answers], _facts(findings))
+    covered = [sheet.Covered(jpeg, f"face: {score:.0%} sure") for score, jpeg in sorted(findings.covered, reverse=True)]
+    sheet.draw(path, "Unseen", subtitle, covered, [_row(answer) for answer in answers], _facts(findings))
+
+
+def picture_bytes(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A covered picture (height, width, 3) as a JPEG for the sheet."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((SHEET_PICTURE_PX, SHEET_PICTURE_PX))
+    buffer = BytesIO()
+    picture.save(buffer, format="JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _facts(findings: Findings) -> list[sheet.Facts]:
@@ -54,7 +72,8 @@ def _facts(findings: Findings) -> list[sheet.Facts]:
     costs = tuple((call.name, f"{size(call.traffic.up)} up, {size(call.traffic.down)} down") for call in queries)
     agreement = (
         ("same best ten, by share", f"{findings.overlap:.1%}"),
-        ("score error, standard deviation", f"{findings.deviation:.4f}"),
+        ("score error, picture queries (standard deviation)", f"{findings.deviation_of(pictures=True):.4f}"),
+        ("score error, word queries (standard deviation)", f"{findings.deviation_of(pictures=False):.4f}"),
         ("score error, largest", f"{findings.largest_difference:.4f}"),
     )
     return [
@@ -66,7 +85,7 @@ def _facts(findings: Findings) -> list[sheet.Facts]:
 
 def _row(answer: Answer) -> sheet.Row:
     hits = tuple(_shown(hit, answer) for hit in answer.hits[: sheet.HITS_SHOWN])
-    return sheet.Row(answer.query.text or answer.query.how, answer.picture, answer.rank, hits)
+    return sheet.Row(answer.query.text or answer.query.how, answer.picture, answer.rank, hits, answer.covered)
 
 
 def _shown(hit: Hit, answer: Answer) -> sheet.Shown:

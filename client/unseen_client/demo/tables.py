@@ -53,10 +53,10 @@ def show_bytes(console: Console, calls: Sequence[Call]) -> None:
 
 def show_sightings(console: Console, sightings: Sequence[Sighting], searched: str) -> None:
     """Who saw what: for each kind of secret, how many of its pieces came by."""
-    table = _table("Who saw what: everything the device knows, cut into pieces and looked for", searched)
-    for column in ("pieces on the device", "server received", "on the server's disk"):
-        table.add_column(column, justify="right")
-    table.add_column("")
+    table = _table("Who saw what: everything the device knows, cut into pieces and looked for at the server", searched)
+    for column in ("pieces", "received", "on disk"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for seen in sightings:
         table.add_row(seen.kind, f"{seen.pieces:,}", f"{seen.received:,}", f"{seen.kept:,}", _verdict(seen))
     console.print(table)
@@ -68,9 +68,7 @@ def show_sightings(console: Console, sightings: Sequence[Sighting], searched: st
 def _verdict(seen: Sighting) -> str:
     if seen.leaked:
         return "[bold red]leaked[/bold red]"
-    if seen.forbidden:
-        return "[green]never left the device in the clear[/green]"
-    return "[yellow]a sealed index's server receives these, keeps them sealed on disk, scores them in memory[/yellow]"
+    return "[green]never[/green]" if seen.forbidden else "[yellow]in memory only[/yellow]"
 
 
 def show_ranks(console: Console, ranks: Sequence[tuple[str, str, str, int]]) -> None:
