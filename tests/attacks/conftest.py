@@ -213,7 +213,7 @@ def closest_vector(basis: Int64Array, target: Int64Array) -> Int64Array:
 
 
 @nb.njit(cache=True)
-def reduce_basis(basis, delta):  # type: ignore[no-untyped-def]
+def reduce_basis(basis, delta):
     """Reduce the rows of an integer basis in place (LLL with floating-point orthogonalisation)."""
     count, width = basis.shape
     projected, share = np.zeros((count, count)), np.zeros((count, count))
