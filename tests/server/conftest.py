@@ -144,7 +144,9 @@ class Caller:
         requests = enrolment(uid, batch, request_id or random_uid(), **header)
         return index_pb2_grpc.IndexServiceStub(self.channel).EnrolRows(iter(requests), timeout=60)
 
-    def erase(self, uid: bytes, row_ids: Iterable[bytes], request_id: bytes | None = None) -> index_pb2.EraseRowsResponse:
+    def erase(
+        self, uid: bytes, row_ids: Iterable[bytes], request_id: bytes | None = None
+    ) -> index_pb2.EraseRowsResponse:
         request = index_pb2.EraseRowsRequest(
             request_id=request_id or random_uid(), collection_uid=uid, row_ids=b"".join(row_ids)
         )

@@ -36,7 +36,7 @@ class SqliteFile:
         self.is_blank = False
         try:
             self._db = apsw.Connection(str(path))
-            self._keep_log_on_close(True)
+            self._keep_log_on_close(_has_log(path))
             self._db.pragma("locking_mode", "EXCLUSIVE")
             self.is_blank = self._is_blank()
             if not self.is_blank:
@@ -148,3 +148,9 @@ class SqliteFile:
                 f"the disk did not take a change ({type(error).__name__}); nothing was acknowledged, "
                 "check space and hardware, then restart the server"
             ) from error
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a crash left changes in the write-ahead log: until the master key is proven they must stay there."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0

@@ -1,0 +1,111 @@
+"""The command line: unsafe or unclear wishes are refused with a sentence that says what to change."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unseen.errors import InvalidConfiguration
+from unseen_server.config import Config, from_arguments, is_loopback
+
+Make = Callable[..., Any]
+
+
+def parse(tmp_path: Path, *options: str) -> Config:
+    return from_arguments(["--data", str(tmp_path / "data"), "--master-key", str(tmp_path / "key"), *options])
+
+
+def test_defaults_are_loopback_without_tls(tmp_path: Path) -> None:
+    config = parse(tmp_path)
+    assert (config.host, config.port, config.tls) == ("127.0.0.1", 7443, None)
+    assert config.threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("listen", "host"), [("[::1]:0", "::1"), ("localhost:0", "localhost"), ("127.9.9.9:0", "127.9.9.9")]
+)
+def test_loopback_addresses_need_no_tls(tmp_path: Path, listen: str, host: str) -> None:
+    assert parse(tmp_path, "--listen", listen).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "search.example.org", "[2001:db8::1]"])
+def test_address_that_others_reach_is_refused_without_tls(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="--tls-cert"):
+        parse(tmp_path, "--listen", f"{host}:7443")
+
+
+def test_address_that_others_reach_is_taken_with_all_of_tls(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("cert", "tls-key", "ca")]
+    for file in files:
+        file.touch()
+    names = ("--tls-cert", "--tls-key", "--tls-client-ca")
+    options = [word for pair in zip(names, map(str, files), strict=True) for word in pair]
+    assert parse(tmp_path, "--listen", "0.0.0.0:7443", *options).tls is not None
+    with pytest.raises(InvalidConfiguration, match="all of"):
+        parse(tmp_path, "--listen", "0.0.0.0:7443", *options[:4])
+    files[1].unlink()
+    with pytest.raises(InvalidConfiguration, match="not a file"):
+        parse(tmp_path, *options)
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1", ":7443", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"]
+)
+def test_listen_that_is_no_host_and_port_is_refused(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(InvalidConfiguration):
+        parse(tmp_path, "--listen", listen)
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "1025"])
+def test_impossible_thread_counts_are_refused(tmp_path: Path, threads: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="threads"):
+        parse(tmp_path, "--threads", threads)
+
+
+def test_master_key_in_the_data_directory_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "link").symlink_to(data)
+    for place in (
+        data / "key",
+        data / "deep" / "key",
+        tmp_path / "other" / ".." / "data" / "key",
+        tmp_path / "link" / "key",
+    ):
+        with pytest.raises(InvalidConfiguration, match="lies in the data directory"):
+            from_arguments(["--data", str(data), "--master-key", str(place)])
+
+
+def test_names_that_resolve_elsewhere_are_not_loopback() -> None:
+    assert not is_loopback("localhost.example.org")
+    assert not is_loopback("")
+
+
+def test_refused_start_exits_with_2_in_one_sentence_and_writes_nothing(make_server: Make) -> None:
+    server = make_server("--listen", "0.0.0.0:0")
+    result = subprocess.run(server.command(), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("unseen server: 0.0.0.0 can be reached")
+    assert len(result.stderr.splitlines()) == 1
+    assert list(server.folder.iterdir()) == []
+
+
+def test_port_that_is_taken_is_refused(make_server: Make) -> None:
+    server = make_server().start()
+    (server.folder / "second").mkdir()
+    command = server.command("--listen", f"127.0.0.1:{server.port}", "--data", str(server.folder / "second/data"))
+    command += ["--master-key", str(server.folder / "second/key")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "cannot be listened on" in result.stderr
+
+
+def test_data_directory_in_use_is_refused(make_server: Make) -> None:
+    server = make_server().start()
+    result = subprocess.run(server.command(), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "in use by another server" in result.stderr
