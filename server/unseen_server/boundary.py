@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -58,12 +59,15 @@ class Boundary(aio.ServerInterceptor):
 
         async def answer_once(request: Any, context: Context) -> Any:
             async with self._call(method, context):
-                return await inner(_received(request, parse), context)
+                self._require_place()
+                return await inner(_received(request, context, parse), context)
 
         async def answer_many(request: Any, context: Context) -> None:
             async with self._call(method, context):
-                async for reply in inner(_received(request, parse), context):
-                    await context.write(reply)
+                self._require_place()
+                async with aclosing(inner(_received(request, context, parse), context)) as replies:
+                    async for reply in replies:
+                        await context.write(reply)
 
         make = {
             (False, False): (grpc.unary_unary_rpc_method_handler, answer_once),
@@ -79,48 +83,58 @@ class Boundary(aio.ServerInterceptor):
     async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
         self._calls += 1
         try:
-            if self._calls > limits.MAX_CALLS:
-                raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
             async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
                 yield
         except UnseenError as error:
             log.info("%s refused: %s", method, error.code)
             if isinstance(error, StoreFailed):
                 self._on_store_failure()
-            await _abort(context, error)
+            _refuse(context, error)
         except TimeoutError:
             log.info("%s cut: took too long", method)
-            await _abort(
-                context, DeadlineExceeded("the call took longer than this server allows; ask for less at once")
-            )
+            _refuse(context, DeadlineExceeded("the call took longer than this server allows; ask for less at once"))
         except Exception as error:
-            if isinstance(error, aio.AbortError | aio.BaseError):
-                raise
-            log.exception("%s failed: %s", method, type(error).__name__)
-            await _abort(context, UnseenError("the server failed in a way it does not know; its log says where"))
+            log.error("%s failed: %s at %s", method, type(error).__name__, _place(error))
+            _refuse(context, UnseenError("the server failed in a way it does not know; its log says where"))
         finally:
             self._calls -= 1
 
-
-async def _abort(context: Context, error: UnseenError) -> None:
-    status = grpc.StatusCode[wire.grpc_status_name(error)]
-    await context.abort(status, str(error), trailing_metadata=((wire.CODE_METADATA_KEY, error.code),))
-
-
-def _received(request: Any, parse: Parse) -> Any:
-    return _parsed(request, parse) if isinstance(request, bytes) else _parsed_stream(request, parse)
+    def _require_place(self) -> None:
+        if self._calls > limits.MAX_CALLS:
+            raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
 
 
-async def _parsed_stream(requests: AsyncIterator[bytes], parse: Parse) -> AsyncIterator[Message]:
+def _place(error: BaseException) -> str:
+    """Where an error was raised; never its message, which may quote what a caller sent."""
+    return " < ".join(
+        f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))
+    )
+
+
+def _refuse(context: Context, error: UnseenError) -> None:
+    # Not context.abort(): gRPC keeps the exception that it raises, and with it every frame and the call itself, until
+    # the garbage collector comes by; the call keeps its place on the connection, which soon has none left.
+    context.set_code(grpc.StatusCode[wire.grpc_status_name(error)])
+    context.set_details(str(error))
+    context.set_trailing_metadata(((wire.CODE_METADATA_KEY, error.code),))
+
+
+def _received(request: Any, context: Context, parse: Parse) -> Any:
+    return _parsed(request, parse) if isinstance(request, bytes) else _parsed_stream(context, parse)
+
+
+async def _parsed_stream(context: Context, parse: Parse) -> AsyncIterator[Message]:
+    # Not through gRPC's own request iterator: it refers to itself, so a call that ends before its stream does would
+    # keep its place on the connection until the garbage collector comes by, and the connection would run out of them.
     while True:
         try:
-            data = await asyncio.wait_for(anext(requests), limits.MAX_PAUSE_S)
-        except StopAsyncIteration:
-            return
+            data = await asyncio.wait_for(context.read(), limits.MAX_PAUSE_S)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no message for {limits.MAX_PAUSE_S:.0f} seconds in the middle of a stream; send it again, faster"
             ) from None
+        if data is aio.EOF:
+            return
         yield _parsed(data, parse)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from grpc import aio
@@ -49,8 +50,9 @@ class SearchService(SearchServiceServicer):
             reply = Reply(live, header.packing_factor, query)
             done = self._workers.scan(reply.compute)
             try:
-                async for part in reply.parts(done):
-                    yield part
+                async with aclosing(reply.parts(done)) as parts:
+                    async for part in parts:
+                        yield part
             finally:
                 reply.cancel()
 
