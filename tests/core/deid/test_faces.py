@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from unseen.deid.faces import LARGEST_OVERLAP, Face, FaceFinder, _turned_back, _without_doubles, overlap
+from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
+
+Boxes = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
+DETECTOR_SHA256 = "66807af687d051a7f595f3e743f3b7e7c5de5aa55ae8318d898d84f355746ef1"
+KNOWN = {
+    "astronaut.jpg": (0.91, (174, 69, 275, 206)),
+    "admiral.jpg": (0.86, (171, 125, 352, 343)),
+    "cameraman.jpg": (0.86, (196, 114, 262, 197)),
+}
+WITHOUT_FACES = ("tabby-cat.jpg", "espresso.jpg", "tiger-in-snow.jpg", "garden-path.jpg", "rocky-peaks.jpg", "drum.jpg")
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder()
+
+
+def photo(name: str) -> Pixels:
+    return np.asarray(Image.open(PHOTOS / name).convert("RGB"))
+
+
+def same_place(face: Face, box: tuple[float, ...]) -> bool:
+    return bool(overlap(np.array(face.box), np.array([box], float))[0] > 0.6)
+
+
+def test_the_detector_is_the_pinned_one(finder: FaceFinder) -> None:
+    assert finder.detector_sha256 == DETECTOR_SHA256
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_faces_are_found_where_they_are(finder: FaceFinder, name: str) -> None:
+    (face,) = finder.find(photo(name))
+    score, box = KNOWN[name]
+    assert face.score == pytest.approx(score, abs=0.02)
+    assert same_place(face, box), face
+
+
+@pytest.mark.parametrize("name", WITHOUT_FACES)
+def test_pictures_without_faces_stay_as_they_are(finder: FaceFinder, name: str) -> None:
+    assert finder.find(photo(name)) == []
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_faces_in_corners_are_found(finder: FaceFinder, corner: tuple[int, int]) -> None:
+    face = photo("astronaut.jpg")[60:220, 160:290]
+    canvas = np.full((400, 600, 3), 90, np.uint8)
+    row, column = corner[0] * (400 - 160), corner[1] * (600 - 130)
+    canvas[row : row + 160, column : column + 130] = face
+    found = finder.find(canvas)
+    assert found
+    left, top, right, bottom = found[0].box
+    assert 0 <= left < right <= 600
+    assert 0 <= top < bottom <= 400
+    assert same_place(found[0], (column + 14, row + 9, column + 115, row + 146))
+
+
+def test_turned_faces_are_found_in_the_right_place_when_asked() -> None:
+    upright = photo("astronaut.jpg")[:300]
+    every_way = FaceFinder(turns=(0, 1, 2, 3))
+    (expected,) = every_way.find(upright)
+    for turn in (1, 2, 3):
+        turned = np.ascontiguousarray(np.rot90(upright, turn))
+        box = np.array([expected.box])
+        # The plain way: paint the box into a mask, turn the mask, read the box back.
+        mask = np.zeros(upright.shape[:2], bool)
+        left, top, right, bottom = box[0].round().astype(int)
+        mask[top:bottom, left:right] = True
+        rows, columns = np.nonzero(np.rot90(mask, turn))
+        place = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert same_place(every_way.find(turned)[0], place), turn
+
+
+@given(turn=st.integers(0, 3), width=st.integers(1, 30), height=st.integers(1, 30), data=st.data())
+def test_boxes_turn_back_like_pixels(turn: int, width: int, height: int, data: st.DataObject) -> None:
+    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    right, bottom = data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height))
+    picture = np.zeros((height, width), bool)
+    picture[top:bottom, left:right] = True
+    turned = np.rot90(picture, turn)
+    rows, columns = np.nonzero(turned)
+    seen = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], float)
+    back = _turned_back(seen, turn, turned.shape[1], turned.shape[0])
+    assert back.tolist() == [[left, top, right, bottom]]
+
+
+def plain_without_doubles(boxes: Boxes, scores: Boxes) -> list[list[float]]:
+    kept: list[int] = []
+    for i in sorted(range(len(boxes)), key=lambda index: -scores[index]):
+        for j in kept:
+            width = max(0.0, min(boxes[i][2], boxes[j][2]) - max(boxes[i][0], boxes[j][0]))
+            height = max(0.0, min(boxes[i][3], boxes[j][3]) - max(boxes[i][1], boxes[j][1]))
+            areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (boxes[i], boxes[j])]
+            if width * height / (sum(areas) - width * height) >= LARGEST_OVERLAP:
+                break
+        else:
+            kept.append(i)
+    return [list(boxes[i]) for i in kept]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2), max_size=14))
+def test_doubles_are_weeded_out_like_the_plain_way(places: list[tuple[int, ...]]) -> None:
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in places], float).reshape(-1, 4)
+    scores = np.linspace(1, 0.2, len(boxes))[::-1].copy()
+    assert _without_doubles(boxes, scores)[0].tolist() == plain_without_doubles(boxes, scores)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (31, 33), (3, 2000)])
+def test_odd_sizes_are_looked_at(finder: FaceFinder, size: tuple[int, int]) -> None:
+    assert finder.find(np.full((*size, 3), 200, np.uint8)) == []
+
+
+def test_a_detector_that_fails_stops_the_picture() -> None:
+    class Broken:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("out of memory")
+
+    class NotANumber:
+        def run(self, *_: object) -> list[npt.NDArray[np.float32]]:
+            return [np.full((1, channels, 8, 8), np.nan, np.float32) for channels in (1, 2, 2)]
+
+    for network in (Broken(), NotANumber()):
+        finder = FaceFinder()
+        finder.__dict__["_network"] = network
+        with pytest.raises(ImageRefused):
+            finder.find(np.zeros((10, 10, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))],
+)
+def test_what_is_no_picture_is_refused(finder: FaceFinder, pixels: Pixels) -> None:
+    with pytest.raises(InvalidInput):
+        finder.find(pixels)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 0.0}, {"threshold": 1.0}, {"long_side_px": 8}, {"turns": ()}, {"turns": (4,)}]
+)
+def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidConfiguration):
+        FaceFinder(**wrong)  # type: ignore[arg-type]
