@@ -14,7 +14,7 @@ variance c/2 and never exceeds c.
 
 from __future__ import annotations
 
-from math import e, log2, sqrt
+from math import e, log, log2, sqrt
 
 from unseen.he.packing import Packing
 from unseen.params import ParameterSet
@@ -23,6 +23,8 @@ SECRET_DENSITY = 2 / 3
 
 QUERY_NORM_SLACK = 1.01
 """A query's integer norm is at most this times B; rounding a unit vector adds at most half of sqrt(4096) = 32."""
+
+KEY_NOISE_EXCESS = 0.5
 
 
 def noise_std(parameters: ParameterSet, packing: Packing) -> float:
@@ -46,8 +48,10 @@ def wrap_probability_log2(parameters: ParameterSet, packing: Packing) -> float:
     """log2 of a bound on the probability that one score wraps around t, for any rows and query within their caps.
 
     Sub-Gaussian tail: 2 exp(-h^2 / 2v), where h is the head-room above the largest score less what can only be
-    bounded, and v sums the squares of what is independent. The public key's noise is taken at its largest, the
-    secret as full; rounding errors of pseudo-random residues are taken as uniform.
+    bounded, and v sums the squares of what is independent. The public key's noise e is one draw for a whole reply:
+    its squared norm passes 1.5 times its mean with probability exp(-N/2 (0.5 - ln 1.5)) at most (Chernoff; centred
+    binomials are strictly sub-Gaussian), which is added. The secret is taken as full, and rounding errors of
+    pseudo-random residues as uniform.
     """
     degree, coins = parameters.ring_degree, parameters.error_coins
     largest = parameters.query_range * QUERY_NORM_SLACK * parameters.row_norm_slack * parameters.modulus / 2
@@ -58,13 +62,15 @@ def wrap_probability_log2(parameters: ParameterSet, packing: Packing) -> float:
     )
     proxy = (
         _query_variance(parameters) * packing.rows_per_block * parameters.row_norm_cap**2
-        + parameters.mask_bound**2 / 3 * degree * coins**2
+        + parameters.mask_bound**2 / 3 * (1 + KEY_NOISE_EXCESS) * degree * coins / 2
         + coins / 2 * (1 + degree)
         + parameters.flood_std**2
         + _step(parameters, parameters.reply_c1_bits) ** 2 / 12 * degree
     )
-    head_room = parameters.modulus / 2 - largest - certain
-    return 1 - head_room**2 / (2 * proxy) * log2(e) if head_room > 0 else 0.0
+    head_room = max(0.0, parameters.modulus / 2 - largest - certain)
+    tail = 1 - head_room**2 / (2 * proxy) * log2(e)
+    noisy_key = -degree / 2 * (KEY_NOISE_EXCESS - log(1 + KEY_NOISE_EXCESS)) * log2(e)
+    return min(0.0, max(tail, noisy_key) + 1)
 
 
 def _query_variance(parameters: ParameterSet) -> float:
