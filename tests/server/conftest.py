@@ -141,7 +141,7 @@ class Caller:
     def enrol(
         self, uid: bytes, batch: RowBatch, request_id: bytes | None = None, **header: Any
     ) -> index_pb2.EnrolRowsResponse:
-        requests = enrolment(uid, batch, request_id or random_uid(), **header)
+        requests = enrolment(uid, batch, random_uid() if request_id is None else request_id, **header)
         return index_pb2_grpc.IndexServiceStub(self.channel).EnrolRows(iter(requests), timeout=60)
 
     def erase(

@@ -112,11 +112,11 @@ def test_restart_gives_the_same_answers(make_server: Make, call: Make, make_rows
     before.erase(collection.uid, batch.row_ids[100:150])
     seen = (before.info().store_uid, before.collection(), before.sync(collection.uid))
     scores = before.search(before.collection(), vectors[7])
+    before.close()
     assert server.stop() == 0
     after = call(server.start())
     assert (after.info().store_uid, after.collection(), after.sync(collection.uid)) == seen
     np.testing.assert_allclose(after.search(after.collection(), vectors[7]), scores, atol=2 * MOST_COSINE_ERROR)
-    assert server.stop() == 0
 
 
 def test_repeated_requests_are_answered_and_done_once(caller: Any, fresh_collection: Any, make_rows: Make) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -82,7 +82,7 @@ class Reply:
         finally:
             self._put(None)
 
-    async def parts(self, done: asyncio.Future[None]) -> AsyncIterator[search_pb2.SearchResponse]:
+    async def parts(self, done: asyncio.Future[None]) -> AsyncGenerator[search_pb2.SearchResponse, None]:
         """The messages of the reply; at the end whatever error the scan had."""
         while (part := await self._ready.get()) is not None:
             yield part

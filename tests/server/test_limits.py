@@ -1,0 +1,194 @@
+"""Limits hold, the refused are told why, and a busy server still says that it is healthy."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from unseen import params
+from unseen.entropy import random_uid
+from unseen.he.mask import insecure_no_mask
+from unseen_server import app, limits
+from unseen_server.config import Config
+from unseen_server.workers import Workers
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
+    """A server inside the test, so that its limits can be made small."""
+    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1))
+    yield server
+    await server.stop()
+
+
+async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
+    return await asyncio.to_thread(work, *args)
+
+
+async def test_call_above_the_limit_is_told_to_wait_and_health_still_answers(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CALLS", 2)
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def slow(*request: Any) -> None:
+        entered.release()
+        release.wait(30)
+
+    monkeypatch.setattr(running.engine, "create", slow)
+    caller = call(running)
+    under_way = [asyncio.create_task(in_thread(caller.refusal, caller.create)) for _ in range(2)]
+    for _ in under_way:
+        assert await in_thread(entered.acquire)
+    refusal = await in_thread(caller.refusal, caller.info)
+    assert (refusal.status, refusal.code) == ("UNAVAILABLE", "SERVER_BUSY")
+    answer = await in_thread(health_pb2_grpc.HealthStub(caller.channel).Check, health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    release.set()
+    await asyncio.gather(*under_way)
+    assert len((await in_thread(caller.info)).store_uid) == 16
+
+
+async def test_client_that_pauses_in_a_stream_is_cut(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch, enrolment_of: Make, make_rows: Make
+) -> None:
+    monkeypatch.setattr(limits, "MAX_PAUSE_S", 0.05)
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    header = enrolment_of(collection.uid, make_rows(3)[1], random_uid())[0].SerializeToString()
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_unary("/unseen.v1.IndexService/EnrolRows")()
+        await stream.write(header)
+        with pytest.raises(aio.AioRpcError) as cut:
+            await stream
+    assert cut.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert ("unseen-code", "DEADLINE_EXCEEDED") in list(cut.value.trailing_metadata())
+
+
+async def test_call_that_takes_too_long_is_cut(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CALL_S", 0.05)
+    release = threading.Event()
+    monkeypatch.setattr(running.engine, "create", lambda *request: release.wait(30))
+    caller = call(running)
+    refusal = await in_thread(caller.refusal, caller.create)
+    release.set()
+    assert (refusal.status, refusal.code) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+
+
+async def test_bytes_under_way_are_limited(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch, make_rows: Make
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    monkeypatch.setattr(limits, "MAX_BYTES_UNDER_WAY", 1000)
+    with running.workers.holding(1):
+        refusal = await in_thread(caller.refusal, caller.search, collection, np.ones(16, np.float32))
+        assert refusal.code == "SERVER_BUSY"
+        refusal = await in_thread(caller.refusal, caller.enrol, collection.uid, make_rows(50)[1])
+        assert refusal.code == "SERVER_BUSY"
+    assert (await in_thread(caller.search, collection, np.ones(16, np.float32))).size == 0
+
+
+async def test_collections_are_limited(running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_COLLECTIONS", 1)
+    caller = call(running)
+    await in_thread(caller.create, "first")
+    assert (await in_thread(caller.refusal, caller.create, "second")).code == "LIMIT_EXCEEDED"
+
+
+async def test_waiting_scans_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_SCANS_WAITING", 1)
+    workers = Workers()
+    release = threading.Event()
+    admitted = [workers.scan(lambda: bool(release.wait(30)) or None) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    with pytest.raises(Exception, match="wait already"):
+        workers.scan(lambda: None)
+    release.set()
+    await asyncio.gather(*admitted)
+    await workers.scan(lambda: None)
+    workers.close()
+
+
+async def test_search_whose_client_leaves_stops_computing(
+    running: app.RunningServer, call: Make, search_of: Make, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    await in_thread(caller.enrol, collection.uid, make_rows(50)[1])
+    collection = await in_thread(caller.collection)
+    live = running.engine.by_uid(collection.uid)
+    started, stopped = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def endless(query: bytes, slots: int, emit: Callable[[bytes], None], cancelled: Callable[[], bool]) -> None:
+        loop.call_soon_threadsafe(started.set)
+        while not cancelled():
+            pass
+        loop.call_soon_threadsafe(stopped.set)
+
+    monkeypatch.setattr(live._index, "answer", endless)
+    query = bytes(limits.KIB)
+    monkeypatch.setattr("unseen.he.message.query_bytes", lambda *layout: len(query))
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")()
+        for part in search_of(collection, query):
+            await stream.write(part.SerializeToString())
+        await stream.done_writing()
+        await started.wait()
+        stream.cancel()
+        await stopped.wait()
+
+
+async def test_masks_can_be_left_out_where_the_server_is_put_together_and_nowhere_else(
+    tmp_path: Path, call: Make, make_rows: Make
+) -> None:
+    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1)
+    server = await app.start(config, make_masks=insecure_no_mask)
+    caller = call(server)
+    collection = await in_thread(caller.create)
+    vectors, batch = make_rows(20)
+    await in_thread(caller.enrol, collection.uid, batch)
+    scores = await in_thread(caller.search, await in_thread(caller.collection), vectors[4])
+    await server.stop()
+    assert np.abs(scores - vectors @ vectors[4]).max() < 0.008, "no flood: less noise than any masked reply"
+    assert not any("mask" in name for name in vars(config))
+
+
+async def test_transport_options_are_ones_that_grpc_knows(running: app.RunningServer, call: Make) -> None:
+    """A metadata value above the limit is refused: the options are heard, not merely accepted."""
+    caller = call(running)
+    info = caller.channel.unary_unary("/unseen.v1.InfoService/GetServerInfo")
+    large = (("x-large", "a" * (4 * limits.MAX_METADATA_BYTES)),)
+    refusal = await in_thread(caller.refusal, lambda: info(b"", metadata=large, timeout=30))
+    assert refusal.status in {"RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
+
+
+async def test_many_refused_streams_leave_the_connection_usable(running: app.RunningServer, call: Make) -> None:
+    """More than the streams a connection may have, each refused half-way: none may keep its place."""
+    caller = call(running)
+    for _ in range(4 * limits.MAX_STREAMS_PER_CONNECTION):
+        refusal = await in_thread(caller.refusal, caller.raw, "IndexService/EnrolRows", [b"", b"", b""])
+        assert refusal.code == "MALFORMED_MESSAGE"
+    assert len((await in_thread(caller.info)).store_uid) == 16
+
+
+def test_largest_message_of_every_kind_fits_the_transport() -> None:
+    largest_entry = limits.MAX_RECORD_BYTES + limits.KIB
+    assert limits.CATALOGUE_PAGE_BYTES + largest_entry < limits.MAX_MESSAGE_BYTES
+    for parameters in params.PUBLISHED:
+        batch_of_blocks = 8 * (parameters.ring_degree * (parameters.reply_c1_bits + parameters.reply_c0_bits) // 8)
+        assert limits.REPLY_CHUNK_BYTES + batch_of_blocks < limits.MAX_MESSAGE_BYTES
+    assert 16 * limits.MAX_ROWS_PER_ERASURE + limits.KIB < limits.MAX_MESSAGE_BYTES
