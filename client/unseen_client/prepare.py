@@ -141,8 +141,8 @@ class Preparer:
 
     def close(self) -> None:
         """End the child processes and let go of the models."""
-        for _ in range(self._workers):
-            decoder = self._decoders.get()
+        resting = [self._decoders.get() for _ in range(self._workers)]
+        for decoder in resting:
             decoder.close()
             self._decoders.put(decoder)
         self._finder.close()
