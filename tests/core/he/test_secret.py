@@ -378,6 +378,12 @@ def test_seal_refuses_a_modulus_without_a_transform() -> None:
         PreparedQuery.prepare(replace(N2048_Q29, name="wrong", modulus=536813567), Packing(2048, 8, 8))
 
 
+def test_the_client_half_needs_no_numba() -> None:
+    code = "import sys, unseen.he.secret; sys.exit('numba' in sys.modules or 'llvmlite' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
 def test_unsafe_sets_serve_in_tests_only() -> None:
     PreparedQuery.prepare(TINY, Packing(64, 8, 8))
     code = (
