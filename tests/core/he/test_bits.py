@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.he.bits import pack_bits, packed_bytes, unpack_bits
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.errors import InvalidInput, MalformedMessage
 from unseen.he.message import (
     EncryptedQuery,

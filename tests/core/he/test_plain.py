@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from unseen.he.plain import PlainIndex, plain_scores
 
 ROWS = np.array([[1, 2, 3], [-4, 0, 32767], [0, 0, 0]], np.int16)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from unseen.errors import InvalidVector
 from unseen.he.plain import plain_scores
 from unseen.he.quantise import check_rows, quantise_query, quantise_rows, to_cosines
