@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import resource
 import signal
 import sys
 
 from unseen.errors import IntegrityError, InvalidConfiguration, Mismatch, StoreFailed
 from unseen_server import app
 from unseen_server.config import Config, from_arguments
+from unseen_server.process import prepare_process
 
 STOPPED, FAILED, REFUSED = 0, 1, 2
 
 
 def main() -> int:
     """Run the server that the command line asks for."""
-    _leave_no_core_dump()
-    os.umask(0o077)
+    prepare_process()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         return asyncio.run(_serve(from_arguments(sys.argv[1:])))
@@ -34,17 +32,11 @@ def main() -> int:
         return FAILED
 
 
-def _leave_no_core_dump() -> None:
-    """A core dump would hold opened vectors and keys."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 async def _serve(config: Config) -> int:
-    asked_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
     server = await app.start(config)
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     sys.stdout.write(f"unseen server listening on {config.host}:{server.port}\n")
     sys.stdout.flush()
     waits = [asyncio.create_task(event.wait()) for event in (asked_to_stop, server.store_failed)]

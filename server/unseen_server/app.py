@@ -67,6 +67,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     try:
         await asyncio.to_thread(engine.load)
         await asyncio.to_thread(warm_up)
+        log.info("%d rows in memory", sum(info.rows for info in engine.collections()))
         workers = Workers()
         store_failed = asyncio.Event()
         health_service = health.HealthServicer()

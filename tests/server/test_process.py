@@ -1,0 +1,29 @@
+"""What the process asked of the system before it held a secret, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Make = Callable[..., Any]
+
+
+def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -> None:
+    server = make_server().start()
+    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+    line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
+    for path in (server.data, server.master_key, *server.data.iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_ends_with_0_and_leaves_one_file(make_server: Make, number: int) -> None:
+    server = make_server().start()
+    assert server.stop(number) == 0
+    assert [path.name for path in server.data.iterdir()] == ["unseen.sqlite"]
