@@ -167,7 +167,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
     ("folder", "extras"),
     [
         ("client", ()),
-        ("core", ("server",)),
+        ("core", ("server", "deid")),
         ("server", ("server",)),
         ("tests", ("server", "dev")),
         ("bench", ("server", "dev")),
