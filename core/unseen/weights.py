@@ -98,10 +98,11 @@ def read_pinned(path: Path, pinned: PinnedFile) -> bytes:
     return data
 
 
-def open_session(model: bytes, threads: int = 1, arena: bool = True) -> ort.InferenceSession:
+def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
     """Return an onnxruntime session on the CPU for a model given as bytes; IntegrityError for external data.
 
-    threads: cores that one call may use (>= 1). arena: keep freed memory for the next call (faster, larger).
+    threads: cores that one call may use (>= 1). onnxruntime keeps its buffers from call to call; without that (its
+    "arena") pictures of changing size fragmented the heap: 520 MB and growing after 216 pictures, against 400 MB.
     """
     if threads < 1:
         raise InvalidConfiguration(f"got threads={threads}, expected 1 or more")
@@ -109,7 +110,6 @@ def open_session(model: bytes, threads: int = 1, arena: bool = True) -> ort.Infe
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = arena
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -89,8 +89,7 @@ class FaceFinder:
 
     @cached_property
     def _network(self) -> ort.InferenceSession:
-        # Without the arena: pictures differ in size, and the arena would keep the largest buffers of each.
-        return open_session(self._manifest.read(MODEL_FILE), self._threads, arena=False)
+        return open_session(self._manifest.read(MODEL_FILE), self._threads)
 
     def _find_turned(self, pixels: Pixels, turn: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         turned = np.ascontiguousarray(np.rot90(pixels, turn))

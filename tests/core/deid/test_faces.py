@@ -15,7 +15,7 @@ from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 Boxes = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
-DETECTOR_SHA256 = "66807af687d051a7f595f3e743f3b7e7c5de5aa55ae8318d898d84f355746ef1"
+DETECTOR_SHA256 = "5f386a786d3316c09ee403ccc3bcf39dd90cfae9d5ff9725cf9df71fbe7bf3a2"
 KNOWN = {
     "astronaut.jpg": (0.91, (174, 69, 275, 206)),
     "admiral.jpg": (0.86, (171, 125, 352, 343)),
