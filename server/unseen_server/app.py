@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from grpc import aio
@@ -95,8 +96,15 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
 def _open_store(config: Config) -> SqliteStore:
     has_data = (config.data / FILE_NAME).exists()
     if not has_data:
-        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(config.data)
     return SqliteStore(config.data, open_master_key(config.master_key, make=not has_data))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidConfiguration(f"the data directory {path} cannot be made: {error.strerror}") from error
 
 
 def _bind(server: aio.Server, config: Config) -> int:
@@ -107,7 +115,9 @@ def _bind(server: aio.Server, config: Config) -> int:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, _credentials(config.tls))
     except RuntimeError as error:
-        raise InvalidConfiguration(f"{address} cannot be listened on; is another server there?") from error
+        raise InvalidConfiguration(
+            f"{address} cannot be listened on: another server is there, or the TLS files are no certificate and its key"
+        ) from error
 
 
 def _credentials(files: TlsFiles) -> grpc.ServerCredentials:

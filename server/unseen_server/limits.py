@@ -25,7 +25,7 @@ MAX_ROWS_PER_ERASURE = 65536
 # What the server holds
 
 MAX_COLLECTIONS = 1000
-"""Each has its own segment in memory, 64 MiB in the worst shape."""
+"""All of them fit one message of a listing."""
 MAX_SLOTS = 1 << 28
 """A slot is a uint32 on the wire; far above what the memory of one machine holds."""
 MAX_NAME_LENGTH = 64

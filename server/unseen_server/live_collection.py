@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from unseen.errors import CollectionNotFound, PackingChanged, StoreFailed
+from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
 from unseen.he import packing, quantise
 from unseen.he.mask import BATCH_BLOCKS, MaskSource
 from unseen.he.scan import ScanIndex
@@ -68,6 +68,8 @@ class LiveCollection:
         """Add rows: on disk, then searchable, then returned."""
         quantise.check_rows(self.parameters, batch.vectors)
         with self._mutating:
+            if self.info.slots + len(batch.row_ids) > limits.MAX_SLOTS:
+                raise LimitExceeded(f"a collection has at most {limits.MAX_SLOTS} slots; make another one")
             change = self._store.enrol(request_id, self.info.uid, batch)
             if not change.repeated:
                 self._apply(change, batch.vectors)

@@ -41,7 +41,7 @@ def issue(name: str, issuer: Identity | None = None) -> Identity:
     """A certificate for 127.0.0.1, by an issuer or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.dt.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -129,9 +129,16 @@ class SqliteFile:
     def close(self) -> None:
         """Let go of the file; a second call does nothing."""
         with self._lock:
-            if self._is_open:
-                self._is_open = False
+            if not self._is_open:
+                return
+            self._is_open = False
+            try:
                 self._db.close()
+            except apsw.Error as error:
+                if not self._failed:  # else it was said already
+                    raise StoreFailed(
+                        "the disk did not take the last of the log; it is read at the next start"
+                    ) from error
 
     def _keep_log_on_close(self, keep: bool) -> None:
         self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(keep))

@@ -1,0 +1,149 @@
+"""Every write, sync and cut of the disk fails once: no acknowledgement is a lie, and no change is there by half.
+
+The disk is SQLite's own layer of files (VFS) with a counter in it: the k-th operation fails, for every k that a short
+life of a store reaches. The store must say StoreFailed and stay silent; a restart must find what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from unseen.entropy import random_uid
+from unseen.errors import StoreFailed
+from unseen.store.interface import NewCollection
+from unseen.store.sqlite import SqliteStore
+from unseen.types import RowBatch
+
+MASTER_KEY = bytes(range(32))
+NAME = "unseen-failing-disk"
+USUAL = "unix"
+"""SQLite's own layer on Linux and macOS."""
+
+
+@dataclass
+class Disk:
+    """Counts operations; the one numbered ``fails_at`` and all after it fail."""
+
+    fails_at: int = sys.maxsize
+    operations: int = 0
+
+    def operate(self) -> None:
+        self.operations += 1
+        if self.operations >= self.fails_at:
+            raise apsw.IOError("the disk refuses")
+
+
+class FailingFile(apsw.VFSFile):
+    """A real file whose writes go through the counter."""
+
+    def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
+        super().__init__(USUAL, name, flags)
+        self.disk = disk
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
+        self.disk.operate()
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        self.disk.operate()
+        super().xSync(flags)
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        self.disk.operate()
+        super().xTruncate(size)
+
+
+class FailingFiles(apsw.VFS):
+    """What SQLite opens files with."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        super().__init__(NAME, USUAL, makedefault=True)
+
+    def xOpen(self, name: Any, flags: list[int]) -> FailingFile:  # noqa: N802
+        return FailingFile(self.disk, name, flags)
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    disk = Disk()
+    files = FailingFiles(disk)
+    yield disk
+    apsw.set_default_vfs(USUAL)
+    files.unregister()
+
+
+@dataclass
+class Life:
+    """What was acknowledged in a store's life."""
+
+    created: bool = False
+    enrolled: list[RowBatch] = field(default_factory=list)
+    erased: list[bytes] = field(default_factory=list)
+    asked_to_erase: list[bytes] = field(default_factory=list)
+    batches: list[RowBatch] = field(default_factory=list)
+
+
+def live(folder: Path, life: Life, make_batch: Callable[..., RowBatch]) -> None:
+    """Open, create, enrol, erase, enrol, close; each step is noted once it was acknowledged."""
+    store = SqliteStore(folder, MASTER_KEY)
+    try:
+        uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
+        life.created = True
+        for _ in range(2):
+            batch = make_batch(3, record_bytes=300)
+            life.batches.append(batch)
+            store.enrol(random_uid(), uid, batch)
+            life.enrolled.append(batch)
+            life.asked_to_erase += batch.row_ids[:2]
+            store.erase(random_uid(), uid, batch.row_ids[:2])
+            life.erased += batch.row_ids[:2]
+    except StoreFailed:
+        with pytest.raises(StoreFailed):
+            store.collections()
+        raise
+    finally:
+        store.close()
+
+
+def check(folder: Path, life: Life) -> None:
+    """A later start finds every acknowledged change, and each other one wholly or not at all."""
+    store = SqliteStore(folder, MASTER_KEY)
+    found = store.collections()
+    assert found or not life.created
+    if found:
+        uid = found[0].info.uid
+        entries = {entry.row_id: entry for page in store.changes(uid, 0, 1 << 20) for entry in page.added}
+        assert sum(len(page.slots) for page in store.vectors(uid)) == len(entries) == found[0].info.rows
+        for batch in life.batches:
+            kept = [row_id in entries for row_id in batch.row_ids if row_id not in life.asked_to_erase]
+            assert all(kept) or not any(kept)
+            assert all(kept) or batch not in life.enrolled
+        assert not set(life.erased) & set(entries)
+    store.close()
+
+
+def test_every_operation_of_the_disk_may_fail(tmp_path: Path, disk: Disk, make_batch: Callable[..., RowBatch]) -> None:
+    live(tmp_path / make(tmp_path, "whole"), Life(), make_batch)
+    total = disk.operations
+    assert total > 50
+    for number in range(1, total + 1):
+        folder = tmp_path / make(tmp_path, str(number))
+        disk.operations, disk.fails_at = 0, number
+        life = Life()
+        with pytest.raises(StoreFailed):
+            live(folder, life, make_batch)
+        disk.fails_at = sys.maxsize
+        check(folder, life)
+
+
+def make(folder: Path, name: str) -> str:
+    (folder / name).mkdir()
+    return name
