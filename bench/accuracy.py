@@ -1,6 +1,6 @@
 """Are the results those of plaintext search? Recall and score error of encrypted search against float32.
 
-    python -m bench.accuracy [--rows 20000] [--repeats 3] [--photos FOLDER] [--json FILE]
+    python -m bench.accuracy [--rows 20000] [--repeats 3] [--scores 10000000] [--photos FOLDER] [--json FILE]
 
 Three kinds of queries against two kinds of rows, for every published parameter set: clustered vectors; pictures
 against pictures (the rows are overlapping parts of the demo's photographs, the queries the whole photographs and the
@@ -8,6 +8,9 @@ demo's query pictures); words against the same rows. Recall@k is the part of the
 ``matrix @ vector`` that are among the k best by decrypted score. The error is decrypted score less float32 score, its
 standard deviation; for words both are multiplied with the model's ``text_score_scale``, as the client shows them.
 Every repeat encrypts anew: fresh key, fresh masks.
+
+Last, many scores (``--scores``) are held against exact integers: how far off the worst one is. One that had wrapped
+around would be off by 2; ``unseen.he.noise`` bounds how likely that is.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from bench.measure import print_table, write_json
 from bench.vectors import clustered_vectors
 from unseen.embed.registry import default_registry
 from unseen.he.mask import MaskSource
-from unseen.he.noise import score_error_std
+from unseen.he.noise import noise_std, score_error_std, wrap_probability_log2
 from unseen.he.packing import Packing, choose_factor
 from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
 from unseen.he.scan import ScanIndex
@@ -37,6 +40,8 @@ from unseen_client.prepare import Preparer
 
 Float32Array = npt.NDArray[np.float32]
 
+Figures = dict[str, dict[str, dict[str, float]]]
+
 DEMO = Path(__file__).parent.parent / "examples" / "demo"
 RECALL_AT = (1, 10, 100)
 DIMENSION = 512
@@ -44,6 +49,9 @@ CLUSTERED_QUERIES = 100
 PARTS_A_SIDE = 3
 PART_OF_SIDE = 0.6
 """A photograph is cut into 3 x 3 parts, each 0.6 of its width and height: neighbours share half of what they show."""
+
+MANY_ROWS, MANY_DIMENSION, MANY_FACTOR = 100_000, 64, 1
+"""Short vectors scan fast; the noise is largest at packing factor 1."""
 
 WORDS = (
     "an animal", "a bird", "a building", "a river", "the night sky", "food on a plate", "fruit", "a flower in a garden",
@@ -66,19 +74,21 @@ class Comparison:
 def main() -> None:
     arguments = parse_arguments()
     comparisons = [clustered(arguments.rows), *photographs(arguments.photos)]
-    figures: dict[str, dict[str, dict[str, float]]] = {}
+    figures: Figures = {}
     for parameters in PUBLISHED:
         figures[parameters.name] = {
             comparison.name: compare(parameters, comparison, arguments.repeats) for comparison in comparisons
         }
-    print_figures(figures)
-    write_json(arguments.json, figures)
+    worst = {parameters.name: worst_of_many(parameters, arguments.scores) for parameters in PUBLISHED}
+    print_figures(figures, worst)
+    write_json(arguments.json, {**figures, "worst_of_many": worst})
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=20_000, help="clustered rows")
     parser.add_argument("--repeats", type=int, default=3, help="encryptions of every query")
+    parser.add_argument("--scores", type=int, default=10_000_000, help="scores held against exact integers, each set")
     parser.add_argument("--photos", type=Path, default=DEMO / "photos", help="a folder of pictures")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
@@ -155,7 +165,30 @@ def recall(exact: Float32Array, found: Float32Array, at: int) -> float:
     return len(best & best_found) / len(best)
 
 
-def print_figures(figures: dict[str, dict[str, dict[str, float]]]) -> None:
+def worst_of_many(parameters: ParameterSet, scores: int) -> dict[str, float]:
+    """Error of very many scores against exact integers: standard deviation and the worst, in cosine."""
+    packing = Packing(parameters.ring_degree, MANY_DIMENSION, MANY_FACTOR)
+    vectors = clustered_vectors(MANY_ROWS, MANY_DIMENSION, seed=2)
+    rows = quantise_rows(parameters, vectors)
+    index = ScanIndex(parameters, MANY_DIMENSION, MANY_FACTOR, MaskSource(parameters))
+    index.put(np.arange(MANY_ROWS), rows)
+    exact_rows = rows.astype(np.float64)
+    squares, worst, queries = 0.0, 0.0, -(-scores // MANY_ROWS)
+    for vector in vectors[np.arange(queries) % MANY_ROWS]:
+        exact = to_cosines(parameters, (exact_rows @ quantise_query(parameters, vector)).astype(np.int64))
+        errors = encrypted_scores(parameters, packing, index, vector, MANY_ROWS) - exact
+        squares += float(errors @ errors)
+        worst = max(worst, float(np.abs(errors).max()))
+    return {
+        "scores": queries * MANY_ROWS,
+        "noise_std": float(np.sqrt(squares / (queries * MANY_ROWS))),
+        "expected_noise_std": noise_std(parameters, packing),
+        "worst": worst,
+        "wrap_probability_log2": wrap_probability_log2(parameters, packing),
+    }
+
+
+def print_figures(figures: Figures, worst: dict[str, dict[str, float]]) -> None:
     header = ("queries against rows", "error std", "expected", *(f"R@{at}" for at in RECALL_AT))
     for set_name, comparisons in figures.items():
         lines = [
@@ -168,6 +201,20 @@ def print_figures(figures: dict[str, dict[str, dict[str, float]]]) -> None:
             for name, figure in comparisons.items()
         ]
         print_table(set_name, lines, header)
+    lines = [
+        (
+            name,
+            f"{many['scores']:.0e}",
+            f"{many['noise_std']:.6f}",
+            f"{many['expected_noise_std']:.6f}",
+            f"{many['worst']:.5f}",
+            f"2^{many['wrap_probability_log2']:.0f}",
+        )
+        for name, many in worst.items()
+    ]
+    print_table(
+        "many scores against exact integers, k = 1", lines, ("", "scores", "noise std", "expected", "worst", "wrap <")
+    )
 
 
 if __name__ == "__main__":
