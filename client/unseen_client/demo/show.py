@@ -32,6 +32,7 @@ def show(console: Console, findings: Findings, received_bytes: int, kept_bytes: 
     searched += f"{kept_bytes:,} bytes of the server's files and log"
     show_sightings(console, findings.sightings, searched)
     console.print(
+        "The demo speaks without TLS, so that the witness reads what the server reads.\n"
         "The server of a sealed index does receive the enrolled vectors, as int16: it keeps them sealed on disk and in"
         " the clear in memory, where it scores them.\n"
         "Also seen by the server: who asked, when, how many bytes, how many rows, the collection's name, and sizes of"

@@ -52,8 +52,11 @@ class Stage:
         return self._server.pid
 
     def start(self) -> float:
-        """Start the server and wait until it takes connections; gives the seconds that took."""
-        self.port = _free_port()
+        """Start the server and wait until it takes connections; gives the seconds that took.
+
+        A second start serves the same data on the same port.
+        """
+        self.port = self.port or _free_port()
         began = time.monotonic()
         command = [sys.executable, "-m", "unseen_server", "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key)]

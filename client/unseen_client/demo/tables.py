@@ -56,7 +56,7 @@ def show_sightings(console: Console, sightings: Sequence[Sighting], searched: st
     table = _table("Who saw what: everything the device knows, cut into pieces and looked for at the server", searched)
     for column in ("pieces", "received", "on disk"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("in the clear", no_wrap=True)
     for seen in sightings:
         table.add_row(seen.kind, f"{seen.pieces:,}", f"{seen.received:,}", f"{seen.kept:,}", _verdict(seen))
     console.print(table)
