@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -26,6 +27,10 @@ from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, r
 Result = TypeVar("Result")
 Hits = list[Hit]
 Collections = list[CollectionInfo]
+
+_LOST_STATUS = "Internal error from Core"
+LOOK_S = 0.1
+"""Longer than an error needs to come back from most servers."""
 
 
 class AsyncClient:
@@ -196,12 +201,36 @@ class AsyncClient:
         return None
 
     async def _exchange(self, exchange: Exchange) -> None:
-        call = self._call(exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
+        """Send and receive; a status that grpc.aio lost is asked for again, message by message.
+
+        When a server answers with an error while messages are still being sent, grpc.aio may report INTERNAL in place
+        of the error (github.com/grpc/grpc/issues/36066). Sending the same bytes again, with a look before each message
+        whether the call is over, gets the error itself; a request id makes it safe.
+        """
+        replies = 0
+
+        async def receive(reply: Message) -> None:
+            nonlocal replies
+            replies += 1
+            await asyncio.to_thread(exchange.receive, reply)
+
+        try:
+            await self._stream(exchange, receive, look_s=0.0)
+        except grpc.RpcError as error:
+            if error.details() != _LOST_STATUS or replies:
+                raise translated(error, self._server) from error
+            try:
+                await self._stream(exchange, receive, look_s=LOOK_S)
+            except grpc.RpcError as second:
+                raise translated(second, self._server) from second
+
+    async def _stream(self, exchange: Exchange, receive: Callable[[Message], Awaitable[None]], look_s: float) -> None:
+        over = asyncio.Event()
+        call = self._call(exchange.rpc)(_until(over, exchange.requests, look_s), timeout=exchange.timeout_s)
+        call.add_done_callback(lambda _: over.set())
         try:
             async for reply in call:
-                await asyncio.to_thread(exchange.receive, reply)
-        except grpc.RpcError as error:
-            raise translated(error, self._server) from error
+                await receive(reply)
         finally:
             call.cancel()
 
@@ -222,3 +251,14 @@ class AsyncClient:
                 else grpc.aio.secure_channel(self._server, self._credentials, CHANNEL_OPTIONS)
             )
         return self._opened
+
+
+async def _until(over: asyncio.Event, requests: Sequence[Message], look_s: float) -> AsyncIterator[Message]:
+    """The messages, as long as the call is not over; with ``look_s`` it is given that long to be over before each."""
+    for at, request in enumerate(requests):
+        if at and look_s:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), look_s)
+        if over.is_set():
+            return
+        yield request

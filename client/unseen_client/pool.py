@@ -31,14 +31,13 @@ class QueryPool:
     """Hands out prepared queries, each once; refills itself in a thread of its own until closed."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
         self._start_over()
 
     def take(self, parameters: ParameterSet, packing: Packing) -> PreparedQuery:
         """A query prepared ahead, or one prepared now when none is ready."""
+        if self._process != os.getpid():
+            self._start_over()
         with self._changed:
-            if self._process != os.getpid():
-                self._start_over()
             shelf = self._shelf(parameters, packing)
             ready = shelf.popleft() if shelf else None
             self._quiet_from = time.monotonic() + IDLE_S
@@ -69,6 +68,8 @@ class QueryPool:
         self.close()
 
     def _start_over(self) -> None:
+        """Begin with nothing; after a fork with a lock of its own too, because a thread of the parent may hold the old."""
+        self._changed = threading.Condition()
         self._process = os.getpid()
         self._closed = False
         self._quiet_from = 0.0

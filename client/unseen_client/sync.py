@@ -197,10 +197,16 @@ class Client:
             case Local(work):
                 return work()
             case Pause(seconds):
-                sleep(seconds)
+                self._pause(seconds)
             case Progress():
                 watcher(step)
         return None
+
+    def _pause(self, seconds: float) -> None:
+        """Wait while the channel reconnects: gRPC's own timers run only while somebody watches."""
+        self._channel.subscribe(_look_on, try_to_connect=True)
+        sleep(seconds)
+        self._channel.unsubscribe(_look_on)
 
     def _exchange(self, exchange: Exchange) -> None:
         call = self._call(exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
@@ -219,3 +225,7 @@ class Client:
             request_serializer=rpc.request_type.SerializeToString,
             response_deserializer=rpc.reply_type.FromString,
         )
+
+
+def _look_on(_: grpc.ChannelConnectivity) -> None:
+    """Somebody who watches."""

@@ -32,14 +32,13 @@ CHANNEL_OPTIONS: Options = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
 ]
 """Retries are the protocol's (``retry``), because only it knows what may be sent twice; clients share no connection."""
 
-_CUT_MARKS = ("RST_STREAM", "Stream removed", "Socket closed", "Connection reset", "GOAWAY")
+_CUT_MARKS = ("RST_STREAM", "Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Internal error from Core")
 """gRPC reports a connection that breaks in the middle as INTERNAL or UNKNOWN with one of these."""
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseen.errors import InvalidInput
-from unseen.types import CollectionInfo
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
+
+if TYPE_CHECKING:
+    from unseen.types import CollectionInfo
 
 Name = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
 

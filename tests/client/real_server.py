@@ -1,0 +1,53 @@
+"""The real server on loopback, as a process of its own, for tests to use, kill and restart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "client", "server")),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class RealServer:
+    """``python -m unseen_server`` on loopback, as a process of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.data = folder / "data"
+        self._folder = folder
+        self._options = options
+        self._port = 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start, on the port of the last time if there was one, and wait until it listens."""
+        command = [
+            sys.executable, "-m", "unseen_server", "--data", str(self.data), "--listen", self.address,
+            "--master-key", str(self._folder / "master.key"), "--threads", "1", *self._options,
+        ]  # fmt: skip
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
+        line = self._process.stdout.readline()
+        assert "listening on" in line, (self._folder / "server.log").read_text()
+        self._port = int(line.rsplit(":", 1)[1])
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait."""
+        self._process.terminate()
+        self._process.wait(30)
+        self._process.stdout.close()
