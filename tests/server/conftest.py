@@ -189,7 +189,7 @@ class Caller:
         try:
             answer = call(*args, **kwargs)
         except grpc.RpcError as error:
-            codes = dict(error.trailing_metadata() or ())
+            codes = {entry.key: str(entry.value) for entry in error.trailing_metadata() or ()}
             return Refusal(error.code().name, codes.get(wire.CODE_METADATA_KEY), error.details() or "")
         raise AssertionError(f"the call was not refused but answered {answer!r}"[:200])
 
@@ -200,7 +200,7 @@ def _as_it_is(data: bytes) -> bytes:
 
 def enrolment(uid: bytes, batch: RowBatch, request_id: bytes, **header: Any) -> list[index_pb2.EnrolRowsRequest]:
     """The messages of an enrolment, a few rows in each."""
-    fields = {
+    fields: dict[str, Any] = {
         "request_id": request_id,
         "collection_uid": uid,
         "parameter_id": PARAMETERS.id,
@@ -219,7 +219,7 @@ def search_requests(
     collection: types_pb2.CollectionInfo, query: bytes, **header: Any
 ) -> list[search_pb2.SearchRequest]:
     """The messages of a search."""
-    fields = {
+    fields: dict[str, Any] = {
         "collection_uid": collection.uid,
         "parameter_id": collection.parameter_id,
         "packing_factor": collection.packing_factor,

@@ -113,7 +113,11 @@ async def test_waiting_scans_are_limited(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(limits, "MAX_SCANS_WAITING", 1)
     workers = Workers()
     release = threading.Event()
-    admitted = [workers.scan(lambda: bool(release.wait(30)) or None) for _ in range(limits.SCANS_AT_ONCE + 1)]
+
+    def wait() -> None:
+        release.wait(30)
+
+    admitted = [workers.scan(wait) for _ in range(limits.SCANS_AT_ONCE + 1)]
     with pytest.raises(Exception, match="wait already"):
         workers.scan(lambda: None)
     release.set()

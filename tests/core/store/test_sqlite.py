@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from unseen.entropy import random_uid
+from unseen.envelope import context
 from unseen.errors import InvalidConfiguration, SealBroken, StoreFailed, WrongKey
 from unseen.store import schema, sealing
 from unseen.store.interface import NewCollection
@@ -36,7 +37,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def altered(folder: Path, statement: str, values: tuple[object, ...] = ()) -> None:
     """Change the file behind the store's back."""
     with apsw.Connection(str(folder / FILE_NAME)) as db:
-        db.execute(statement, values)  # type: ignore[arg-type]
+        db.execute(statement, values)
     db.close()
 
 
@@ -253,7 +254,7 @@ def test_write_that_fails_stops_the_store(
 
 def test_row_place_is_the_context_that_the_format_says() -> None:
     place = sealing.CollectionSeal(bytes(16), MASTER_KEY)._row_place(bytes(range(16)), 7, 9)
-    assert place == sealing.context("vector", 1, bytes(16), bytes(range(16)), 7, 9)
+    assert place == context("vector", 1, bytes(16), bytes(range(16)), 7, 9)
 
 
 def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_batch: MakeBatch) -> None:
