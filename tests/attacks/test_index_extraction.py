@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -61,8 +62,8 @@ def extract_by_linear_algebra(target) -> Int64Array:
         known += [a, b]
         seen += [c1[0], c0[0]]
     turn = root_of_unity(degree, q)
-    coefficients = evaluate(np.stack(known), turn, q).transpose(2, 0, 1)
-    values = evaluate(np.stack(seen), turn, q).T
+    coefficients = np.ascontiguousarray(evaluate(np.stack(known), turn, q).transpose(2, 0, 1))
+    values = np.ascontiguousarray(evaluate(np.stack(seen), turn, q).T)
     polynomials = interpolate(solve(coefficients, values, q).T, turn, q)
     return np.where(polynomials > q // 2, polynomials - q, polynomials).T
 
@@ -104,24 +105,35 @@ def powers(root: int, count: int, q: int) -> Int64Array:
     return np.array(found, np.int64)
 
 
-def solve(matrices: Int64Array, values: Int64Array, q: int) -> Int64Array:
-    """Solutions (s, d) of s systems (s, d, d), (s, d) modulo q, by elimination in all of them at once."""
-    work = np.concatenate([matrices, values[:, :, None]], axis=2) % q
-    systems, size = np.arange(len(work)), work.shape[1]
-    for column in range(size):
-        pivot = column + np.argmax(work[:, column:, column] != 0, axis=1)
-        work[systems, column], work[systems, pivot] = work[systems, pivot], work[systems, column].copy()
-        scale = modular_power(work[:, column, column], q - 2, q)
-        work[:, column, column:] = work[:, column, column:] * scale[:, None] % q
-        factors = work[:, :, column].copy()
-        factors[:, column] = 0
-        work[:, :, column:] -= factors[:, :, None] * work[:, column : column + 1, column:] % q
-        work[:, :, column:] %= q
-    return work[:, :, -1]
+@nb.njit(cache=True)
+def solve(matrices, values, q):
+    """Solutions (s, d) of s systems (s, d, d), (s, d) modulo q, by elimination."""
+    size = values.shape[1]
+    solutions = values.copy()
+    for system in range(len(matrices)):
+        matrix, value = matrices[system].copy(), solutions[system]
+        for column in range(size):
+            pivot = column
+            while pivot < size - 1 and matrix[pivot, column] == 0:
+                pivot += 1
+            for other in range(size):
+                matrix[column, other], matrix[pivot, other] = matrix[pivot, other], matrix[column, other]
+            value[column], value[pivot] = value[pivot], value[column]
+            scale = modular_power(matrix[column, column], q - 2, q)
+            matrix[column] = matrix[column] * scale % q
+            value[column] = value[column] * scale % q
+            for row in range(size):
+                factor = matrix[row, column]
+                if row != column and factor != 0:
+                    for other in range(column, size):
+                        matrix[row, other] = (matrix[row, other] + (q - factor) * matrix[column, other]) % q
+                    value[row] = (value[row] + (q - factor) * value[column]) % q
+    return solutions
 
 
-def modular_power(base: Int64Array, exponent: int, q: int) -> Int64Array:
-    result = np.ones_like(base)
+@nb.njit(cache=True)
+def modular_power(base, exponent, q):
+    result = 1
     while exponent:
         if exponent & 1:
             result = result * base % q
