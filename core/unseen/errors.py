@@ -8,7 +8,8 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── InvalidVector
     │   ├── MalformedMessage    bytes from the other side that do not parse
     │   ├── UnsafeParameters
-    │   └── InvalidConfiguration
+    │   ├── InvalidConfiguration
+    │   └── UnsupportedEvent    a release of noise that no accountant here understands: never counted as free
     ├── ImageRefused            a privacy step could not do its work, so the image stays on the device
     ├── NotFound
     │   ├── CollectionNotFound
@@ -22,6 +23,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   └── PackingChanged      the collection was re-packed: ask again and encrypt anew
     ├── RequestReplayed         a mutation that was already carried out, or a request id used for something else
     ├── LimitExceeded           larger or more than this server takes
+    │   └── BudgetExceeded      a release would pass the privacy budget: nothing was charged, nothing released
     ├── ServerBusy              too much at once: wait, then try again
     ├── ServerUnavailable       no answer, also after trying again
     ├── DeadlineExceeded
@@ -66,6 +68,10 @@ class UnsafeParameters(InvalidInput):
 
 class InvalidConfiguration(InvalidInput):
     code = "INVALID_CONFIGURATION"
+
+
+class UnsupportedEvent(InvalidInput):
+    code = "UNSUPPORTED_EVENT"
 
 
 class ImageRefused(UnseenError):
@@ -118,6 +124,10 @@ class RequestReplayed(UnseenError):
 
 class LimitExceeded(UnseenError):
     code = "LIMIT_EXCEEDED"
+
+
+class BudgetExceeded(LimitExceeded):
+    code = "BUDGET_EXCEEDED"
 
 
 class ServerBusy(UnseenError):
