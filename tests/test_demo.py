@@ -99,6 +99,15 @@ def test_a_folder_of_ones_own_is_searched(tmp_path: Path, scratch: Path, few: Pa
     assert _nothing_left(scratch)
 
 
+def test_a_folder_in_which_nothing_can_be_enrolled_is_refused(tmp_path: Path, scratch: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "one.jpg").write_bytes(b"no picture at all")
+    with pytest.raises(SystemExit) as ended:
+        main(["--images", str(tmp_path / "broken"), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    assert _nothing_left(scratch)
+
+
 @pytest.fixture
 def unsealed_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose sealing does nothing: the bug that the demo exists to show."""

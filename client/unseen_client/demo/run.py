@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from rich.console import Console
 
+from unseen.errors import InvalidInput
 from unseen.params import by_id
 from unseen_client.demo import material
 from unseen_client.demo.compare import Float32Array, agreement, plain_scores, rank_of
@@ -43,7 +44,7 @@ def run(images: Path | None, out: Path, as_json: bool) -> int:
     console = Console(stderr=as_json)
     with ending_cleanly(), Stage() as stage:
         chosen = material.your_own(images, stage.scratch) if images else material.bundled()
-        out.mkdir(parents=True, exist_ok=True)
+        _require_folder(out)
         console.print(f"[bold]Unseen[/bold]: {len(chosen.photographs)} photographs, {len(chosen.queries)} queries")
         console.print("starting a server on loopback; the first start on a machine compiles the scan ...")
         stage.start()
@@ -127,6 +128,8 @@ class Scene:
         self._console.print(f"{report}; a refused or covered image never leaves the device as it was")
         for refusal in report.refused:
             self._console.print(f"  refused {refusal.source}: {refusal.reason}")
+        if not report.ids or not chosen.queries:
+            raise InvalidInput("none of these pictures could be enrolled; give a folder with photographs")
         self._counted("fetch the sealed catalogue", lambda: client.list(COLLECTION))
         return Findings(fixed_answers, report, self._calls)
 
@@ -151,6 +154,13 @@ class Scene:
         result = work()
         self._calls.append(Call(name, self._proxy.traffic() - before, time.monotonic() - began))
         return result
+
+
+def _require_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot write into {out}: {error.strerror}; give --out another folder") from error
 
 
 def _search(client: Client, query: Query, top_k: int) -> list[Hit]:
