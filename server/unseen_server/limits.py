@@ -69,4 +69,4 @@ CATALOGUE_PAGE_BYTES = 512 * KIB
 """Sealed records of one page of a synchronisation; with the largest record it stays below one message."""
 
 MAX_MASK_BATCHES_READY = 256
-"""Masks made ahead, 130 KiB each: 2048 blocks, one scan of half a million rows."""
+"""Masks made ahead, 130 KiB each: 2048 blocks, a reply for a million rows and more."""

@@ -85,9 +85,17 @@ class ServerProcess:
     @property
     def memory_bytes(self) -> int:
         """Resident memory now."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most resident memory it ever had."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) << 10
+        return int(status.partition(f"{name}:")[2].split()[0]) << 10
 
 
 @dataclass

@@ -35,6 +35,9 @@ class Sent:
     request_ids: list[bytes] = field(default_factory=list)
     acknowledged: set[int] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
+    """Asked for."""
+    gone: set[int] = field(default_factory=set)
+    """Acknowledged."""
     ends: set[grpc.StatusCode] = field(default_factory=set)
 
 
@@ -49,6 +52,7 @@ def change_until_the_server_dies(caller: Any, uid: bytes, sent: Sent, make_rows:
                 victim = random.choice(sorted(sent.acknowledged - sent.erased))
                 sent.erased.add(victim)
                 caller.erase(uid, sent.batches[victim].row_ids)
+                sent.gone.add(victim)
     except grpc.RpcError as error:
         sent.ends.add(error.code())
 
@@ -60,6 +64,7 @@ def check(caller: Any, collection: Any, sent: Sent) -> None:
     for number, batch in enumerate(sent.batches):
         there = [row_id in entries for row_id in batch.row_ids]
         assert all(there) or not any(there), "a batch is there by half"
+        assert not (number in sent.gone and any(there)), "an erased batch is back"
         if number in sent.acknowledged - sent.erased:
             assert all(there), "an acknowledged batch is missing"
             assert [entries[row_id].sealed_record for row_id in batch.row_ids] == list(batch.sealed_records)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -375,6 +376,16 @@ def test_message_above_the_transport_limit_is_refused_unread(caller: Any) -> Non
         caller.raw, "CollectionService/GetCollection", [bytes(caller.info().max_message_bytes + 1)]
     )
     assert refusal.status == "RESOURCE_EXHAUSTED"
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_message_is_refused_before_it_is_inflated(server: Any, caller: Any, compression: Any) -> None:
+    """64 KiB that would become 64 MiB: gRPC inflates first and looks at the size after, so nothing may be compressed."""
+    before = server.peak_memory_bytes
+    method = caller.channel.unary_unary("/unseen.v1.CollectionService/GetCollection")
+    refusal = caller.refusal(lambda: method(bytes(64 << 20), compression=compression, timeout=60))
+    assert refusal.status == "UNIMPLEMENTED"
+    assert server.peak_memory_bytes - before < MOST_GROWTH_BYTES
 
 
 def test_method_that_does_not_exist_is_unimplemented(caller: Any) -> None:
