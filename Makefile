@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES :=
+SYSTEM_PACKAGES := dcmtk orthanc
 
 IMAGES ?=
 OUT    ?= demo-out
@@ -30,7 +30,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
 
 # What development needs on top of it.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp
-	$(PIP) install -q -c constraints/tested.txt -e '.[server,dev]'
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,deid,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("client", ()),
         ("core", ("server", "deid")),
         ("server", ("server",)),
-        ("tests", ("server", "dev")),
+        ("tests", ("server", "deid", "dev")),
         ("bench", ("server", "dev")),
         ("examples", ("server",)),
     ],
