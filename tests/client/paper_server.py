@@ -191,9 +191,11 @@ class PaperServer:
             return
         masks = MaskSource(parameters)
         index = ScanIndex(parameters, collection.dimension, collection.factor, masks)
-        slots = np.array([entry.slot for entry, _ in collection.rows.values()], np.int64)
-        if len(slots):
-            index.put(slots, np.stack([vector for _, vector in collection.rows.values()]))
+        rows = np.ones((collection.slots, collection.dimension), np.int16)
+        for entry, vector in collection.rows.values():
+            rows[entry.slot] = vector
+        index.put(np.arange(collection.slots), rows)
+        index.clear(np.array(sorted(collection.free), np.int64))
         parts: list[bytes] = []
         index.answer(query, collection.slots, parts.append, lambda: False)
         masks.close()

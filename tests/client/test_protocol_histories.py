@@ -1,4 +1,4 @@
-"""Any history of calls by two devices over a network that loses requests and replies ends as a plain dictionary says."""
+"""Any history of calls by two devices over a network that loses messages ends as a plain dictionary says."""
 
 from __future__ import annotations
 

@@ -87,6 +87,16 @@ def test_the_servers_own_errors_arrive_as_the_same_class(client):
         client.create_collection("No Such Name!", dimension=8)
 
 
+def test_a_collection_whose_rows_were_all_erased_gives_no_hits_and_can_be_filled_again(client, name, unit_vectors):
+    client.create_collection(name, dimension=16)
+    assert client.search_vector(name, unit_vectors(1)[0]) == []
+    client.enrol_vectors(name, ["a", "b"], unit_vectors(2))
+    client.erase(name, ["a", "b"])
+    assert client.search_vector(name, unit_vectors(1)[0]) == []
+    client.enrol_vectors(name, ["b"], unit_vectors(2)[1:])
+    assert [hit.id for hit in client.search_vector(name, unit_vectors(2)[1])] == ["b"]
+
+
 def test_many_threads_share_one_client(client, name, unit_vectors):
     vectors = unit_vectors(200, 32)
     client.create_collection(name, dimension=32)
