@@ -69,13 +69,16 @@ class ParameterSet:
         """Whether the set may serve outside tests.
 
         128 bits in the quantum core-SVP model need log2 q <= 41 at N = 2048 and <= 83 at N = 4096; N = 1024 never.
+        The mask's u must be a power of two wide, as it is drawn by masking bits, and wide enough that what the flood
+        lets a crafted public key read of it leaves a deviation of at least one per coefficient.
         """
         most_bits = {2048: 41, 4096: 83}.get(self.ring_degree, 0)
         return (
             self.residue_bits <= most_bits
             and self.mask_bound >= 1 << 11
+            and self.mask_bound.bit_count() == 1
+            and 2 * self.mask_bound * self.flood_std >= self.modulus
             and self.error_coins >= 21
-            and self.flood_std >= 1 << 17
         )
 
 
@@ -101,8 +104,8 @@ N2048_Q29_FINE = ParameterSet(
     modulus=536813569,
     plain_modulus=1 << 24,
     row_scale=800,
-    query_range=0.9,
-    row_norm_slack=1.02,
+    query_range=0.96,
+    row_norm_slack=1.005,
     query_drop_bits=2,
     reply_c0_bits=13,
     reply_c1_bits=18,

