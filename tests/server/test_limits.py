@@ -156,6 +156,28 @@ async def test_search_whose_client_leaves_stops_computing(
         await stopped.wait()
 
 
+async def test_cancelled_calls_give_back_what_they_held(
+    running: app.RunningServer, call: Make, search_of: Make, make_rows: Make, enrolment_of: Make
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    header = search_of(collection, b"")[0].SerializeToString()
+    enrolment = [part.SerializeToString() for part in enrolment_of(collection.uid, make_rows(200)[1], random_uid())]
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        for _ in range(3 * limits.MAX_STREAMS_PER_CONNECTION):
+            search = channel.stream_stream("/unseen.v1.SearchService/Search")()
+            await search.write(header)
+            search.cancel()
+            enrol = channel.stream_unary("/unseen.v1.IndexService/EnrolRows")()
+            for part in enrolment[:2]:
+                await enrol.write(part)
+            enrol.cancel()
+    while running.workers._bytes_held:
+        await in_thread(caller.info)
+    assert (await in_thread(caller.collection)).rows == 0
+    assert (await in_thread(caller.search, collection, np.ones(16, np.float32))).size == 0
+
+
 async def test_masks_can_be_left_out_where_the_server_is_put_together_and_nowhere_else(
     tmp_path: Path, call: Make, make_rows: Make
 ) -> None:
