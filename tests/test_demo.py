@@ -23,6 +23,12 @@ from unseen_client.demo.secrets import CAPTIONS, ENROLLED_INT16, FORBIDDEN, KEYS
 from unseen_client.flows import enrol, rows, search
 
 DEMO = [sys.executable, "-c", "import sys; from unseen_client.demo import main; sys.exit(main(sys.argv[1:]))"]
+INTERRUPTIBLE_DEMO = [
+    sys.executable,
+    "-c",
+    f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {DEMO[-1]}",
+]
+"""What a terminal starts: a job in the background would have been told to ignore interrupts."""
 TIMEOUT_S = 400
 UNKNOWN_FIELD = bytes([15 << 3 | 2])
 """Tag of a run of bytes as field 15, which no message of the contract has."""
@@ -165,7 +171,8 @@ def varint(value: int) -> bytes:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_ending_the_demo_early_leaves_nothing(tmp_path: Path, scratch: Path, ending: signal.Signals) -> None:
-    demo = subprocess.Popen([*DEMO, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = [*INTERRUPTIBLE_DEMO, "--out", str(tmp_path / "out")]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert demo.stdout is not None
     for line in demo.stdout:
         if b"enrolling" in line:

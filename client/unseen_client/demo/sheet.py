@@ -95,7 +95,14 @@ def draw(
     for number, (heading, queries) in enumerate(columns):
         x = MARGIN + number * (COLUMN + GUTTER)
         _text(pen, (x, top), heading, 24, INK, bold=True)
-        _text(pen, (x + COLUMN, top + 6), "best hits and their decrypted scores", 16, QUIET, anchor="ra")
+        _text(
+            pen,
+            (x + COLUMN, top + 6),
+            "best hits, scores decrypted on the device; green: the right answer",
+            16,
+            QUIET,
+            anchor="ra",
+        )
         for line, row in enumerate(queries):
             _row(sheet, pen, x, top + 50 + line * ROW, row)
     y = top + 62 + len(columns[facts_at][1]) * ROW
