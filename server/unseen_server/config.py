@@ -78,8 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="clients need a certificate from this one")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of one scan")
+    parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
     return parser
+
+
+def _usable_cores() -> int:
+    """Cores that this process may run on, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _host_and_port(listen: str) -> tuple[str, int]:

@@ -18,7 +18,7 @@ import pytest
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
 from unseen.store.interface import NewCollection
-from unseen.store.sqlite import SqliteStore
+from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
 
 MASTER_KEY = bytes(range(32))
@@ -33,9 +33,12 @@ class Disk:
 
     fails_at: int = sys.maxsize
     operations: int = 0
+    journal: list[tuple[str, str]] = field(default_factory=list)
+    """What was done to which file, in order."""
 
-    def operate(self) -> None:
+    def operate(self, what: str, where: str) -> None:
         self.operations += 1
+        self.journal.append((what, where))
         if self.operations >= self.fails_at:
             raise apsw.IOError("the disk refuses")
 
@@ -46,17 +49,18 @@ class FailingFile(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
         super().__init__(USUAL, name, flags)
         self.disk = disk
+        self.where = "log" if flags[0] & apsw.SQLITE_OPEN_WAL else "file"
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        self.disk.operate()
+        self.disk.operate("write", self.where)
         super().xWrite(data, offset)
 
     def xSync(self, flags: int) -> None:  # noqa: N802
-        self.disk.operate()
+        self.disk.operate("sync", self.where)
         super().xSync(flags)
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
-        self.disk.operate()
+        self.disk.operate("cut", self.where)
         super().xTruncate(size)
 
 
@@ -147,3 +151,48 @@ def test_every_operation_of_the_disk_may_fail(tmp_path: Path, disk: Disk, make_b
 def make(folder: Path, name: str) -> str:
     (folder / name).mkdir()
     return name
+
+
+def unsynced(journal: list[tuple[str, str]]) -> set[str]:
+    """The files that were written to after they were last synced."""
+    dirty = set()
+    for what, where in journal:
+        if what == "write":
+            dirty.add(where)
+        elif what == "sync":
+            dirty.discard(where)
+    return dirty
+
+
+def test_every_answer_comes_after_the_sync_of_what_it_says(
+    tmp_path: Path, disk: Disk, make_batch: Callable[..., RowBatch]
+) -> None:
+    store = SqliteStore(tmp_path, MASTER_KEY)
+    batch = make_batch(30, record_bytes=500)
+    uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
+    for change in (
+        lambda: store.enrol(random_uid(), uid, batch),
+        lambda: store.erase(random_uid(), uid, batch.row_ids[:3]),
+        lambda: store.repacked(uid, 4, 30),
+        lambda: store.delete(random_uid(), uid),
+    ):
+        disk.journal.clear()
+        change()
+        assert ("write", "log") in disk.journal
+        assert ("sync", "log") in disk.journal
+        assert unsynced(disk.journal) == set()
+    store.close()
+
+
+def test_erasure_empties_the_log_before_it_is_acknowledged(
+    tmp_path: Path, disk: Disk, make_batch: Callable[..., RowBatch]
+) -> None:
+    store = SqliteStore(tmp_path, MASTER_KEY)
+    batch = make_batch(3)
+    uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
+    store.enrol(random_uid(), uid, batch)
+    disk.journal.clear()
+    store.erase(random_uid(), uid, batch.row_ids[:1])
+    assert disk.journal[-1] == ("cut", "log")
+    assert (tmp_path / f"{FILE_NAME}-wal").stat().st_size == 0
+    store.close()
