@@ -74,6 +74,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
 evidence: bench  ## every measured table of the documents, the largest sizes included
+	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json

@@ -103,6 +103,13 @@ def test_the_documents_stand_at_the_top() -> None:
     assert [name for name in DOCUMENTS_AT_THE_TOP if not (ROOT / name).read_text().strip()] == []
 
 
+def test_ci_runs_what_people_run() -> None:
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert lines[-1] == "make system check test"
+    targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert {"demo", "test", "check", "bench", "evidence", "system", "proto", "clean"} <= targets
+
+
 @pytest.mark.parametrize("package", ["core/unseen", "client/unseen_client", "server/unseen_server"])
 def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
