@@ -28,6 +28,7 @@ from bench.plaintext_server import PlaintextPeer
 from bench.process import cpu_seconds, resident_bytes
 from bench.timed_client import SearchTimes, TimedClient, time_prepare
 from bench.vectors import clustered_vectors
+from unseen_client import rpcs
 from unseen_client.demo.proxy import RecordingProxy
 from unseen_client.demo.stage import LOOPBACK, Stage
 
@@ -182,14 +183,18 @@ class Bench:
 
     def _one_row(self, client: TimedClient) -> None:
         """Add a row until it is acknowledged, which means searchable; erase it until it is gone."""
-        added, erased = [], []
+        added, erased, adding, erasing = [], [], [], []
         for number in range(self.repeats):
             vector = self._random.standard_normal((1, self.dimension)).astype(np.float32)
             added.append(_seconds(partial(client.enrol_vectors, COLLECTION, [f"new-{number}"], vector)))
+            adding.append(client.exchange_seconds[rpcs.ENROL_ROWS.path])
             if client.search_vector(COLLECTION, vector[0], top_k=1)[0].id != f"new-{number}":
                 raise SystemExit("an acknowledged row was not searchable")
             erased.append(_seconds(partial(client.erase, COLLECTION, f"new-{number}")))
+            erasing.append(client.exchange_seconds[rpcs.ERASE_ROWS.path])
         self.figures |= {"add_one_row_p50_ms": _median_ms(added), "erase_one_row_p50_ms": _median_ms(erased)}
+        self.figures |= {"add_one_row_server_p50_ms": _median_ms(adding)}
+        self.figures |= {"erase_one_row_server_p50_ms": _median_ms(erasing)}
         self.figures |= {"add_one_row_p95_ms": 1000 * percentile(added, 95)}
         self.figures |= {"erase_one_row_p95_ms": 1000 * percentile(erased, 95)}
 

@@ -46,6 +46,8 @@ class TimedClient(Client):
         super().__init__(server, **options)  # type: ignore[arg-type]
         self.last = SearchTimes()
         self._latest_local = 0.0
+        self.exchange_seconds: dict[str, float] = {}
+        """Of the latest exchange of each method, by path."""
 
     def __enter__(self) -> TimedClient:
         return self
@@ -84,7 +86,9 @@ class TimedClient(Client):
 
     def _exchange(self, exchange: Exchange) -> None:
         if exchange.rpc is not rpcs.SEARCH:
+            began = time.perf_counter()
             super()._exchange(exchange)
+            self.exchange_seconds[exchange.rpc.path] = time.perf_counter() - began
             return
         times = self.last = SearchTimes(encrypt=self._latest_local)
         began = time.perf_counter()
