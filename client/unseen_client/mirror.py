@@ -90,7 +90,8 @@ class Mirror:
             for row_id in erased:
                 self._delete(row_id, slots, epochs)
             for entry in added:
-                self._delete(entry.row_id, slots, epochs)
+                if since_epoch:  # nothing was there before a first synchronisation
+                    self._delete(entry.row_id, slots, epochs)
                 self._insert(entry, slots, epochs)
             self._database.execute("UPDATE state SET epoch = ?", (epoch,))
             self._keep(epoch, slots, epochs)

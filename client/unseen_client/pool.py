@@ -68,7 +68,7 @@ class QueryPool:
         self.close()
 
     def _start_over(self) -> None:
-        """Begin with nothing; after a fork with a lock of its own too, because a thread of the parent may hold the old."""
+        """Begin with nothing; after a fork with a lock of its own too: a thread of the parent may hold the old."""
         self._changed = threading.Condition()
         self._process = os.getpid()
         self._closed = False

@@ -5,7 +5,6 @@ Held by members of the collection (whoever has its record key). Leaks: the seale
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,7 +52,7 @@ def require_id(row: object) -> str:
 
 def row_id(record_key: bytes, row: str) -> bytes:
     """The sixteen bytes that the server knows the row by: the same for the same id, and nothing else to go by."""
-    return hmac.new(record_key, b"row-id" + require_id(row).encode(), hashlib.sha256).digest()[:UID_BYTES]
+    return hmac.digest(record_key, b"row-id" + require_id(row).encode(), "sha256")[:UID_BYTES]
 
 
 def seal_record(record_key: bytes, collection_uid: bytes, record: Record) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from unseen.entropy import random_bytes
-from unseen.errors import DeadlineExceeded, ServerBusy, ServerUnavailable
+from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, ServerUnavailable
 from unseen_client.steps import Exchange, Flow, Pause, Rpc
 
 FIRST_PAUSE_S = 0.1
@@ -108,11 +108,15 @@ class OneReply:
         self._replies: list[Message] = []
 
     def take(self, reply: Message) -> None:
+        if self._replies:
+            raise MalformedMessage(
+                "got a second answer to a question that has one; the server does not fit this client"
+            )
         self._replies.append(reply)
 
     def finish(self) -> None:
-        if len(self._replies) != 1:
-            raise ServerUnavailable(f"the answer was cut: got {len(self._replies)} messages, expected 1")
+        if not self._replies:
+            raise ServerUnavailable("the answer was cut before it came")
 
     def close(self) -> None:
         self._replies.clear()

@@ -52,6 +52,14 @@ def test_a_row_finds_itself_first_with_cosine_one(filled, unit_vectors) -> None:
     assert hits[0].score == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_vectors_of_any_length_are_kept_as_directions(device, unit_vectors, scale) -> None:
+    device(device.protocol.create_collection("plants", None, 16, None, True))
+    device(device.protocol.enrol_vectors("plants", IDS[:3], unit_vectors(3) * np.float32(scale), None))
+    assert np.allclose(device(device.protocol.get("plants", "row-1")).vector, unit_vectors(3)[1], atol=1e-3)
+    assert device(device.protocol.search_vector("plants", unit_vectors(3)[1], 1))[0].id == "row-1"
+
+
 def test_more_like_a_row_leaves_itself_out(filled, unit_vectors) -> None:
     rows = unit_vectors(40)
     hits = filled(filled.protocol.search_like("plants", "row-7", 3))

@@ -10,6 +10,7 @@ from unseen.errors import (
     CollectionNotFound,
     DeadlineExceeded,
     LimitExceeded,
+    MalformedMessage,
     PackingChanged,
     ServerBusy,
     ServerUnavailable,
@@ -70,9 +71,13 @@ def test_what_passes_is_asked_again_after_a_pause_with_the_same_bytes(error):
     assert steps[0].requests is steps[2].requests is steps[4].requests
 
 
-@pytest.mark.parametrize("replies", [[], [REPLY, REPLY]])
-def test_too_few_or_too_many_replies_count_as_cut(replies):
-    assert drive([replies, [REPLY]])[0] == REPLY
+def test_no_answer_at_all_counts_as_cut():
+    assert drive([[], [REPLY]])[0] == REPLY
+
+
+def test_a_second_answer_to_a_question_that_has_one_is_refused():
+    with pytest.raises(MalformedMessage, match="second"):
+        drive([[REPLY, REPLY]])
 
 
 @pytest.mark.parametrize("error", [CollectionNotFound, PackingChanged, LimitExceeded, StoreFailed, DeadlineExceeded])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unseen import params, wire
 from unseen.entropy import random_uid
-from unseen.errors import InvalidInput
+from unseen.errors import DeadlineExceeded, InvalidInput, Mismatch, ServerUnavailable, UnseenError
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
@@ -45,13 +45,33 @@ def create(
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(), name=name, dimension=dimension, parameter_id=parameters.id, model_id=model_id
     )
-    reply = yield from ask_one(
-        session.patience, rpcs.CREATE_COLLECTION, [request], collections_pb2.CreateCollectionResponse
-    )
-    collection = session.remember(wire.collection_from_message(reply.collection))
+    try:
+        reply = yield from ask_one(
+            session.patience, rpcs.CREATE_COLLECTION, [request], collections_pb2.CreateCollectionResponse
+        )
+    except (ServerUnavailable, DeadlineExceeded) as error:
+        error.add_note(
+            f"if {name!r} exists when the server is back, nobody holds its record key: delete it, then create it"
+        )
+        raise
+    collection = wire.collection_from_message(reply.collection)
+    _require_as_asked(collection, request)
     key = CollectionKey.make(collection.uid, name, keep_vectors=keep_vectors)
-    yield from local(lambda: session.keys.put(key))
-    return collection
+    try:
+        yield from local(lambda: session.keys.put(key))
+    except UnseenError as error:
+        error.add_note(
+            f"collection {name!r} was made, but without a record key it is of no use: delete it, then create it"
+        )
+        raise
+    return session.remember(collection)
+
+
+def _require_as_asked(made: CollectionInfo, request: collections_pb2.CreateCollectionRequest) -> None:
+    got = (made.name, made.dimension, made.parameter_id, made.model_id)
+    asked = (request.name, request.dimension, request.parameter_id, request.model_id)
+    if got != asked:
+        raise Mismatch(f"asked for {asked}, the server made {got}; it does not fit this client")
 
 
 def _what_vectors(session: Session, model: str | None, dimension: int | None) -> Flow[tuple[str, int]]:
@@ -76,6 +96,8 @@ def get(session: Session, name: str) -> Flow[CollectionInfo]:
         [collections_pb2.GetCollectionRequest(name=name)],
         collections_pb2.GetCollectionResponse,
     )
+    if reply.collection.name != name:
+        raise Mismatch(f"asked for collection {name!r}, the server shows another one; it does not fit this client")
     return session.remember(wire.collection_from_message(reply.collection))
 
 

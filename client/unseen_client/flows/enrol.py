@@ -157,8 +157,10 @@ class Enrolment:
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
     """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
     collection = place.collection
-    vectors = quantise_rows(params.by_id(collection.parameter_id), np.stack([row.vector for row in rows]))
-    sealed = [_sealed(place, server, row) for row in rows]
+    stacked = np.stack([row.vector for row in rows])
+    vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
+    kept = _unit(stacked) if place.key.keep_vectors else [None] * len(rows)
+    sealed = [_sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, kept, strict=True)]
     row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
     header = index_pb2.EnrolHeader(
         request_id=random_uid(),
@@ -174,20 +176,20 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[M
     return messages
 
 
-def _sealed(place: Place, server: ServerInfo, row: Row) -> bytes:
-    kept = row.vector if place.key.keep_vectors else None
-    sealed = seal_record(place.key.record_key, place.collection.uid, replace(row.record, vector=_unit(kept)))
+def _unit(vectors: Float32Array) -> Float32Array:
+    """Vectors (n, d) at unit length, so that float16 loses little whatever their scale was."""
+    wide = vectors.astype(np.float64)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _sealed(place: Place, server: ServerInfo, record: Record) -> bytes:
+    sealed = seal_record(place.key.record_key, place.collection.uid, record)
     if len(sealed) > server.max_record_bytes:
         raise LimitExceeded(
-            f"the record of row {row.record.id!r} has {len(sealed)} bytes sealed, this server takes "
+            f"the record of row {record.id!r} has {len(sealed)} bytes sealed, this server takes "
             f"{server.max_record_bytes}; shorten its caption, extra fields or thumbnail"
         )
     return sealed
-
-
-def _unit(vector: Float32Array | None) -> Float32Array | None:
-    """The vector at unit length, so that float16 loses little whatever its scale was."""
-    return None if vector is None else np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
 def batches(record_bytes: Sequence[int], dimension: int, most_message_bytes: int) -> Iterator[slice]:

@@ -33,7 +33,7 @@ from unseen.v1 import search_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.flows.sync import Place, open_place, sync
-from unseen_client.mirror import MirroredHit
+from unseen_client.mirror import SLOT_LIMIT, MirroredHit
 from unseen_client.records import open_record
 from unseen_client.report import Hit
 from unseen_client.retry import ask
@@ -160,7 +160,8 @@ class Reply:
         return np.concatenate([np.zeros(0, np.int64), *self._scores])[:slots]
 
     def _take_header(self, header: search_pb2.SearchReplyHeader) -> None:
-        if self._header is not None or header.blocks != self._packing.blocks(header.slots):
+        right = header.slots <= SLOT_LIMIT and header.blocks == self._packing.blocks(header.slots)
+        if self._header is not None or not right:
             raise MalformedMessage(
                 f"the reply names {header.blocks} blocks for {header.slots} slots, expected "
                 f"{self._packing.blocks(header.slots)}, once; the server does not fit this client"

@@ -1,0 +1,184 @@
+"""A server that lies gets a typed error and nothing of the device: no key, no other collection, no memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from unseen import wire
+from unseen.errors import IntegrityError, MalformedMessage, Mismatch, ParameterMismatch, SealBroken, UnseenError
+from unseen.v1 import search_pb2
+
+
+@pytest.fixture
+def filled(device, unit_vectors):
+    for name in ("plants", "others"):
+        device(device.protocol.create_collection(name, None, 16, None, True))
+        device(device.protocol.enrol_vectors(name, [f"{name}-{at}" for at in range(5)], unit_vectors(5), None))
+    device(device.protocol.list("plants", None, 0))
+    return device
+
+
+def lie(device, method, change):
+    """Let the paper server's replies to a method pass through ``change``."""
+    honest = getattr(device.server, method)
+    setattr(device.server, method, lambda requests: change(list(honest(requests))))
+
+
+def search(device, unit_vectors):
+    return device(device.protocol.search_vector("plants", unit_vectors(1)[0], 3))
+
+
+def header(**fields):
+    return search_pb2.SearchResponse(header=search_pb2.SearchReplyHeader(**fields))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda replies: replies[1:],
+        lambda replies: [replies[0], *replies],
+        lambda replies: [*replies, replies[-1]],
+        lambda replies: [header(epoch=1, slots=5, blocks=2), *replies[1:]],
+        lambda replies: [header(epoch=1, slots=1 << 40, blocks=(1 << 31)), *replies[1:]],
+        lambda replies: [header(epoch=1, slots=(1 << 28) + 1, blocks=(1 << 19) + 1), *replies[1:]],
+        lambda replies: [replies[0], search_pb2.SearchResponse(blocks=replies[1].blocks[:-1])],
+        lambda replies: [replies[0], search_pb2.SearchResponse(blocks=b"")],
+        lambda replies: [replies[0], search_pb2.SearchResponse()],
+        lambda replies: [search_pb2.SearchResponse(), *replies],
+    ],
+)
+def test_replies_that_do_not_fit_are_malformed(filled, unit_vectors, change):
+    lie(filled, "on_search", change)
+    with pytest.raises(MalformedMessage):
+        search(filled, unit_vectors)
+
+
+def test_a_missing_block_counts_as_cut_and_is_asked_for_again(filled, unit_vectors):
+    cuts = iter([True, False])
+    lie(filled, "on_search", lambda replies: replies[:-1] if next(cuts) else replies)
+    assert len(search(filled, unit_vectors)) == 3
+
+
+def test_noise_for_blocks_gives_hits_of_rows_that_are_there_and_no_crash(filled, unit_vectors):
+    lie(filled, "on_search", lambda r: [r[0], search_pb2.SearchResponse(blocks=b"\xa5" * len(r[1].blocks))])
+    assert {hit.id for hit in search(filled, unit_vectors)} <= {f"plants-{at}" for at in range(5)}
+
+
+def test_another_collection_under_the_name_asked_for_is_refused(filled, unit_vectors):
+    other = filled.server.collections["others"].info()
+
+    def swap(replies):
+        replies[0].collection.CopyFrom(wire.collection_to_message(other))
+        return replies
+
+    lie(filled, "on_get_collection", swap)
+    filled.server.received = b""
+    with pytest.raises(Mismatch):
+        filled(filled.protocol.enrol_vectors("plants", ["new"], unit_vectors(1), None))
+    assert "EnrolRows" not in filled.server.log[-2:]
+
+
+def test_a_collection_made_other_than_asked_is_refused(device):
+    def change(replies):
+        replies[0].collection.dimension = 8
+        return replies
+
+    lie(device, "on_create_collection", change)
+    with pytest.raises(Mismatch, match="asked"):
+        device(device.protocol.create_collection("plants", None, 16, None, True))
+
+
+def test_an_old_uid_for_a_new_collection_does_not_replace_its_key(filled):
+    before = {key.name: key.record_key for key in filled.session.keys.all()}
+
+    def old_uid(replies):
+        replies[0].collection.uid = filled.server.collections["plants"].uid
+        return replies
+
+    lie(filled, "on_create_collection", old_uid)
+    with pytest.raises(IntegrityError) as caught:
+        filled(filled.protocol.create_collection("third", None, 16, None, True))
+    assert any("delete it" in note for note in caught.value.__notes__)
+    assert {key.name: key.record_key for key in filled.session.keys.all()} == before
+
+
+def test_an_unknown_parameter_set_is_never_encrypted_with(filled, unit_vectors):
+    def weak(replies):
+        replies[0].collection.parameter_id = "0" * 16
+        return replies
+
+    lie(filled, "on_get_collection", weak)
+    filled.session.forget("plants")
+    with pytest.raises(ParameterMismatch):
+        search(filled, unit_vectors)
+    assert "Search" not in filled.server.log
+
+
+@pytest.mark.parametrize("factor", [0, 3, 64, 1 << 31])
+def test_a_packing_that_cannot_be_is_never_encrypted_for(filled, unit_vectors, factor):
+    def impossible(replies):
+        replies[0].collection.packing_factor = factor
+        return replies
+
+    lie(filled, "on_get_collection", impossible)
+    filled.session.forget("plants")
+    with pytest.raises(UnseenError):
+        search(filled, unit_vectors)
+    assert "Search" not in filled.server.log
+
+
+def sync_lie(device, change):
+    """Lie in the next synchronisation, which an erasure makes necessary."""
+    lie(device, "on_sync_catalogue", change)
+    device.server.collections["plants"].epoch += 1
+
+
+def changed(field, value):
+    def change(replies):
+        for reply in replies:
+            setattr(reply, field, value)
+        return replies
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (changed("erased_row_ids", b"123"), MalformedMessage),
+        (changed("epoch", 0), IntegrityError),
+    ],
+)
+def test_catalogues_that_do_not_fit_change_nothing(filled, change, error):
+    sync_lie(filled, change)
+    with pytest.raises(error):
+        filled(filled.protocol.list("plants", None, 0))
+    mirror = filled.session.mirror(filled.server.store_uid, filled.server.collections["plants"].uid)
+    assert mirror.rows == 5
+
+
+def test_a_catalogue_with_a_crooked_row_changes_nothing(filled, unit_vectors):
+    def crooked(replies):
+        for entry in replies[0].added:
+            entry.row_id = b"short"
+        return replies
+
+    filled(filled.protocol.enrol_vectors("plants", ["new"], unit_vectors(1), None))
+    lie(filled, "on_sync_catalogue", crooked)
+    with pytest.raises(MalformedMessage):
+        filled(filled.protocol.list("plants", None, 0))
+    mirror = filled.session.mirror(filled.server.store_uid, filled.server.collections["plants"].uid)
+    assert mirror.rows == 5
+
+
+def test_records_swapped_between_rows_do_not_open(filled, unit_vectors):
+    def swap(replies):
+        entries = [entry for reply in replies for entry in reply.added]
+        if len(entries) >= 2:
+            entries[0].sealed_record, entries[1].sealed_record = entries[1].sealed_record, entries[0].sealed_record
+        return replies
+
+    filled(filled.protocol.enrol_vectors("plants", ["new-1", "new-2"], unit_vectors(2), None))
+    lie(filled, "on_sync_catalogue", swap)
+    with pytest.raises(SealBroken):
+        filled(filled.protocol.list("plants", None, 0))
