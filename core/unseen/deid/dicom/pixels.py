@@ -20,6 +20,7 @@ from unseen.errors import ImageRefused
 
 RLE: Final = "1.2.840.10008.1.2.5"
 RLE_HEADER_BYTES: Final = 64
+MOST_FRAME_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,10 @@ def expected_bytes(dataset: DataSet, order: str) -> int:
 
 
 def frame_count(dataset: DataSet) -> int:
-    """Number of frames, 1 where the object does not say."""
+    """Number of frames, 1 where the object does not say or says no number; the pixels must then be those of one."""
     element = dataset.get(tag_of("NumberOfFrames"))
     text = element.value.strip(b" \0") if element else b""
-    if text and not text.isdigit():
-        raise ImageRefused("the number of frames is no number")
-    return max(int(text), 1) if text else 1
+    return max(int(text), 1) if text.isdigit() and len(text) <= MOST_FRAME_DIGITS else 1
 
 
 def _us(dataset: DataSet, name: str, order: str, default: int | None = None) -> int:

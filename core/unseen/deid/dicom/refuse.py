@@ -17,11 +17,6 @@ REFUSED_CLASSES: Final = {
     f"{_STORAGE}4.2": "spectroscopy, which is no image",
 }
 STRUCTURED_REPORTS: Final = f"{_STORAGE}88."
-BULK: Final = {
-    "EncapsulatedDocument": "an encapsulated document",
-    "SpectroscopyData": "spectroscopy data",
-    "PixelDataProviderURL": "pixels that lie at an address",
-}
 
 
 def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> tuple[str, str]:
@@ -42,9 +37,6 @@ def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> 
             raise ImageRefused(f"the object is {reason}")
     if sop_class.startswith(STRUCTURED_REPORTS) and Option.CLEAN_STRUCTURED_CONTENT not in options:
         raise ImageRefused("the object is a structured report; ask for Clean Structured Content, or leave it out")
-    for name, reason in BULK.items():
-        if tag_of(name) in dataset:
-            raise ImageRefused(f"the object holds {reason}, which cannot be cleaned here")
     _refuse_graphics_within_pixels(dataset)
     return sop_class, instance
 

@@ -181,7 +181,7 @@ class Walk:
         if element.items is not None:
             return None
         if kept.rule == "pixels":
-            if not top:
+            if not top or (element.tag != tag_of("PixelData") and tag_of("PixelData") in dataset):
                 return None
             self.pixels = checked_pixels(element, self._dataset, self._syntax)
             return self.pixels.element
