@@ -33,6 +33,7 @@ from unseen.errors import ImageRefused
 METHOD: Final = f"Unseen; DICOM PS3.15 {EDITION} Table E.1-1"
 NO_OPTIONS: Final[frozenset[Option]] = frozenset()
 _WRITE_ERRORS: Final = (
+    OSError,
     ValueError,
     TypeError,
     AttributeError,
@@ -98,9 +99,9 @@ def _as_bytes(dataset: Dataset) -> bytes:
             warnings.simplefilter("ignore")
             copy.save_as(buffer, enforce_file_format=True)
     except _WRITE_ERRORS as error:
-        raise ImageRefused(
-            f"the data set cannot be written as a file ({type(error).__name__}); read it from one"
-        ) from error
+        # Without its cause: pydicom's messages quote the element.
+        reason = f"the data set cannot be written as a file ({type(error).__name__}); read it from one"
+        raise ImageRefused(reason) from None
     return buffer.getvalue()
 
 

@@ -48,6 +48,8 @@ def checked_pixels(element: Element, dataset: DataSet, transfer_syntax: str) -> 
     if len(element.value) < size:
         raise ImageRefused(f"got {len(element.value)} bytes of pixels, expected {size}: cut short")
     excess = len(element.value) - size
+    if excess >= max(size // frame_count(dataset), 2):
+        raise ImageRefused("the pixel data holds at least one frame more than the number of frames says")
     # 8-bit pixels written as big endian words have their last two bytes swapped, the padding among them.
     padding_at = -2 if order == ">" and element.vr == "OW" else -1
     keeps_padding = excess == 1 and size % 2 and element.value[padding_at] == 0
