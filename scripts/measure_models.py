@@ -21,9 +21,11 @@ import onnxruntime as ort
 from PIL import Image
 from shrink_onnx import in_fewer_bits
 
+from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import Face, FaceFinder, overlap
 from unseen.embed.bundled import FOLDER, BundledEmbedder
 from unseen.embed.preprocess import network_input
+from unseen.errors import ImageRefused
 from unseen.weights import open_session, read_manifest
 
 Array = npt.NDArray[np.float32]
@@ -133,6 +135,37 @@ def compare_faces(pictures: list[npt.NDArray[np.uint8]]) -> None:
     say(f"scores differ by at most {difference:.1e}")
 
 
+def count_leaks(pictures: list[npt.NDArray[np.uint8]]) -> None:
+    """Cover every picture, then look again with a detector that remembers nothing."""
+    finder, second = FaceFinder(), FaceFinder()
+    with_faces = faces = refused = leaks = 0
+    for pixels in pictures:
+        try:
+            painted, report = deidentify(pixels, finder)
+        except ImageRefused:
+            refused += 1
+            continue
+        with_faces += report.faces_covered > 0
+        faces += report.faces_covered
+        leaks += bool(second.find(painted))
+    say(f"covered: {faces} faces in {with_faces} pictures; refused: {refused}; face found after covering: {leaks}")
+
+
+def compare_words(paths: list[Path], pictures: list[npt.NDArray[np.uint8]]) -> None:
+    """Search every caption (first line of the .txt beside a picture) and say where its picture comes."""
+    embedder = BundledEmbedder(read_manifest(FOLDER))
+    pairs = [(path.with_suffix(".txt"), pixels) for path, pixels in zip(paths, pictures, strict=True)]
+    pairs = [(caption, pixels) for caption, pixels in pairs if caption.exists()]
+    if not pairs:
+        return
+    images = np.stack([embedder.image(pixels) for _, pixels in pairs])
+    words = [caption.read_text(errors="replace").splitlines()[0].strip() for caption, _ in pairs]
+    scores = np.stack([embedder.text(text) for text in words]) @ images.T
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+    shares = ", ".join(f"R@{top} {np.mean(ranks <= top):.3f}" for top in (1, 5, 10))
+    say(f"captions as queries over {len(pairs)} pictures: {shares}, median rank {np.median(ranks):g}")
+
+
 def partner(face: Face, others: list[Face]) -> Face | None:
     """Return the face among others that overlaps by more than nine tenths."""
     return next((other for other in others if overlap(np.array(face.box), np.array([other.box]))[0] > 0.9), None)
@@ -156,7 +189,7 @@ def main() -> None:
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--answers", type=Path, help="write what float32 says about these pictures")
     parser.add_argument("--most", type=int, default=600, help="pictures to look at, chosen at random with seed 0")
-    parser.add_argument("--only", choices=("networks", "projection", "faces"))
+    parser.add_argument("--only", choices=("networks", "projection", "faces", "leaks", "words"))
     arguments = parser.parse_args()
     if arguments.answers:
         write_answers(arguments.answers, arguments.paths)
@@ -173,6 +206,10 @@ def main() -> None:
         compare_projection(pictures, labels)
     if arguments.only in (None, "faces"):
         compare_faces(pictures)
+    if arguments.only in (None, "leaks"):
+        count_leaks(pictures)
+    if arguments.only in (None, "words"):
+        compare_words(chosen, pictures)
 
 
 if __name__ == "__main__":

@@ -41,5 +41,5 @@ def _report(found: list[Face], passes: int, finder: FaceFinder) -> CoverReport:
         method=METHOD,
         detector_sha256=finder.detector_sha256,
         threshold=finder.threshold,
-        long_side_px=finder.long_side_px,
+        long_sides_px=finder.long_sides_px,
     )

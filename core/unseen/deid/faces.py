@@ -2,8 +2,8 @@
 
 For the device only. Holds a picture for the length of a call. Boxes and scores stay on the device.
 
-A missed face costs more than a false one, so the threshold is low (0.2). The network sees the picture with its long
-side at 640 pixels, whatever its size: the scale at which its recall was measured (docs/models.md).
+A missed face costs more than a false one, so the threshold is low (0.2) and every picture is looked at twice: with its
+long side at 640 pixels, where small faces are found, and at 192, where one that fills the picture is (docs/models.md).
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ FOLDER = Path(__file__).parent / "models"
 MODEL_FILE = "centerface.onnx"
 CELL_PX = 4
 """The heat map has one value for 4 x 4 pixels of the network's picture."""
+LARGEST_SIDE_PX = 4096
+CLOSE_UP = 0.3
+"""What a look at a smaller side may add: faces that take this share of the picture's long side or more. Smaller ones
+are the business of the largest look; a small one mistakes dark heads, painted over already, for faces."""
 SIDE_MULTIPLE_PX = 32
 """The network halves its picture five times."""
 LARGEST_OVERLAP = 0.3
@@ -47,17 +51,25 @@ class FaceFinder:
     """Finds faces in upright pictures. Opened at the first picture; safe for several threads."""
 
     def __init__(
-        self, *, threshold: float = 0.2, long_side_px: int = 640, turns: Sequence[int] = (0,), threads: int = 1
+        self,
+        *,
+        threshold: float = 0.2,
+        long_sides_px: Sequence[int] = (640, 192),
+        turns: Sequence[int] = (0,),
+        threads: int = 1,
     ) -> None:
         """turns: quarter turns to look at as well, e.g. (0, 1, 2, 3) where the orientation of pictures is unknown."""
-        if not 0 < threshold < 1 or long_side_px < SIDE_MULTIPLE_PX or not set(turns) <= {0, 1, 2, 3} or not turns:
+        looks = [(side, turn) for side in long_sides_px for turn in turns]
+        sound = all(SIDE_MULTIPLE_PX <= side <= LARGEST_SIDE_PX and turn in {0, 1, 2, 3} for side, turn in looks)
+        if not 0 < threshold < 1 or not looks or not sound:
             raise InvalidConfiguration(
-                f"got threshold={threshold}, long_side_px={long_side_px}, turns={tuple(turns)}, expected a threshold "
-                f"between 0 and 1, a side of at least {SIDE_MULTIPLE_PX} px and turns out of 0, 1, 2, 3"
+                f"got threshold={threshold}, long_sides_px={tuple(long_sides_px)}, turns={tuple(turns)}, expected "
+                f"a threshold between 0 and 1, sides of {SIDE_MULTIPLE_PX} to {LARGEST_SIDE_PX} px, turns of 0 to 3"
             )
         self.threshold = threshold
-        self.long_side_px = long_side_px
+        self.long_sides_px = tuple(long_sides_px)
         self.turns = tuple(turns)
+        self._looks = looks
         self._threads = threads
         self._manifest = read_manifest(FOLDER)
         self._lock = Lock()
@@ -73,7 +85,7 @@ class FaceFinder:
             raise InvalidInput(
                 f"got pixels of shape {pixels.shape} and type {pixels.dtype}, expected (height, width, 3) of uint8"
             )
-        found = [self._find_turned(pixels, turn) for turn in self.turns]
+        found = [self._look(pixels, side, turn) for side, turn in self._looks]
         boxes = np.concatenate([boxes for boxes, _ in found])
         scores = np.concatenate([scores for _, scores in found])
         boxes, scores = _without_doubles(boxes, scores)
@@ -91,15 +103,20 @@ class FaceFinder:
     def _network(self) -> ort.InferenceSession:
         return open_session(self._manifest.read(MODEL_FILE), self._threads)
 
-    def _find_turned(self, pixels: Pixels, turn: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _look(
+        self, pixels: Pixels, long_side: int, turn: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         turned = np.ascontiguousarray(np.rot90(pixels, turn))
         height, width = turned.shape[:2]
-        shrink = self.long_side_px / max(height, width)
+        shrink = long_side / max(height, width)
         seen_width, seen_height = _whole_cells(width * shrink), _whole_cells(height * shrink)
         picture = Image.fromarray(turned).resize((seen_width, seen_height), Image.Resampling.BILINEAR)
         heat, size, offset = self._run(np.asarray(picture, np.float32).transpose(2, 0, 1)[None])
         boxes, scores = _boxes(heat, size, offset, self.threshold)
         boxes *= np.array([width / seen_width, height / seen_height] * 2)
+        if long_side < max(self.long_sides_px):
+            large = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) >= CLOSE_UP * max(height, width)
+            boxes, scores = boxes[large], scores[large]
         boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
         boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
         return _turned_back(boxes, turn, width, height), scores

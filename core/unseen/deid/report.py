@@ -19,7 +19,7 @@ class CoverReport:
     method: str
     detector_sha256: str
     threshold: float
-    long_side_px: int
+    long_sides_px: tuple[int, ...]
 
     @property
     def faces_covered(self) -> int:
