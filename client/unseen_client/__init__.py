@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unseen.errors import (
         AlreadyExists,
+        BudgetExceeded,
         CollectionExists,
         CollectionNotFound,
         DeadlineExceeded,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         StoreFailed,
         UnsafeParameters,
         UnseenError,
+        UnsupportedEvent,
         UsedTwice,
         WrongKey,
     )
@@ -59,6 +61,7 @@ __all__ = [
     "TLS",
     "AlreadyExists",
     "AsyncClient",
+    "BudgetExceeded",
     "Client",
     "CollectionExists",
     "CollectionInfo",
@@ -93,6 +96,7 @@ __all__ = [
     "StoreFailed",
     "UnsafeParameters",
     "UnseenError",
+    "UnsupportedEvent",
     "UsedTwice",
     "WrongKey",
 ]

@@ -12,8 +12,10 @@ import grpc
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
+from unseen_client.line import Line
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, Protocol, Records
 from unseen_client.records import Record
@@ -54,10 +56,12 @@ class Client:
         credentials = channel_credentials(server, tls, token, insecure_no_tls)
         self._session = Session(server, timeout_s, Path(home) if home is not None else None)
         self._protocol = Protocol(self._session)
-        self._channel = (
-            grpc.insecure_channel(server, CHANNEL_OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(server, credentials, CHANNEL_OPTIONS)
+        self._line = Line(
+            lambda: (
+                grpc.insecure_channel(server, CHANNEL_OPTIONS)
+                if credentials is None
+                else grpc.secure_channel(server, credentials, CHANNEL_OPTIONS)
+            )
         )
 
     def __enter__(self) -> Client:
@@ -70,7 +74,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection, the files and the threads of this client."""
-        self._channel.close()
+        self._line.close()
         self._session.close()
 
     def server_info(self) -> ServerInfo:
@@ -197,35 +201,30 @@ class Client:
             case Local(work):
                 return work()
             case Pause(seconds):
-                self._pause(seconds)
+                sleep(seconds)
             case Progress():
                 watcher(step)
         return None
 
-    def _pause(self, seconds: float) -> None:
-        """Wait while the channel reconnects: gRPC's own timers run only while somebody watches."""
-        self._channel.subscribe(_look_on, try_to_connect=True)
-        sleep(seconds)
-        self._channel.unsubscribe(_look_on)
-
     def _exchange(self, exchange: Exchange) -> None:
-        call = self._call(exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
-        try:
-            for reply in call:
-                exchange.receive(reply)
-        except grpc.RpcError as error:
-            raise translated(error, self._server) from error
-        finally:
-            call.cancel()
-
-    def _call(self, rpc: Rpc) -> grpc.StreamStreamMultiCallable[Message, Message]:
-        """All four kinds of gRPC method look the same on the wire: messages up, messages down."""
-        return self._channel.stream_stream(
-            rpc.path,
-            request_serializer=rpc.request_type.SerializeToString,
-            response_deserializer=rpc.reply_type.FromString,
-        )
+        with self._line.channel() as channel:
+            call = _call(channel, exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
+            try:
+                for reply in call:
+                    exchange.receive(reply)
+            except grpc.RpcError as error:
+                named = translated(error, self._server)
+                if isinstance(named, ServerUnavailable):
+                    self._line.broke(channel)
+                raise named from error
+            finally:
+                call.cancel()
 
 
-def _look_on(_: grpc.ChannelConnectivity) -> None:
-    """Somebody who watches."""
+def _call(channel: grpc.Channel, rpc: Rpc) -> grpc.StreamStreamMultiCallable[Message, Message]:
+    """All four kinds of gRPC method look the same on the wire: messages up, messages down."""
+    return channel.stream_stream(
+        rpc.path,
+        request_serializer=rpc.request_type.SerializeToString,
+        response_deserializer=rpc.reply_type.FromString,
+    )

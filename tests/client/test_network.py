@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -64,6 +65,20 @@ async def test_the_asyncio_client_survives_cuts_as_well(proxy, home, name, unit_
             proxy.cut_next((None, cut))
             assert (await client.search_vector(name, vectors[50], top_k=1))[0].score > 0.95
         assert await client.count(name) == 120 * len(CUTS[2:])
+
+
+def test_threads_that_share_a_client_all_survive_the_cuts(proxy, through, name, unit_vectors):
+    vectors = unit_vectors(40, 64)
+    through.create_collection(name, dimension=64)
+    through.enrol_vectors(name, [str(at) for at in range(40)], vectors)
+
+    def search(at):
+        if at % 5 == 0:
+            proxy.cut_next((9_000, None), (None, 300))
+        return through.search_vector(name, vectors[at], top_k=1)[0].id
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(search, range(40))) == [str(at) for at in range(40)]
 
 
 def test_a_server_that_answers_nothing_is_left_at_the_deadline(home):
