@@ -9,8 +9,8 @@ holds nothing. Bytes of a file come in through the standard input, raw pixels go
 
 The parent reads numbers and pixels only: no text that a broken-into child could choose.
 
-Limits are no jail: a child that hostile bytes take over could still read this user's files and open connections. It holds
-no secret, and it is replaced after every refusal and every few hundred pictures.
+Limits are no jail: a child that hostile bytes take over could still read this user's files and open connections. It
+holds no secret, and it is replaced after every refusal and every few hundred pictures.
 """
 
 from __future__ import annotations
