@@ -65,12 +65,12 @@ def deidentify(
     pseudonyms = Pseudonyms(site_key)
     data = dataset_or_bytes if isinstance(dataset_or_bytes, bytes) else _as_bytes(dataset_or_bytes)
     source = read_part10(data)
-    sop_class, instance = refuse_what_cannot_be_done(source.dataset, options)
+    sop_class = refuse_what_cannot_be_done(source.dataset, options)
     walk = Walk(pseudonyms, options, source.dataset, source.transfer_syntax)
     result = walk.run()
     result.update(_record(options))
-    new_instance = instance if Option.RETAIN_UIDS in options else pseudonyms.uid(instance)
-    written = write_part10(result, source.transfer_syntax, sop_class.encode(), new_instance.encode())
+    instance = result[tag_of("SOPInstanceUID")].value
+    written = write_part10(result, source.transfer_syntax, sop_class.encode(), instance)
     burned_in = result.get(tag_of("BurnedInAnnotation"))
     report = DicomReport(
         edition=EDITION,

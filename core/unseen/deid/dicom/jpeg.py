@@ -23,6 +23,10 @@ _MARKER: Final = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """A marker within or behind entropy-coded data, where FF is always followed by 00, a restart or a bit below 80."""
 
 START, END, SCAN = 0xD8, 0xD9, 0xDA
+UNKNOWN: Final = frozenset({*range(0xF0, 0xF7), *range(0xF9, 0xFE)})
+J2K_KNOWN: Final = frozenset(
+    {*range(0x50, 0x54), *range(0x55, 0x5A), *range(0x5C, 0x62), 0x63, 0x64, *range(0x72, 0x7A), 0x90}
+)
 J2K_START, J2K_TILE, J2K_DATA, J2K_END, J2K_COMMENT = 0x4F, 0x90, 0x93, 0xD9, 0x64
 
 
@@ -43,7 +47,7 @@ def blanked(stream: bytes) -> tuple[bytes, int]:
             next_at = min(
                 (i for i in (buffer.find(b"\xff\xd8", at), buffer.find(b"\xff\x4f\xff\x51", at)) if i >= 0), default=-1
             )
-            if at == 0 or (next_at < 0 and len(buffer) - at > 1 and any(buffer[at:])):
+            if at == 0:
                 raise ImageRefused("the compressed pixels are no JPEG stream, so comments in them cannot be found")
             next_at = len(buffer) if next_at < 0 else next_at
             found = int(any(buffer[at:next_at]))
@@ -88,6 +92,8 @@ def _jpeg(buffer: bytearray, at: int) -> tuple[int, int]:
             continue
         if marker == END:
             return at + 2, count
+        if marker in UNKNOWN:
+            raise ImageRefused("the JPEG stream holds a segment that the standard does not know")
         end = _segment(buffer, at + 2)
         needed, size = NEEDED.get(marker, (b"", -1))
         is_needed = buffer[at + 4 : end].startswith(needed) and end - at - 4 == size
@@ -105,24 +111,26 @@ def _jpeg_2000(buffer: bytearray, at: int) -> tuple[int, int]:
         marker = buffer[at + 1]
         if buffer[at] != 0xFF:
             raise ImageRefused("something other than a marker stands between JPEG 2000 segments")
-        if marker == J2K_END:
-            return at + 2, count
+        if marker in {J2K_END, J2K_START}:  # some encoders leave the end marker of a frame out
+            return at + (2 if marker == J2K_END else 0), count
         if marker == J2K_DATA:
             if tile_end is None or tile_end <= at or tile_end > len(buffer):
                 raise ImageRefused("a tile of the JPEG 2000 stream has no plausible length")
             at = tile_end
             continue
+        if marker not in J2K_KNOWN:
+            raise ImageRefused("the JPEG 2000 stream holds a segment that the standard does not know")
         end = _segment(buffer, at + 2)
         if marker == J2K_COMMENT:
             count += _zero(buffer, at + 6, end)
         if marker == J2K_TILE and end - at >= 12:
             (length,) = struct.unpack_from(">I", buffer, at + 6)
-            tile_end = at + int(length) if length else _last_end(buffer)
+            tile_end = at + int(length) if length else _next_end(buffer, end)
         at = end
     return len(buffer), count  # decoders accept a stream without its end marker
 
 
-def _last_end(buffer: bytearray) -> int:
-    """The end marker of a stream whose last tile says that it reaches there."""
-    at = buffer.rfind(b"\xff\xd9")
+def _next_end(buffer: bytearray, at: int) -> int:
+    """The end marker of a stream whose last tile says that it reaches there; packets hold nothing above FF8F."""
+    at = buffer.find(b"\xff\xd9", at)
     return at if at >= 0 else len(buffer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from datetime import date
 from typing import Final
 
@@ -17,6 +18,12 @@ SITE_KEY_BYTES: Final = 32
 """Shorter keys are refused: patients' ids are guessable, the key must not be."""
 MOST_DAYS: Final = 3650
 """Dates move back by 1 to 3,650 days: never into the future, seasons and weekdays lost."""
+
+DATE: Final = re.compile(r"[0-9]{8}")
+OLD_DATE: Final = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
+_CLOCK: Final = r"([01][0-9]|2[0-3])([0-5][0-9]([0-6][0-9](\.[0-9]{1,6})?)?)?"
+TIME: Final = re.compile(_CLOCK)
+DATE_TIME: Final = re.compile(rf"[0-9]{{8}}({_CLOCK})?([+-][01][0-9][0-5][0-9])?")
 
 
 class Pseudonyms:
@@ -47,17 +54,10 @@ def moved_back(text: str, vr: str, days: int) -> str | None:
     """A DA or DT value moved back, a TM value as it is; None where a value is not exact enough to move (PS3.5 6.2)."""
     value = text.strip(" \0")
     if vr == "TM":
-        whole, _, fraction = value.partition(".")
-        return value if whole.isdigit() and len(whole) in {2, 4, 6} and (fraction.isdigit() or not fraction) else None
-    digits = value.replace(".", "") if vr == "DA" else value
+        return value if TIME.fullmatch(value) else None
+    digits = value.replace(".", "") if vr == "DA" and OLD_DATE.fullmatch(value) else value
     day, rest = digits[:8], digits[8:]
-    if (
-        len(day) < 8
-        or not day.isdigit()
-        or not (rest.replace("+", "").replace("-", "").replace(".", "") + "0").isdigit()
-    ):
-        return None
-    if vr == "DA" and rest:
+    if not (DATE if vr == "DA" else DATE_TIME).fullmatch(digits):
         return None
     try:
         ordinal = date(int(day[:4]), int(day[4:6]), int(day[6:])).toordinal() - days

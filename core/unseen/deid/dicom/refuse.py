@@ -19,8 +19,8 @@ REFUSED_CLASSES: Final = {
 STRUCTURED_REPORTS: Final = f"{_STORAGE}88."
 
 
-def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> tuple[str, str]:
-    """SOP class and instance UID of an object that may be worked on.
+def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> str:
+    """SOP class of an object that may be worked on.
 
     Raises:
         ImageRefused: no or no standard storage class, no instance UID, a class or content that is not handled.
@@ -38,7 +38,7 @@ def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> 
     if sop_class.startswith(STRUCTURED_REPORTS) and Option.CLEAN_STRUCTURED_CONTENT not in options:
         raise ImageRefused("the object is a structured report; ask for Clean Structured Content, or leave it out")
     _refuse_graphics_within_pixels(dataset)
-    return sop_class, instance
+    return sop_class
 
 
 def _refuse_graphics_within_pixels(dataset: DataSet) -> None:

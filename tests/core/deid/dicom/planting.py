@@ -84,6 +84,8 @@ def base_object(modality: str, seed: int = 0) -> Dataset:
     dataset.PixelSpacing = [0.5, 0.5]
     dataset.PixelData = pixels.tobytes()
     dataset["PixelData"].VR = "OW"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset
 
 
