@@ -1,0 +1,51 @@
+"""Where a device keeps its own: named by the environment, private, and written whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen_client.home import default_home, private_folder, refuse_others, write_private
+
+
+def test_the_environment_names_the_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNSEEN_HOME", str(tmp_path / "mine"))
+    assert default_home() == tmp_path / "mine"
+    monkeypatch.setenv("UNSEEN_HOME", "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("sys.platform", "linux")
+    assert default_home() == tmp_path / "data" / "unseen"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert default_home() == Path.home() / ".local/share/unseen"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert default_home() == Path.home() / "Library/Application Support/unseen"
+
+
+def test_folders_are_made_private_and_loose_ones_refused(tmp_path):
+    made = private_folder(tmp_path / "a" / "b")
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    made.chmod(0o710)
+    with pytest.raises(InvalidConfiguration, match="mode 710"):
+        private_folder(made)
+
+
+def test_a_file_is_written_whole_under_any_number_of_writers(tmp_path):
+    path = tmp_path / "file"
+    contents = [bytes([at]) * 5000 for at in range(8)]
+    threads = [threading.Thread(target=write_private, args=(path, one)) for one in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() in contents
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    refuse_others(path, "600")
+
+
+def test_a_folder_that_is_not_there_is_a_store_failure(tmp_path):
+    with pytest.raises(StoreFailed, match="cannot write"):
+        write_private(tmp_path / "absent" / "file", b"x")
