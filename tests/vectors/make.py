@@ -1,6 +1,7 @@
 """Writes the JSON files beside it: enough, with docs/protocol.md and docs/formats.md, to write a client elsewhere.
 
-    python tests/vectors/make.py            # with core/ and client/ on the path, or unseen installed
+    python tests/vectors/make.py                 # all; with core/ and client/ on the path, or unseen installed
+    python tests/vectors/make.py parameters      # one
 
 Everything comes from fixed inputs and exact arithmetic, the query's key too, so that another language can make the same
 bytes. Only what is random by design (nonces of seals, a server's mask) was drawn once, at the time of writing: those
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,19 +44,20 @@ ROWS = np.array(
 QUERY = np.array([3, -1, 4, 1, -5, 9, -2, 5.5], np.float32)
 
 
-def main() -> None:
-    for name, vectors in {
-        "parameters": parameters(),
-        "quantise": quantise(),
-        "packing": packing(),
-        "bits": bits(),
-        "expand": expand(),
-        "search": search(),
-        "envelope": sealing(),
-        "record": record(),
-        "key_export": key_export(),
-    }.items():
-        (HERE / f"{name}.json").write_text(json.dumps(vectors, indent=1) + "\n")
+def main(names: list[str]) -> None:
+    makers = {
+        "parameters": parameters,
+        "quantise": quantise,
+        "packing": packing,
+        "bits": bits,
+        "expand": expand,
+        "search": search,
+        "envelope": sealing,
+        "record": record,
+        "key_export": key_export,
+    }
+    for name in names or makers:
+        (HERE / f"{name}.json").write_text(json.dumps(makers[name](), indent=1) + "\n")
 
 
 def parameters() -> object:
@@ -244,4 +247,4 @@ def key_export() -> object:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

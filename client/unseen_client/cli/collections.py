@@ -97,8 +97,10 @@ def info(*, link: Link) -> None:
     """
     with link.client() as client:
         facts = client.server_info()
-    fields: dict[str, object] = {**asdict(facts), "store_uid": facts.store_uid.hex()}
-    say(link.json, fields, "\n".join(f"{key}\t{value}" for key, value in fields.items()))
+    names = list(facts.parameter_ids)
+    fields: dict[str, object] = {**asdict(facts), "store_uid": facts.store_uid.hex(), "parameter_ids": names}
+    shown = {**fields, "parameter_ids": ", ".join(names)}
+    say(link.json, fields, "\n".join(f"{key}\t{value}" for key, value in shown.items()))
 
 
 def fields_of(one: CollectionInfo) -> dict[str, object]:
