@@ -20,6 +20,8 @@ class FlakyProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
+        self.on_cut = lambda: None
+        """Called when a limit was reached, before the connection is closed."""
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -46,16 +48,17 @@ class FlakyProxy:
                     _close(near)
                     continue
                 self._open += [near, far]
-                threading.Thread(target=_pump, args=(near, far, up), daemon=True).start()
-                threading.Thread(target=_pump, args=(far, near, down), daemon=True).start()
+                threading.Thread(target=_pump, args=(near, far, up, self), daemon=True).start()
+                threading.Thread(target=_pump, args=(far, near, down, self), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+def _pump(source: socket.socket, sink: socket.socket, limit: int | None, proxy: FlakyProxy) -> None:
     passed = 0
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 16):
             if limit is not None and passed + len(data) > limit:
                 sink.sendall(data[: limit - passed])
+                proxy.on_cut()
                 break
             sink.sendall(data)
             passed += len(data)

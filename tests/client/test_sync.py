@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tests.client.flaky_proxy import FlakyProxy
 from unseen import params
 from unseen.errors import CollectionNotFound, InvalidName, KeyMissing, ServerUnavailable
 from unseen.he.plain import plain_scores
@@ -121,25 +122,31 @@ def test_two_devices_with_one_key_see_the_same_rows(client, server, name, tmp_pa
         assert [hit.id for hit in client.search_vector(name, unit_vectors(2)[0], top_k=5)] == ["b"]
 
 
-def test_acknowledged_rows_survive_a_kill_and_a_retry_enrols_exactly_once(own_server, home, unit_vectors):
-    """The server dies while streams are on their way; the client goes on when it is back."""
-    server, vectors = own_server(), unit_vectors(4000, 32)
-    ids = [str(at) for at in range(4000)]
-    done = threading.Event()
-    with Client(server.address, home=home, timeout_s=60) as client:
+@pytest.mark.parametrize("bytes_before_the_kill", [100_000, 400_000, 900_000])
+def test_rows_are_there_exactly_once_when_the_server_is_killed_in_a_stream(
+    own_server, home, unit_vectors, bytes_before_the_kill
+):
+    """Kill -9 while a stream is on its way, before or after its answer; the client goes on when the server is back."""
+    server, vectors = own_server(), unit_vectors(2500, 32)
+    ids, killed = [str(at) for at in range(2500)], threading.Event()
+    proxy = FlakyProxy(server.address)
+    with Client(proxy.address, home=home, timeout_s=60) as client:
         client.create_collection("kept", dimension=32)
 
-        def kill_once(progress):
-            if progress.done == 1000:
-                server.kill()
-                threading.Thread(target=lambda: (server.start(), done.set())).start()
+        def kill_and_start():
+            server.kill()
+            killed.set()
+            threading.Thread(target=server.start).start()
 
-        report = client.enrol_vectors("kept", ids, vectors, progress=kill_once)
-        assert done.wait(60)
-        assert report.enrolled + len(report.already) == 4000
-        assert client.count("kept") == 4000
+        proxy.on_cut = kill_and_start
+        proxy.cut_next((bytes_before_the_kill, None))
+        report = client.enrol_vectors("kept", ids, vectors)
+        assert killed.is_set()
+        assert (report.enrolled, report.already) == (2500, ())
+        assert client.count("kept") == 2500
         assert sorted(one.id for one in client.list("kept")) == sorted(ids)
-        assert client.search_vector("kept", vectors[2500], top_k=1)[0].id == "2500"
+        assert client.search_vector("kept", vectors[1700], top_k=1)[0].id == "1700"
+    proxy.close()
 
 
 def test_a_server_that_is_not_there_is_named_with_what_to_do(home):
