@@ -83,12 +83,6 @@ def _not_zero(x: float) -> float:
     return x if abs(x) > SMALLEST else SMALLEST
 
 
-def log_add(terms: list[float]) -> float:
-    """log of the sum of exp(terms)."""
-    largest = max(terms, default=-inf)
-    return largest if largest == -inf else largest + log(sum(exp(term - largest) for term in terms))
-
-
 def smallest_true(condition: Callable[[float], bool], low: float, high: float) -> float:
     """Where a condition that is false below and true above turns, found from [low, high]; the true side is returned."""
     for _ in range(BISECTIONS):

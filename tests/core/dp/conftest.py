@@ -1,0 +1,97 @@
+"""Fixed noise for tests that measure it, so that they cannot fail by chance; and mechanisms that lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from unseen import entropy
+from unseen.dp.event import Event
+from unseen.dp.gaussian import SENSITIVITY, Gaussian
+from unseen.dp.mechanism import Float32Array, Float64Array, Mechanism
+from unseen.dp.metric import MetricVonMisesFisher
+from unseen.dp.privunit import PrivUnit
+
+
+@pytest.fixture
+def begin_noise_anew(monkeypatch: pytest.MonkeyPatch):
+    """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
+
+    def begin() -> None:
+        keys = iter(range(1, 1 << 62))
+
+        def keystream(count: int) -> bytes:
+            cipher = Cipher(algorithms.AES256(next(keys).to_bytes(32, "little")), modes.CTR(bytes(16)))
+            return cipher.encryptor().update(bytes(count))
+
+        monkeypatch.setattr(entropy, "keystream", keystream)
+
+    return begin
+
+
+@pytest.fixture
+def fixed_noise(begin_noise_anew) -> None:
+    """Noise as random as ever, but the same on every run."""
+    begin_noise_anew()
+
+
+@dataclass(frozen=True)
+class Liar(Mechanism):
+    """Claims what one mechanism would do and does what another does."""
+
+    claimed: Mechanism
+    true: Mechanism
+
+    def event(self, dimension: int) -> Event:
+        return self.claimed.event(dimension)
+
+    def unbiasing_scale(self, dimension: int) -> float:
+        return self.claimed.unbiasing_scale(dimension)
+
+    def expected_cosine(self, dimension: int) -> float:
+        return self.claimed.expected_cosine(dimension)
+
+    def _noised(self, units: Float64Array) -> Float32Array:
+        return self.true._noised(units)
+
+
+class HalfGaussian(Gaussian):
+    """Half the standard deviation of what it claims."""
+
+    @property
+    def deviation(self) -> float:
+        return super().deviation / 2
+
+
+def with_half_the_noise(mechanism: Mechanism) -> Mechanism:
+    """The mechanism's claim over half its noise: half the deviation, or twice the concentration or epsilon."""
+    match mechanism:
+        case PrivUnit():
+            return Liar(mechanism, PrivUnit(2 * mechanism.epsilon))
+        case Gaussian():
+            return Liar(mechanism, HalfGaussian(mechanism.epsilon, mechanism.delta))
+        case MetricVonMisesFisher():
+            return Liar(mechanism, MetricVonMisesFisher(2 * mechanism.epsilon_per_distance))
+    raise NotImplementedError(mechanism)
+
+
+@pytest.fixture
+def half_the_noise():
+    return with_half_the_noise
+
+
+@pytest.fixture
+def sensitivity() -> float:
+    return SENSITIVITY
+
+
+def made_up_vectors(count: int, dimension: int, seed: int = 7) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
+
+
+@pytest.fixture
+def vectors():
+    return made_up_vectors

@@ -1,0 +1,87 @@
+"""The auditor: true mechanisms are never refuted, half the noise always is; its bounds are those of the textbooks.
+
+The number of releases is small here. UNSEEN_AUDIT_RELEASES sets another one: `python -m bench.noise_audit` is the large
+audit, on fresh noise.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from unseen.dp.audit import audit, clopper_pearson_lower, clopper_pearson_upper
+from unseen.dp.cosine_law import cosine_law
+from unseen.dp.gaussian import Gaussian
+from unseen.dp.mechanism import Mechanism
+from unseen.dp.metric import MetricVonMisesFisher
+from unseen.dp.privunit import PrivUnit
+
+RELEASES = int(os.environ.get("UNSEEN_AUDIT_RELEASES", "20000"))
+DIMENSION = 16
+AUDITED = [PrivUnit(1.0), PrivUnit(4.0), PrivUnit(32.0), Gaussian(1.0), Gaussian(8.0), Gaussian(64.0)]
+AUDITED += [MetricVonMisesFisher(0.5), MetricVonMisesFisher(4.0), MetricVonMisesFisher(64.0)]
+
+
+@pytest.mark.usefixtures("fixed_noise")
+@pytest.mark.parametrize("mechanism", AUDITED, ids=str)
+def test_no_mechanism_betrays_more_than_it_claims(mechanism: Mechanism) -> None:
+    found = audit(mechanism, DIMENSION, RELEASES, cosine_law(mechanism, DIMENSION))
+    assert found.epsilon_lower <= found.event.epsilon
+    assert found.distance is not None
+    assert found.distance <= found.distance_allowed
+    assert not found.refuted
+
+
+@pytest.mark.usefixtures("fixed_noise")
+@pytest.mark.parametrize("mechanism", AUDITED, ids=str)
+def test_half_the_noise_is_found_out(mechanism: Mechanism, half_the_noise) -> None:
+    assert audit(half_the_noise(mechanism), DIMENSION, RELEASES, cosine_law(mechanism, DIMENSION)).refuted
+
+
+@pytest.mark.usefixtures("fixed_noise")
+@pytest.mark.parametrize("mechanism", [PrivUnit(1.0), PrivUnit(4.0), Gaussian(1.0), Gaussian(8.0)], ids=str)
+def test_half_the_noise_is_found_out_by_privacy_alone(mechanism: Mechanism, half_the_noise) -> None:
+    found = audit(half_the_noise(mechanism), DIMENSION, RELEASES)
+    assert found.distance is None
+    assert found.refuted
+
+
+@pytest.mark.usefixtures("fixed_noise")
+def test_the_bound_comes_close_to_what_is_claimed() -> None:
+    assert audit(PrivUnit(2.0), DIMENSION, RELEASES).epsilon_lower > 1.8
+    gaussian = audit(Gaussian(8.0), DIMENSION, RELEASES)
+    assert gaussian.epsilon_from_mu is not None
+    assert 7.0 < gaussian.epsilon_from_mu < 8.0
+
+
+@given(st.integers(0, 500), st.integers(1, 500), st.sampled_from([0.05, 0.025, 1e-6]))
+def test_clopper_and_pearson_are_those_of_scipy(successes: int, more: int, alpha: float) -> None:
+    trials = successes + more
+    lower = stats.beta.ppf(alpha, successes, more + 1) if successes else 0.0
+    upper = stats.beta.ppf(1 - alpha, successes + 1, more)
+    assert clopper_pearson_lower(successes, trials, alpha) == pytest.approx(lower, rel=1e-8, abs=1e-12)
+    assert clopper_pearson_upper(successes, trials, alpha) == pytest.approx(upper, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "mechanism", [PrivUnit(1.0), PrivUnit(32.0), Gaussian(8.0), MetricVonMisesFisher(20.0)], ids=str
+)
+def test_the_law_of_cosines_has_the_expected_cosine_as_its_mean(mechanism: Mechanism) -> None:
+    law = cosine_law(mechanism, 64)
+    assert law is not None
+    points = np.linspace(-8, 8, 400_001)
+    steps = law(points)
+    mean = float(((points[1:] + points[:-1]) / 2 * np.diff(steps)).sum())
+    expected = 1.0 if isinstance(mechanism, Gaussian) else mechanism.expected_cosine(64)
+    assert mean == pytest.approx(expected, abs=2e-4)
+    assert (steps[0], steps[-1]) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
+    assert (np.diff(steps) >= 0).all()
+
+
+def test_a_mechanism_without_a_written_law_has_none(half_the_noise) -> None:
+    assert cosine_law(half_the_noise(PrivUnit(1.0)), 8) is None
