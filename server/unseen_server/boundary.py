@@ -1,4 +1,4 @@
-"""Where bytes become messages and errors become status: around every call of ours, none of the health service's.
+"""Where bytes become messages and errors become status, around every call.
 
     raw bytes -> message (MalformedMessage when it does not parse) -> the service -> reply, or status and unseen-code
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -30,54 +30,68 @@ Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 Parse = Callable[[bytes], Message]
 
+HEALTH_SERVICE = "/grpc.health.v1.Health"
+
 
 class Boundary(aio.ServerInterceptor):
-    """Parses, limits, times and answers for every service of the contract. Used by one event loop."""
+    """Parses, limits, times and answers for every service. Used by one event loop.
+
+    To gRPC every method is a stream: of a method with one request it would wait for that request itself, for ever.
+    """
 
     def __init__(self, on_store_failure: Callable[[], None]) -> None:
         self._on_store_failure = on_store_failure
         self._calls = 0
+        self._health_calls = 0
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         """Wrap a handler; gRPC asks once a call."""
         handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or not method.startswith("/unseen."):
-            return handler
-        return self._wrapped(handler, method.rpartition("/")[2])
+        if handler is None:
+            return None
+        service, _, method = handler_call_details.method.rpartition("/")
+        return self._health(handler) if service == HEALTH_SERVICE else self._ours(handler, method)
 
-    def _wrapped(self, handler: Handler, method: str) -> Handler:
+    def _ours(self, handler: Handler, method: str) -> Handler:
         parse: Any = handler.request_deserializer
-        serialize = handler.response_serializer
-        inner: Any = next(
-            behaviour
-            for behaviour in (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
-            if behaviour is not None
-        )
+        inner = _behaviour(handler)
 
-        async def answer_once(request: Any, context: Context) -> Any:
+        async def request_of(context: Context) -> Any:
+            return _messages(context, parse) if handler.request_streaming else await _message(context, parse)
+
+        async def answer_once(_: Any, context: Context) -> Any:
             async with self._call(method, context):
                 self._require_place()
-                return await inner(_received(request, context, parse), context)
+                return await inner(await request_of(context), context)
 
-        async def answer_many(request: Any, context: Context) -> None:
+        async def answer_many(_: Any, context: Context) -> None:
             async with self._call(method, context):
                 self._require_place()
-                async with aclosing(inner(_received(request, context, parse), context)) as replies:
+                async with aclosing(inner(await request_of(context), context)) as replies:
                     async for reply in replies:
                         await context.write(reply)
 
-        make = {
-            (False, False): (grpc.unary_unary_rpc_method_handler, answer_once),
-            (False, True): (grpc.unary_stream_rpc_method_handler, answer_many),
-            (True, False): (grpc.stream_unary_rpc_method_handler, answer_once),
-            (True, True): (grpc.stream_stream_rpc_method_handler, answer_many),
-        }
-        wrap, behaviour = make[handler.request_streaming, handler.response_streaming]
-        wrapped: Handler = wrap(behaviour, request_deserializer=None, response_serializer=serialize)
-        return wrapped
+        return _as_stream(handler, answer_many if handler.response_streaming else answer_once)
+
+    def _health(self, handler: Handler) -> Handler:
+        """A watcher may stay as long as it likes, but not everybody at once."""
+        parse: Any = handler.request_deserializer
+        inner = _behaviour(handler)
+
+        async def answer(_: Any, context: Context) -> Any:
+            self._health_calls += 1
+            try:
+                if self._health_calls > limits.MAX_HEALTH_CALLS:
+                    raise ServerBusy("too many health calls are under way; one watcher is enough")
+                return await inner(await _message(context, parse), context)
+            except UnseenError as error:
+                return _refuse(context, error)
+            finally:
+                self._health_calls -= 1
+
+        return _as_stream(handler, answer)
 
     @asynccontextmanager
     async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
@@ -104,6 +118,17 @@ class Boundary(aio.ServerInterceptor):
             raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
 
 
+def _behaviour(handler: Handler) -> Any:
+    behaviours = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
+    return next(behaviour for behaviour in behaviours if behaviour is not None)
+
+
+def _as_stream(handler: Handler, behaviour: Any) -> Handler:
+    wrap = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
+    wrapped: Handler = wrap(behaviour, request_deserializer=None, response_serializer=handler.response_serializer)
+    return wrapped
+
+
 def _place(error: BaseException) -> str:
     """Where an error was raised; never its message, which may quote what a caller sent."""
     return " < ".join(
@@ -119,11 +144,15 @@ def _refuse(context: Context, error: UnseenError) -> None:
     context.set_trailing_metadata(((wire.CODE_METADATA_KEY, error.code),))
 
 
-def _received(request: Any, context: Context, parse: Parse) -> Any:
-    return _parsed(request, parse) if isinstance(request, bytes) else _parsed_stream(context, parse)
+async def _message(context: Context, parse: Parse) -> Message:
+    """The one message of a call that has one."""
+    async with aclosing(_messages(context, parse)) as messages:
+        async for message in messages:
+            return message
+    raise MalformedMessage("a call without a message; this method takes exactly one")
 
 
-async def _parsed_stream(context: Context, parse: Parse) -> AsyncIterator[Message]:
+async def _messages(context: Context, parse: Parse) -> AsyncGenerator[Message, None]:
     # Not through gRPC's own request iterator: it refers to itself, so a call that ends before its stream does would
     # keep its place on the connection until the garbage collector comes by, and the connection would run out of them.
     while True:

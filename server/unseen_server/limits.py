@@ -35,8 +35,10 @@ MAX_MODEL_ID_LENGTH = 128
 
 MAX_CALLS = 128
 """Calls under way; one more is told ServerBusy. Health checks do not count."""
+MAX_HEALTH_CALLS = 64
+"""Health checks and watchers under way; an orchestrator needs one."""
 MAX_RPCS = 256
-"""gRPC's own limit, above MAX_CALLS so that a busy server still answers health checks."""
+"""gRPC's own limit, above the other two together, so that a busy server still answers health checks."""
 MAX_STREAMS_PER_CONNECTION = 64
 MAX_BYTES_UNDER_WAY = 512 * MIB
 """Queries, enrolments and replies in memory, all calls together; one more is told ServerBusy."""

@@ -76,6 +76,40 @@ async def test_client_that_pauses_in_a_stream_is_cut(
     assert ("unseen-code", "DEADLINE_EXCEEDED") in list(cut.value.trailing_metadata())
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["unseen.v1.InfoService/GetServerInfo", "unseen.v1.SearchService/Search", "grpc.health.v1.Health/Check"],
+)
+async def test_call_that_never_sends_its_message_is_cut(
+    running: app.RunningServer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Of a method with one request gRPC would wait for that request itself, for ever, and hold one of its places."""
+    monkeypatch.setattr(limits, "MAX_PAUSE_S", 0.05)
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        call = channel.stream_stream(f"/{method}")()
+        with pytest.raises(aio.AioRpcError) as cut:
+            await asyncio.wait_for(_taken(call), 30)
+        assert cut.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def _taken(replies: Any) -> list[bytes]:
+    return [reply async for reply in replies]
+
+
+async def test_health_calls_are_limited(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_HEALTH_CALLS", 1)
+    caller = call(running)
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        check = health_pb2_grpc.HealthStub(caller.channel).Check
+        assert (await in_thread(caller.refusal, check, health_pb2.HealthCheckRequest())).code == "SERVER_BUSY"
+        assert len((await in_thread(caller.info)).store_uid) == 16
+        watch.cancel()
+
+
 async def test_call_that_takes_too_long_is_cut(
     running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
