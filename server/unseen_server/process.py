@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import sys
 
+PR_SET_DUMPABLE = 4
+"""Number of Linux's prctl.h."""
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
 KEPT_BYTES = 256 << 20
@@ -14,10 +17,17 @@ LARGEST_KEPT_BYTES = 32 << 20
 
 
 def prepare_process() -> None:
-    """Leave no core dump, make files that others cannot read, keep freed memory for the next block."""
+    """Leave no core dump, let no debugger in, make files that others cannot read, keep freed memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold opened vectors and keys
     os.umask(0o077)
+    _close_to_debuggers()
     _keep_freed_memory()
+
+
+def _close_to_debuggers() -> None:
+    """Another process of the same user could otherwise read this one's memory; the administrator still can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _keep_freed_memory() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from unseen import params
 from unseen.entropy import random_bytes, random_uid
@@ -360,6 +362,36 @@ def test_collection_that_cannot_be_is_not_made(caller: Any, fields: dict[str, An
 def test_bytes_that_are_no_message_are_malformed(caller: Any, method: str) -> None:
     for data in (b"\xff", b"\x0a", b"\x0a\xff\xff\xff\xff\x0f", random_bytes(1) + b"\xff" * 100, b"\x0b" * 1000):
         assert caller.refusal(caller.raw, method, [data]).code == "MALFORMED_MESSAGE"
+
+
+METHODS = (
+    "InfoService/GetServerInfo",
+    "CollectionService/CreateCollection",
+    "CollectionService/GetCollection",
+    "CollectionService/DeleteCollection",
+    "IndexService/EnrolRows",
+    "IndexService/EraseRows",
+    "IndexService/SyncCatalogue",
+    "SearchService/Search",
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(METHODS), st.lists(st.binary(max_size=200), max_size=4), st.data())
+def test_whatever_is_sent_gets_an_answer_or_a_typed_refusal(
+    caller: Any, server: Any, method: str, junk: list[bytes], data: st.DataObject
+) -> None:
+    """Random messages, and right ones with a few bytes changed."""
+    right = search_pb2.SearchRequest(
+        header=search_pb2.SearchHeader(collection_uid=bytes(16), parameter_id=PARAMETERS.id, packing_factor=16)
+    ).SerializeToString()
+    bent = bytearray(right)
+    for place in data.draw(st.lists(st.integers(0, len(right) - 1), max_size=3)):
+        bent[place] = data.draw(st.integers(0, 255))
+    refusal = caller.refusal_if_any(caller.raw, method, [bytes(bent), *junk])
+    if refusal is not None:
+        assert refusal.code is not None
+        assert refusal.status not in {"UNKNOWN", "INTERNAL"}, server.log()
 
 
 def test_unknown_fields_are_ignored_and_deep_nesting_is_not_followed(caller: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 from collections.abc import Callable
@@ -20,6 +21,14 @@ def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -
     assert line.split()[4:6] == ["0", "0"]
     for path in (server.data, server.master_key, *server.data.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_memory_is_closed_to_other_processes_of_the_same_user(make_server: Make) -> None:
+    """What Linux shows of a process that is not dumpable belongs to root, so that only root may attach."""
+    server = make_server().start()
+    memory = Path(f"/proc/{server.process.pid}/mem")
+    assert memory.stat().st_uid == 0
+    assert os.access(memory, os.R_OK) == (os.getuid() == 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
