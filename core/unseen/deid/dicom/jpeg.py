@@ -17,7 +17,9 @@ COMMENT: Final = 0xFE
 APPLICATIONS: Final = range(0xE0, 0xF0)
 NEEDED: Final = {0xE0: (b"JFIF\0", 14), 0xE8: (b"mrfx", 5), 0xEE: (b"Adobe", 12)}
 """Application segments that decoders use, at the one size that holds nothing else: aspect, HP colour, Adobe colour."""
-ENCODERS: Final = re.compile(rb"(Created by OpenJPEG version|Kakadu-v?|JasPer Version) ?[0-9.]{1,12}\0?")
+ENCODERS: Final = re.compile(
+    rb"(Created by (GDCM/)?OpenJPEG version|Kakadu-v?|(Creator: )?JasPer Version) ?[0-9.]{1,12}\0?"
+)
 """What encoders call themselves: stays, so that most streams stay byte for byte."""
 _MARKER: Final = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """A marker within or behind entropy-coded data, where FF is always followed by 00, a restart or a bit below 80."""
@@ -43,15 +45,14 @@ def blanked(stream: bytes) -> tuple[bytes, int]:
             at, found = _jpeg(buffer, at + 2)
         elif buffer[at : at + 2] == b"\xff\x4f":
             at, found = _jpeg_2000(buffer, at + 2)
-        else:  # padding between frames
+        else:  # one byte of padding between frames, or something that is not padding
             next_at = min(
                 (i for i in (buffer.find(b"\xff\xd8", at), buffer.find(b"\xff\x4f\xff\x51", at)) if i >= 0), default=-1
             )
             if at == 0:
                 raise ImageRefused("the compressed pixels are no JPEG stream, so comments in them cannot be found")
             next_at = len(buffer) if next_at < 0 else next_at
-            found = int(any(buffer[at:next_at]))
-            buffer[at:next_at] = bytes(next_at - at)
+            found = _zero(buffer, at, next_at) if next_at - at > 1 else 0
             at = next_at
         count += found
     return (bytes(buffer) if count else stream), count

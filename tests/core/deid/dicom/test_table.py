@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2023, dicomfields_2024b, dicomfields_2026c
@@ -125,3 +127,19 @@ def test_the_method_codes_are_those_of_the_standards_dictionary() -> None:
         str(code): known[str(code)] for code in range(113100, 113113)
     }
     assert set(Option) <= set(methods())
+
+
+PAGE = Path(__file__).resolve().parents[4] / "docs/dicom.md"
+
+
+def test_the_page_states_what_the_files_hold() -> None:
+    page = " ".join(PAGE.read_text().split())
+    text = (files("unseen.deid.dicom") / "data/table_e1_1.tsv").read_text()
+    rows = Counter(line.split("\t")[-1] for line in text.splitlines() if not line.startswith(("#", "tag")))
+    assert f"edition 2022 ({rows['2022']} rows) or 2023 ({rows['2023']} rows)" in page
+    assert f"{rows['rule']} follow the rule" in page
+    assert f"{rows['none']} claim nothing" in page
+    assert f"{len(safe_private())} attributes of" in page
+    assert f"edition {EDITION}," in page
+    for option in Option:
+        assert f"| `{option.name}` | {methods()[option].code} |" in page
