@@ -58,11 +58,22 @@ def deidentify(
         A whole Part 10 file in the input's transfer syntax (a deflated one in Explicit VR Little Endian), and a report.
 
     Raises:
-        ImageRefused: the object does not parse within bounds, or is of a kind that cannot be cleaned here.
+        ImageRefused: the object does not parse within bounds, is of a kind that cannot be cleaned here,
+            or does not fit the memory.
         InvalidConfiguration: a short key, or options that contradict each other.
     """
     check_options(options)
     pseudonyms = Pseudonyms(site_key)
+    try:
+        return _deidentified(dataset_or_bytes, pseudonyms, options)
+    except MemoryError:
+        raise ImageRefused("the object does not fit the memory; raise the limit, or split the object") from None
+
+
+def _deidentified(
+    dataset_or_bytes: Dataset | bytes, pseudonyms: Pseudonyms, options: frozenset[Option]
+) -> DeidentifiedDicom:
+    """The steps in their order."""
     data = dataset_or_bytes if isinstance(dataset_or_bytes, bytes) else _as_bytes(dataset_or_bytes)
     source = read_part10(data)
     sop_class = refuse_what_cannot_be_done(source.dataset, options)

@@ -21,6 +21,7 @@ ENCODERS: Final = re.compile(
     rb"(Created by (GDCM/)?OpenJPEG version|Kakadu-v?|(Creator: )?JasPer Version) ?[0-9.]{1,12}\0?"
 )
 """What encoders call themselves: stays, so that most streams stay byte for byte."""
+_STREAM: Final = re.compile(rb"\xff\xd8|\xff\x4f\xff\x51")
 _MARKER: Final = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """A marker within or behind entropy-coded data, where FF is always followed by 00, a restart or a bit below 80."""
 
@@ -46,12 +47,10 @@ def blanked(stream: bytes) -> tuple[bytes, int]:
         elif buffer[at : at + 2] == b"\xff\x4f":
             at, found = _jpeg_2000(buffer, at + 2)
         else:  # one byte of padding between frames, or something that is not padding
-            next_at = min(
-                (i for i in (buffer.find(b"\xff\xd8", at), buffer.find(b"\xff\x4f\xff\x51", at)) if i >= 0), default=-1
-            )
+            match = _STREAM.search(buffer, at)
             if at == 0:
                 raise ImageRefused("the compressed pixels are no JPEG stream, so comments in them cannot be found")
-            next_at = len(buffer) if next_at < 0 else next_at
+            next_at = match.start() if match else len(buffer)
             found = _zero(buffer, at, next_at) if next_at - at > 1 else 0
             at = next_at
         count += found

@@ -221,6 +221,7 @@ class _Reader:
         """Encapsulated pixels (PS3.5 section A.4): items of bytes up to the sequence delimiter."""
         start = self.at
         while True:
+            self._counted()
             found, length = self._item_header("<")
             if found == SEQUENCE_END:
                 return Element(tag, vr, self.data[start : self.at - 8], encapsulated=depth == 0)

@@ -9,6 +9,7 @@ from unseen.deid.dicom.element import DataSet
 from unseen.deid.dicom.options import Option
 from unseen.errors import ImageRefused
 
+MOST_UID_CHARACTERS: Final = 64
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 REFUSED_CLASSES: Final = {
     f"{_STORAGE}104.": "a document (PDF, CDA or a model) whose text cannot be cleaned here",
@@ -30,8 +31,8 @@ def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> 
         raise ImageRefused(
             "the object is of no storage SOP class of the standard, so nothing is known of its attributes"
         )
-    if not instance:
-        raise ImageRefused("the object has no SOP Instance UID")
+    if not 0 < len(instance) <= MOST_UID_CHARACTERS:
+        raise ImageRefused("the object has no SOP Instance UID of 1 to 64 characters")
     for prefix, reason in REFUSED_CLASSES.items():
         if sop_class == prefix or (prefix.endswith(".") and sop_class.startswith(prefix)):
             raise ImageRefused(f"the object is {reason}")

@@ -19,6 +19,8 @@ MOST_NUMBER_CHARACTERS: Final = 26
 """The standard says 16; scanners write a few more, an identifier of 26 digits fails the bound on its size anyway."""
 LEAST_MAGNITUDE: Final = 1e-20
 """Eight characters read as a binary number are below it, or beyond every bound."""
+MOST_TABLE_BYTES: Final = 1 << 23
+"""An offset table of a million frames; longer ones would need gigabytes as numbers."""
 TEXT_BYTES: Final = 8
 """That many bytes, all of them printable, are taken for text and not for numbers."""
 
@@ -62,7 +64,7 @@ def binary_numbers(value: bytes, vr: str, order: str) -> tuple[float, ...] | Non
     """The numbers of a binary VR; None when the length does not fit."""
     code = _BINARY[vr]
     count, rest = divmod(len(value), struct.calcsize(code))
-    return None if rest else struct.unpack(f"{order}{count}{code}", value)
+    return None if rest or len(value) > MOST_TABLE_BYTES else struct.unpack(f"{order}{count}{code}", value)
 
 
 def _terms(element: Element, argument: str, otherwise: str, order: str) -> bytes | None:

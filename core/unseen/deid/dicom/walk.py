@@ -31,6 +31,8 @@ from unseen.deid.dicom.table import Retained, Row, confidentiality_table, retain
 from unseen.deid.dicom.values import is_number, is_valid, passing, standard_vr
 from unseen.errors import ImageRefused
 
+MOST_VALUE_BYTES: Final = 1 << 20
+"""Only pixels and tables are longer; a longer list of numbers would need gigabytes to be looked at."""
 DATES: Final = frozenset({"DA", "DT", "TM"})
 OLDEST_AGE: Final = b"090Y"
 """Ages above 89 become 90: the few who are older are too few to hide among (45 CFR 164.514(b)(2)(i)(C))."""
@@ -62,6 +64,8 @@ class Walk:
         result: DataSet = {}
         for tag, element in dataset.items():
             group = tag >> 16
+            if len(element.value) > MOST_VALUE_BYTES and not self._is_bulk(tag):
+                element = Element(tag, element.vr)
             if group % 2:
                 new, done = self._private(element, dataset)
             elif 0x5000 <= group <= 0x50FE or 0x6000 <= group <= 0x60FE:
@@ -78,6 +82,10 @@ class Walk:
             if new is not None:
                 result[tag] = new
         return result
+
+    def _is_bulk(self, tag: int) -> bool:
+        kept = self._retained.get(tag)
+        return kept is not None and kept.rule in {"pixels", "lut", "offsets"}
 
     # ---- Table E.1-1 ------------------------------------------------------------------------------------------------
 
@@ -201,6 +209,8 @@ class Walk:
         group, number = element.tag >> 16, element.tag & 0xFFFF
         if 0x10 <= number <= 0xFF:
             name = _text(element)
+            if (name, group) not in {(creator, listed) for creator, listed, _ in safe_private()}:
+                return None, "private_removed"
             blocks = [tag for tag in dataset if tag >> 16 == group and (tag & 0xFFFF) >> 8 == number]
             keeps = any(self._safe(dataset[tag], name) is not None for tag in blocks)
             return (Element(element.tag, "LO", name.encode()), "private_kept") if keeps else (None, "private_removed")

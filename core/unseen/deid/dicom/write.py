@@ -36,8 +36,9 @@ def write_part10(dataset: DataSet, transfer_syntax: str, sop_class: bytes, sop_i
     body = _encoded(meta, implicit=False, order="<")
     group_length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(body))
     order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
-    content = _encoded(dataset, implicit=transfer_syntax == IMPLICIT_LITTLE, order=order)
-    return b"".join([bytes(128), b"DICM", group_length, body, content])
+    implicit = transfer_syntax == IMPLICIT_LITTLE
+    content = (part for tag in sorted(dataset) for part in _parts(dataset[tag], implicit, order))
+    return b"".join([bytes(128), b"DICM", group_length, body, *content])
 
 
 def _encoded(dataset: DataSet, implicit: bool, order: str) -> bytes:

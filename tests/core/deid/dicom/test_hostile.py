@@ -217,3 +217,43 @@ def test_unknown_length_text_hides_in_no_sequence(site_key: bytes) -> None:
     data = as_file(finish(dataset, [], random.Random(0), EXPLICIT).dataset)
     assert b"HIDDENNAME" in data
     assert b"HIDDENNAME" not in deidentify(data, site_key=site_key).data
+
+
+@pytest.mark.parametrize(
+    ("vr", "unit"),
+    [("US", b"\x01\x00"), ("DS", b"1\\"), ("CS", b"A\\"), ("UI", b"1\\"), ("LO", b"A"), ("DA", b"20200101\\")],
+)
+def test_a_value_of_megabytes_takes_no_gigabytes(vr: str, unit: bytes, site_key: bytes) -> None:
+    tags = {"US": 0x00280106, "DS": 0x00281052, "CS": 0x00080008, "UI": 0x00200052, "LO": 0x00080080, "DA": 0x00080022}
+    value = unit * (8_000_000 // len(unit))
+    source = planted_value(tags[vr], vr, value)
+    options = frozenset({Option.RETAIN_INSTITUTION_IDENTITY, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES})
+    tracemalloc.start()
+    deidentify(source, site_key=site_key, options=options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def planted_value(tag: int, vr: str, value: bytes) -> bytes:
+    """A file in implicit VR, where every value may be as long as it likes, with one element more."""
+    data = as_file(finish(base_object("CT"), [], random.Random(0), "1.2.840.10008.1.2").dataset)
+    return data + struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value
+
+
+def test_a_swarm_of_tiny_frames_takes_no_square_of_their_number(site_key: bytes) -> None:
+    stream = b"\xff\xd8\xff\xd9\0\0" * 200_000
+    fragments = struct.pack("<HHI", 0xFFFE, 0xE000, 0) + struct.pack("<HHI", 0xFFFE, 0xE000, len(stream)) + stream
+    data = base_file().replace(EXPLICIT.encode() + b"\0", b"1.2.840.10008.1.2.4.50", 1)
+    at = data.index(b"1.2.840.10008.1.2.4.50")
+    data = data[: at - 2] + struct.pack("<H", 22) + data[at:]
+    pixels = data.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    forged = data[:pixels] + struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + fragments
+    assert deidentify(forged + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), site_key=site_key).data
+
+
+def test_a_swarm_of_fragments_has_a_bound(site_key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "MOST_ELEMENTS", 1000)
+    pixels = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 2000
+    with pytest.raises(ImageRefused, match="more than 1000 elements"):
+        deidentify(base_file() + pixels, site_key=site_key)
