@@ -1,7 +1,7 @@
 """An auditor of noise mechanisms: what epsilon do released vectors betray, whatever the mechanism claims?
 
 It releases the worst pair, a vector and its opposite, many times and bets on which one it was. Holds only made-up
-vectors; leaks nothing. Three findings, each wrong with probability 5 % at most:
+vectors; leaks nothing. Three findings, each wrong with probability 5 % at most (or what ``confidence`` says):
 
     epsilon_lower   a lower bound on epsilon at the claimed delta, from counts alone: no assumption about the mechanism.
                     The best event {score >= threshold} is chosen on one half of the releases and counted on the other
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.dp.analytic_gaussian import gaussian_epsilon
-from unseen.dp.cosine_law import Law
+from unseen.dp.cosine_law import Law, cosine_law
 from unseen.dp.event import Event
 from unseen.dp.loss import NormalLoss, loss_of
 from unseen.dp.mechanism import Mechanism
@@ -36,6 +36,7 @@ from unseen.dp.sphere import grid_step
 Float64Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
+"""Of each finding. Who audits many mechanisms at once and wants none refuted by chance asks for more."""
 ROUNDING_DEVIATIONS = 4.0
 """Rounding moves a score by at most this many of its standard deviations: the distance test is blind below."""
 THRESHOLDS = 64
@@ -56,7 +57,7 @@ class Audit:
     """Gaussian mechanisms only."""
     distance: float | None
     distance_allowed: float
-    """A true mechanism's distance stays below this with 95 % confidence."""
+    """A true mechanism's distance stays below this, except by chance."""
 
     @property
     def epsilon_from_mu(self) -> float | None:
@@ -64,23 +65,34 @@ class Audit:
         return None if self.mu_lower is None else gaussian_epsilon(self.event.delta, max(self.mu_lower, 1e-9))
 
     @property
-    def refuted(self) -> bool:
-        """Whether the claim is false, with 95 % confidence for each finding."""
+    def betrayed(self) -> bool:
+        """Whether the releases tell more than is claimed."""
         loss = loss_of(self.event)
         too_much_signal = self.mu_lower is not None and isinstance(loss, NormalLoss) and self.mu_lower > loss.mu
-        too_far = self.distance is not None and self.distance > self.distance_allowed
-        return self.epsilon_lower > self.event.epsilon or too_much_signal or too_far
+        return self.epsilon_lower > self.event.epsilon or too_much_signal
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the claim is false by any of the findings."""
+        return self.betrayed or (self.distance is not None and self.distance > self.distance_allowed)
 
 
-def audit(mechanism: Mechanism, dimension: int, releases: int, law: Law | None = None) -> Audit:
+def audit(
+    mechanism: Mechanism,
+    dimension: int,
+    releases: int,
+    claimed: Mechanism | None = None,
+    confidence: float = CONFIDENCE,
+) -> Audit:
     """Release a vector and its opposite ``releases`` times each, and report.
 
-    ``law`` is the claimed distribution of <released, true>: ``cosine_law`` of the mechanism that is claimed.
+    The releases are held against what ``claimed`` would promise, if another mechanism is given.
     """
-    event = mechanism.event(dimension)
+    claimed = claimed or mechanism
+    event, law = claimed.event(dimension), cosine_law(claimed, dimension)
     near = released_scores(mechanism, dimension, 1, releases)
     far = released_scores(mechanism, dimension, -1, releases)
-    alpha = 1 - CONFIDENCE
+    alpha = 1 - confidence
     bounds = _best_bounds(near, far, event.delta, alpha)
     is_gaussian = isinstance(loss_of(event), NormalLoss)
     return Audit(

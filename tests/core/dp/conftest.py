@@ -1,17 +1,14 @@
-"""Fixed noise for tests that measure it, so that they cannot fail by chance; and mechanisms that lie."""
+"""Fixed noise for tests that measure it, so that they cannot fail by chance; and mechanisms with half of theirs."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from unseen import entropy
-from unseen.dp.event import Event
-from unseen.dp.gaussian import SENSITIVITY, Gaussian
-from unseen.dp.mechanism import Float32Array, Float64Array, Mechanism
+from unseen.dp.gaussian import Gaussian
+from unseen.dp.mechanism import Mechanism
 from unseen.dp.metric import MetricVonMisesFisher
 from unseen.dp.privunit import PrivUnit
 
@@ -38,26 +35,6 @@ def fixed_noise(begin_noise_anew) -> None:
     begin_noise_anew()
 
 
-@dataclass(frozen=True)
-class Liar(Mechanism):
-    """Claims what one mechanism would do and does what another does."""
-
-    claimed: Mechanism
-    true: Mechanism
-
-    def event(self, dimension: int) -> Event:
-        return self.claimed.event(dimension)
-
-    def unbiasing_scale(self, dimension: int) -> float:
-        return self.claimed.unbiasing_scale(dimension)
-
-    def expected_cosine(self, dimension: int) -> float:
-        return self.claimed.expected_cosine(dimension)
-
-    def _noised(self, units: Float64Array) -> Float32Array:
-        return self.true._noised(units)
-
-
 class HalfGaussian(Gaussian):
     """Half the standard deviation of what it claims."""
 
@@ -67,25 +44,20 @@ class HalfGaussian(Gaussian):
 
 
 def with_half_the_noise(mechanism: Mechanism) -> Mechanism:
-    """The mechanism's claim over half its noise: half the deviation, or twice the concentration or epsilon."""
+    """A mechanism with half the noise of another: half the deviation, or twice the concentration or epsilon."""
     match mechanism:
         case PrivUnit():
-            return Liar(mechanism, PrivUnit(2 * mechanism.epsilon))
+            return PrivUnit(2 * mechanism.epsilon)
         case Gaussian():
-            return Liar(mechanism, HalfGaussian(mechanism.epsilon, mechanism.delta))
+            return HalfGaussian(mechanism.epsilon, mechanism.delta)
         case MetricVonMisesFisher():
-            return Liar(mechanism, MetricVonMisesFisher(2 * mechanism.epsilon_per_distance))
+            return MetricVonMisesFisher(2 * mechanism.epsilon_per_distance)
     raise NotImplementedError(mechanism)
 
 
 @pytest.fixture
 def half_the_noise():
     return with_half_the_noise
-
-
-@pytest.fixture
-def sensitivity() -> float:
-    return SENSITIVITY
 
 
 def made_up_vectors(count: int, dimension: int, seed: int = 7) -> np.ndarray:
