@@ -127,11 +127,14 @@ def test_dicom_anonymizer_leaves_three(source: Planted, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("Orthanc") is None, reason="Orthanc is not installed: make system")
-def test_orthanc_leaves_four(source: Planted, tmp_path: Path) -> None:
+def test_orthanc_leaves_four_and_accepts_what_ours_writes(source: Planted, tmp_path: Path, site_key: bytes) -> None:
     (tmp_path / "0.dcm").write_bytes(source.data)
+    (tmp_path / "1.dcm").write_bytes(deidentify(source.data, site_key=site_key).data)
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     child = Path(__file__).with_name("orthanc_child.py")
     subprocess.run(["unshare", "--net", *as_root, sys.executable, str(child), str(tmp_path)], check=True)
+    again = pydicom.dcmread(tmp_path / "1.dcm.out")
+    assert again.PixelData == source.dataset.PixelData
     remaining = left(source, (tmp_path / "0.dcm.out").read_bytes())
     assert {place.split("(")[-1][:9] for place in remaining} == {"6000,3000", "6000,4000", "5000,3000", "BurnedInA"}
 
