@@ -12,6 +12,9 @@ from contextlib import contextmanager
 
 import grpc
 
+MOST_CLOSING_S = 3.0
+"""Closing takes milliseconds; longer means that it never ends."""
+
 
 class Line:
     """One server's channel, shared by the threads of a client."""
@@ -37,7 +40,7 @@ class Line:
                 if over:
                     del self._calls[channel]
             if over:
-                channel.close()
+                _hang_up(channel)
 
     def broke(self, channel: grpc.Channel) -> None:
         """Use a new channel from now on, unless another thread has seen to it already."""
@@ -49,4 +52,15 @@ class Line:
         """Close every channel; calls under way end with an error."""
         with self._lock:
             for channel in {self._channel, *self._calls}:
-                channel.close()
+                _hang_up(channel)
+
+
+def _hang_up(channel: grpc.Channel) -> None:
+    """Close a channel, or leave it to the end of the process when gRPC does not come back.
+
+    A signal that raises in the main thread just after gRPC made a call, and before it started the thread that listens
+    for the call's end, leaves a call that nobody ends: ``close`` would wait for it for ever (seen with 1.76).
+    """
+    closing = threading.Thread(target=channel.close, name="unseen-hang-up", daemon=True)
+    closing.start()
+    closing.join(MOST_CLOSING_S)
