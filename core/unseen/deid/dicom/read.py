@@ -12,7 +12,7 @@ import struct
 import zlib
 from typing import Final
 
-from unseen.deid.dicom.dictionary import vrs
+from unseen.deid.dicom.dictionary import keyword, vrs
 from unseen.deid.dicom.element import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -97,6 +97,11 @@ def _inflate(data: bytes) -> bytes:
     return inflated
 
 
+def _name(tag: int) -> str:
+    """A tag for a message: its keyword or nothing, since where reading went astray a tag is a piece of a value."""
+    return keyword(tag) or "an element that the standard does not know"
+
+
 class _Reader:
     """A cursor over one buffer."""
 
@@ -152,7 +157,7 @@ class _Reader:
         if length == UNDEFINED:
             return self._undefined(tag, vr, implicit, order, depth)
         if self.at + length > len(self.data):
-            raise ImageRefused(f"cut short: ({tag >> 16:04X},{tag & 0xFFFF:04X}) is longer than the rest of the file")
+            raise ImageRefused(f"cut short: {_name(tag)} is longer than the rest of the file")
         if vr == "SQ":
             return Element(tag, vr, items=self._items(self.at + length, implicit, order, depth + 1))
         value = self.data[self.at : self.at + length]
@@ -174,7 +179,7 @@ class _Reader:
             (length,) = struct.unpack_from(order + "I", self.data, self.at + 8)
             self.at += 12
         else:
-            raise ImageRefused(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has no value representation of the standard")
+            raise ImageRefused(f"{_name(tag)} has no value representation of the standard")
         return vr, int(length)
 
     def _undefined(self, tag: int, vr: str, implicit: bool, order: str, depth: int) -> Element:
@@ -183,7 +188,7 @@ class _Reader:
         if vr == "UN" and not implicit:  # PS3.5 section 6.2.2 note 2: implicit VR little endian within
             return Element(tag, "SQ", items=self._items(None, implicit=True, order="<", depth=depth + 1))
         if vr not in {"SQ", "UN"}:
-            raise ImageRefused(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has no length and is no sequence")
+            raise ImageRefused(f"{_name(tag)} has no length and is no sequence")
         return Element(tag, "SQ", items=self._items(None, implicit, order, depth + 1))
 
     def _items(self, end: int | None, implicit: bool, order: str, depth: int) -> Items:

@@ -195,6 +195,32 @@ def test_a_refusal_names_no_value(site_key: bytes) -> None:
         assert [place for place, fragment in source.fragments if fragment.decode("latin-1") in reason] == []
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, "1.2.840.10008.1.2"])
+def test_no_planted_identifier_comes_out_of_a_broken_file(syntax: str, site_key: bytes) -> None:
+    source = planted("MR", 31, syntax)
+    chance = random.Random(31)
+    outputs = 0
+    for _ in range(200):
+        mutant = bytearray(source.data)
+        for _ in range(chance.choice([1, 1, 2, 5])):
+            mutant[chance.randrange(132, len(mutant) - 600)] = chance.choice([0, 1, 2, 8, 255, chance.randrange(256)])
+        try:
+            result = deidentify(bytes(mutant), site_key=site_key)
+        except ImageRefused:
+            continue
+        outputs += 1
+        assert source.left_in(result.data) == []
+    assert outputs > 20
+
+
+def test_a_refusal_names_no_tag_that_is_a_piece_of_a_value(site_key: bytes) -> None:
+    astray = base_file() + b"JANEZZDOE^19700102"
+    with pytest.raises(ImageRefused) as refused:
+        deidentify(astray, site_key=site_key)
+    assert "standard does not know" in str(refused.value)
+    assert not {"4A41", "4E45", "414A", "454E"} & set(str(refused.value).replace(",", " ").replace("(", " ").split())
+
+
 def test_a_data_set_that_cannot_be_written_is_refused(site_key: bytes) -> None:
     dataset = base_object("CT")
     dataset["Rows"]._value = "sixteen"
