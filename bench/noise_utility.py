@@ -96,16 +96,15 @@ def figures(rows: Float32Array, queries_wanted: int, dimensions: list[int], nois
 
 
 def show(entries: list[dict[str, object]], title: str) -> None:
-    """One line an epsilon, one column a mechanism and dimension: recall@10 / hit."""
-    columns = list(dict.fromkeys((entry["mechanism"], entry["dim"]) for entry in entries))
+    """A table for every dimension: one line an epsilon, one column a mechanism, recall@10 / hit."""
     cells = {
-        (entry["epsilon"], entry["mechanism"], entry["dim"]): f"{entry['recall_at_10']:.3f} / {entry['hit']:.2f}"
+        (entry["dim"], entry["mechanism"], entry["epsilon"]): f"{entry['recall_at_10']:.3f} / {entry['hit']:.2f}"
         for entry in entries
     }
-    noised = [column for column in columns if column[0] != "none"]
-    rows = [(f"{epsilon:g}", *(cells[epsilon, *column] for column in noised)) for epsilon in EPSILONS]
-    rows.append(("no noise", *(cells[None, "none", column[1]] for column in noised)))
-    print_table(title, rows, ("epsilon", *(f"{name} d={dimension}" for name, dimension in noised)))
+    for dimension in dict.fromkeys(entry["dim"] for entry in entries):
+        rows = [(f"{e:g}", *(cells[dimension, name, e] for name in MECHANISMS)) for e in EPSILONS]
+        rows.append(("no noise", *(cells[dimension, "none", None] for _ in MECHANISMS)))
+        print_table(f"{title}, {dimension} dimensions", rows, ("epsilon", *MECHANISMS))
 
 
 def main() -> None:

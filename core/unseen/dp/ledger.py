@@ -132,8 +132,13 @@ class Ledger:
                 held.add(key)
 
     def _catch_up(self) -> None:
-        for text in self._file.read_new():
-            self._apply(*_from_text(text))
+        try:
+            for text in self._file.read_new():
+                self._apply(*_from_text(text))
+        except BaseException:
+            # Lines that were read but not counted would be missing from every later sum.
+            self._file.stop()
+            raise
 
     def _apply(self, event: Event, device: str, counts: Mapping[str, int]) -> None:
         self._devices.setdefault(device, Counter())[event] += sum(counts.values())

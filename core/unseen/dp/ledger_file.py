@@ -40,7 +40,7 @@ class LedgerFile:
     def locked(self) -> Iterator[None]:
         """Hold the file alone. Raises StoreFailed when the disk refuses, from then on for good."""
         if self._failed:
-            raise StoreFailed("the ledger has stopped after a failed write: start anew to read what is on disk")
+            raise StoreFailed("the ledger has stopped after a failure: start anew to read what is on disk")
         try:
             self._descriptor = self._open()
             try:
@@ -53,6 +53,10 @@ class LedgerFile:
             raise StoreFailed(
                 f"the disk refused the ledger ({type(error).__name__}): nothing was released; check space and hardware"
             ) from error
+
+    def stop(self) -> None:
+        """Refuse every later operation: what was read is not what was counted."""
+        self._failed = True
 
     def read_new(self) -> list[str]:
         """Lines that came since the last call. Raises IntegrityError for damage."""

@@ -322,6 +322,19 @@ def test_a_whole_line_that_is_no_charge_is_refused(tmp_path: Path, text: str) ->
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["not json", '{"at":"","device":"d","event":{"more":1},"subjects":{"anna":1}}'])
+def test_a_line_that_was_not_understood_is_not_skipped_by_the_next_call(tmp_path: Path, text: str) -> None:
+    reader, writer = opened(tmp_path), opened(tmp_path)
+    with writer._file.locked():
+        writer._file.append(text)
+        writer._file.append(text)
+    with pytest.raises((IntegrityError, UnsupportedEvent)):
+        reader.charge(EVENT, "this device", ["anna"])
+    for call in (lambda: reader.charge(EVENT, "this device", ["anna"]), lambda: reader.subject("anna"), reader.devices):
+        with pytest.raises(StoreFailed, match="start anew"):
+            call()
+
+
 def test_a_charge_of_nothing_is_refused(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     ledger.charge(EVENT, "this device", ["anna"])
