@@ -37,7 +37,7 @@ async def _serve(config: Config) -> int:
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
-    sys.stdout.write(f"unseen server listening on {config.host}:{server.port}\n")
+    sys.stdout.write(f"unseen server listening on {config.address(server.port)}\n")
     sys.stdout.flush()
     waits = [asyncio.create_task(event.wait()) for event in (asked_to_stop, server.store_failed)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

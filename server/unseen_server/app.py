@@ -108,8 +108,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _bind(server: aio.Server, config: Config) -> int:
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    address = f"{host}:{config.port}"
+    address = config.address(config.port)
     try:
         if config.tls is None:
             return server.add_insecure_port(address)

@@ -50,6 +50,10 @@ class Config:
                 "one would have both; give --master-key a place elsewhere"
             )
 
+    def address(self, port: int) -> str:
+        """HOST:PORT as it is written, an IPv6 address in brackets."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the host."""

@@ -29,7 +29,9 @@ def test_defaults_are_loopback_without_tls(tmp_path: Path) -> None:
     ("listen", "host"), [("[::1]:0", "::1"), ("localhost:0", "localhost"), ("127.9.9.9:0", "127.9.9.9")]
 )
 def test_loopback_addresses_need_no_tls(tmp_path: Path, listen: str, host: str) -> None:
-    assert parse(tmp_path, "--listen", listen).host == host
+    config = parse(tmp_path, "--listen", listen)
+    assert config.host == host
+    assert config.address(config.port) == listen
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "search.example.org", "[2001:db8::1]"])
