@@ -26,6 +26,7 @@ from unseen.store.interface import NewCollection, Store, StoredCollection
 from unseen.types import CollectionInfo
 from unseen_server import limits
 from unseen_server.live_collection import LiveCollection
+from unseen_server.masks_ahead import MasksAhead
 
 MakeMasks = Callable[[ParameterSet], MaskSource]
 
@@ -40,7 +41,7 @@ class Engine:
         self._store = store
         self._make_masks = make_masks
         self._threads = threads
-        self._masks: dict[str, MaskSource] = {}
+        self._masks: dict[str, MasksAhead] = {}
         self._live: dict[bytes, LiveCollection] = {}
         self._making = threading.Lock()
 
@@ -52,7 +53,7 @@ class Engine:
     def close(self) -> None:
         """Stop making masks."""
         for masks in self._masks.values():
-            masks.close()
+            masks.source.close()
 
     # Finding
 
@@ -121,7 +122,7 @@ class Engine:
     def _add(self, stored: StoredCollection) -> None:
         parameters = params.by_id(stored.info.parameter_id)
         if parameters.id not in self._masks:
-            self._masks[parameters.id] = self._make_masks(parameters)
+            self._masks[parameters.id] = MasksAhead(self._make_masks(parameters))
         live = LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
         live.load()
         self._live[stored.info.uid] = live

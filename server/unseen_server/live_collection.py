@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
 from unseen.he import packing, quantise
-from unseen.he.mask import BATCH_BLOCKS, MaskSource
 from unseen.he.scan import ScanIndex
 from unseen.params import ParameterSet
 from unseen.store.interface import Change, Slots, Store, StoredCollection
 from unseen.types import CollectionInfo, Int16Matrix, RowBatch
 from unseen_server import limits
+from unseen_server.masks_ahead import MasksAhead
 from unseen_server.read_ahead import read_ahead
 from unseen_server.readers_writer import ReadersWriterLock
 
@@ -35,13 +35,13 @@ class LiveCollection:
     """A collection that answers. Safe to call from several threads."""
 
     def __init__(
-        self, store: Store, stored: StoredCollection, parameters: ParameterSet, masks: MaskSource, threads: int
+        self, store: Store, stored: StoredCollection, parameters: ParameterSet, masks: MasksAhead, threads: int
     ) -> None:
         self.parameters = parameters
         self._store = store
         self._stored = stored
         self._masks = masks
-        self._index = ScanIndex(parameters, stored.info.dimension, stored.info.packing_factor, masks, threads)
+        self._index = ScanIndex(parameters, stored.info.dimension, stored.info.packing_factor, masks.source, threads)
         self._is_gone = False
         self._mutating = threading.Lock()
         self._lock = ReadersWriterLock()
@@ -60,7 +60,7 @@ class LiveCollection:
         """Fill the memory from the store; before the first call of anything else."""
         for page in read_ahead(self._store.vectors(self.info.uid)):
             self._index.put(page.slots, page.vectors)
-        self._keep_masks_ready()
+        self._masks.want(self.info.uid, self.packing, self.info.slots)
 
     # Mutations
 
@@ -90,7 +90,10 @@ class LiveCollection:
             self._store.delete(request_id, self.info.uid)
             with self._lock.writing():
                 self._is_gone = True
-                self._index = ScanIndex(self.parameters, self.info.dimension, self.info.packing_factor, self._masks)
+                self._index = ScanIndex(
+                    self.parameters, self.info.dimension, self.info.packing_factor, self._masks.source
+                )
+            self._masks.forget(self.info.uid)
 
     def _apply(self, change: Change, vectors: Int16Matrix | None) -> None:
         try:
@@ -117,11 +120,7 @@ class LiveCollection:
             stored = self._store.repacked(info.uid, factor, info.slots)
             with self._lock.writing():
                 self._index, self._stored = repacked, stored
-        self._keep_masks_ready()
-
-    def _keep_masks_ready(self) -> None:
-        batches = -(-self.packing.blocks(self.info.slots) // BATCH_BLOCKS)
-        self._masks.keep_ready(self.packing, min(max(1, batches), limits.MAX_MASK_BATCHES_READY))
+        self._masks.want(info.uid, self.packing, self.info.slots)
 
     # Searching
 

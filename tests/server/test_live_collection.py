@@ -28,6 +28,7 @@ from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
 from unseen.types import RowBatch
 from unseen_server.live_collection import LiveCollection, ReplyStart
+from unseen_server.masks_ahead import MasksAhead
 
 Make = Callable[..., Any]
 
@@ -44,14 +45,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def masks() -> Iterator[MaskSource]:
+def masks() -> Iterator[MasksAhead]:
     source = MaskSource(PARAMETERS)
-    yield source
+    yield MasksAhead(source)
     source.close()
 
 
 @pytest.fixture
-def live(store: Store, masks: MaskSource) -> LiveCollection:
+def live(store: Store, masks: MasksAhead) -> LiveCollection:
     new = NewCollection("photos", DIMENSION, PARAMETERS.id, "none", packing_factor=16)
     return LiveCollection(store, store.create(random_uid(), new), PARAMETERS, masks, threads=1)
 
@@ -112,7 +113,7 @@ def test_every_answer_is_the_state_of_exactly_one_epoch(live: LiveCollection, ma
 
 
 def test_loaded_collection_answers_as_the_one_that_was_filled(
-    store: Store, live: LiveCollection, masks: MaskSource, make_rows: Make
+    store: Store, live: LiveCollection, masks: MasksAhead, make_rows: Make
 ) -> None:
     vectors, batch = make_rows(400)
     live.enrol(random_uid(), batch)
