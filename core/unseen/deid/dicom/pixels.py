@@ -20,6 +20,7 @@ from unseen.errors import ImageRefused
 
 RLE: Final = "1.2.840.10008.1.2.5"
 RLE_HEADER_BYTES: Final = 64
+MOST_RLE_SEGMENTS: Final = 15
 MOST_FRAME_DIGITS: Final = 6
 
 
@@ -92,17 +93,18 @@ def _fragments(value: bytes, transfer_syntax: str) -> tuple[bytes, int]:
         (length,) = struct.unpack_from("<I", value, at + 4)
         lengths.append(int(length))
         at += 8 + length
-    if not lengths:
-        raise ImageRefused("the compressed pixel data holds no fragment")
-    pieces, at = [], 0
+    if len(lengths) < 2:
+        raise ImageRefused("the compressed pixel data holds no frame")
+    view, pieces, at = memoryview(value), [], 0
     for length in lengths:
-        pieces.append(value[at + 8 : at + 8 + length])
+        pieces.append(view[at + 8 : at + 8 + length])
         at += 8 + length
-    table, stream = _offset_table(pieces[0], at), b"".join(pieces[1:])
+    table, stream = bytes(pieces[0]), b"".join(pieces[1:])
+    checked = _offset_table(table, at)
     cleaned, count = _rle(pieces[1:]) if transfer_syntax == RLE else blanked(stream)
-    if cleaned is stream and table is pieces[0]:
+    if cleaned is stream and checked is table:
         return value, 0
-    return _joined(table, cleaned, lengths[1:]), count + (table is not pieces[0])
+    return _joined(checked, cleaned, lengths[1:]), count + (checked is not table)
 
 
 def _offset_table(table: bytes, size: int) -> bytes:
@@ -113,16 +115,17 @@ def _offset_table(table: bytes, size: int) -> bytes:
     return table if all(a < b for a, b in pairwise(offsets)) else b""
 
 
-def _rle(fragments: list[bytes]) -> tuple[bytes, int]:
+def _rle(fragments: list[memoryview]) -> tuple[bytes, int]:
     """RLE frames with the unused part of each header zeroed (PS3.5 section G.3.1)."""
-    cleaned, count = [], 0
+    parts: list[bytes | memoryview] = []
+    count = 0
     for fragment in fragments:
-        if len(fragment) < RLE_HEADER_BYTES or fragment[0] > 15:
+        if len(fragment) < RLE_HEADER_BYTES or fragment[0] > MOST_RLE_SEGMENTS:
             raise ImageRefused("a frame of run-length encoded pixels has no header")
         used = 4 + 4 * fragment[0]
         count += any(fragment[used:RLE_HEADER_BYTES])
-        cleaned.append(fragment[:used] + bytes(RLE_HEADER_BYTES - used) + fragment[RLE_HEADER_BYTES:])
-    return b"".join(cleaned), count
+        parts += [fragment[:used], bytes(RLE_HEADER_BYTES - used), fragment[RLE_HEADER_BYTES:]]
+    return b"".join(parts), count
 
 
 def _joined(table: bytes, stream: bytes, lengths: list[int]) -> bytes:
