@@ -89,7 +89,7 @@ system:  ## install Debian packages that tests need; does nothing without apt or
 	elif ! command -v apt-get >/dev/null; then echo "system: no apt here; needed: $(SYSTEM_PACKAGES)"; \
 	elif dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then echo "system: everything is installed"; \
 	elif [ "$$(id -u)" != 0 ]; then echo "system: not root; needed: $(SYSTEM_PACKAGES)"; \
-	else apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(SYSTEM_PACKAGES); fi
+	else apt-get update -q && sh scripts/install_without_starting.sh $(SYSTEM_PACKAGES); fi
 
 clean:  ## remove everything that commands made, the virtual environment too
 	rm -rf $(VENV) $(OUT) $(BENCH_OUT) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
