@@ -1,6 +1,7 @@
 """What is left of search when stored embeddings carry noise: recall@10 and near-duplicate hits against epsilon.
 
     python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json FILE
+    python -m bench.noise_utility --pictures FOLDER --most 2000 --project 128 32 --json FILE
     python -m bench.noise_utility --vectors embeddings.npy --json FILE
 
 Every row of an index is released once through a mechanism; queries are clean. recall@10 is the part of the ten nearest
@@ -9,17 +10,21 @@ row that a query nearly repeats (cosine 0.96) stands among the ten. With ``--noi
 ``--project`` also turns vectors to fewer dimensions first, by a public random projection; truth stays the clean whole
 vectors, so what the projection alone loses is in the figures, and in the row without noise.
 
-Metric privacy stands at its worst-case epsilon, 2 kappa. Without ``--vectors`` the vectors are made up, in clusters.
+Metric privacy stands at its worst-case epsilon, 2 kappa. ``--pictures`` embeds PNG and JPEG files under a folder with
+the bundled model, faces not covered and without the protection of the decoder: use your own. Otherwise the vectors are
+made up, in clusters.
 """
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from bench.measure import print_table, write_json
 from bench.vectors import clustered_vectors
@@ -27,6 +32,8 @@ from unseen.dp.gaussian import Gaussian
 from unseen.dp.mechanism import Mechanism
 from unseen.dp.metric import MetricVonMisesFisher
 from unseen.dp.privunit import PrivUnit
+from unseen.embed.bundled import FOLDER, BundledEmbedder
+from unseen.weights import read_manifest
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -39,10 +46,38 @@ MECHANISMS: dict[str, Callable[[float], Mechanism]] = {
 NEAREST = 10
 DUPLICATE_COSINE = 0.96
 SEED = 20
+LONGEST_SIDE_PX = 1280
+MOST_PIXELS = 40_000_000
+"""Larger pictures are left out: they take a minute each and are posters."""
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Float32Array:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def embeddings(folder: Path, most: int) -> Float32Array:
+    """Unit vectors of pictures under a folder, transparent parts white; a fixed sample where there are more.
+
+    Of pictures with equal vectors one stays: a hit on the other could not be told apart.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    sample = np.sort(np.random.default_rng(SEED).permutation(len(paths))[:most])
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    embedder = BundledEmbedder(read_manifest(FOLDER))
+    vectors = []
+    for index in sample.tolist():
+        try:
+            picture = Image.open(paths[index])
+        except Image.DecompressionBombError:
+            continue
+        if picture.width * picture.height > MOST_PIXELS:
+            continue
+        picture = picture.convert("RGBA")
+        picture.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX))
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        vectors.append(embedder.image(np.asarray(white)))
+    return unit(np.unique(np.stack(vectors), axis=0))
 
 
 def near_duplicates(rows: Float32Array, chosen: npt.NDArray[np.int64]) -> Float32Array:
@@ -112,17 +147,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--vectors", type=Path, help="a .npy file of float32 (n, d) in place of made-up vectors")
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures to embed in place of made-up vectors")
+    parser.add_argument("--most", type=int, default=2000, help="pictures at most")
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--project", type=int, nargs="*", default=[], help="also after projecting to these dimensions")
     parser.add_argument("--noise", choices=["rows", "queries"], default="rows")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    if chosen.vectors is None:
-        rows = clustered_vectors(chosen.rows, chosen.dim, seed=1)
+    if chosen.pictures is not None:
+        rows, what = embeddings(chosen.pictures, chosen.most), f"pictures of {chosen.pictures.name}"
+    elif chosen.vectors is not None:
+        rows, what = unit(np.load(chosen.vectors, allow_pickle=False)), chosen.vectors.name
     else:
-        rows = unit(np.load(chosen.vectors, allow_pickle=False))
+        rows, what = clustered_vectors(chosen.rows, chosen.dim, seed=1), "made-up clusters"
     entries = figures(rows, chosen.queries, [rows.shape[1], *chosen.project], chosen.noise)
-    what = "made-up clusters" if chosen.vectors is None else chosen.vectors.name
     show(entries, f"recall@10 / near-duplicate hit, {len(rows)} rows ({what}), noise on {chosen.noise}")
     write_json(chosen.json, {"rows": len(rows), "vectors": what, "noise": chosen.noise, "figures": entries})
 

@@ -33,6 +33,8 @@ CUT = 1e-18
 """Loss values less likely than this are dropped and added to delta."""
 MOST_VALUES = 1 << 14
 """Distinct losses are merged, upwards, to at most this many."""
+TOLERANCE = 1e-10
+"""An exact epsilon is found up to this part of it, from above."""
 MOST_ORDER = 1e6
 """Renyi orders tried for zCDP end here."""
 
@@ -139,7 +141,7 @@ def _exact_epsilon(losses: Losses, delta: float) -> float:
     most = _sum_epsilon(losses, delta)
     if _exact_delta(losses, most) > delta:
         return inf
-    return smallest_true(lambda epsilon: _exact_delta(losses, epsilon) <= delta, 0.0, most) if most else 0.0
+    return smallest_true(lambda epsilon: _exact_delta(losses, epsilon) <= delta, 0.0, most, TOLERANCE)
 
 
 def _exact_delta(losses: Losses, epsilon: float) -> float:

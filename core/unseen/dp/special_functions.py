@@ -83,11 +83,14 @@ def _not_zero(x: float) -> float:
     return x if abs(x) > SMALLEST else SMALLEST
 
 
-def smallest_true(condition: Callable[[float], bool], low: float, high: float) -> float:
-    """Where a condition that is false below and true above turns, found from [low, high]; the true side is returned."""
+def smallest_true(condition: Callable[[float], bool], low: float, high: float, tolerance: float = 0.0) -> float:
+    """Where a condition that is false below and true above turns, found from [low, high]; the true side is returned.
+
+    A relative ``tolerance`` ends the search early.
+    """
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        if not low < middle < high:
+        if not low < middle < high or high - low <= tolerance * abs(high):
             break
         low, high = (low, middle) if condition(middle) else (middle, high)
     return high

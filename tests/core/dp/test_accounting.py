@@ -118,7 +118,7 @@ def test_google_s_loss_distributions_give_the_same_mixture(count: int) -> None:
     ),
     st.sampled_from([1e-9, 1e-6, 1e-3]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_tightest_bound_is_taken_and_the_quick_answer_agrees(releases, delta: float) -> None:
     events: dict[Event, int] = {}
     for mechanism, count in releases:
@@ -131,7 +131,7 @@ def test_the_tightest_bound_is_taken_and_the_quick_answer_agrees(releases, delta
     assert not within(events, spent.epsilon * 0.999, delta)
     more = dict(events)
     more[PrivUnit(0.3).event(64)] = more.get(PrivUnit(0.3).event(64), 0) + 1
-    assert compose(more, delta).epsilon >= spent.epsilon - 1e-9
+    assert compose(more, delta).epsilon >= spent.epsilon * (1 - 1e-9)
 
 
 def test_losses_are_merged_upwards_so_that_the_bound_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:

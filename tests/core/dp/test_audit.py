@@ -22,7 +22,7 @@ from unseen.dp.mechanism import Float32Array, Float64Array, Mechanism
 from unseen.dp.metric import MetricVonMisesFisher
 from unseen.dp.privunit import PrivUnit
 
-RELEASES = int(os.environ.get("UNSEEN_AUDIT_RELEASES", "20000"))
+RELEASES = int(os.environ.get("UNSEEN_AUDIT_RELEASES", "12000"))
 DIMENSION = 16
 AUDITED = [PrivUnit(1.0), PrivUnit(4.0), PrivUnit(32.0), Gaussian(1.0), Gaussian(8.0), Gaussian(64.0)]
 AUDITED += [MetricVonMisesFisher(0.5), MetricVonMisesFisher(4.0), MetricVonMisesFisher(64.0)]
@@ -52,8 +52,8 @@ def test_half_the_noise_is_found_out_by_privacy_alone(mechanism: Mechanism, half
 
 @pytest.mark.usefixtures("fixed_noise")
 def test_the_bound_comes_close_to_what_is_claimed() -> None:
-    assert audit(PrivUnit(2.0), DIMENSION, RELEASES).epsilon_lower > 1.8
-    gaussian = audit(Gaussian(8.0), DIMENSION, RELEASES)
+    assert audit(PrivUnit(2.0), DIMENSION, 20_000).epsilon_lower > 1.8
+    gaussian = audit(Gaussian(8.0), DIMENSION, 20_000)
     assert gaussian.epsilon_from_mu is not None
     assert 7.0 < gaussian.epsilon_from_mu < 8.0
 
