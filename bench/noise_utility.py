@@ -67,12 +67,12 @@ def embeddings(folder: Path, most: int) -> Float32Array:
     vectors = []
     for index in sample.tolist():
         try:
-            picture = Image.open(paths[index])
+            opened = Image.open(paths[index])
         except Image.DecompressionBombError:
             continue
-        if picture.width * picture.height > MOST_PIXELS:
+        if opened.width * opened.height > MOST_PIXELS:
             continue
-        picture = picture.convert("RGBA")
+        picture = opened.convert("RGBA")
         picture.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX))
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture, mask=picture.getchannel("A"))

@@ -106,6 +106,32 @@ def test_outside_the_cap_every_direction_is_as_likely(vectors) -> None:
     assert np.cov(across.T) == pytest.approx(np.eye(7) * across.var(), abs=0.01)
 
 
+def plain_twin(cap: Cap, pole: np.ndarray, count: int) -> np.ndarray:
+    """Algorithm 1 of the paper as it is written: choose a side, then draw from the sphere until a point is there."""
+    random = np.random.default_rng(11)
+    points = []
+    for inside in random.random(count) < cap.probability:
+        while True:
+            point = random.standard_normal(len(pole))
+            point /= np.linalg.norm(point)
+            if (point @ pole >= cap.gamma) == inside:
+                points.append(point)
+                break
+    return np.array(points)
+
+
+@pytest.mark.usefixtures("fixed_noise")
+@pytest.mark.parametrize(("epsilon", "dimension"), [(0.5, 4), (3.0, 4), (2.0, 8)])
+def test_releases_have_the_law_of_the_plain_twin_s(epsilon: float, dimension: int) -> None:
+    mechanism, pole = PrivUnit(epsilon), np.full(dimension, dimension**-0.5)
+    plain = plain_twin(mechanism.cap(dimension), pole, 4000)
+    released, _ = mechanism.release_batch(np.repeat(pole[None], 4000, axis=0).astype(np.float32))
+    # A random tilt of at most half a grid step undoes the steps that a smooth law has not.
+    blurred = released + np.random.default_rng(12).uniform(-0.5, 0.5, released.shape) * grid_step(dimension)
+    for axis in (pole, np.eye(dimension)[0], np.eye(dimension)[1] - np.eye(dimension)[2]):
+        assert stats.ks_2samp(blurred @ axis, plain @ axis).pvalue > 0.001
+
+
 @pytest.mark.usefixtures("fixed_noise")
 @pytest.mark.parametrize("log_odds", [-3.0, -0.2, 0.0, 1.0, 4.0])
 def test_coins_have_their_odds(log_odds: float) -> None:
