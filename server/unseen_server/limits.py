@@ -70,5 +70,9 @@ REPLY_CHUNK_BYTES = 256 * KIB
 CATALOGUE_PAGE_BYTES = 512 * KIB
 """Sealed records of one page of a synchronisation; with the largest record it stays below one message."""
 
+CATALOGUE_ROWS_PER_CALL = 8192
+"""A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
+through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""
+
 MAX_MASK_BATCHES_READY = 256
 """Masks made ahead, 130 KiB each: 2048 blocks, a reply for a million rows and more."""

@@ -207,7 +207,7 @@ class SqliteStore(Store):
             yield _opened(seal, found, stored.info.dimension)
             next_slot = found[-1][0] + 1
 
-    def changes(self, uid: bytes, since_epoch: int, page_bytes: int) -> Iterator[CatalogueChanges]:
+    def changes(self, uid: bytes, since_epoch: int, page_bytes: int, rows: int) -> Iterator[CatalogueChanges]:
         with self._file.reading() as db:
             number, stored = sqlite_rows.find_collection(db, uid)
             until = stored.info.epoch
@@ -216,6 +216,7 @@ class SqliteStore(Store):
                     f"the mirror is at epoch {since_epoch} and the collection at {until}: the server went back to an "
                     "older state; drop the mirror and synchronise from 0"
                 )
+            until = sqlite_rows.epoch_after(db, number, since_epoch, rows) or until
             erased = sqlite_rows.read_erased(db, number, since_epoch, until) if since_epoch else []
         for start in range(0, len(erased), ERASED_IDS_PER_PAGE):
             yield CatalogueChanges(until, (), tuple(erased[start : start + ERASED_IDS_PER_PAGE]))

@@ -143,6 +143,16 @@ def read_erased(db: apsw.Connection, collection: int, since_epoch: int, until_ep
     return [row_id for (row_id,) in found]
 
 
+def epoch_after(db: apsw.Connection, collection: int, since_epoch: int, rows: int) -> int | None:
+    """The epoch that added the last of the first ``rows`` live rows after an epoch; None when there are fewer."""
+    found = _fetch(
+        db,
+        "SELECT epoch FROM live_rows WHERE collection = ? AND epoch > ? ORDER BY epoch, slot LIMIT 1 OFFSET ?",
+        (collection, since_epoch, rows - 1),
+    )
+    return int(found[0][0]) if found else None
+
+
 def read_entries(
     db: apsw.Connection, collection: int, after: tuple[int, int], until_epoch: int, count: int
 ) -> list[CatalogueEntry]:

@@ -65,7 +65,9 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
     ) -> AsyncIterator[index_pb2.SyncCatalogueResponse]:
         """Send what changed, a page at a time, the last one marked."""
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
-        pages = self._store.changes(uid, request.since_epoch, limits.CATALOGUE_PAGE_BYTES)
+        pages = self._store.changes(
+            uid, request.since_epoch, limits.CATALOGUE_PAGE_BYTES, limits.CATALOGUE_ROWS_PER_CALL
+        )
         page = await self._workers.change(_next_page, pages)
         while page is not None:
             following = await self._workers.change(_next_page, pages)

@@ -27,6 +27,7 @@ OpenStore = Callable[[], Store]
 MakeBatch = Callable[..., RowBatch]
 MakeNew = Callable[..., NewCollection]
 
+EVERY_ROW = 1 << 30
 PAGE_BYTES = 1 << 20
 
 
@@ -49,7 +50,7 @@ def vectors_by_slot(store: Store, uid: bytes) -> dict[int, list[int]]:
 
 def mirror(store: Store, uid: bytes, since: int = 0, known: dict[bytes, CatalogueEntry] | None = None) -> object:
     entries = dict(known or {})
-    for page in store.changes(uid, since, PAGE_BYTES):
+    for page in store.changes(uid, since, PAGE_BYTES, EVERY_ROW):
         for row_id in page.erased:
             entries.pop(row_id, None)
         entries.update({entry.row_id: entry for entry in page.added})
@@ -130,7 +131,7 @@ def test_unknown_collection_is_not_found(store: Store, make_batch: MakeBatch) ->
     with pytest.raises(CollectionNotFound):
         store.erase(random_uid(), random_uid(), (random_uid(),))
     with pytest.raises(CollectionNotFound):
-        list(store.changes(random_uid(), 0, PAGE_BYTES))
+        list(store.changes(random_uid(), 0, PAGE_BYTES, EVERY_ROW))
 
 
 def test_repacking_is_remembered_and_leaves_the_epoch(open_store: OpenStore, new_collection: MakeNew) -> None:
@@ -327,26 +328,45 @@ def test_mirror_from_nothing_holds_every_live_row(store: Store, uid: bytes, make
 def test_pages_keep_to_their_size_and_end_at_one_epoch(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(50, record_bytes=100))
     store.enrol(random_uid(), uid, make_batch(50, record_bytes=100))
-    pages = list(store.changes(uid, 0, 1000))
+    pages = list(store.changes(uid, 0, 1000, EVERY_ROW))
     assert all(sum(len(entry.sealed_record) for entry in page.added) <= 1000 for page in pages)
     assert {page.epoch for page in pages} == {2}
     assert sum(len(page.added) for page in pages) == 100
 
 
+def test_a_long_catalogue_comes_in_parts_that_end_at_an_epoch(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
+    batches = [make_batch(40) for _ in range(5)]
+    for batch in batches:
+        store.enrol(random_uid(), uid, batch)
+    store.erase(random_uid(), uid, batches[0].row_ids[:30])
+    store.enrol(random_uid(), uid, make_batch(10))
+    entries: dict[bytes, CatalogueEntry] = {}
+    epoch, ends = 0, []
+    while epoch < 7:
+        for page in list(store.changes(uid, epoch, PAGE_BYTES, 60)):
+            for row_id in page.erased:
+                entries.pop(row_id, None)
+            entries.update({entry.row_id: entry for entry in page.added})
+            assert all(epoch < entry.epoch <= page.epoch for entry in page.added)
+        ends.append(epoch := page.epoch)
+    assert ends == [3, 5, 7]
+    assert entries == mirror(store, uid)
+
+
 def test_record_larger_than_a_page_still_comes(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(3, record_bytes=5000))
-    assert [len(page.added) for page in store.changes(uid, 0, 1000)] == [1, 1, 1]
+    assert [len(page.added) for page in store.changes(uid, 0, 1000, EVERY_ROW)] == [1, 1, 1]
 
 
 def test_mirror_that_is_up_to_date_gets_one_empty_page(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(3))
-    pages = list(store.changes(uid, 1, PAGE_BYTES))
+    pages = list(store.changes(uid, 1, PAGE_BYTES, EVERY_ROW))
     assert [(page.epoch, page.added, page.erased) for page in pages] == [(1, (), ())]
 
 
 def test_mirror_ahead_of_the_store_is_told_so(store: Store, uid: bytes) -> None:
     with pytest.raises(Mismatch):
-        list(store.changes(uid, 1, PAGE_BYTES))
+        list(store.changes(uid, 1, PAGE_BYTES, EVERY_ROW))
 
 
 def test_change_during_reading_belongs_to_the_next_synchronisation(
@@ -354,7 +374,7 @@ def test_change_during_reading_belongs_to_the_next_synchronisation(
 ) -> None:
     batch = make_batch(600)
     store.enrol(random_uid(), uid, batch)
-    pages = store.changes(uid, 0, 500)
+    pages = store.changes(uid, 0, 500, EVERY_ROW)
     first = next(pages)
     store.erase(random_uid(), uid, (batch.row_ids[0], batch.row_ids[599]))
     store.enrol(random_uid(), uid, make_batch(1))
