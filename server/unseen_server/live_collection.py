@@ -58,6 +58,7 @@ class LiveCollection:
 
     def load(self) -> None:
         """Fill the memory from the store; before the first call of anything else."""
+        self._index.reserve(self.info.slots)  # the last slots may be free, and still they are scored
         for page in read_ahead(self._store.vectors(self.info.uid)):
             self._index.put(page.slots, page.vectors)
         self._masks.want(self.info.uid, self.packing, self.info.slots)

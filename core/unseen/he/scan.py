@@ -68,6 +68,11 @@ class ScanIndex:
 
     # ------------------------------------------------------------------------------------------------------- rows
 
+    def reserve(self, slots: int) -> None:
+        """Have memory for this many slots; new memory is zero."""
+        while self.capacity < slots:
+            self._segments.append(Segment(self._ring, self.packing))
+
     def put(self, slots: Int64Array, rows: Int16Array) -> None:
         """Set rows: (n,) distinct slots and (n, dimension) quantised rows. Raises InvalidVector above the norm cap."""
         check_rows(self.parameters, rows)
@@ -91,6 +96,7 @@ class ScanIndex:
     def repacked(self, packing_factor: int) -> ScanIndex:
         """The same rows under another packing factor, in new memory."""
         other = ScanIndex(self.parameters, self.packing.dimension, packing_factor, self.masks, self.threads)
+        other.reserve(self.capacity)
         per_block = self.packing.rows_per_block
         step = max(per_block, other.packing.rows_per_block)
         for first in range(0, self.capacity, step):
@@ -102,7 +108,7 @@ class ScanIndex:
 
     def _replace(self, slots: Int64Array, rows: Int16Array) -> None:
         blocks, places = np.divmod(slots, self.packing.rows_per_block)
-        self._reserve(int(blocks.max(initial=-1)) + 1)
+        self.reserve(int(slots.max(initial=-1)) + 1)
         order = np.argsort(blocks, kind="stable")
         starts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
         for here in np.split(order, starts[1:]) if slots.size else ():
@@ -117,10 +123,6 @@ class ScanIndex:
             return np.zeros((self.packing.rows_per_block, self.packing.dimension), np.int16)
         return self._segments[block // QUAD].read(block % QUAD)
 
-    def _reserve(self, blocks: int) -> None:
-        while len(self._segments) * QUAD < blocks:
-            self._segments.append(Segment(self._ring, self.packing))
-
     # ------------------------------------------------------------------------------------------------------- scan
 
     def answer(
@@ -131,12 +133,11 @@ class ScanIndex:
         Raises MalformedMessage for a query that does not parse.
         """
         encrypted = read_query(self.parameters, self.packing, query)
-        blocks = self.packing.blocks(slots)
-        if blocks > len(self._segments) * QUAD:
+        if slots > self.capacity:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
         with ThreadPoolExecutor(self.threads, "unseen-scan") as pool:
             transformed, key = self._transform(encrypted, pool)
-            for reply in self._replies(pool, blocks, transformed, key, cancelled):
+            for reply in self._replies(pool, self.packing.blocks(slots), transformed, key, cancelled):
                 emit(reply)
 
     def _transform(self, encrypted: EncryptedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:

@@ -79,6 +79,20 @@ def test_erased_row_never_scores_and_its_neighbours_do(plain_client) -> None:
     assert_agrees(DEFAULT, scores(index, plain_client(DEFAULT, index.packing), query, 300), expected)
 
 
+def test_slots_that_hold_nothing_score_zero(plain_client) -> None:
+    rows = quantise_rows(DEFAULT, some_vectors(1, 64, 8))
+    index = new_index(DEFAULT, 64, 16)
+    index.reserve(1000)
+    index.put(np.array([3]), rows)
+    query = quantise_query(DEFAULT, some_vectors(1, 64, 8)[0])
+    expected = np.zeros(1000, np.int64)
+    expected[3] = rows[0].astype(np.int64) @ query
+    assert_agrees(DEFAULT, scores(index, plain_client(DEFAULT, index.packing), query, 1000), expected)
+    other = index.repacked(64)
+    assert other.capacity >= index.capacity
+    assert_agrees(DEFAULT, scores(other, plain_client(DEFAULT, other.packing), query, 1000), expected)
+
+
 def test_slot_is_reused_in_place() -> None:
     rows = quantise_rows(DEFAULT, some_vectors(40, 32, 3))
     index = new_index(DEFAULT, 32, 32)
@@ -128,7 +142,7 @@ def test_two_replies_to_one_query_share_no_bytes(plain_client) -> None:
 
 def test_memory_of_a_hundred_thousand_rows_stays_below_the_promise() -> None:
     index = new_index(DEFAULT, 512, 4)
-    index._reserve(index.packing.blocks(100_000))
+    index.reserve(100_000)
     assert index.memory_bytes / 100_000 <= 2_300
 
 
