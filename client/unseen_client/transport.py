@@ -35,8 +35,10 @@ CHANNEL_OPTIONS: Options = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
 ]
-"""Retries are the protocol's (``retry``), because only it knows what may be sent twice; clients share no connection."""
+"""No proxy is asked, whatever the environment names: it would see plain text meant for this machine only. Retries are
+the protocol's (``retry``), because only it knows what may be sent twice; clients share no connection."""
 
 _CUT_MARKS = ("RST_STREAM", "Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Internal error from Core")
 """gRPC reports a connection that breaks in the middle as INTERNAL or UNKNOWN with one of these."""

@@ -67,6 +67,24 @@ async def test_the_asyncio_client_survives_cuts_as_well(proxy, home, name, unit_
         assert await client.count(name) == 120 * len(CUTS[2:])
 
 
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy", "all_proxy"])
+async def test_no_proxy_that_the_environment_names_is_ever_asked(
+    server, home, name, unit_vectors, monkeypatch, variable
+):
+    """gRPC would send a loopback connection, stored vectors in plain text, through it."""
+    elsewhere = FlakyProxy("127.0.0.1:1")
+    for one in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(variable, f"http://{elsewhere.address}")
+    with Client(server.address, home=home, timeout_s=5) as client:
+        client.create_collection(name, dimension=16)
+        assert client.enrol_vectors(name, ["a", "b"], unit_vectors(2)).enrolled == 2
+    async with AsyncClient(server.address, home=home, timeout_s=5) as client:
+        assert await client.count(name) == 2
+    assert elsewhere.connections == 0
+    elsewhere.close()
+
+
 def test_threads_that_share_a_client_all_survive_the_cuts(proxy, through, name, unit_vectors):
     vectors = unit_vectors(40, 64)
     through.create_collection(name, dimension=64)
