@@ -22,7 +22,7 @@ CONTEXT_SETTINGS: dict[str, object] = {
 def serve(context: typer.Context) -> None:
     """Run the server.
 
-    Starts `python -m unseen_server` with every option passed on; `unseen serve --help` shows them.
+    Starts `python -P -m unseen_server` with every option passed on; `unseen serve --help` shows them.
 
     \b
     Example:
@@ -31,7 +31,8 @@ def serve(context: typer.Context) -> None:
     if importlib.util.find_spec("unseen_server") is None:
         sys.stderr.write("error: the server is not installed here; pip install 'unseen[server]'\n")
         raise SystemExit(USAGE)
-    command = [sys.executable, "-m", "unseen_server", *context.args]
+    # -P: without it, code that lies in the working directory would run beside the master key.
+    command = [sys.executable, "-P", "-m", "unseen_server", *context.args]
     if os.name == "posix":
         # The process becomes the server: signals reach it, and nothing of the client stays in memory.
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted

@@ -1,6 +1,6 @@
 """A server of its own for a demo or a bench: a real process on loopback, everything in a private folder, nothing left.
 
-The server is started as `python -m unseen_server`; this side imports nothing of it. Its master key lies beside the
+The server is started as `python -P -m unseen_server`; this side imports nothing of it. Its master key lies beside the
 data directory, never in it. Whatever happens in the ``with`` block, the process ends and the folder goes.
 """
 
@@ -58,7 +58,7 @@ class Stage:
         """
         self.port = self.port or _free_port()
         began = time.monotonic()
-        command = [sys.executable, "-m", "unseen_server", "--data", str(self.data)]
+        command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key)]
         with self.log.open("ab") as log:
             self._server = subprocess.Popen(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.client.real_server import ENVIRONMENT
+from unseen_client.demo.stage import Stage
 
 COMMANDS = ["serve", "create", "enrol", "search", "list", "erase", "collections", "delete", "info", "keys", "demo"]
 
@@ -175,6 +176,30 @@ def test_serve_starts_the_server_with_the_options_passed_on_and_passes_signals(t
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+POISON = "import pathlib; pathlib.Path({marker!r}).write_text('ran')"
+
+
+def test_serve_runs_no_code_that_lies_in_the_working_directory(tmp_path):
+    marker, folder = tmp_path / "marker", tmp_path / "downloads"
+    (folder / "unseen_server").mkdir(parents=True)
+    for module in ("unseen_server/__init__.py", "unseen_server/__main__.py", "apsw.py"):
+        (folder / module).write_text(POISON.format(marker=str(marker)))
+    command = [sys.executable, "-P", "-c", "from unseen_client.cli import main; main()", "serve", "--help"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=ENVIRONMENT, timeout=30, check=False)
+    assert not marker.exists()
+    assert (done.returncode, "--master-key" in done.stdout) == (0, True), done.stderr
+
+
+def test_the_stage_of_the_demo_runs_no_code_that_lies_in_the_working_directory(tmp_path, monkeypatch):
+    marker = tmp_path / "marker"
+    (tmp_path / "apsw.py").write_text(POISON.format(marker=str(marker)))
+    monkeypatch.chdir(tmp_path)
+    with Stage() as stage:
+        stage.start()
+        assert stage.process_id > 0
+    assert not marker.exists()
 
 
 def test_serve_help_is_the_servers_own():
