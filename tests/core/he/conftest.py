@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from unseen.he.expand import expand_seeds
 from unseen.he.message import EncryptedQuery, read_reply_blocks, write_query
 from unseen.he.packing import Packing

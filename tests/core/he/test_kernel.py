@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.he.kernel import multiply_accumulate
 from unseen.he.lanes import MOST_TERMS
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from unseen.errors import UnsafeParameters
 from unseen.he.mask import BATCH_BLOCKS, MaskBatch, MaskSource, insecure_no_mask
 from unseen.he.packing import Packing

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.errors import InvalidInput
 from unseen.he.message import query_bytes, reply_block_bytes
 from unseen.he.packing import Packing, choose_factor, factors, should_repack, traffic_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from unseen.he.mask import MaskSource
 from unseen.he.message import reply_block_bytes, write_reply_blocks
 from unseen.he.packing import Packing

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.errors import InvalidInput, InvalidVector, MalformedMessage
 from unseen.he.mask import MaskSource
 from unseen.he.message import reply_block_bytes

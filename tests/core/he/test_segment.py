@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from unseen.he.packing import Packing, factors
 from unseen.he.ring import ring
 from unseen.he.segment import Segment
