@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from google.protobuf.message import Message
 
 from unseen import params, wire
 from unseen.errors import CollectionExists, CollectionNotFound, PackingChanged, RequestReplayed, RowExists, RowNotFound
@@ -54,7 +55,7 @@ class PaperServer:
         self.max_record_bytes = 1 << 18
         self._counter = itertools.count(1)
 
-    def answer(self, exchange: Exchange) -> Iterator[object]:
+    def answer(self, exchange: Exchange) -> Iterator[Message]:
         """The replies to one exchange, one by one; raises what a server would abort with."""
         method = exchange.rpc.path.rpartition("/")[2]
         self.log.append(method)

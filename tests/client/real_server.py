@@ -36,6 +36,7 @@ class RealServer:
         ]  # fmt: skip
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert "listening on" in line, (self._folder / "server.log").read_text()
         self._port = int(line.rsplit(":", 1)[1])
@@ -43,11 +44,9 @@ class RealServer:
     def kill(self) -> None:
         """End it as a power cut would."""
         self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
+        self._process.communicate()
 
     def stop(self) -> None:
         """Ask it to stop, and wait."""
         self._process.terminate()
-        self._process.wait(30)
-        self._process.stdout.close()
+        self._process.communicate(timeout=30)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import grpc
 import pytest
 from grpc import _channel as grpc_internals
@@ -70,6 +72,6 @@ def test_a_call_that_a_signal_interrupted_in_the_making_does_not_hold_the_client
 
     monkeypatch.setattr(grpc_internals, "_run_channel_spin_thread", interrupted)
     with pytest.raises(KeyboardInterrupt), line.channel() as channel:
-        channel.stream_stream("/unseen.v1.InfoService/GetServerInfo")(iter([b""]), timeout=60)
+        cast(Any, channel).stream_stream("/unseen.v1.InfoService/GetServerInfo")(iter([b""]), timeout=60)
     monkeypatch.undo()
     line.close()  # gRPC's own close never returns here

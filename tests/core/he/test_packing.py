@@ -38,8 +38,8 @@ def test_product_of_packed_polynomials_is_every_inner_product(packing: Packing, 
 @settings(deadline=None)
 @given(packings(), st.integers(0, 2**32 - 1))
 def test_rows_come_back_from_their_polynomials(packing: Packing, seed: int) -> None:
-    rows = np.random.default_rng(seed).integers(-300, 301, (packing.rows_per_block, packing.dimension))
-    rows = rows.astype(np.int16)
+    shape = (packing.rows_per_block, packing.dimension)
+    rows = np.random.default_rng(seed).integers(-300, 301, shape, dtype=np.int16)
     assert (packing.rows_of_polynomials(packing.row_polynomials(rows)) == rows).all()
 
 
