@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from unseen.types import CollectionInfo
     from unseen_client.aio import AsyncClient
     from unseen_client.records import Record
-    from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo
+    from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
     from unseen_client.transport import TLS
@@ -94,6 +94,7 @@ __all__ = [
     "ServerInfo",
     "ServerUnavailable",
     "StoreFailed",
+    "StoreWentBack",
     "UnsafeParameters",
     "UnseenError",
     "UnsupportedEvent",
@@ -111,6 +112,7 @@ _HOMES = {
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
+    "StoreWentBack": "unseen_client.report",
     "TLS": "unseen_client.transport",
 }
 """Where a name lives; every other one is an error."""

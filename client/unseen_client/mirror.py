@@ -59,7 +59,7 @@ class Mirror:
         private_folder(path.parent)
         with _store_failures(path):
             self._database = self._open()
-            self._load()
+            self._load_in_one()
 
     def close(self) -> None:
         with self._lock:
@@ -77,20 +77,31 @@ class Mirror:
         with self._reading():
             return int(np.count_nonzero(self._slot_epochs))
 
-    def apply(self, since_epoch: int, epoch: int, erased: Iterable[bytes], added: Iterable[CatalogueEntry]) -> bool:
+    def apply(
+        self,
+        since_epoch: int,
+        epoch: int,
+        erased: Iterable[bytes],
+        added: Iterable[CatalogueEntry],
+        *,
+        replace_all: bool = False,
+    ) -> bool:
         """Take a whole synchronisation stream that began at ``since_epoch`` and ends at ``epoch``, or nothing of it.
 
         Gives False, and changes nothing, when this copy has moved since: another thread or process was faster.
-        Erasures go first: a row that was erased and enrolled again stands in both lists.
+        Erasures go first: a row that was erased and enrolled again stands in both lists. ``replace_all``: the store
+        went back in time, so a stream from epoch 0 takes the place of what this copy has at ``since_epoch``.
         """
         slots, epochs = array("q"), array("q")
         with self._writing():
             if self._epoch != since_epoch:
                 return False
+            if replace_all:
+                self._empty()
             for row_id in erased:
                 self._delete(row_id, slots, epochs)
             for entry in added:
-                if since_epoch:  # nothing was there before a first synchronisation
+                if since_epoch and not replace_all:  # nothing was there before a first synchronisation
                     self._delete(entry.row_id, slots, epochs)
                 self._insert(entry, slots, epochs)
             self._database.execute("UPDATE state SET epoch = ?", (epoch,))
@@ -119,12 +130,10 @@ class Mirror:
             self._slot_epochs[slot] = slot_epoch
         self._epoch = epoch
 
-    def empty(self) -> None:
-        """Forget everything: the store went back in time, so this copy starts over."""
-        with self._writing():
-            self._database.execute("DELETE FROM row")
-            self._database.execute("UPDATE state SET epoch = 0")
-            self._slot_epochs, self._epoch = np.zeros(0, np.int64), 0
+    def _empty(self) -> None:
+        """Forget every row, inside a transaction that fills this copy again."""
+        self._database.execute("DELETE FROM row")
+        self._slot_epochs = np.zeros(0, np.int64)
 
     def has(self, row_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these rows are live."""
@@ -146,12 +155,15 @@ class Mirror:
 
     def best(
         self, scores: npt.NDArray[np.float32], reply_epoch: int, top_k: int, without: bytes | None = None
-    ) -> list[MirroredHit]:
+    ) -> list[MirroredHit] | None:
         """The ``top_k`` best live rows for scores by slot (n,), best first; ties go to the lower slot.
 
+        None when this copy is behind the reply: it cannot tell which rows were scored.
         Rows newer than the reply are left out: the score in their slot may be of a row that was there before.
         """
         with self._reading():
+            if self._epoch < reply_epoch:
+                return None
             epochs = self._slot_epochs[: len(scores)]
             live = np.flatnonzero((epochs > 0) & (epochs <= reply_epoch))
             hits = [self._hit(int(slot), float(scores[slot])) for slot in _best(scores, live, top_k + 1)]
@@ -173,14 +185,23 @@ class Mirror:
         database.executescript(_SCHEMA)
         return database
 
+    def _load_in_one(self) -> None:
+        """The same where no transaction is open: no other process writes between the statements."""
+        self._database.execute("BEGIN")
+        try:
+            self._load()
+        finally:
+            self._database.execute("COMMIT")
+
     def _load(self) -> None:
-        """Read the epochs of all slots: (largest slot + 1,), 0 for a slot without a live row."""
+        """Read the epochs of all slots, inside a transaction: (largest slot + 1,), 0 for a slot without a live row."""
+        version = self._file_version()
         columns = self._database.execute("SELECT slot, epoch FROM row").fetchall()
         table = np.array(columns, dtype=np.int64).reshape(-1, 2)
         self._slot_epochs = np.zeros(int(table[:, 0].max()) + 1 if len(table) else 0, dtype=np.int64)
         self._slot_epochs[table[:, 0]] = table[:, 1]
         self._epoch = self._stored_epoch()
-        self._version = self._file_version()
+        self._version = version
 
     def _stored_epoch(self) -> int:
         return int(self._database.execute("SELECT epoch FROM state").fetchone()[0])
@@ -204,7 +225,7 @@ class Mirror:
                 self._database.execute("COMMIT")
             except BaseException:
                 self._database.execute("ROLLBACK")
-                self._load()
+                self._load_in_one()
                 raise
 
     @contextlib.contextmanager

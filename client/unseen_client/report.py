@@ -1,10 +1,17 @@
-"""What calls give back to people: hits, reports, the server's facts. Stays on the device."""
+"""What calls give back to people: hits, reports, warnings, the server's facts. Stays on the device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from unseen_client.records import Record
+
+
+class StoreWentBack(UserWarning):
+    """The server refused an epoch that it had named before: its store was restored from a backup.
+
+    Two histories that have the same epoch cannot be told apart: no warning then, and a hit may carry a wrong record.
+    """
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from unseen.v1 import index_pb2, types_pb2
 
 CODE_METADATA_KEY = "unseen-code"
 """Trailing metadata key that carries an error's stable code."""
+EPOCH_LIMIT = 1 << 63
+"""Stores and mirrors keep epochs as signed 64-bit integers."""
 MAX_CHUNK_BYTES = 1 << 20
 """Most bytes of a query or a reply in one message: larger messages are slower, not faster (docs/protocol.md)."""
 
@@ -99,6 +101,16 @@ def split_row_ids(data: bytes) -> tuple[bytes, ...]:
     return tuple(data[start : start + UID_BYTES] for start in range(0, len(data), UID_BYTES))
 
 
+# Epochs
+
+
+def require_epoch(value: int, what: str) -> int:
+    """Pass an epoch through; MalformedMessage for one that no store can hold (2^63 and above)."""
+    if value >= EPOCH_LIMIT:
+        raise MalformedMessage(f"{what} at epoch {value} cannot be; epochs end below {EPOCH_LIMIT}")
+    return value
+
+
 # Collections
 
 
@@ -133,7 +145,7 @@ def collection_from_message(message: types_pb2.CollectionInfo) -> CollectionInfo
         packing_factor=message.packing_factor,
         rows=message.rows,
         slots=message.slots,
-        epoch=message.epoch,
+        epoch=require_epoch(message.epoch, "a collection"),
     )
 
 
@@ -177,10 +189,10 @@ def entry_to_message(entry: CatalogueEntry) -> types_pb2.CatalogueEntry:
 
 
 def entry_from_message(message: types_pb2.CatalogueEntry) -> CatalogueEntry:
-    """One live row as it arrived; MalformedMessage for a row id of another length."""
+    """One live row as it arrived; MalformedMessage for a row id of another length or an impossible epoch."""
     return CatalogueEntry(
         row_id=require_uid(message.row_id, "a row id"),
         slot=message.slot,
-        epoch=message.epoch,
+        epoch=require_epoch(message.epoch, "a row"),
         sealed_record=message.sealed_record,
     )

@@ -12,7 +12,15 @@ import numpy as np
 from google.protobuf.message import Message
 
 from unseen import params, wire
-from unseen.errors import CollectionExists, CollectionNotFound, PackingChanged, RequestReplayed, RowExists, RowNotFound
+from unseen.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    Mismatch,
+    PackingChanged,
+    RequestReplayed,
+    RowExists,
+    RowNotFound,
+)
 from unseen.he.mask import MaskSource
 from unseen.he.packing import Packing
 from unseen.he.scan import ScanIndex
@@ -169,6 +177,8 @@ class PaperServer:
 
     def on_sync_catalogue(self, requests):
         since, collection = requests[0].since_epoch, self._of(requests[0].collection_uid)
+        if since > collection.epoch:
+            raise Mismatch("the mirror is ahead of the collection")
         added = [entry for entry, _ in collection.rows.values() if entry.epoch > since]
         for start in range(0, len(added), 3):
             part = map(wire.entry_to_message, added[start : start + 3])

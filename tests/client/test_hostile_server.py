@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from unseen import wire
-from unseen.errors import IntegrityError, MalformedMessage, Mismatch, ParameterMismatch, SealBroken, UnseenError
-from unseen.v1 import search_pb2
+from unseen.errors import (
+    DeadlineExceeded,
+    IntegrityError,
+    MalformedMessage,
+    Mismatch,
+    ParameterMismatch,
+    SealBroken,
+    UnseenError,
+)
+from unseen.v1 import index_pb2, search_pb2, types_pb2
 
 
 @pytest.fixture
@@ -155,6 +163,73 @@ def test_catalogues_that_do_not_fit_change_nothing(filled, change, error):
         filled(filled.protocol.list("plants", None, 0))
     mirror = filled.session.mirror(filled.server.store_uid, filled.server.collections["plants"].uid)
     assert mirror.rows == 5
+
+
+def test_a_server_that_names_an_epoch_it_never_reaches_is_left(filled):
+    """Rows or not: a stream without a row does not move, one with a row a time does not last for ever."""
+
+    def far(replies):
+        replies[0].collection.epoch = 1 << 60
+        return replies
+
+    def one_epoch_more(requests):
+        yield index_pb2.SyncCatalogueResponse(epoch=requests[0].since_epoch + 1, last=True)
+
+    def one_row_more(requests):
+        filled.now_s += 0.5
+        entry = types_pb2.CatalogueEntry(row_id=b"r" * 16, slot=9, epoch=1, sealed_record=b"x")
+        yield index_pb2.SyncCatalogueResponse(epoch=requests[0].since_epoch + 1, added=[entry], last=True)
+
+    lie(filled, "on_get_collection", far)
+    filled.server.on_sync_catalogue = one_epoch_more
+    with pytest.raises(IntegrityError, match="the server named"):
+        filled(filled.protocol.list("plants", None, 0))
+    filled.server.on_sync_catalogue = one_row_more
+    began = filled.now_s
+    with pytest.raises(DeadlineExceeded):
+        filled(filled.protocol.list("plants", None, 0))
+    assert filled.now_s - began < 2 * filled.session.patience.timeout_s
+
+
+def test_rows_named_and_never_sent_buy_no_time(filled):
+    def many(replies):
+        replies[0].collection.rows = replies[0].collection.slots = 1 << 62
+        replies[0].collection.epoch += 1
+        return replies
+
+    lie(filled, "on_get_collection", many)
+    with pytest.raises(IntegrityError):
+        filled(filled.protocol.list("plants", None, 0))
+    assert filled.exchanges[-1].timeout_s < 11_000
+
+
+@pytest.mark.parametrize("method", ["on_get_collection", "on_sync_catalogue", "on_search", "an entry", "on_erase_rows"])
+def test_epochs_that_no_store_can_hold_are_malformed(filled, unit_vectors, method):
+    def change(replies):
+        if method == "on_get_collection":
+            replies[0].collection.epoch = 1 << 63
+        elif method == "on_search":
+            replies[0].header.epoch = 1 << 63
+        elif method == "an entry":
+            replies[0].added.add(row_id=b"n" * 16, slot=9, epoch=1 << 63)
+        else:
+            replies[-1].epoch = 1 << 63
+        return replies
+
+    lie(filled, "on_sync_catalogue" if method == "an entry" else method, change)
+    if method in ("on_sync_catalogue", "an entry"):
+        filled.server.collections["plants"].epoch += 1
+    searching = filled.protocol.search_vector("plants", unit_vectors(1)[0], 3)
+    with pytest.raises(MalformedMessage, match="epoch"):
+        filled(searching if method == "on_search" else filled.protocol.erase("plants", ["plants-1"]))
+
+
+@pytest.mark.parametrize("field", ["max_rows_per_enrolment", "max_message_bytes", "max_record_bytes"])
+def test_a_server_that_takes_nothing_is_malformed(filled, unit_vectors, field):
+    filled.session.server = None
+    lie(filled, "on_get_server_info", changed(field, 0))
+    with pytest.raises(MalformedMessage, match="takes nothing"):
+        filled(filled.protocol.enrol_vectors("plants", ["x"], unit_vectors(1), None))
 
 
 def test_a_catalogue_with_a_crooked_row_changes_nothing(filled, unit_vectors):

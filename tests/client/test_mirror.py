@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -83,7 +84,7 @@ def test_a_stream_that_breaks_while_it_is_applied_leaves_everything_as_it_was(mi
     with pytest.raises(ValueError, match="cut"):
         mirror.apply(1, 2, [row(0)], breaking())
     assert (mirror.epoch, mirror.rows, mirror.has([row(0), row(1)])) == (1, 1, {row(0)})
-    assert [hit.row_id for hit in mirror.best(scores(1, 2), 9, 9)] == [row(0)]
+    assert [hit.row_id for hit in mirror.best(scores(1, 2), 1, 9)] == [row(0)]
 
 
 def test_a_row_erased_and_enrolled_again_in_one_stream_is_there_in_its_new_slot(mirror):
@@ -119,6 +120,46 @@ def test_another_process_that_wrote_is_noticed(mirror, path):
     assert [hit.row_id for hit in other.best(scores(1, 2), 2, 9)] == [row(1), row(0)]
     assert not other.apply(1, 2, [], [entry(5, 5, 2)])
     other.close()
+
+
+def test_opening_sees_one_moment_of_the_file(mirror, path, monkeypatch):
+    """Another process commits between the statements of opening: its rows are all there or none of them is."""
+    mirror.apply(0, 1, [], [entry(0, 0, 1), entry(1, 1, 1)])
+    mirror._database.execute("PRAGMA busy_timeout = 0")
+    stored_epoch, tried = Mirror._stored_epoch, []
+
+    def meanwhile(self):
+        if not tried:
+            tried.append(True)
+            with contextlib.suppress(StoreFailed):  # the file may be held: then it is written later
+                mirror.apply(1, 2, [row(0)], [entry(2, 2, 2)])
+        return stored_epoch(self)
+
+    monkeypatch.setattr(Mirror, "_stored_epoch", meanwhile)
+    opened = Mirror(path)
+    expected = {1: [row(0), row(1)], 2: [row(1), row(2)]}[opened.epoch]
+    assert sorted(hit.row_id for hit in opened.best(scores(3, 2, 1), opened.epoch, 9)) == expected
+    opened.close()
+
+
+def test_a_copy_behind_a_reply_ranks_nothing(mirror):
+    mirror.apply(0, 1, [], [entry(0, 0, 1)])
+    assert mirror.best(scores(1), 2, 9) is None
+
+
+def test_starting_over_is_whole_or_nothing(mirror):
+    mirror.apply(0, 9, [], [entry(0, 0, 1), entry(5, 5, 9)])
+
+    def breaking():
+        yield entry(1, 1, 1)
+        raise OSError
+
+    with pytest.raises(OSError):
+        mirror.apply(9, 4, [], breaking(), replace_all=True)
+    assert (mirror.epoch, mirror.rows) == (9, 2)
+    assert mirror.apply(9, 4, [], [entry(0, 1, 2), entry(1, 0, 3)], replace_all=True)
+    assert (mirror.epoch, mirror.rows) == (4, 2)
+    assert [hit.row_id for hit in mirror.best(scores(2, 1), 4, 9)] == [row(1), row(0)]
 
 
 def test_the_file_is_for_its_owner_alone(mirror, path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from unseen import params
+from unseen import params, wire
 from unseen.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -20,7 +22,8 @@ from unseen.errors import (
 )
 from unseen.he.plain import plain_scores
 from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
-from unseen_client import Record
+from unseen.v1 import index_pb2
+from unseen_client import Record, StoreWentBack
 
 IDS = [f"row-{at}" for at in range(40)]
 
@@ -280,7 +283,81 @@ def test_a_store_restored_from_a_backup_makes_the_mirror_start_over(filled) -> N
     later = next(row_id for row_id, (entry, _) in server.rows.items() if entry.epoch == server.epoch)
     del server.rows[later]
     server.epoch -= 1
-    assert len(filled(filled.protocol.list("plants", None, 0))) == 40
+    with pytest.warns(StoreWentBack, match="went back in time"):
+        assert len(filled(filled.protocol.list("plants", None, 0))) == 40
+    assert len(filled(filled.protocol.list("plants", None, 0))) == 40  # said once
+
+
+def epoch_of_yesterday(device):
+    """The next answers about the collection name the epoch before: they were made before the last change."""
+    honest = device.server.on_get_collection
+
+    def earlier(requests):
+        for reply in honest(requests):
+            reply.collection.epoch -= 1
+            yield reply
+
+    device.server.on_get_collection = earlier
+
+
+def test_an_answer_that_names_an_earlier_epoch_empties_no_mirror(filled) -> None:
+    """Answers to calls side by side come in any order: that is not a server that went back in time."""
+    filled(filled.protocol.enrol_vectors("plants", ["later"], np.ones((1, 16)), None))
+    filled(filled.protocol.list("plants", None, 0))
+    epoch_of_yesterday(filled)
+    filled.server.received = b""
+    for _ in range(2):
+        assert len(filled(filled.protocol.list("plants", None, 0))) == 41
+    asked = [one for one in filled.exchanges if one.rpc.path.endswith("SyncCatalogue")]
+    assert all(one.requests[0].since_epoch for one in asked[-2:])
+    assert (
+        len(filled.session.mirror(filled.server.store_uid, filled.server.collections["plants"].uid).page(-1, 0)) == 41
+    )
+
+
+def test_a_refill_that_is_cut_leaves_the_mirror_as_it_was(filled) -> None:
+    server = filled.server.collections["plants"]
+    filled(filled.protocol.enrol_vectors("plants", ["later"], np.ones((1, 16)), None))
+    filled(filled.protocol.list("plants", None, 0))
+    server.epoch -= 1
+    filled.session.patience = replace(filled.session.patience, timeout_s=0.5)
+    filled.faults = lambda exchange: 3 if getattr(exchange.requests[0], "since_epoch", 1) == 0 else None
+    with pytest.raises(ServerUnavailable):
+        filled(filled.protocol.list("plants", None, 0))
+    mirror = filled.session.mirror(filled.server.store_uid, server.uid)
+    assert (mirror.rows, mirror.epoch) == (41, server.epoch + 1)
+
+
+def test_a_search_waits_for_a_mirror_that_another_call_has_just_started_over(filled, unit_vectors, monkeypatch) -> None:
+    server = filled.server.collections["plants"]
+    mirror = filled.session.mirror(filled.server.store_uid, server.uid)
+    best, moments = mirror.best, []
+
+    def just_before(*arguments):
+        if not moments:
+            moments.append(mirror.apply(mirror.epoch, 0, (), (), replace_all=True))
+        return best(*arguments)
+
+    monkeypatch.setattr(mirror, "best", just_before)
+    assert len(filled(filled.protocol.search_vector("plants", unit_vectors(1)[0], 3))) == 3
+    assert moments == [True]
+
+
+def test_a_synchronisation_in_many_short_streams_comes_through(filled, new_device, unit_vectors) -> None:
+    """A server may end a stream at an epoch before its last: what it sent is kept, and the rest is asked for."""
+    for at in range(5):
+        filled(filled.protocol.enrol_vectors("plants", [f"more-{at}"], unit_vectors(1, seed=at + 9), None))
+    server = filled.server.collections["plants"]
+
+    def short(requests):
+        since = requests[0].since_epoch
+        added = [wire.entry_to_message(one) for one, _ in server.rows.values() if one.epoch == since + 1]
+        yield index_pb2.SyncCatalogueResponse(epoch=since + 1, added=added, last=True)
+
+    filled.server.on_sync_catalogue = short
+    other = new_device(filled.server)
+    other.session.keys.put(filled.session.keys.all()[0])
+    assert len(other(other.protocol.list("plants", None, 0))) == 45
 
 
 def test_a_device_without_the_key_is_told_to_import_it(filled, new_device, unit_vectors) -> None:

@@ -22,6 +22,7 @@ PUBLIC = {
     "Record",
     "Refusal",
     "ServerInfo",
+    "StoreWentBack",
     "TLS",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unseen import params, wire
 from unseen.entropy import random_uid
-from unseen.errors import DeadlineExceeded, InvalidInput, Mismatch, ServerUnavailable, UnseenError
+from unseen.errors import DeadlineExceeded, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, UnseenError
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
@@ -25,6 +25,8 @@ def server_info(session: Session) -> Flow[ServerInfo]:
         reply = yield from ask_one(
             session.patience, rpcs.GET_SERVER_INFO, [info_pb2.GetServerInfoRequest()], info_pb2.GetServerInfoResponse
         )
+        if not (reply.max_rows_per_enrolment and reply.max_message_bytes and reply.max_record_bytes):
+            raise MalformedMessage("the server says that it takes nothing at all; it does not fit this client")
         session.server = ServerInfo(
             version=reply.version,
             store_uid=wire.require_uid(reply.store_uid, "the store's uid"),

@@ -149,9 +149,8 @@ class Enrolment:
         return [row for row in rows if row_ids[row.record.id] not in there]
 
     def _look_again(self) -> Flow[None]:
-        before = yield from local(lambda: self._place.mirror.epoch)
         collection = yield from collections.get(self._session, self._place.collection.name)
-        yield from sync(self._session, self._place, collection.epoch, before)
+        yield from sync(self._session, self._place, collection.epoch)
 
 
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from unseen.entropy import random_uid
 from unseen.errors import InvalidInput, RowNotFound
 from unseen.v1 import index_pb2
-from unseen.wire import join_row_ids
+from unseen.wire import join_row_ids, require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.flows.sync import Place, open_current, sync
@@ -62,7 +62,7 @@ def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
             row_ids=join_row_ids(ordered[start : start + ROWS_PER_ERASURE]),
         )
         reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
-        yield from sync(session, place, reply.epoch, 0)
+        yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
     return len(wanted)
 
 

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from unseen import params, wire
 from unseen.errors import (
     CollectionNotFound,
+    IntegrityError,
     InvalidInput,
     InvalidVector,
     MalformedMessage,
@@ -44,6 +45,8 @@ Float32Array = npt.NDArray[np.float32]
 
 MOST_REPACKINGS = 4
 """A collection that is re-packed at every try is growing faster than it can be searched."""
+MOST_START_OVERS = 4
+"""A mirror that starts over at every look belongs to a server that goes back in time all the time."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,19 @@ def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
 
 def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
     place = yield from open_place(session, name)
-    epoch_before = yield from local(lambda: place.mirror.epoch)
     parameters = params.by_id(place.collection.parameter_id)
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
     _require_dimension(place.collection, wanted.vector)
     query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
     requests = list(_requests(place.collection, query))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
-    yield from sync(session, place, reply.epoch, epoch_before)
-    return (yield from local(lambda: _hits(place, parameters, reply, wanted)))
+    scores = yield from local(lambda: to_cosines(parameters, reply.raw_scores()) * np.float32(wanted.score_scale))
+    for _ in range(MOST_START_OVERS):
+        yield from sync(session, place, reply.epoch)
+        hits = yield from local(lambda: _hits(place, scores, reply.epoch, wanted))
+        if hits is not None:
+            return hits
+    raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
 
 
 def _require_dimension(collection: CollectionInfo, vector: Float32Array) -> None:
@@ -114,10 +121,10 @@ def _requests(collection: CollectionInfo, query: bytes) -> Iterator[Message]:
         yield search_pb2.SearchRequest(query=query[start : start + wire.MAX_CHUNK_BYTES])
 
 
-def _hits(place: Place, parameters: ParameterSet, reply: Reply, wanted: Wanted) -> list[Hit]:
-    scores = to_cosines(parameters, reply.raw_scores()) * np.float32(wanted.score_scale)
-    found = place.mirror.best(scores, reply.epoch, wanted.top_k, wanted.without)
-    return [_hit(place, hit) for hit in found]
+def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
+    """The best rows, or None when the mirror is behind the reply: another call has just made it start over."""
+    found = place.mirror.best(scores, epoch, wanted.top_k, wanted.without)
+    return None if found is None else [_hit(place, hit) for hit in found]
 
 
 def _hit(place: Place, found: MirroredHit) -> Hit:
@@ -160,6 +167,7 @@ class Reply:
         return np.concatenate([np.zeros(0, np.int64), *self._scores])[:slots]
 
     def _take_header(self, header: search_pb2.SearchReplyHeader) -> None:
+        wire.require_epoch(header.epoch, "a reply")
         right = header.slots <= SLOT_LIMIT and header.blocks == self._packing.blocks(header.slots)
         if self._header is not None or not right:
             raise MalformedMessage(

@@ -1,24 +1,29 @@
 """Bringing the mirror up to date. A stream that was cut leaves the mirror as it was.
 
+Only the server's own refusal of the mirror's epoch says that it went back in time: what two answers say of a collection
+that changes meanwhile may come in any order.
+
 The server learns which epoch this device has, nothing of what it looks for.
 """
 
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from unseen import wire
-from unseen.errors import IntegrityError, KeyMissing, ServerUnavailable
+from unseen.errors import DeadlineExceeded, IntegrityError, KeyMissing, Mismatch, ServerUnavailable
 from unseen.types import CatalogueEntry, CollectionInfo
 from unseen.v1 import index_pb2, types_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.keystore import CollectionKey
 from unseen_client.mirror import Mirror
-from unseen_client.retry import ask
+from unseen_client.report import StoreWentBack
+from unseen_client.retry import Patience, ask
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
@@ -26,6 +31,8 @@ IN_MEMORY_BYTES = 8 << 20
 """A larger stream waits on disk, still sealed, until its last message is here."""
 SECONDS_PER_ROW = 0.001
 """Added to the time a synchronisation may take: a million records are gigabytes."""
+MOST_ROWS_WAITED_FOR = 10_000_000
+"""A server that names more rows gets no more time for naming them, only for sending them."""
 _LENGTH_BYTES = 4
 
 
@@ -60,38 +67,92 @@ def _place(session: Session, collection: CollectionInfo) -> Flow[Place]:
 
 def open_current(session: Session, name: str) -> Flow[Place]:
     """The same, with the collection and the mirror as fresh as the server's catalogue."""
-    seen = yield from open_place(session, name)
-    before = yield from local(lambda: seen.mirror.epoch)
+    yield from open_place(session, name)
     collection = yield from collections.get(session, name)
     place = yield from _place(session, collection)
-    yield from sync(session, place, collection.epoch, before if place.mirror is seen.mirror else 0)
+    yield from sync(session, place, collection.epoch)
     return place
 
 
-def sync(session: Session, place: Place, epoch: int, epoch_before: int) -> Flow[None]:
-    """Bring the mirror to the ``epoch`` that the server just named, or later.
+def sync(session: Session, place: Place, epoch: int) -> Flow[None]:
+    """Bring the mirror to the ``epoch`` that the server named, or later; nothing is asked when it is there already.
 
-    ``epoch_before`` is the mirror's before the server was asked. A server behind it went back in time (it was restored
-    from a backup), so the mirror starts over. Nothing is asked when the mirror is there already.
+    A mirror beyond it was brought there by another call, or the server was restored from a backup: the server is asked
+    which. Raises IntegrityError for a server that names epochs and never gets there, DeadlineExceeded.
     """
-    if epoch < epoch_before:
-        yield from local(place.mirror.empty)
+    budget = _Budget(session.patience, place.collection.rows)
+    since = yield from local(lambda: place.mirror.epoch)
+    if since > epoch:
+        yield from _take_changes(session, place, since, since, budget)
     while (since := (yield from local(lambda: place.mirror.epoch))) < epoch:
-        yield from _take_changes(session, place, since)
+        yield from _take_changes(session, place, since, epoch, budget)
 
 
-def _take_changes(session: Session, place: Place, since: int) -> Flow[None]:
-    request = index_pb2.SyncCatalogueRequest(collection_uid=place.collection.uid, since_epoch=since)
-    patience = session.patience.longer(SECONDS_PER_ROW * place.collection.rows)
-    changes = yield from ask(patience, rpcs.SYNC_CATALOGUE, [request], lambda: Changes(session.home))
+class _Budget:
+    """The time one synchronisation may take, however many streams it has."""
+
+    def __init__(self, patience: Patience, rows_named: int) -> None:
+        self._patience = patience
+        self._began = patience.clock()
+        self._rows_named = min(rows_named, MOST_ROWS_WAITED_FOR)
+        self.rows_received = 0
+
+    def left(self) -> Patience:
+        """Patience for the next stream; raises DeadlineExceeded when none is left."""
+        extra_s = SECONDS_PER_ROW * max(self._rows_named, self.rows_received)
+        extra_s -= self._patience.clock() - self._began
+        if self._patience.timeout_s + extra_s <= 0:
+            raise DeadlineExceeded(
+                f"{self._patience.server} did not bring the mirror up to date in time; what has come is kept, "
+                "call again to go on, or give a longer timeout_s"
+            )
+        return self._patience.longer(extra_s)
+
+
+def _take_changes(session: Session, place: Place, since: int, wanted: int, budget: _Budget) -> Flow[None]:
+    """Take one stream, which need not reach ``wanted`` but has to move."""
     try:
-        if changes.epoch <= since:
+        changes = yield from _ask(session, place, since, budget)
+    except Mismatch:
+        if not since:
+            raise
+        yield from _start_over(session, place, since, budget)
+        return
+    try:
+        if changes.epoch < wanted and (changes.epoch <= since or not changes.rows):
             raise IntegrityError(
-                f"the catalogue stands at epoch {changes.epoch}, the server named a later one; try again"
+                f"the catalogue ends at epoch {changes.epoch} after {changes.rows} rows, the server named {wanted}; "
+                "try again"
             )
         yield from local(lambda: place.mirror.apply(since, changes.epoch, changes.erased, changes.added()))
     finally:
         changes.close()
+
+
+def _start_over(session: Session, place: Place, seen: int, budget: _Budget) -> Flow[None]:
+    """Put what the server has in place of a mirror whose epoch it refused; says so in a warning."""
+    changes = yield from _ask(session, place, 0, budget)
+    try:
+        replaced = yield from local(
+            lambda: place.mirror.apply(seen, changes.epoch, (), changes.added(), replace_all=True)
+        )
+    finally:
+        changes.close()
+    if replaced:
+        warnings.warn(
+            f"the server's store went back in time: collection {place.collection.name!r} was at epoch {seen}, the "
+            f"server knows no such epoch and sent {changes.epoch}; this device's mirror started over. Was the server "
+            "restored from a backup? Rows that were erased since may be back",
+            StoreWentBack,
+            stacklevel=2,
+        )
+
+
+def _ask(session: Session, place: Place, since: int, budget: _Budget) -> Flow[Changes]:
+    request = index_pb2.SyncCatalogueRequest(collection_uid=place.collection.uid, since_epoch=since)
+    changes = yield from ask(budget.left(), rpcs.SYNC_CATALOGUE, [request], lambda: Changes(session.home))
+    budget.rows_received += changes.rows
+    return changes
 
 
 class Changes:
@@ -101,14 +162,18 @@ class Changes:
         self._staged = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES, dir=str(folder))  # noqa: SIM115 - see close
         self._complete = False
         self.epoch = 0
+        self.rows = 0
+        """Rows added and erased."""
         self.erased: list[bytes] = []
 
     def take(self, reply: index_pb2.SyncCatalogueResponse) -> None:
-        self.erased.extend(wire.split_row_ids(reply.erased_row_ids))
+        erased = wire.split_row_ids(reply.erased_row_ids)
+        self.erased.extend(erased)
+        self.rows += len(erased) + len(reply.added)
         for entry in reply.added:
             data = entry.SerializeToString()
             self._staged.write(len(data).to_bytes(_LENGTH_BYTES, "little") + data)
-        self.epoch = max(self.epoch, reply.epoch)
+        self.epoch = max(self.epoch, wire.require_epoch(reply.epoch, "a catalogue"))
         self._complete = reply.last
 
     def finish(self) -> None:
