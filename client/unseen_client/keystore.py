@@ -8,18 +8,18 @@ enrol into the collection nor tell what a hit is. The files are as safe as the a
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unseen.entropy import random_bytes
-from unseen.errors import IntegrityError, InvalidInput, KeyMissing
+from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch
 from unseen.types import UID_BYTES
 from unseen_client.home import private_folder, refuse_others, write_private
 
 KEY_BYTES = 32
-FORMAT = "unseen-record-key-1"
+FORMAT = "unseen-record-key-2"
+FORMAT_WITHOUT_STORE = "unseen-record-key-1"
 
 
 @dataclass(frozen=True)
@@ -28,43 +28,64 @@ class CollectionKey:
 
     collection_uid: bytes
     name: str
-    """The collection's name when the key was made: for people."""
+    """The collection's name: a server that has this uid under another name is refused."""
     record_key: bytes = field(repr=False)
     keep_vectors: bool = True
     """Whether records carry their vector, so that a device can search for more like one row."""
+    store_uid: bytes | None = None
+    """The store that the collection is in; None for keys of the first format, which did not keep it."""
 
     def __post_init__(self) -> None:
-        if len(self.collection_uid) != UID_BYTES or len(self.record_key) != KEY_BYTES:
-            raise InvalidInput(f"a collection key is a uid of {UID_BYTES} bytes and a key of {KEY_BYTES} bytes")
+        uids = (self.collection_uid, self.store_uid or bytes(UID_BYTES))
+        if any(len(uid) != UID_BYTES for uid in uids) or len(self.record_key) != KEY_BYTES:
+            raise InvalidInput(f"a collection key is uids of {UID_BYTES} bytes and a key of {KEY_BYTES} bytes")
 
     @staticmethod
-    def make(collection_uid: bytes, name: str, *, keep_vectors: bool) -> CollectionKey:
+    def make(collection_uid: bytes, name: str, *, keep_vectors: bool, store_uid: bytes | None = None) -> CollectionKey:
         """A fresh key for a collection just created."""
-        return CollectionKey(collection_uid, name, random_bytes(KEY_BYTES), keep_vectors)
+        return CollectionKey(collection_uid, name, random_bytes(KEY_BYTES), keep_vectors, store_uid)
+
+    def require_right(self, name: str, store_uid: bytes) -> None:
+        """Refuse what a server calls by this key's uid when it is another collection; raises Mismatch."""
+        if self.name != name:
+            raise Mismatch(
+                f"asked for collection {name!r}, the server named the uid of {self.name!r}, whose record key is not "
+                "for it; nothing was sent. Do not trust this server"
+            )
+        if self.store_uid not in (None, store_uid):
+            raise Mismatch(
+                f"the record key of collection {name!r} belongs to another store than this server's; nothing was sent. "
+                "Connect to the server that the collection was made on"
+            )
 
     def to_json(self) -> dict[str, object]:
-        return {
-            "format": FORMAT,
+        """The key as it is kept and exported; without a store in the first format."""
+        fields: dict[str, object] = {
+            "format": FORMAT_WITHOUT_STORE,
             "collection_uid": self.collection_uid.hex(),
             "name": self.name,
             "record_key": base64.b64encode(self.record_key).decode("ascii"),
             "keep_vectors": self.keep_vectors,
         }
+        return fields if self.store_uid is None else fields | {"format": FORMAT, "store_uid": self.store_uid.hex()}
 
     @staticmethod
     def from_json(fields: object) -> CollectionKey:
         """The inverse of ``to_json``; raises IntegrityError for anything else."""
         match fields:
             case {
-                "format": "unseen-record-key-1",
+                "format": "unseen-record-key-1" | "unseen-record-key-2" as kind,
                 "collection_uid": str(uid),
                 "name": str(name),
                 "record_key": str(key),
                 "keep_vectors": bool(keep_vectors),
+                **rest,
             }:
                 try:
-                    return CollectionKey(bytes.fromhex(uid), name, base64.b64decode(key, validate=True), keep_vectors)
-                except (ValueError, binascii.Error, InvalidInput) as error:
+                    record_key = base64.b64decode(key, validate=True)
+                    store_uid = bytes.fromhex(str(rest["store_uid"])) if kind == FORMAT else None
+                    return CollectionKey(bytes.fromhex(uid), name, record_key, keep_vectors, store_uid)
+                except (ValueError, KeyError, InvalidInput) as error:
                     raise IntegrityError("a record key is damaged; import it again from an export") from error
         raise IntegrityError(f"expected a record key of format {FORMAT}; import it again from an export")
 
@@ -82,11 +103,23 @@ class KeyStore:
         private_folder(self._folder)
 
     def put(self, key: CollectionKey) -> None:
-        """Keep a key for good; on disk when this returns. The same key again is fine, another one is refused."""
+        """Keep a key for good; on disk when this returns. The same key again is fine, another one is refused.
+
+        A store that is known stays known when the same key comes again without it.
+        """
         self.require_private()
         path = self._path(key.collection_uid)
-        if path.exists() and self.get(key.collection_uid).record_key != key.record_key:
-            raise IntegrityError(f"this device already holds another record key for collection {key.name!r}; kept that")
+        if path.exists():
+            held = self.get(key.collection_uid)
+            key = replace(key, store_uid=key.store_uid or held.store_uid)
+            if (held.record_key, held.name, held.store_uid or key.store_uid) != (
+                key.record_key,
+                key.name,
+                key.store_uid,
+            ):
+                raise IntegrityError(
+                    f"this device already holds another record key for collection {held.name!r}; kept that"
+                )
         write_private(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
 
     def get(self, collection_uid: bytes, name: str = "") -> CollectionKey:
@@ -103,6 +136,13 @@ class KeyStore:
             return CollectionKey.from_json(json.loads(path.read_bytes()))
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; import the key again from an export") from error
+
+    def readable(self, collection_uid: bytes) -> CollectionKey | None:
+        """The key of a collection, or None when there is none or it is damaged."""
+        try:
+            return self.get(collection_uid)
+        except (KeyMissing, IntegrityError):
+            return None
 
     def forget(self, collection_uid: bytes) -> None:
         """Destroy the key of a deleted collection; nothing happens when there is none."""

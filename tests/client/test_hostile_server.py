@@ -86,6 +86,51 @@ def test_another_collection_under_the_name_asked_for_is_refused(filled, unit_vec
     assert "EnrolRows" not in filled.server.log[-2:]
 
 
+def under_the_name_asked_for(device):
+    """Let the server give the uid of another collection under the name asked for."""
+    other = device.server.collections["others"].info()
+
+    def swap(replies):
+        replies[0].collection.CopyFrom(wire.collection_to_message(other))
+        replies[0].collection.name = "plants"
+        return replies
+
+    lie(device, "on_get_collection", swap)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_no_record_is_sealed_under_the_key_of_another_collection(filled, unit_vectors, known):
+    under_the_name_asked_for(filled)
+    if not known:
+        filled.session.forget("plants")
+    filled.server.log.clear()
+    for flow in (
+        filled.protocol.enrol_vectors("plants", ["secret plant"], unit_vectors(1), None),
+        filled.protocol.list("plants", None, 0),
+        filled.protocol.erase("plants", ["others-1"]),
+    ):
+        with pytest.raises(Mismatch, match="'others'"):
+            filled(flow)
+    assert set(filled.server.log) == {"GetCollection"}
+    assert len(filled.server.collections["others"].rows) == 5
+
+
+def test_no_key_of_another_collection_is_destroyed(filled):
+    under_the_name_asked_for(filled)
+    with pytest.raises(Mismatch, match="'others'"):
+        filled(filled.protocol.delete_collection("plants"))
+    assert {key.name for key in filled.session.keys.all()} == {"plants", "others"}
+    assert "DeleteCollection" not in filled.server.log
+
+
+def test_another_store_with_the_same_names_and_uids_is_refused(filled, new_device, unit_vectors):
+    filled.server.store_uid = b"t" * 16
+    later = new_device(filled.server, filled.session.home)  # the same device, started again
+    with pytest.raises(Mismatch, match="another store"):
+        later(later.protocol.enrol_vectors("plants", ["new"], unit_vectors(1), None))
+    assert "EnrolRows" not in filled.server.log[-3:]
+
+
 def test_a_collection_made_other_than_asked_is_refused(device):
     def change(replies):
         replies[0].collection.dimension = 8

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,14 @@ def test_an_export_opens_with_its_passphrase_only(exported):
     assert unwrap(exported, "correct horse") == KEY
     with pytest.raises(WrongKey, match="passphrase"):
         unwrap(exported, "correct horsf")
+
+
+def test_an_export_of_the_first_format_still_opens(exported):
+    """Keys made before the store was kept: nothing of them changes on the way."""
+    newer = replace(KEY, store_uid=bytes(range(16, 32)))
+    assert (unwrap(exported, "correct horse").store_uid, KEY.to_json()["format"]) == (None, "unseen-record-key-1")
+    assert unwrap(wrap(newer, "correct horse", salt=bytes(16), cost=CHEAP), "correct horse") == newer
+    assert newer.to_json()["format"] == "unseen-record-key-2"
 
 
 def test_the_file_is_private_opens_elsewhere_and_is_never_written_over(tmp_path):

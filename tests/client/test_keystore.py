@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 
-from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyMissing, StoreFailed
+from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyMissing, Mismatch, StoreFailed
 from unseen_client.keystore import CollectionKey, KeyStore
 
 UID = bytes(range(16))
+KEY_FIELDS = CollectionKey(UID, "photos", bytes(32)).to_json()
 
 
 @pytest.fixture
@@ -77,6 +79,27 @@ def test_another_key_never_takes_the_place_of_one_that_is_there(store, key):
     assert store.get(UID) == key
 
 
+def test_a_key_stays_with_its_store_and_name(store, key):
+    store.put(key)
+    in_store = replace(key, store_uid=b"s" * 16)
+    store.put(in_store)
+    store.put(key)  # from an export that does not know the store
+    assert store.get(UID) == in_store
+    for other in (replace(in_store, store_uid=b"t" * 16), replace(in_store, name="others")):
+        with pytest.raises(IntegrityError, match="another record key"):
+            store.put(other)
+    assert store.get(UID) == in_store
+
+
+def test_a_key_is_right_for_its_name_and_store_only(key):
+    in_store = replace(key, store_uid=b"s" * 16)
+    key.require_right("photos", b"any store here..")
+    in_store.require_right("photos", b"s" * 16)
+    for name, store_uid in (("others", b"s" * 16), ("photos", b"t" * 16)):
+        with pytest.raises(Mismatch, match="nothing was sent"):
+            in_store.require_right(name, store_uid)
+
+
 def test_a_failed_write_leaves_the_old_key_and_no_other_file(store, key, home, monkeypatch):
     store.put(key)
 
@@ -99,6 +122,9 @@ def test_a_failed_write_leaves_the_old_key_and_no_other_file(store, key, home, m
         b"[]",
         b"\xff\xfe",
         json.dumps({"format": "unseen-record-key-9"}).encode(),
+        json.dumps({**KEY_FIELDS, "format": "unseen-record-key-2"}).encode(),
+        json.dumps({**KEY_FIELDS, "format": "unseen-record-key-2", "store_uid": "00"}).encode(),
+        json.dumps({**KEY_FIELDS, "format": "unseen-record-key-2", "store_uid": 7}).encode(),
         json.dumps(
             {"format": "unseen-record-key-1", "collection_uid": "00", "name": "x", "record_key": "AA=="}
         ).encode(),

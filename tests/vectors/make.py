@@ -35,7 +35,7 @@ from unseen_client.keystore import CollectionKey
 from unseen_client.records import Record, encode_record, pad, row_id, seal_record
 
 HERE = Path(__file__).parent
-KEY, UID = bytes(range(32)), bytes(range(16, 32))
+KEY, UID, STORE = bytes(range(32)), bytes(range(16, 32)), bytes(range(32, 48))
 PACKING = Packing(DEFAULT.ring_degree, 8, 8)
 ROWS = np.array(
     [[1, 0, 0, 0, 0, 0, 0, 0], [3, -1, 4, 1, -5, 9, -2, 6], [-1, 1, -1, 1, -1, 1, -1, 1], [0.1, 0, 0, 0, 0, 0, 0, 5]],
@@ -240,10 +240,11 @@ def record() -> object:
 
 
 def key_export() -> object:
-    """A key export to open; its scrypt cost is small so that a test is quick."""
-    key = CollectionKey(UID, "photos", KEY, keep_vectors=True)
-    exported = wrap(key, "correct horse battery", salt=bytes(range(16)), cost=1 << 10)
-    return {"passphrase": "correct horse battery", "export": json.loads(exported), "key": key.to_json()}
+    """Key exports to open, the second of a key in the first format; their scrypt cost is small: a test is quick."""
+    keys = [CollectionKey(UID, "photos", KEY, True, STORE), CollectionKey(UID, "photos", KEY, True)]
+    exports = [wrap(key, "correct horse battery", salt=bytes(range(16)), cost=1 << 10) for key in keys]
+    pairs = [{"export": json.loads(one), "key": key.to_json()} for one, key in zip(exports, keys, strict=True)]
+    return {"passphrase": "correct horse battery", **pairs[0], "without_store": pairs[1]}
 
 
 if __name__ == "__main__":

@@ -86,5 +86,8 @@ def test_the_stored_record_opens_and_is_made_the_same():
 
 def test_the_stored_key_export_opens():
     vector = stored("key_export")
-    key = unwrap(json.dumps(vector["export"]).encode(), vector["passphrase"])
-    assert key.to_json() == vector["key"]
+    for one in (vector, vector["without_store"]):
+        key = unwrap(json.dumps(one["export"]).encode(), vector["passphrase"])
+        assert key.to_json() == one["key"]
+    assert "store_uid" in vector["key"]
+    assert "store_uid" not in vector["without_store"]["key"]

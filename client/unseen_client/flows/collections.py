@@ -44,6 +44,7 @@ def create(
     """Make a collection and its record key; the key is on this device's disk when this returns."""
     model_id, dimension = yield from _what_vectors(session, model, dimension)
     yield from local(session.keys.require_private)
+    server = yield from server_info(session)
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(), name=name, dimension=dimension, parameter_id=parameters.id, model_id=model_id
     )
@@ -58,7 +59,7 @@ def create(
         raise
     collection = wire.collection_from_message(reply.collection)
     _require_as_asked(collection, request)
-    key = CollectionKey.make(collection.uid, name, keep_vectors=keep_vectors)
+    key = CollectionKey.make(collection.uid, name, keep_vectors=keep_vectors, store_uid=server.store_uid)
     try:
         yield from local(lambda: session.keys.put(key))
     except UnseenError as error:
@@ -127,6 +128,9 @@ def delete(session: Session, name: str) -> Flow[None]:
     session.forget(name)
     collection = yield from get(session, name)
     server = yield from server_info(session)
+    held = yield from local(lambda: session.keys.readable(collection.uid))
+    if held is not None:
+        held.require_right(name, server.store_uid)  # its key would be destroyed below
     request = collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=collection.uid)
     yield from ask_one(session.patience, rpcs.DELETE_COLLECTION, [request], collections_pb2.DeleteCollectionResponse)
     session.forget(name)

@@ -61,6 +61,7 @@ def open_place(session: Session, name: str) -> Flow[Place]:
 def _place(session: Session, collection: CollectionInfo) -> Flow[Place]:
     key = yield from local(lambda: session.keys.get(collection.uid, collection.name))
     server = yield from collections.server_info(session)
+    key.require_right(collection.name, server.store_uid)
     mirror = yield from local(lambda: session.mirror(server.store_uid, collection.uid))
     return Place(collection, key, mirror)
 
