@@ -224,6 +224,50 @@ def test_erasing_a_row_that_is_not_there_erases_nothing(filled) -> None:
     assert filled(filled.protocol.count("plants")) == 40
 
 
+def test_erasing_many_rows_is_one_request_carried_out_whole_or_not_at_all(device, unit_vectors) -> None:
+    ids = [str(at) for at in range(1500)]
+    device(device.protocol.create_collection("many", None, 16, None, True))
+    device(device.protocol.enrol_vectors("many", ids, unit_vectors(1500), None))
+    rows, honest = device.server.collections["many"].rows, device.server.on_erase_rows
+
+    def another_device_is_faster(requests):
+        rows.pop(list(rows)[1400])
+        return honest(requests)
+
+    device.server.on_erase_rows = another_device_is_faster
+    with pytest.raises(RowNotFound):
+        device(device.protocol.erase("many", ids))
+    assert len(rows) == 1499
+    assert device.server.log.count("EraseRows") == 1
+
+
+def test_an_erasure_in_several_requests_says_how_far_it_came(filled, monkeypatch) -> None:
+    monkeypatch.setattr("unseen_client.flows.rows.ROWS_PER_ERASURE", 16)
+    honest, answers = filled.server.on_erase_rows, iter([True, True, False])
+
+    def then_not(requests):
+        if not next(answers):
+            raise RowNotFound("a row is not there")
+        return honest(requests)
+
+    filled.server.on_erase_rows = then_not
+    with pytest.raises(RowNotFound) as caught:
+        filled(filled.protocol.erase("plants", IDS))
+    assert caught.value.__notes__ == ["32 of 40 were erased before this"]
+    filled.server.on_erase_rows = honest
+    assert filled(filled.protocol.erase("plants", IDS[32:])) == 8
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0])
+def test_every_vector_is_checked_before_any_is_sent(device, unit_vectors, wrong) -> None:
+    device(device.protocol.create_collection("many", None, 16, None, True))
+    vectors = unit_vectors(1500)
+    vectors[1205] = wrong
+    with pytest.raises(InvalidVector, match="vector 1205 "):
+        device(device.protocol.enrol_vectors("many", [str(at) for at in range(1500)], vectors, None))
+    assert not device.server.collections["many"].rows
+
+
 def test_an_erased_row_that_is_enrolled_again_is_found_by_every_device(filled, new_device, unit_vectors) -> None:
     other = new_device(filled.server)
     other.session.keys.put(filled.session.keys.all()[0])

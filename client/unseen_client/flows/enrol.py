@@ -52,6 +52,7 @@ def enrol_vectors(
 ) -> Flow[EnrolReport]:
     """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
     _require_vectors(ids, vectors, records)
+    yield from local(lambda: _require_lengths(vectors))
     place = yield from open_current(session, name)
     if place.collection.model_id != collections.NO_MODEL:
         raise ModelMismatch(
@@ -86,6 +87,15 @@ def _require_vectors(ids: Sequence[str], vectors: Float32Array, records: Sequenc
         require_id(row)
     if len(set(ids)) != len(ids):
         raise InvalidInput(f"got {len(ids)} ids of which {len(set(ids))} differ; every row needs an id of its own")
+
+
+def _require_lengths(vectors: Float32Array) -> None:
+    """Refuse a row without a direction, before any row is sent; raises InvalidVector with its number."""
+    for start in range(0, len(vectors), ROWS_PER_STREAM):
+        wide = vectors[start : start + ROWS_PER_STREAM].astype(np.float64)
+        squares = np.einsum("nd,nd->n", wide, wide)
+        for at in np.flatnonzero(~np.isfinite(squares) | (squares == 0))[:1]:
+            raise InvalidVector(f"vector {start + at} is zero or not finite: leave it out; nothing was sent")
 
 
 def require_one_each(what: str, count: int, records: Sequence[Record] | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unseen.entropy import random_uid
-from unseen.errors import InvalidInput, RowNotFound
+from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.v1 import index_pb2
 from unseen.wire import join_row_ids, require_epoch
 from unseen_client import rpcs
@@ -16,8 +16,8 @@ from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
-ROWS_PER_ERASURE = 1000
-"""As many as one enrolment stream carries."""
+ROWS_PER_ERASURE = 65_536
+"""What fits a message of 1 MiB; the server takes no more."""
 
 
 def list_records(session: Session, name: str, limit: int | None, offset: int) -> Flow[list[Record]]:
@@ -48,7 +48,11 @@ def _read(place: Place, row: str) -> Record:
 
 
 def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
-    """Erase rows, from this device's mirror as well; gives how many. Erases nothing when one is not there."""
+    """Erase rows, from this device's mirror as well; gives how many. Erases nothing when one is not there.
+
+    More than ROWS_PER_ERASURE go in several requests: each is carried out whole or not at all, and an error says after
+    how many rows it came.
+    """
     place = yield from open_current(session, name)
     wanted = {row_id(place.key.record_key, row): row for row in rows}
     there = yield from local(lambda: place.mirror.has(wanted))
@@ -61,7 +65,12 @@ def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
             collection_uid=place.collection.uid,
             row_ids=join_row_ids(ordered[start : start + ROWS_PER_ERASURE]),
         )
-        reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
+        try:
+            reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
+        except UnseenError as error:
+            if start:
+                error.add_note(f"{start} of {len(ordered)} were erased before this")
+            raise
         yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
     return len(wanted)
 
