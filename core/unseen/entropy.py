@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from unseen.types import UID_BYTES
 
+_ZEROS = memoryview(bytes(1 << 18))
+"""What is encrypted to get a key stream."""
+
 
 def random_bytes(count: int) -> bytes:
     """``count`` bytes from the operating system's cryptographic generator."""
@@ -24,5 +27,15 @@ def random_uid() -> bytes:
 
 def keystream(count: int) -> bytes:
     """``count`` bytes of AES-256-CTR under a fresh key: for bulk, ten times faster than the system."""
-    cipher = Cipher(algorithms.AES256(random_bytes(32)), modes.CTR(bytes(16)))
-    return cipher.encryptor().update(bytes(count))
+    buffer = bytearray(count)
+    keystream_into(buffer)
+    return bytes(buffer)
+
+
+def keystream_into(buffer: bytearray | memoryview) -> None:
+    """Fill a buffer with AES-256-CTR under a fresh key, without asking the system for memory."""
+    encryptor = Cipher(algorithms.AES256(random_bytes(32)), modes.CTR(bytes(16))).encryptor()
+    view = memoryview(buffer)
+    for start in range(0, len(view), len(_ZEROS)):
+        part = view[start : start + len(_ZEROS)]
+        encryptor.update_into(_ZEROS[: len(part)], part)

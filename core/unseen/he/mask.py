@@ -20,7 +20,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from unseen.entropy import keystream
+from unseen.entropy import keystream, keystream_into
 from unseen.errors import UnsafeParameters
 from unseen.he.lanes import LANES
 from unseen.he.packing import Packing
@@ -32,6 +32,7 @@ BATCH_BLOCKS = LANES // 2
 
 UInt32Array = npt.NDArray[np.uint32]
 Int32Array = npt.NDArray[np.int32]
+Int8Array = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,30 @@ class MaskBatch:
     """(N/16, 8, 16): u of each block, transformed, residues below q, tile by tile."""
     noise_c0: Int32Array
     """(8, rows_per_block): e1 + F where c0 is sent."""
-    noise_c1: Int32Array
+    noise_c1: Int8Array
     """(8, N): e2."""
+
+
+class _Scratch(threading.local):
+    """Memory that a thread uses again for every batch: fresh pages would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self.words = bytearray()
+        self.lanes = np.zeros((1, 0, LANES), np.uint32)
+
+    def random_words(self, count: int) -> npt.NDArray[np.uint64]:
+        """Fresh random words, good until the next call in this thread."""
+        if len(self.words) < 8 * count:
+            self.words = bytearray(8 * count)
+        view = memoryview(self.words)[: 8 * count]
+        keystream_into(view)
+        return np.frombuffer(view, np.uint64)
+
+    def lanes_for(self, degree: int) -> UInt32Array:
+        """Room for one transform of sixteen polynomials."""
+        if self.lanes.shape[1] != degree:
+            self.lanes = np.zeros((1, degree, LANES), np.uint32)
+        return self.lanes
 
 
 class MaskSource:
@@ -58,6 +81,7 @@ class MaskSource:
         self._change = threading.Condition()
         self._refiller: threading.Thread | None = None
         self._closed = False
+        self._scratch = _Scratch()
 
     def take(self, packing: Packing) -> MaskBatch:
         """Masks for eight blocks, never handed out before: from those made ahead, else made now."""
@@ -92,20 +116,22 @@ class MaskSource:
 
     def make(self, rows_per_block: int) -> MaskBatch:
         """Masks for eight blocks, made now."""
-        scores = BATCH_BLOCKS * rows_per_block
-        words = np.frombuffer(keystream(8 * (2 * scores + BATCH_BLOCKS * self._ring.degree)), np.uint64)
-        return MaskBatch(
-            *_make_batch(
-                self.mask_polynomials(BATCH_BLOCKS),
-                words[:scores].reshape(BATCH_BLOCKS, -1),
-                words[scores : 2 * scores],
-                words[2 * scores :].reshape(BATCH_BLOCKS, -1),
-                self.parameters.error_coins,
-                self.parameters.flood_std,
-                self._ring.roots,
-                self._ring.modulus,
-            )
+        degree, scores = self._ring.degree, BATCH_BLOCKS * rows_per_block
+        words = self._scratch.random_words(2 * scores + BATCH_BLOCKS * degree)
+        batch = MaskBatch(
+            u=np.empty((degree // LANES, BATCH_BLOCKS, LANES), np.uint32),
+            noise_c0=np.empty((BATCH_BLOCKS, rows_per_block), np.int32),
+            noise_c1=np.empty((BATCH_BLOCKS, degree), np.int8),
         )
+        _transform_u(
+            self.mask_polynomials(BATCH_BLOCKS),
+            self._ring.roots,
+            self._ring.modulus,
+            self._scratch.lanes_for(degree),
+            batch.u,
+        )
+        _draw_noise(words, self.parameters.error_coins, self.parameters.flood_std, batch.noise_c0, batch.noise_c1)
+        return batch
 
     def mask_polynomials(self, blocks: int) -> Int32Array:
         """u of some blocks: (blocks, N), uniform in [-mask_bound, mask_bound)."""
@@ -148,7 +174,7 @@ class _InsecureNoMask(MaskSource):
         return MaskBatch(
             u=np.zeros((degree // LANES, BATCH_BLOCKS, LANES), np.uint32),
             noise_c0=np.zeros((BATCH_BLOCKS, rows_per_block), np.int32),
-            noise_c1=np.zeros((BATCH_BLOCKS, degree), np.int32),
+            noise_c1=np.zeros((BATCH_BLOCKS, degree), np.int8),
         )
 
 
@@ -160,48 +186,37 @@ def insecure_no_mask(parameters: ParameterSet) -> MaskSource:
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _make_batch(u, e1_words, flood_words, e2_words, coins, flood_std, roots, q):  # type: ignore[no-untyped-def]
-    """-> u transformed, e1 + F, e2; the flood takes as many words as e1, an even number."""
-    lanes = _to_lanes(u, np.int32(q))
-    forward(lanes, roots, np.uint32(q))
-    noise_c0 = _centred_binomial(e1_words, coins)
-    noise_c0 += _gaussian(flood_words, flood_std).reshape(noise_c0.shape)
-    return _to_tiles(lanes[0], len(u)), noise_c0, _centred_binomial(e2_words, coins)
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _to_lanes(u, q):  # type: ignore[no-untyped-def]
-    """Signed (8, N) -> residues (1, N, 16), the upper lanes zero."""
+def _transform_u(u, roots, q, lanes, out):  # type: ignore[no-untyped-def]
+    """Signed (8, N) -> transformed residues (N/16, 8, 16); the upper lanes of the scratch hold what they held."""
     blocks, degree = u.shape
-    lanes = np.zeros((1, degree, LANES), np.uint32)
     for n in range(degree):
         for block in range(blocks):
             value = u[block, n]
             lanes[0, n, block] = value + q if value < 0 else value
-    return lanes
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _to_tiles(lanes, blocks):  # type: ignore[no-untyped-def]
-    """(N, 16: block) -> (N/16, blocks, 16: coefficient)."""
-    tiles = np.empty((lanes.shape[0] // LANES, blocks, LANES), np.uint32)
-    for tile in range(tiles.shape[0]):
+    forward(lanes, roots, np.uint32(q))
+    for tile in range(out.shape[0]):
         for block in range(blocks):
             for lane in range(LANES):
-                tiles[tile, block, lane] = lanes[tile * LANES + lane, block]
-    return tiles
+                out[tile, block, lane] = lanes[0, tile * LANES + lane, block]
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _centred_binomial(words, coins):  # type: ignore[no-untyped-def]
-    """One centred binomial draw a word (8, n): ones among its low ``coins`` bits less ones among the next."""
-    draws = np.empty(words.shape, np.int32)
+def _draw_noise(words, coins, flood_std, noise_c0, noise_c1):  # type: ignore[no-untyped-def]
+    """e1 + F and e2, one word for each e1, F and e2: noise_c0 has an even size."""
+    scores = noise_c0.size
+    flat_c0, flat_c1 = noise_c0.reshape(-1), noise_c1.reshape(-1)
+    _gaussian(words[:scores], flood_std, flat_c0)
+    for i in range(scores):
+        flat_c0[i] += _centred_binomial(words[scores + i], coins)
+    for i in range(flat_c1.size):
+        flat_c1[i] = _centred_binomial(words[2 * scores + i], coins)
+
+
+@nb.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _centred_binomial(word, coins):  # type: ignore[no-untyped-def]
+    """Ones among the low ``coins`` bits of a random word less ones among the next (SEAL: 21 each)."""
     low = (np.uint64(1) << np.uint64(coins)) - np.uint64(1)
-    for row in range(len(words)):
-        for i in range(words.shape[1]):
-            word = words[row, i]
-            draws[row, i] = np.int32(_ones(word & low)) - np.int32(_ones((word >> np.uint64(coins)) & low))
-    return draws
+    return np.int32(_ones(word & low)) - np.int32(_ones((word >> np.uint64(coins)) & low))
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy", inline="always")
@@ -214,13 +229,11 @@ def _ones(word):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _gaussian(words, std):  # type: ignore[no-untyped-def]
+def _gaussian(words, std, draws):  # type: ignore[no-untyped-def]
     """Rounded Gaussian draws, two from each two words (Box and Muller, 1958)."""
-    draws = np.empty(words.size, np.int32)
     unit = 1.0 / 9007199254740992.0
     for i in range(0, words.size, 2):
         radius = std * np.sqrt(-2.0 * np.log((np.float64(words[i] >> np.uint64(11)) + 0.5) * unit))
         angle = 2.0 * np.pi * np.float64(words[i + 1] >> np.uint64(11)) * unit
         draws[i] = np.int32(np.rint(radius * np.cos(angle)))
         draws[i + 1] = np.int32(np.rint(radius * np.sin(angle)))
-    return draws

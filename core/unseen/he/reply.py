@@ -48,16 +48,16 @@ def _high(builder: ir.IRBuilder, wide: ir.Value) -> ir.Value:
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out):  # type: ignore[no-untyped-def]
+def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, lanes, out):  # type: ignore[no-untyped-def]
     """Write the reply blocks of up to eight summed blocks.
 
     sums       uint32 (2, N/16, 4, 2, 16): two segments' sums, transformed residues below q
     key        uint32 (N/16, 2, 16): the query's public key, transformed
     u, noise   as in ``MaskBatch``
+    lanes      scratch: uint32 (1, N, 16)
     out        uint8 (blocks, bytes of a reply block): only this many of the eight are written
     """
     degree = noise_c1.shape[1]
-    lanes = np.empty((1, degree, LANES), np.uint32)
     _mask(sums, key, u, lanes[0], np.int64(q))
     inverse(lanes, inverse_roots, np.uint32(q))
     residues, switched = np.empty(degree, np.int64), np.empty(degree, np.uint32)

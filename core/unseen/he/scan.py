@@ -8,6 +8,7 @@ Not safe for writers beside readers: the caller keeps them apart (``unseen_serve
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,14 @@ TOGETHER = LANES // POLYNOMIALS
 """Ciphertexts that one transform takes side by side."""
 
 
+class _Scratch(threading.local):
+    """Memory that a thread uses again for every eight blocks: fresh pages would cost as much as the arithmetic."""
+
+    def __init__(self, degree: int) -> None:
+        self.lanes = np.zeros((1, degree, LANES), np.uint32)
+        self.sums = np.zeros((BATCH_BLOCKS // QUAD, degree // LANES, QUAD, POLYNOMIALS, LANES), np.uint32)
+
+
 class ScanIndex:
     """The rows of one collection, packed for scanning; slots that were never written, or were cleared, are zero."""
 
@@ -49,6 +58,7 @@ class ScanIndex:
         self.masks = masks
         self.threads = threads
         self._ring = ring(parameters.ring_degree, parameters.modulus)
+        self._scratch = _Scratch(parameters.ring_degree)
         self._segments: list[Segment] = []
         self._written: set[int] = set()
 
@@ -149,7 +159,7 @@ class ScanIndex:
         def transform(first: int) -> None:
             part = slice(first, first + TOGETHER)
             c1 = expand_seeds(encrypted.seeds[part], degree, q)
-            _transform_ciphertexts(encrypted.c0[part], c1, first, self._ring.roots, q, query, key)
+            _transform_ciphertexts(encrypted.c0[part], c1, first, self._ring.roots, q, self._scratch.lanes, query, key)
 
         list(pool.map(transform, range(0, len(encrypted.seeds), TOGETHER)))
         return query, key
@@ -189,6 +199,8 @@ class ScanIndex:
             self._ring.modulus,
             self.parameters.reply_c0_bits,
             self.parameters.reply_c1_bits,
+            self._scratch.sums,
+            self._scratch.lanes,
             out,
         )
         return out.tobytes()
@@ -196,23 +208,22 @@ class ScanIndex:
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def _scan_segments(  # type: ignore[no-untyped-def]
-    query, segments, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out
+    query, segments, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, sums, lanes, out
 ):
-    """Sum and finish two segments; a segment that is not there counts as zeros."""
-    sums = np.zeros((BATCH_BLOCKS // QUAD, len(query), QUAD, POLYNOMIALS, LANES), np.uint32)
+    """Sum and finish up to two segments; ``out`` has room for no more blocks than they hold."""
     for segment in range(len(segments)):
         multiply_accumulate(query, segments[segment], np.int64(q), sums[segment])
-    finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, out)
+    finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c1_bits, lanes, out)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _transform_ciphertexts(c0, c1, first, roots, q, query, key):  # type: ignore[no-untyped-def]
+def _transform_ciphertexts(c0, c1, first, roots, q, lanes, query, key):  # type: ignore[no-untyped-def]
     """Transform up to eight ciphertexts side by side, ``first`` being the number of the first.
 
-    They go to the query as the kernel wants it, (N/16, chunks, 2, 16) centred; the last of all to the public key.
+    Results go to the query as the kernel wants it, (N/16, chunks, 2, 16) centred; the last of all to the public key.
+    Lanes of the scratch that no ciphertext fills are transformed as they are.
     """
     count, degree = c0.shape
-    lanes = np.zeros((1, degree, LANES), np.uint32)
     for i in range(count):
         for n in range(degree):
             lanes[0, n, POLYNOMIALS * i] = c0[i, n]

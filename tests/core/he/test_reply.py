@@ -56,6 +56,7 @@ def test_reply_bytes_agree_with_plain_integers(parameters: ParameterSet, factor:
             parameters.modulus,
             parameters.reply_c0_bits,
             parameters.reply_c1_bits,
+            np.zeros((1, 2048, 16), np.uint32),
             out,
         )
         assert out.tobytes() == expected[: out.size]
