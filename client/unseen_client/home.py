@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import stat
@@ -26,9 +27,15 @@ def default_home() -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make the folder for its owner alone, or check that it is; raises InvalidConfiguration, StoreFailed."""
+    """Make the folder for its owner alone, or check that it is; raises InvalidConfiguration, StoreFailed.
+
+    Folders above it that are missing are made for the owner alone as well; those that are there are left as they are.
+    """
+    missing = list(itertools.takewhile(lambda level: not level.exists(), folder.parents))
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for level in reversed(missing):
+            level.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StoreFailed(
             f"cannot make the folder {folder}: {error.strerror}; set {HOME_VARIABLE} elsewhere"

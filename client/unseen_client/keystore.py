@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from unseen.types import UID_BYTES
 from unseen_client.home import private_folder, refuse_others, write_private
 
 KEY_BYTES = 32
+KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")
 FORMAT = "unseen-record-key-2"
 FORMAT_WITHOUT_STORE = "unseen-record-key-1"
 
@@ -149,10 +151,10 @@ class KeyStore:
         self._path(collection_uid).unlink(missing_ok=True)
 
     def all(self) -> list[CollectionKey]:
-        """Every key held, by name."""
+        """Every key held, by name; files that are no keys by their names are passed over."""
         if not self._folder.exists():
             return []
-        keys = (self.get(bytes.fromhex(path.stem)) for path in self._folder.glob("*.json"))
+        keys = (self.get(bytes.fromhex(path.stem)) for path in self._folder.iterdir() if KEY_FILE.fullmatch(path.name))
         return sorted(keys, key=lambda key: key.name)
 
     def _path(self, collection_uid: bytes) -> Path:

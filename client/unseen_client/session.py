@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unseen.types import CollectionInfo
-from unseen_client.home import default_home
+from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import KeyStore
 from unseen_client.mirror import Mirror
 from unseen_client.pool import QueryPool
@@ -60,6 +60,8 @@ class Session:
         path = self._mirror_path(store_uid, collection_uid)
         with self._lock:
             if path not in self._mirrors:
+                for level in (self.home, path.parent.parent):
+                    private_folder(level)
                 self._mirrors[path] = Mirror(path)
             return self._mirrors[path]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client.home import default_home, private_folder, refuse_others, write_private
+from unseen_client.session import Session
 
 
 def test_the_environment_names_the_home(monkeypatch, tmp_path):
@@ -31,6 +33,29 @@ def test_folders_are_made_private_and_loose_ones_refused(tmp_path):
     made.chmod(0o710)
     with pytest.raises(InvalidConfiguration, match="mode 710"):
         private_folder(made)
+
+
+def test_every_level_below_the_home_is_private_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        session = Session("nowhere:1", 1.0, tmp_path / "new" / "home")
+        session.mirror(bytes(16), bytes(16))
+        session.close()
+    finally:
+        os.umask(before)
+    folders = [path for path in (tmp_path / "new").rglob("*") if path.is_dir()]
+    assert {path.name for path in folders} == {"home", "mirrors", bytes(16).hex()}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+
+
+@pytest.mark.parametrize("loose", [".", "mirrors", f"mirrors/{bytes(16).hex()}"])
+def test_a_level_that_others_can_reach_is_refused(tmp_path, loose):
+    session = Session("nowhere:1", 1.0, tmp_path / "home")
+    session.mirror(bytes(16), bytes(16))
+    session.close()
+    (tmp_path / "home" / loose).chmod(0o755)
+    with pytest.raises(InvalidConfiguration, match="chmod 700"):
+        session.mirror(bytes(16), bytes(16))
 
 
 def test_a_file_is_written_whole_under_any_number_of_writers(tmp_path):

@@ -100,6 +100,15 @@ def test_a_key_is_right_for_its_name_and_store_only(key):
             in_store.require_right(name, store_uid)
 
 
+@pytest.mark.parametrize(
+    "stray", ["notes.json", "00.json", f"{UID.hex()} (copy).json", f"._{UID.hex()}.json", ".DS_Store"]
+)
+def test_a_stray_file_is_no_key_and_no_trouble(store, key, home, stray):
+    store.put(key)
+    (home / "keys" / stray).write_text("{}")
+    assert store.all() == [key]
+
+
 def test_a_failed_write_leaves_the_old_key_and_no_other_file(store, key, home, monkeypatch):
     store.put(key)
 
