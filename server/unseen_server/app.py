@@ -69,8 +69,8 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         await asyncio.to_thread(engine.load)
         await asyncio.to_thread(warm_up)
         log.info("%d rows in memory", sum(info.rows for info in engine.collections()))
-        workers = Workers()
         store_failed = asyncio.Event()
+        workers = Workers(store_failed.set)
         health_service = health.HealthServicer()
         server = aio.server(
             interceptors=[Boundary(store_failed.set)],

@@ -102,7 +102,8 @@ class Engine:
             )
         factor = packing.choose_factor(parameters, dimension, 1)
         with self._making:
-            if len(self._live) >= limits.MAX_COLLECTIONS:
+            # A request that is known makes nothing: it is answered again or refused, by the store.
+            if len(self._live) >= limits.MAX_COLLECTIONS and not self._store.knows_request(request_id):
                 raise LimitExceeded(f"this server holds at most {limits.MAX_COLLECTIONS} collections; delete one first")
             stored = self._store.create(request_id, NewCollection(name, dimension, parameter_id, model_id, factor))
             if stored.info.uid not in self._live:

@@ -7,7 +7,8 @@ acknowledged; scans share a lock that a mutation takes alone for the few millise
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
@@ -43,6 +44,7 @@ class LiveCollection:
         self._masks = masks
         self._index = ScanIndex(parameters, stored.info.dimension, stored.info.packing_factor, masks.source, threads)
         self._is_gone = False
+        self._is_broken = False
         self._mutating = threading.Lock()
         self._lock = ReadersWriterLock()
 
@@ -68,8 +70,9 @@ class LiveCollection:
     def enrol(self, request_id: bytes, batch: RowBatch) -> Change:
         """Add rows: on disk, then searchable, then returned."""
         quantise.check_rows(self.parameters, batch.vectors)
-        with self._mutating:
-            if self.info.slots + len(batch.row_ids) > limits.MAX_SLOTS:
+        with self._mutation():
+            too_many = self.info.slots + len(batch.row_ids) > limits.MAX_SLOTS
+            if too_many and not self._store.knows_request(request_id):
                 raise LimitExceeded(f"a collection has at most {limits.MAX_SLOTS} slots; make another one")
             change = self._store.enrol(request_id, self.info.uid, batch)
             if not change.repeated:
@@ -79,7 +82,7 @@ class LiveCollection:
 
     def erase(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
         """Destroy rows: gone from disk, then from memory, then returned."""
-        with self._mutating:
+        with self._mutation():
             change = self._store.erase(request_id, self.info.uid, row_ids)
             if not change.repeated:
                 self._apply(change, None)
@@ -87,7 +90,7 @@ class LiveCollection:
 
     def delete(self, request_id: bytes) -> None:
         """Destroy the collection: gone from disk, then from memory, then returned."""
-        with self._mutating:
+        with self._mutation():
             self._store.delete(request_id, self.info.uid)
             with self._lock.writing():
                 self._is_gone = True
@@ -96,15 +99,31 @@ class LiveCollection:
                 )
             self._masks.forget(self.info.uid)
 
+    @contextmanager
+    def _mutation(self) -> Iterator[None]:
+        """One at a time. After a failure of the store disk and memory may differ: nothing is answered from then on."""
+        with self._mutating:
+            self._require_whole()
+            try:
+                yield
+            except StoreFailed:
+                self._is_broken = True
+                raise
+
+    def _require_whole(self) -> None:
+        if self._is_broken:
+            raise StoreFailed("memory may be behind the disk after a failed change; restart the server to read it")
+
     def _apply(self, change: Change, vectors: Int16Matrix | None) -> None:
-        try:
-            with self._lock.writing():
+        with self._lock.writing():
+            try:
                 self._write(change.slots, vectors)
                 self._stored = change.collection
-        except Exception as error:
-            raise StoreFailed(
-                f"a change is on disk but not in memory ({type(error).__name__}); restart the server to read it"
-            ) from error
+            except Exception as error:
+                self._is_broken = True  # before the lock goes back: the next search must not see half of a change
+                raise StoreFailed(
+                    f"a change is on disk but not in memory ({type(error).__name__}); restart the server to read it"
+                ) from error
 
     def _write(self, slots: Slots, vectors: Int16Matrix | None) -> None:
         if vectors is None:
@@ -139,6 +158,7 @@ class LiveCollection:
         query that does not parse, PackingChanged when the collection was re-packed since the query was made.
         """
         with self._lock.reading():
+            self._require_whole()
             if self._is_gone:
                 raise CollectionNotFound("the collection was deleted while the query was on its way")
             self.require_packing(packing_factor)

@@ -6,12 +6,14 @@ Scans and changes have threads of their own, so that a queue of scans never keep
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from contextlib import ExitStack, contextmanager
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
-from unseen.errors import ServerBusy
+from unseen.errors import ServerBusy, StoreFailed
 from unseen_server import limits
 
 Arguments = ParamSpec("Arguments")
@@ -24,7 +26,10 @@ CHANGE_THREADS = 4
 class Workers:
     """Used by one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_store_failure: Callable[[], None]) -> None:
+        """``on_store_failure`` is called in the loop when a piece of work met a failed store, caller or no caller."""
+        self._on_store_failure = on_store_failure
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._changes = ThreadPoolExecutor(CHANGE_THREADS, "unseen-change")
         self._scans = ThreadPoolExecutor(limits.SCANS_AT_ONCE, "unseen-answer")
         self._scans_admitted = 0
@@ -34,7 +39,41 @@ class Workers:
         self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         """Run a short piece of work; it goes on to its end even when the caller is gone."""
-        return await asyncio.get_running_loop().run_in_executor(self._changes, lambda: work(*args, **kwargs))
+        return await asyncio.wrap_future(self._submit(lambda: work(*args, **kwargs)))
+
+    async def change_in_turn(
+        self,
+        turns: tuple[bytes, ...],
+        work: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """As ``change``, after everything else with one of these turns; who waits for a turn takes no thread.
+
+        Turns are names, such as a collection's uid; every caller that takes several takes them in the same order.
+        """
+        loop = asyncio.get_running_loop()
+        with ExitStack() as held:
+            for turn in turns:
+                lock = self._turns.setdefault(turn, asyncio.Lock())
+                await lock.acquire()
+                held.callback(lock.release)
+            done = self._submit(lambda: work(*args, **kwargs))
+            # The turn ends with the work: a caller that leaves does not let the next one in earlier.
+            give_back = held.pop_all().close
+            done.add_done_callback(lambda _: loop.call_soon_threadsafe(give_back))
+        return await asyncio.wrap_future(done)
+
+    def _submit(self, work: Callable[[], Result]) -> concurrent.futures.Future[Result]:
+        loop = asyncio.get_running_loop()
+        done = self._changes.submit(work)
+        # On this future and not on the caller's: that one forgets everything when the caller leaves.
+        done.add_done_callback(lambda ended: self._watch(ended, loop))
+        return done
+
+    def _watch(self, ended: concurrent.futures.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        if not ended.cancelled() and isinstance(ended.exception(), StoreFailed):
+            loop.call_soon_threadsafe(self._on_store_failure)
 
     def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Start a scan as soon as a thread is free; ServerBusy when too many wait already."""

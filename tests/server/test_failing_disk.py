@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import grpc
+from unseen.v1 import index_pb2, index_pb2_grpc
+from unseen_server import app
+from unseen_server.config import Config
 
 Make = Callable[..., Any]
 
@@ -28,12 +33,10 @@ def test_write_that_fails_ends_the_server_and_loses_nothing_acknowledged(
     refusal = None
     while refusal is None:
         _, batch = make_rows(20, 16, 3000)
-        try:
-            caller.enrol(uid, batch)
+        refusal = caller.refusal_if_any(caller.enrol, uid, batch)
+        if refusal is None:
             acknowledged.append(batch)
-        except grpc.RpcError:
-            refusal = caller.refusal(caller.enrol, uid, batch)
-    assert refusal.status in {"INTERNAL", "UNAVAILABLE"}
+    assert refusal.code == "STORE_FAILED"
     assert server.process.wait(timeout=60) == 1
     assert acknowledged
     caller.close()
@@ -42,3 +45,34 @@ def test_write_that_fails_ends_the_server_and_loses_nothing_acknowledged(
     _, entries, _ = caller.sync(uid)
     assert {row_id for batch in acknowledged for row_id in batch.row_ids} <= set(entries)
     assert len(entries) % 20 == 0
+
+
+async def test_failure_that_no_caller_waits_for_stops_the_server(tmp_path: Path, call: Make, make_rows: Make) -> None:
+    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1))
+    try:
+        caller = call(server)
+        collection = await asyncio.to_thread(caller.create)
+        _, batch = make_rows(5)
+        await asyncio.to_thread(caller.enrol, collection.uid, batch)
+        entered, caller_is_gone = threading.Event(), threading.Event()
+
+        def no_room(*_: Any) -> None:
+            entered.set()
+            caller_is_gone.wait(30)
+            raise MemoryError
+
+        server.engine.by_uid(collection.uid)._index.clear = no_room
+        erase = index_pb2_grpc.IndexServiceStub(caller.channel).EraseRows.future
+        erasing = erase(
+            index_pb2.EraseRowsRequest(request_id=bytes(16), collection_uid=collection.uid, row_ids=batch.row_ids[3])
+        )
+        await asyncio.to_thread(entered.wait, 30)
+        under_way = len(asyncio.all_tasks())
+        erasing.cancel()
+        while len(asyncio.all_tasks()) >= under_way:  # until the server has seen that the caller left
+            await asyncio.to_thread(caller.info)
+        caller_is_gone.set()
+        await asyncio.wait_for(server.store_failed.wait(), 30)
+    finally:
+        caller_is_gone.set()
+        await server.stop()

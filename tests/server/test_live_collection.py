@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import apsw
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from unseen.entropy import random_uid
 from unseen.errors import (
     CollectionNotFound,
     InvalidVector,
+    LimitExceeded,
     MalformedMessage,
     PackingChanged,
     RequestReplayed,
@@ -187,4 +189,53 @@ def test_change_that_memory_does_not_take_counts_as_a_failed_store(
 
     monkeypatch.setattr(live._index, "put", no_room)
     with pytest.raises(StoreFailed, match="on disk but not in memory"):
+        live.enrol(random_uid(), make_rows(1)[1])
+
+
+def test_after_a_change_that_memory_did_not_take_nothing_is_answered(
+    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erased row must not score again, and no later change may hide that one is missing."""
+    vectors, batch = make_rows(5)
+    live.enrol(random_uid(), batch)
+
+    def no_room(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live._index, "clear", no_room)
+        with pytest.raises(StoreFailed):
+            live.erase(random_uid(), batch.row_ids[3:4])
+    with pytest.raises(StoreFailed, match="restart"):
+        search(live, vectors[3])
+    with pytest.raises(StoreFailed, match="restart"):
+        live.enrol(random_uid(), make_rows(1)[1])
+
+
+def test_after_a_change_that_the_disk_refused_nothing_is_answered(
+    store: SqliteStore, live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure may be committed although its log could not be emptied: memory does not know."""
+    vectors, batch = make_rows(5)
+    live.enrol(random_uid(), batch)
+
+    def full() -> None:
+        with store._file._failures():
+            raise apsw.FullError
+
+    monkeypatch.setattr(store._file, "empty_log", full)
+    with pytest.raises(StoreFailed):
+        live.erase(random_uid(), batch.row_ids[3:4])
+    with pytest.raises(StoreFailed, match="restart"):
+        search(live, vectors[3])
+
+
+def test_repeated_enrolment_that_filled_the_last_slots_is_answered_again(
+    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unseen_server.limits.MAX_SLOTS", 3)
+    request_id, batch = random_uid(), make_rows(3)[1]
+    live.enrol(request_id, batch)
+    assert live.enrol(request_id, batch).repeated
+    with pytest.raises(LimitExceeded):
         live.enrol(random_uid(), make_rows(1)[1])

@@ -11,6 +11,9 @@ from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.engine import Engine
 from unseen_server.workers import Workers
 
+MAKING = b"making and deleting"
+"""The turn of everything that changes the list of collections; taken before a collection's own."""
+
 
 class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
     """Messages in, calls of the engine, messages out."""
@@ -24,8 +27,14 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
     ) -> collections_pb2.CreateCollectionResponse:
         """Make an empty collection."""
         request_id = wire.require_uid(request.request_id, "a request id")
-        info = await self._workers.change(
-            self._engine.create, request_id, request.name, request.dimension, request.parameter_id, request.model_id
+        info = await self._workers.change_in_turn(
+            (MAKING,),
+            self._engine.create,
+            request_id,
+            request.name,
+            request.dimension,
+            request.parameter_id,
+            request.model_id,
         )
         return collections_pb2.CreateCollectionResponse(collection=wire.collection_to_message(info))
 
@@ -49,5 +58,5 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         """Destroy one with every row."""
         request_id = wire.require_uid(request.request_id, "a request id")
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
-        await self._workers.change(self._engine.delete, request_id, uid)
+        await self._workers.change_in_turn((MAKING, uid), self._engine.delete, request_id, uid)
         return collections_pb2.DeleteCollectionResponse()
