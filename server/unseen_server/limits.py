@@ -69,7 +69,8 @@ REPLY_CHUNK_BYTES = 256 * KIB
 """Blocks are sent on as soon as this many bytes are ready: the client decrypts while the scan goes on."""
 CATALOGUE_PAGE_BYTES = 512 * KIB
 """Sealed records of one page of a synchronisation; with the largest record it stays below one message."""
-
+SYNCHRONISATION_BYTES = 4 * CATALOGUE_PAGE_BYTES
+"""What one synchronisation holds: a page that is being sent, the next one, and what is read for it."""
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""

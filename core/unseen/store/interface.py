@@ -113,12 +113,15 @@ class Store(ABC):
         """Every live vector in slot order, at most VECTORS_AT_ONCE a time; SealBroken when one was altered."""
 
     @abstractmethod
-    def changes(self, uid: bytes, since_epoch: int, page_bytes: int, rows: int) -> Iterator[CatalogueChanges]:
-        """What changed after an epoch, in pages of about ``page_bytes`` and at least one; erasures come first.
+    def changes(
+        self, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int, rows: int
+    ) -> Iterator[CatalogueChanges]:
+        """What changed after an epoch and until another, in pages of about ``page_bytes`` and at least one.
 
-        Every page names the epoch at which a taker of all of them stands: the newest one, or, when more than ``rows``
-        were added since, the one that added the last of so many. A row that was added and erased since then does not
-        come. Mismatch when the store has not reached ``since_epoch``.
+        Erasures come first. Every page names the epoch at which a taker of all of them stands: ``until_epoch`` or the
+        store's own if that is lower, or, when more than ``rows`` were added since, the one that added the last of so
+        many; never one before ``since_epoch``. A row that was added and erased since then does not come. Mismatch when
+        the store has not reached ``since_epoch``.
         """
 
     @abstractmethod

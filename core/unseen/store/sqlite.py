@@ -24,12 +24,8 @@ from unseen.store.sqlite_requests import Finished
 from unseen.types import CatalogueChanges, CatalogueEntry, Int16Matrix, RowBatch
 
 FILE_NAME = "unseen.sqlite"
-ENTRIES_PER_READ = 256
-"""Catalogue entries fetched under one lock: about 2 MiB with thumbnails, a few milliseconds."""
 ERASED_IDS_PER_PAGE = 32768
 """Half a MiB of row ids."""
-ENTRY_OVERHEAD_BYTES = 48
-"""Row id, slot, epoch and framing of one catalogue entry on the wire, rounded up."""
 
 
 class SqliteStore(Store):
@@ -207,40 +203,52 @@ class SqliteStore(Store):
             yield _opened(seal, found, stored.info.dimension)
             next_slot = found[-1][0] + 1
 
-    def changes(self, uid: bytes, since_epoch: int, page_bytes: int, rows: int) -> Iterator[CatalogueChanges]:
+    def changes(
+        self, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int, rows: int
+    ) -> Iterator[CatalogueChanges]:
         with self._file.reading() as db:
             number, stored = sqlite_rows.find_collection(db, uid)
-            until = stored.info.epoch
-            if since_epoch > until:
+            if since_epoch > stored.info.epoch:
                 raise Mismatch(
-                    f"the mirror is at epoch {since_epoch} and the collection at {until}: the server went back to an "
-                    "older state; drop the mirror and synchronise from 0"
+                    f"the mirror is at epoch {since_epoch} and the collection at {stored.info.epoch}: the server went "
+                    "back to an older state; drop the mirror and synchronise from 0"
                 )
-            until = sqlite_rows.epoch_after(db, number, since_epoch, rows) or until
-            erased = sqlite_rows.read_erased(db, number, since_epoch, until) if since_epoch else []
-        for start in range(0, len(erased), ERASED_IDS_PER_PAGE):
-            yield CatalogueChanges(until, (), tuple(erased[start : start + ERASED_IDS_PER_PAGE]))
-        page: list[CatalogueEntry] = []
-        size_bytes = 0
-        for entry in self._entries(uid, since_epoch, until):
-            entry_bytes = len(entry.sealed_record) + ENTRY_OVERHEAD_BYTES
-            if page and size_bytes + entry_bytes > page_bytes:
-                yield CatalogueChanges(until, tuple(page), ())
-                page, size_bytes = [], 0
-            page.append(entry)
-            size_bytes += entry_bytes
-        if page or not erased:
-            yield CatalogueChanges(until, tuple(page), ())
+            enough = sqlite_rows.epoch_after(db, number, since_epoch, rows) or until_epoch
+        until = max(since_epoch, min(until_epoch, stored.info.epoch, enough))
+        nothing = True
+        for erased in self._erased(uid, since_epoch, until):
+            nothing = False
+            yield CatalogueChanges(until, (), erased)
+        for added in self._added(uid, since_epoch, until, page_bytes):
+            nothing = False
+            yield CatalogueChanges(until, added, ())
+        if nothing:
+            yield CatalogueChanges(until, (), ())
 
-    def _entries(self, uid: bytes, since_epoch: int, until_epoch: int) -> Iterator[CatalogueEntry]:
+    def _erased(self, uid: bytes, since_epoch: int, until_epoch: int) -> Iterator[tuple[bytes, ...]]:
+        if not since_epoch:
+            return  # who has no row yet needs none taken away
+        after = (since_epoch, sqlite_rows.BEYOND_ANY_ROW_ID)
+        while True:
+            with self._file.reading() as db:
+                number, _ = sqlite_rows.find_collection(db, uid)
+                found = sqlite_rows.read_erased(db, number, after, until_epoch, ERASED_IDS_PER_PAGE)
+            if not found:
+                return
+            yield tuple(row_id for _, row_id in found)
+            after = found[-1]
+
+    def _added(
+        self, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int
+    ) -> Iterator[tuple[CatalogueEntry, ...]]:
         after = (since_epoch, sqlite_rows.BEYOND_ANY_SLOT)
         while True:
             with self._file.reading() as db:
                 number, _ = sqlite_rows.find_collection(db, uid)
-                entries = sqlite_rows.read_entries(db, number, after, until_epoch, ENTRIES_PER_READ)
+                entries = sqlite_rows.read_entries(db, number, after, until_epoch, page_bytes)
             if not entries:
                 return
-            yield from entries
+            yield tuple(entries)
             after = (entries[-1].epoch, entries[-1].slot)
 
     # Shared steps

@@ -16,6 +16,9 @@ from unseen.store.schema import records_table, vectors_table
 from unseen.types import CatalogueEntry, CollectionInfo
 
 BEYOND_ANY_SLOT = 1 << 62
+BEYOND_ANY_ROW_ID = b"\xff" * 17
+ENTRY_OVERHEAD_BYTES = 48
+"""Row id, slot, epoch and framing of one catalogue entry on the wire, rounded up."""
 VectorRow = tuple[int, bytes, int, bytes]
 """Slot, row id, epoch, sealed vector."""
 
@@ -133,14 +136,16 @@ def read_vectors(db: apsw.Connection, collection: int, first_slot: int, count: i
     )
 
 
-def read_erased(db: apsw.Connection, collection: int, since_epoch: int, until_epoch: int) -> list[bytes]:
-    """Row ids erased after one epoch and no later than the other, in the order of their erasure."""
-    found = _fetch(
+def read_erased(
+    db: apsw.Connection, collection: int, after: tuple[int, bytes], until_epoch: int, count: int
+) -> list[tuple[int, bytes]]:
+    """Up to ``count`` pairs of epoch and row id erased after such a pair and no later than an epoch, in that order."""
+    return _fetch(
         db,
-        "SELECT row_id FROM erasures WHERE collection = ? AND epoch > ? AND epoch <= ? ORDER BY epoch",
-        (collection, since_epoch, until_epoch),
+        "SELECT epoch, row_id FROM erasures WHERE collection = ? AND (epoch, row_id) > (?, ?) AND epoch <= ?"
+        " ORDER BY epoch, row_id LIMIT ?",
+        (collection, *after, until_epoch, count),
     )
-    return [row_id for (row_id,) in found]
 
 
 def epoch_after(db: apsw.Connection, collection: int, since_epoch: int, rows: int) -> int | None:
@@ -154,16 +159,25 @@ def epoch_after(db: apsw.Connection, collection: int, since_epoch: int, rows: in
 
 
 def read_entries(
-    db: apsw.Connection, collection: int, after: tuple[int, int], until_epoch: int, count: int
+    db: apsw.Connection, collection: int, after: tuple[int, int], until_epoch: int, size_bytes: int
 ) -> list[CatalogueEntry]:
-    """Up to ``count`` live rows added after (epoch, slot) and no later than an epoch, in that order."""
-    found = _fetch(
-        db,
+    """Live rows added after (epoch, slot) and no later than an epoch, in that order: one, and more while they fit."""
+    entries: list[CatalogueEntry] = []
+    cursor = db.execute(
         f"SELECT row_id, slot, epoch, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
-        " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? ORDER BY epoch, slot LIMIT ?",
-        (collection, *after, until_epoch, count),
+        " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? ORDER BY epoch, slot",
+        (collection, *after, until_epoch),
     )
-    return [CatalogueEntry(*row) for row in found]
+    try:
+        for row in cursor:
+            entry = CatalogueEntry(*row)
+            size_bytes -= len(entry.sealed_record) + ENTRY_OVERHEAD_BYTES
+            if entries and size_bytes < 0:
+                break
+            entries.append(entry)
+    finally:
+        cursor.close(True)  # an open one would keep the log from being emptied
+    return entries
 
 
 def _fetch(db: apsw.Connection, statement: str, values: tuple[bytes | int | str, ...] = ()) -> list[Any]:

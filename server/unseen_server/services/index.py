@@ -44,7 +44,9 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
                 missing -= len(batches[-1].row_ids)
             if missing:
                 raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
-            change = await self._workers.change(live.enrol, header.request_id, _joined(batches))
+            change = await self._workers.change_in_turn(
+                (header.collection_uid,), live.enrol, header.request_id, _joined(batches)
+            )
         return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
     async def EraseRows(  # noqa: N802
@@ -57,7 +59,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         if not 1 <= len(row_ids) <= limits.MAX_ROWS_PER_ERASURE:
             raise LimitExceeded(f"got {len(row_ids)} rows to erase, expected 1 to {limits.MAX_ROWS_PER_ERASURE}")
         live = await self._workers.change(self._engine.for_mutation, uid, request_id)
-        change = await self._workers.change(live.erase, request_id, row_ids)
+        change = await self._workers.change_in_turn((uid,), live.erase, request_id, row_ids)
         return index_pb2.EraseRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
     async def SyncCatalogue(  # noqa: N802
@@ -66,13 +68,19 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         """Send what changed, a page at a time, the last one marked."""
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
         pages = self._store.changes(
-            uid, request.since_epoch, limits.CATALOGUE_PAGE_BYTES, limits.CATALOGUE_ROWS_PER_CALL
+            uid,
+            request.since_epoch,
+            # Not the store's own epoch: a mirror must not be ahead of what a search answers from.
+            self._engine.by_uid(uid).info.epoch,
+            limits.CATALOGUE_PAGE_BYTES,
+            limits.CATALOGUE_ROWS_PER_CALL,
         )
-        page = await self._workers.change(_next_page, pages)
-        while page is not None:
-            following = await self._workers.change(_next_page, pages)
-            yield _page_to_message(page, last=following is None)
-            page = following
+        with self._workers.holding(limits.SYNCHRONISATION_BYTES):
+            page = await self._workers.change(_next_page, pages)
+            while page is not None:
+                following = await self._workers.change(_next_page, pages)
+                yield _page_to_message(page, last=following is None)
+                page = following
 
 
 async def _enrol_header(requests: AsyncIterator[index_pb2.EnrolRowsRequest]) -> index_pb2.EnrolHeader:

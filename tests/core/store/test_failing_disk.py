@@ -124,7 +124,8 @@ def check(folder: Path, life: Life) -> None:
     assert found or not life.created
     if found:
         uid = found[0].info.uid
-        entries = {entry.row_id: entry for page in store.changes(uid, 0, 1 << 20, 1 << 30) for entry in page.added}
+        pages = store.changes(uid, 0, 1 << 60, 1 << 20, 1 << 30)
+        entries = {entry.row_id: entry for page in pages for entry in page.added}
         assert sum(len(page.slots) for page in store.vectors(uid)) == len(entries) == found[0].info.rows
         for batch in life.batches:
             kept = [row_id in entries for row_id in batch.row_ids if row_id not in life.asked_to_erase]

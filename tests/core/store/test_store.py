@@ -28,6 +28,8 @@ MakeBatch = Callable[..., RowBatch]
 MakeNew = Callable[..., NewCollection]
 
 EVERY_ROW = 1 << 30
+NEWEST = 1 << 60
+"""Beyond any epoch."""
 PAGE_BYTES = 1 << 20
 
 
@@ -50,7 +52,7 @@ def vectors_by_slot(store: Store, uid: bytes) -> dict[int, list[int]]:
 
 def mirror(store: Store, uid: bytes, since: int = 0, known: dict[bytes, CatalogueEntry] | None = None) -> object:
     entries = dict(known or {})
-    for page in store.changes(uid, since, PAGE_BYTES, EVERY_ROW):
+    for page in store.changes(uid, since, NEWEST, PAGE_BYTES, EVERY_ROW):
         for row_id in page.erased:
             entries.pop(row_id, None)
         entries.update({entry.row_id: entry for entry in page.added})
@@ -131,7 +133,7 @@ def test_unknown_collection_is_not_found(store: Store, make_batch: MakeBatch) ->
     with pytest.raises(CollectionNotFound):
         store.erase(random_uid(), random_uid(), (random_uid(),))
     with pytest.raises(CollectionNotFound):
-        list(store.changes(random_uid(), 0, PAGE_BYTES, EVERY_ROW))
+        list(store.changes(random_uid(), 0, NEWEST, PAGE_BYTES, EVERY_ROW))
 
 
 def test_repacking_is_remembered_and_leaves_the_epoch(open_store: OpenStore, new_collection: MakeNew) -> None:
@@ -328,7 +330,7 @@ def test_mirror_from_nothing_holds_every_live_row(store: Store, uid: bytes, make
 def test_pages_keep_to_their_size_and_end_at_one_epoch(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(50, record_bytes=100))
     store.enrol(random_uid(), uid, make_batch(50, record_bytes=100))
-    pages = list(store.changes(uid, 0, 1000, EVERY_ROW))
+    pages = list(store.changes(uid, 0, NEWEST, 1000, EVERY_ROW))
     assert all(sum(len(entry.sealed_record) for entry in page.added) <= 1000 for page in pages)
     assert {page.epoch for page in pages} == {2}
     assert sum(len(page.added) for page in pages) == 100
@@ -343,7 +345,7 @@ def test_a_long_catalogue_comes_in_parts_that_end_at_an_epoch(store: Store, uid:
     entries: dict[bytes, CatalogueEntry] = {}
     epoch, ends = 0, []
     while epoch < 7:
-        for page in list(store.changes(uid, epoch, PAGE_BYTES, 60)):
+        for page in list(store.changes(uid, epoch, NEWEST, PAGE_BYTES, 60)):
             for row_id in page.erased:
                 entries.pop(row_id, None)
             entries.update({entry.row_id: entry for entry in page.added})
@@ -355,18 +357,57 @@ def test_a_long_catalogue_comes_in_parts_that_end_at_an_epoch(store: Store, uid:
 
 def test_record_larger_than_a_page_still_comes(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(3, record_bytes=5000))
-    assert [len(page.added) for page in store.changes(uid, 0, 1000, EVERY_ROW)] == [1, 1, 1]
+    assert [len(page.added) for page in store.changes(uid, 0, NEWEST, 1000, EVERY_ROW)] == [1, 1, 1]
 
 
 def test_mirror_that_is_up_to_date_gets_one_empty_page(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
     store.enrol(random_uid(), uid, make_batch(3))
-    pages = list(store.changes(uid, 1, PAGE_BYTES, EVERY_ROW))
+    pages = list(store.changes(uid, 1, NEWEST, PAGE_BYTES, EVERY_ROW))
     assert [(page.epoch, page.added, page.erased) for page in pages] == [(1, (), ())]
 
 
 def test_mirror_ahead_of_the_store_is_told_so(store: Store, uid: bytes) -> None:
     with pytest.raises(Mismatch):
-        list(store.changes(uid, 1, PAGE_BYTES, EVERY_ROW))
+        list(store.changes(uid, 1, NEWEST, PAGE_BYTES, EVERY_ROW))
+
+
+def test_changes_end_at_the_epoch_asked_for(store: Store, uid: bytes, make_batch: MakeBatch) -> None:
+    first, second, third = (make_batch(5) for _ in range(3))
+    store.enrol(random_uid(), uid, first)
+    store.enrol(random_uid(), uid, second)
+    store.erase(random_uid(), uid, second.row_ids[:2])
+    store.enrol(random_uid(), uid, third)
+
+    def taken(since: int, until: int, rows: int = EVERY_ROW) -> tuple[set[int], int, int]:
+        pages = list(store.changes(uid, since, until, PAGE_BYTES, rows))
+        return (
+            {page.epoch for page in pages},
+            sum(len(page.added) for page in pages),
+            sum(len(page.erased) for page in pages),
+        )
+
+    assert taken(0, 1) == ({1}, 5, 0)
+    assert taken(1, 2) == ({2}, 3, 0)
+    assert taken(1, 3) == ({3}, 3, 2)
+    assert taken(0, 4, rows=6) == ({2}, 8, 0)
+    assert taken(0, 1, rows=6) == ({1}, 5, 0)
+    assert taken(2, 2) == ({2}, 0, 0)
+    assert taken(3, 2) == ({3}, 0, 0), "who is ahead of the caller's epoch is not sent back"
+
+
+def test_erased_ids_come_in_pages_each_once(
+    store: Store, uid: bytes, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unseen.store.sqlite.ERASED_IDS_PER_PAGE", 7)
+    batch = make_batch(50)
+    store.enrol(random_uid(), uid, batch)
+    for start in (0, 10, 30):
+        store.erase(random_uid(), uid, batch.row_ids[start : start + 10])
+    pages = list(store.changes(uid, 2, NEWEST, PAGE_BYTES, EVERY_ROW))
+    assert [len(page.erased) for page in pages] == [7, 7, 6]
+    erased = [row_id for page in pages for row_id in page.erased]
+    assert sorted(erased) == sorted(batch.row_ids[10:20] + batch.row_ids[30:40])
+    assert len(list(store.changes(uid, 3, 3, PAGE_BYTES, EVERY_ROW))) == 1
 
 
 def test_change_during_reading_belongs_to_the_next_synchronisation(
@@ -374,7 +415,7 @@ def test_change_during_reading_belongs_to_the_next_synchronisation(
 ) -> None:
     batch = make_batch(600)
     store.enrol(random_uid(), uid, batch)
-    pages = store.changes(uid, 0, 500, EVERY_ROW)
+    pages = store.changes(uid, 0, NEWEST, 500, EVERY_ROW)
     first = next(pages)
     store.erase(random_uid(), uid, (batch.row_ids[0], batch.row_ids[599]))
     store.enrol(random_uid(), uid, make_batch(1))
