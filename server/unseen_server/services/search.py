@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 from grpc import aio
@@ -45,8 +45,12 @@ class SearchService(SearchServiceServicer):
         live.require_packing(header.packing_factor)
         query_bytes = message.query_bytes(live.parameters, live.packing)
         block_bytes = message.reply_block_bytes(live.parameters, live.packing)
-        with self._workers.holding(query_bytes + live.packing.blocks(live.info.slots) * block_bytes):
-            query = await _read_query(requests, query_bytes)
+        with ExitStack() as held:
+            query = await self._read_query(requests, query_bytes, held)
+            # The reply's memory is set aside only now: a header costs the caller nothing and must cost nothing here.
+            held.close()
+            reply_bytes = live.packing.blocks(live.info.slots) * block_bytes
+            held.enter_context(self._workers.holding(query_bytes + reply_bytes))
             reply = Reply(live, header.packing_factor, query)
             done = self._workers.scan(reply.compute)
             try:
@@ -55,6 +59,24 @@ class SearchService(SearchServiceServicer):
                         yield part
             finally:
                 reply.cancel()
+
+    async def _read_query(self, requests: Requests, expected_bytes: int, held: ExitStack) -> bytes:
+        """Exactly this many bytes and then the stream's end; refused at the first byte too many."""
+        query = bytearray()
+        async for request in requests:
+            if request.WhichOneof("part") != "query":
+                raise MalformedMessage("after its header a search carries the query's bytes and nothing else")
+            if not 1 <= len(request.query) <= wire.MAX_CHUNK_BYTES:
+                raise LimitExceeded(f"got a chunk of {len(request.query)} bytes, expected 1 to {wire.MAX_CHUNK_BYTES}")
+            if len(query) + len(request.query) > expected_bytes:
+                raise MalformedMessage(
+                    f"the query is longer than the {expected_bytes} bytes that this collection needs"
+                )
+            held.enter_context(self._workers.holding(len(request.query)))
+            query += request.query
+        if len(query) != expected_bytes:
+            raise MalformedMessage(f"the query ended after {len(query)} bytes, this collection needs {expected_bytes}")
+        return bytes(query)
 
 
 class Reply:
@@ -111,19 +133,3 @@ async def _header(requests: Requests) -> search_pb2.SearchHeader:
     if first is None or first.WhichOneof("part") != "header":
         raise MalformedMessage("a search begins with its header")
     return first.header
-
-
-async def _read_query(requests: Requests, expected_bytes: int) -> bytes:
-    """Exactly this many bytes and then the stream's end; refused at the first byte too many."""
-    query = bytearray()
-    async for request in requests:
-        if request.WhichOneof("part") != "query":
-            raise MalformedMessage("after its header a search carries the query's bytes and nothing else")
-        if not 1 <= len(request.query) <= wire.MAX_CHUNK_BYTES:
-            raise LimitExceeded(f"got a chunk of {len(request.query)} bytes, expected 1 to {wire.MAX_CHUNK_BYTES}")
-        if len(query) + len(request.query) > expected_bytes:
-            raise MalformedMessage(f"the query is longer than the {expected_bytes} bytes that this collection needs")
-        query += request.query
-    if len(query) != expected_bytes:
-        raise MalformedMessage(f"the query ended after {len(query)} bytes, this collection needs {expected_bytes}")
-    return bytes(query)
