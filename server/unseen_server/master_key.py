@@ -22,25 +22,38 @@ def open_master_key(path: Path, make: bool) -> bytes:
 
     InvalidConfiguration when it is absent and the data is not, open to others, or not a master key.
     """
-    if not path.exists():
+    if not _exists(path):
         if not make:
             raise InvalidConfiguration(
                 f"there is data, but no master key at {path}: give --master-key the file that was made with the data"
             )
-        _make(path)
+        try:
+            _make(path)
+        except OSError as error:
+            raise InvalidConfiguration(f"the master key {path} cannot be made: {error.strerror}") from error
     return _read(path)
 
 
-def _make(path: Path) -> None:
-    line = f"{HEADER}{random_bytes(KEY_BYTES).hex()}\n".encode("ascii")
+def _exists(path: Path) -> bool:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return path.exists()
     except OSError as error:
-        raise InvalidConfiguration(f"the master key {path} cannot be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(line)
-        file.flush()
-        os.fsync(descriptor)
+        raise InvalidConfiguration(f"the master key {path} cannot be looked for: {error.strerror}") from error
+
+
+def _make(path: Path) -> None:
+    """The key appears under its name whole or not at all: half of one would block every later start."""
+    line = f"{HEADER}{random_bytes(KEY_BYTES).hex()}\n".encode("ascii")
+    unfinished = path.with_name(f".unfinished-{random_bytes(8).hex()}")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(descriptor)
+        os.link(unfinished, path)  # unlike a renaming it never replaces a key
+    finally:
+        unfinished.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,37 @@ def test_file_that_is_no_master_key_is_refused_and_kept(tmp_path: Path, content:
 def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match="cannot be made"):
         open_master_key(tmp_path / "nowhere" / "key", make=True)
+
+
+@pytest.mark.parametrize("step", ["fsync", "link"])
+def test_making_that_the_disk_stops_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, full)
+        with pytest.raises(InvalidConfiguration, match="No space left"):
+            open_master_key(tmp_path / "key", make=True)
+    assert list(tmp_path.iterdir()) == []
+    assert len(open_master_key(tmp_path / "key", make=True)) == 32
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_crash_before_the_key_is_whole_does_not_block_the_next_start(tmp_path: Path) -> None:
+    """The process dies at the moment when the key's bytes should reach the disk."""
+    path = tmp_path / "key"
+    dying = "import os, sys; from pathlib import Path; from unseen_server.master_key import open_master_key\n"
+    dying += "os.fsync = lambda _: os._exit(9)\nopen_master_key(Path(sys.argv[1]), make=True)"
+    assert subprocess.run([sys.executable, "-c", dying, str(path)], check=False).returncode == 9
+    assert not path.exists()
+    assert len(open_master_key(path, make=True)) == 32
+
+
+def test_name_that_cannot_be_looked_up_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match="File name too long"):
+        open_master_key(tmp_path / ("k" * 300), make=True)
 
 
 def test_server_refuses_another_key_and_writes_nothing(make_server: Callable[..., Any]) -> None:
