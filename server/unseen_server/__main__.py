@@ -6,9 +6,12 @@ Exit codes: 0 stopped when asked, 1 the store failed, 2 the configuration or the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from unseen.errors import IntegrityError, InvalidConfiguration, Mismatch, StoreFailed
 from unseen_server import app
@@ -33,18 +36,31 @@ def main() -> int:
 
 
 async def _serve(config: Config) -> int:
-    server = await app.start(config)
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+    starting = asyncio.create_task(app.start(config))
+    await _first(starting, asked_to_stop.wait())
+    if not starting.done():
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return STOPPED
+    server = starting.result()
     sys.stdout.write(f"unseen server listening on {config.address(server.port)}\n")
     sys.stdout.flush()
-    waits = [asyncio.create_task(event.wait()) for event in (asked_to_stop, server.store_failed)]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
+    await _first(asked_to_stop.wait(), server.store_failed.wait())
     await server.stop()
     return FAILED if server.store_failed.is_set() else STOPPED
+
+
+async def _first(*waits: asyncio.Task[Any] | Coroutine[Any, Any, Any]) -> None:
+    """Until one of them ends; a coroutine that did not is cancelled, a task is its owner's."""
+    tasks = [wait if isinstance(wait, asyncio.Task) else asyncio.create_task(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, wait in zip(tasks, waits, strict=True):
+        if task is not wait:
+            task.cancel()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> master key -> store -> engine (loaded, warmed) -> services behind the boundary -> port -> ready
+config -> port -> master key -> store -> engine (loaded, warmed) -> services behind the boundary -> ready
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
 
     ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
     """
+    store_failed = asyncio.Event()
+    server = aio.server(
+        interceptors=[Boundary(store_failed.set)],
+        options=_options(),
+        maximum_concurrent_rpcs=limits.MAX_RPCS,
+    )
+    port = _bind(server, config)  # before anything is written: a start that is refused leaves no trace
     store = await asyncio.to_thread(_open_store, config)
     engine = Engine(store, make_masks, config.threads)
+    loading = asyncio.create_task(asyncio.to_thread(_load, engine))
     try:
-        await asyncio.to_thread(engine.load)
-        await asyncio.to_thread(warm_up)
-        log.info("%d rows in memory", sum(info.rows for info in engine.collections()))
-        store_failed = asyncio.Event()
+        await asyncio.shield(loading)
         workers = Workers(store_failed.set)
         health_service = health.HealthServicer()
-        server = aio.server(
-            interceptors=[Boundary(store_failed.set)],
-            options=_options(),
-            maximum_concurrent_rpcs=limits.MAX_RPCS,
-        )
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
         index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
@@ -84,20 +84,35 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
-        port = _bind(server, config)
         await server.start()
     except BaseException:
+        store.close()  # a thread that still loads ends at its next page
+        await asyncio.wait([loading])
         engine.close()
-        store.close()
         raise
     return RunningServer(port, store_failed, server, health_service, workers, engine, store)
 
 
+def _load(engine: Engine) -> None:
+    engine.load()
+    warm_up()
+    log.info("%d rows in memory", sum(info.rows for info in engine.collections()))
+
+
 def _open_store(config: Config) -> SqliteStore:
-    has_data = (config.data / FILE_NAME).exists()
+    try:
+        has_data, has_folder = (config.data / FILE_NAME).exists(), config.data.exists()
+    except OSError as error:
+        raise InvalidConfiguration(f"the data directory {config.data} cannot be read: {error.strerror}") from error
     if not has_data:
         _make_folder(config.data)
-    return SqliteStore(config.data, open_master_key(config.master_key, make=not has_data))
+    try:
+        master_key = open_master_key(config.master_key, make=not has_data)
+    except InvalidConfiguration:
+        if not has_folder:
+            config.data.rmdir()  # a start that is refused leaves no trace
+        raise
+    return SqliteStore(config.data, master_key)
 
 
 def _make_folder(path: Path) -> None:
@@ -120,11 +135,15 @@ def _bind(server: aio.Server, config: Config) -> int:
 
 
 def _credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(files.key.read_bytes(), files.certificate.read_bytes())],
-        root_certificates=files.client_authority.read_bytes(),
-        require_client_auth=True,
-    )
+    key, certificate, authority = map(_content, (files.key, files.certificate, files.client_authority))
+    return grpc.ssl_server_credentials([(key, certificate)], root_certificates=authority, require_client_auth=True)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _options() -> list[tuple[str, int]]:

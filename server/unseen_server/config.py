@@ -44,7 +44,7 @@ class Config:
                 f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert, --tls-key and "
                 "--tls-client-ca, or listen on 127.0.0.1"
             )
-        if self.master_key.resolve().is_relative_to(self.data.resolve()):
+        if _resolved(self.master_key).is_relative_to(_resolved(self.data)):
             raise InvalidConfiguration(
                 f"the master key {self.master_key} lies in the data directory {self.data}: whoever takes a backup of "
                 "one would have both; give --master-key a place elsewhere"
@@ -105,6 +105,20 @@ def _tls_files(given: argparse.Namespace) -> TlsFiles | None:
     if not all(files):
         raise InvalidConfiguration("TLS needs all of --tls-cert, --tls-key and --tls-client-ca")
     for file in files:
-        if not file.is_file():
+        if not _is_file(file):
             raise InvalidConfiguration(f"{file} is not a file")
     return TlsFiles(*files)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link that leads to itself is a RuntimeError
+        raise InvalidConfiguration(f"the path {path} cannot be followed: {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise InvalidConfiguration(f"{path} cannot be looked for: {error.strerror}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 import pytest
 
 from unseen.errors import InvalidConfiguration
-from unseen_server.config import Config, from_arguments, is_loopback
+from unseen_server import app
+from unseen_server.config import Config, TlsFiles, from_arguments, is_loopback
 
 Make = Callable[..., Any]
 
@@ -104,6 +107,7 @@ def test_port_that_is_taken_is_refused(make_server: Make) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "cannot be listened on" in result.stderr
+    assert list((server.folder / "second").iterdir()) == [], "a refused start wrote something"
 
 
 def test_data_directory_in_use_is_refused(make_server: Make) -> None:
@@ -111,3 +115,47 @@ def test_data_directory_in_use_is_refused(make_server: Make) -> None:
     result = subprocess.run(server.command(), capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "in use by another server" in result.stderr
+
+
+def refused(server: Any, *options: str) -> str:
+    """The one sentence of a start that is refused and writes nothing."""
+    before = sorted(server.folder.rglob("*"))
+    result = subprocess.run(server.command(*options), capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    assert sorted(server.folder.rglob("*")) == before
+    sentences = [line for line in result.stderr.splitlines() if line.startswith("unseen server: ")]
+    assert len(sentences) == 1
+    assert "Traceback" not in result.stderr
+    return sentences[0]
+
+
+@pytest.mark.parametrize("option", ["--data", "--master-key"])
+def test_path_that_the_system_does_not_take_is_refused_in_one_sentence(make_server: Make, option: str) -> None:
+    server = make_server()
+    assert "File name too long" in refused(server, option, str(server.folder / ("x" * 300)))
+
+
+def test_tls_files_that_hold_no_certificate_are_refused_before_anything_is_written(make_server: Make) -> None:
+    server = make_server()
+    pem = server.folder / "no.pem"
+    pem.write_text("no certificate\n")
+    options = [word for name in ("--tls-cert", "--tls-key", "--tls-client-ca") for word in (name, str(pem))]
+    assert "no certificate and its key" in refused(server, *options)
+    assert "cannot be looked for" in refused(server, "--tls-cert", "x" * 300, *options[2:])
+
+
+@pytest.mark.parametrize("look", ["exists", "read_bytes"])
+async def test_file_that_the_system_withholds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """As for a folder that the server's user may not enter; root, who runs tests in a container, may enter all."""
+
+    def denied(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    pem = tmp_path / "pem"
+    tls = TlsFiles(pem, pem, pem) if look == "read_bytes" else None
+    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", tls, 1)
+    monkeypatch.setattr(Path, look, denied)
+    with pytest.raises(InvalidConfiguration, match="Permission denied"):
+        await app.start(config)

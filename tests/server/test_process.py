@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,4 +37,24 @@ def test_memory_is_closed_to_other_processes_of_the_same_user(make_server: Make)
 def test_asked_to_stop_it_ends_with_0_and_leaves_one_file(make_server: Make, number: int) -> None:
     server = make_server().start()
     assert server.stop(number) == 0
+    assert [path.name for path in server.data.iterdir()] == ["unseen.sqlite"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_while_it_loads_it_ends_with_0(make_server: Make, number: int) -> None:
+    """The signal comes in the middle of a load that would never end by itself; the store is closed under it."""
+    endless = f"""
+import os, sys
+from unseen_server import __main__, engine
+def load(self):
+    os.kill(os.getpid(), {int(number)})
+    while True:
+        self._store.collections()
+engine.Engine.load = load
+sys.exit(__main__.main())
+"""
+    server = make_server()
+    command = [sys.executable, "-c", endless, *server.command()[3:]]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert [path.name for path in server.data.iterdir()] == ["unseen.sqlite"]
