@@ -80,6 +80,7 @@ evidence: bench  ## every measured table of the documents, the largest sizes inc
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
+	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
 # ---- the machine -----------------------------------------------------------------------------------------------------

@@ -148,6 +148,11 @@ def test_every_file_test_and_bench_that_a_document_names_exists(document: Path) 
     assert missing_paths(text) + missing_tests(text) + broken_links(document, text) == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_document_waits_for_a_figure(document: Path) -> None:
+    assert re.findall(r"FIGURE-\w+|PROMISE-\w+|TODO|TBD|to be measured", document.read_text()) == []
+
+
 def test_every_bench_stands_in_the_bench_readme() -> None:
     text = (ROOT / "bench/README.md").read_text()
     benches = [
