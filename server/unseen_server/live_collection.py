@@ -19,6 +19,7 @@ from unseen.store.interface import Change, Slots, Store, StoredCollection
 from unseen.types import CollectionInfo, Int16Matrix, RowBatch
 from unseen_server import limits
 from unseen_server.masks_ahead import MasksAhead
+from unseen_server.process import hand_back_freed_memory
 from unseen_server.read_ahead import read_ahead
 from unseen_server.readers_writer import ReadersWriterLock
 
@@ -86,6 +87,7 @@ class LiveCollection:
             change = self._store.erase(request_id, self.info.uid, row_ids)
             if not change.repeated:
                 self._apply(change, None)
+        hand_back_freed_memory()
         return change
 
     def delete(self, request_id: bytes) -> None:
@@ -98,6 +100,7 @@ class LiveCollection:
                     self.parameters, self.info.dimension, self.info.packing_factor, self._masks.source
                 )
             self._masks.forget(self.info.uid)
+        hand_back_freed_memory()
 
     @contextmanager
     def _mutation(self) -> Iterator[None]:

@@ -36,3 +36,13 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(MALLOC_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
         mallopt(MALLOC_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def hand_back_freed_memory() -> None:
+    """Give whole freed pages to the system, which empties them: what was erased should not linger there.
+
+    Free memory in a page that also holds something live stays as it is. Only where the C library can (glibc).
+    """
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)

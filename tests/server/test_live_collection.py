@@ -239,3 +239,18 @@ def test_repeated_enrolment_that_filled_the_last_slots_is_answered_again(
     assert live.enrol(request_id, batch).repeated
     with pytest.raises(LimitExceeded):
         live.enrol(random_uid(), make_rows(1)[1])
+
+
+def test_memory_is_handed_back_after_rows_are_gone_and_while_others_may_change(
+    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(
+        "unseen_server.live_collection.hand_back_freed_memory", lambda: calls.append(live._mutating.locked())
+    )
+    batch = make_rows(3)[1]
+    live.enrol(random_uid(), batch)
+    assert calls == []
+    live.erase(random_uid(), batch.row_ids[:1])
+    live.delete(random_uid())
+    assert calls == [False, False]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -58,3 +60,25 @@ sys.exit(__main__.main())
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert [path.name for path in server.data.iterdir()] == ["unseen.sqlite"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc hands memory back when asked")
+def test_freed_memory_goes_back_to_the_system_when_asked() -> None:
+    """64 MiB are freed in pieces that the process would otherwise keep, as it keeps the arrays of packed blocks."""
+    freeing = """
+from pathlib import Path
+from unseen_server.process import hand_back_freed_memory, prepare_process
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+prepare_process()
+pieces = [b"x" * 65536 for _ in range(1024)]
+full = pages()
+del pieces
+kept = pages()
+hand_back_freed_memory()
+print(full - kept, full - pages())
+"""
+    result = subprocess.run([sys.executable, "-c", freeing], capture_output=True, text=True, check=True)
+    kept_back, handed_back = map(int, result.stdout.split())
+    assert kept_back < 1024
+    assert handed_back * resource.getpagesize() > 48 << 20
