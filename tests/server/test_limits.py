@@ -135,6 +135,7 @@ async def test_bytes_under_way_are_limited(
         assert refusal.code == "SERVER_BUSY"
         refusal = await in_thread(caller.refusal, caller.enrol, collection.uid, make_rows(50)[1])
         assert refusal.code == "SERVER_BUSY"
+        assert (await in_thread(caller.refusal, caller.sync, collection.uid)).code == "SERVER_BUSY"
     assert (await in_thread(caller.search, collection, np.ones(16, np.float32))).size == 0
 
 
