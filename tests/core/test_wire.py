@@ -17,6 +17,7 @@ from unseen.v1 import index_pb2, types_pb2
 
 uids = st.binary(min_size=16, max_size=16)
 counts = st.integers(0, 2**64 - 1)
+epochs = st.integers(0, 2**63 - 1)
 
 
 def all_error_classes() -> list[type[UnseenError]]:
@@ -50,7 +51,7 @@ def test_leaf_that_the_table_lacks_gets_its_parents_status() -> None:
     assert wire.grpc_status_name(NewLeaf("gone")) == "NOT_FOUND"
 
 
-@given(uids, st.text(min_size=1, max_size=64), st.integers(1, 4096), st.integers(1, 2048), counts, counts)
+@given(uids, st.text(min_size=1, max_size=64), st.integers(1, 4096), st.integers(1, 2048), counts, epochs)
 def test_collection_crosses_unchanged(
     uid: bytes, name: str, dimension: int, factor: int, rows: int, epoch: int
 ) -> None:
@@ -59,7 +60,7 @@ def test_collection_crosses_unchanged(
     assert wire.collection_from_message(types_pb2.CollectionInfo.FromString(sent)) == info
 
 
-@given(uids, st.integers(0, 2**32 - 1), counts, st.binary(max_size=64))
+@given(uids, st.integers(0, 2**32 - 1), epochs, st.binary(max_size=64))
 def test_catalogue_entry_crosses_unchanged(row_id: bytes, slot: int, epoch: int, record: bytes) -> None:
     entry = CatalogueEntry(row_id, slot, epoch, record)
     sent = wire.entry_to_message(entry).SerializeToString()
