@@ -25,8 +25,10 @@ from unseen.params import SEED_BYTES, ParameterSet
 
 LEAST_DIMENSION = 8
 MOST_DIMENSION = 4096
-GROWTH_BEFORE_REPACKING = 4
-"""Re-packing reads the whole index; four-fold growth makes it rare and costs at most a tenth of the traffic."""
+GROWTH_BEFORE_REPACKING = 1.5
+"""Re-packing rewrites the whole index: not for every batch of a collection that is just being filled."""
+SAVING_WORTH_REPACKING = 0.05
+"""The best factor halves with every four-fold growth, so a collection of a million rows is re-packed nine times."""
 
 Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
@@ -109,6 +111,10 @@ def choose_factor(parameters: ParameterSet, dimension: int, slots: int) -> int:
 
 
 def should_repack(parameters: ParameterSet, dimension: int, slots: int, chosen_at: int, factor: int) -> bool:
-    """Whether a collection has grown four-fold since its factor was chosen, and another one would now serve better."""
-    grown = slots >= GROWTH_BEFORE_REPACKING * max(chosen_at, 1)
-    return grown and choose_factor(parameters, dimension, slots) != factor
+    """Whether another factor would save a twentieth of the traffic of a collection that has grown since its own."""
+    if slots < GROWTH_BEFORE_REPACKING * chosen_at:
+        return False
+    n = parameters.ring_degree
+    best = Packing(n, dimension, choose_factor(parameters, dimension, slots))
+    now = traffic_bytes(parameters, Packing(n, dimension, factor), slots)
+    return traffic_bytes(parameters, best, slots) < (1 - SAVING_WORTH_REPACKING) * now

@@ -72,12 +72,21 @@ def test_traffic_of_512_dimensions_stays_below_what_the_readme_says(rows: int, m
     assert traffic_bytes(DEFAULT, packing, rows) <= most_bytes
 
 
-def test_repacks_only_after_four_fold_growth_and_only_for_a_better_factor() -> None:
-    chosen_at = 1_000
-    factor = choose_factor(DEFAULT, 512, chosen_at)
-    assert not should_repack(DEFAULT, 512, 3_999, chosen_at, factor)
-    assert should_repack(DEFAULT, 512, 4_000, chosen_at, factor)
-    assert not should_repack(DEFAULT, 512, 4_000, chosen_at, choose_factor(DEFAULT, 512, 4_000))
+def test_a_growing_collection_is_repacked_rarely_and_stays_near_the_least_traffic() -> None:
+    slots, chosen_at, factor, repacked = 1_000, 1_000, choose_factor(DEFAULT, 512, 1_000), 0
+    while slots < 2_000_000:
+        slots += 1_000
+        if should_repack(DEFAULT, 512, slots, chosen_at, factor):
+            chosen_at, factor, repacked = slots, choose_factor(DEFAULT, 512, slots), repacked + 1
+        least = traffic_bytes(DEFAULT, Packing(2048, 512, choose_factor(DEFAULT, 512, slots)), slots)
+        assert traffic_bytes(DEFAULT, Packing(2048, 512, factor), slots) <= 1.06 * least
+    assert repacked <= 6
+
+
+def test_a_collection_that_has_not_grown_keeps_its_packing() -> None:
+    assert not should_repack(DEFAULT, 512, 100_000, 100_000, 512)
+    assert should_repack(DEFAULT, 512, 150_000, 100_000, 512)
+    assert not should_repack(DEFAULT, 512, 150_000, 100_000, choose_factor(DEFAULT, 512, 150_000))
 
 
 @pytest.mark.parametrize(("dimension", "factor"), [(7, 1), (4097, 1), (512, 3), (512, 1024), (512, 0)])
