@@ -129,7 +129,7 @@ def figures(rows: int, dimension: int, threads: int, repeats: int) -> dict[str, 
     at = {name.partition("@")[0]: value for name, value in per_row.items() if name.endswith(f"@{threads}")}
     gains = {
         f"{name}_gain_of_{threads}_threads": per_row[f"{name}@1"] / per_row[f"{name}@{threads}"]
-        for name in ("kernel", "scan", "numpy")
+        for name in ("kernel", "scan", "scan_masks_ahead", "numpy")
         if threads > 1
     }
     tenseal_ns = tutorial_seconds * 1e9 / TUTORIAL_ROWS

@@ -26,6 +26,8 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
 LOOK_EVERY_S = 0.05
 LOG_LINES_SHOWN = 15
+READY = b"unseen server listening on"
+"""What the server says when it serves; its port takes connections before that, and lets them wait."""
 
 
 class Stage:
@@ -52,7 +54,7 @@ class Stage:
         return self._server.pid
 
     def start(self) -> float:
-        """Start the server and wait until it takes connections; gives the seconds that took.
+        """Start the server and wait until it serves; gives the seconds that took.
 
         A second start serves the same data on the same port.
         """
@@ -61,10 +63,11 @@ class Stage:
         command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key)]
         with self.log.open("ab") as log:
+            said_before = log.tell()
             self._server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        while not _answers(self.port):
+        while READY not in self.log.read_bytes()[said_before:]:
             if self._server.poll() is not None or time.monotonic() - began > START_TIMEOUT_S:
                 self.stop()
                 raise ServerUnavailable(f"the server did not start; its last words:\n{self._last_words()}")
@@ -127,9 +130,3 @@ def _free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-        return True
-    return False

@@ -14,6 +14,7 @@ Rounding: v = (c0 + 2^(b-1)) >> b is sent and v << b is read. With q = 1 mod 2^b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ from unseen.params import SEED_BYTES, ParameterSet
 
 Uint8Array = npt.NDArray[np.uint8]
 Uint32Array = npt.NDArray[np.uint32]
+UnpackBits = Callable[[Uint8Array, int, int], Uint32Array]
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,13 @@ def write_query(parameters: ParameterSet, packing: Packing, query: EncryptedQuer
     return np.hstack([query.seeds[:-1], chunks]).tobytes() + np.hstack([query.seeds[-1:], public_key]).tobytes()
 
 
-def read_query(parameters: ParameterSet, packing: Packing, data: bytes) -> EncryptedQuery:
+def read_query(
+    parameters: ParameterSet, packing: Packing, data: bytes, unpack: UnpackBits = unpack_bits
+) -> EncryptedQuery:
     """Parse a query from the other side; c0 comes back as whole residues with zeros for the bits that were dropped.
 
-    Raises MalformedMessage for any other length, a residue that is not below q, an all-zero c0 or a repeated seed.
+    ``unpack`` is any implementation of ``unseen.he.bits.unpack_bits``. Raises MalformedMessage for any other length, a
+    residue that is not below q, an all-zero c0 or a repeated seed.
     """
     _require_length(len(data), query_bytes(parameters, packing), "query")
     everything = np.frombuffer(data, np.uint8)
@@ -71,9 +76,9 @@ def read_query(parameters: ParameterSet, packing: Packing, data: bytes) -> Encry
     c0 = np.vstack(
         [
             expand_residues(
-                parameters, unpack_bits(chunks[:, SEED_BYTES:], _chunk_width(parameters), parameters.ring_degree)
+                parameters, unpack(chunks[:, SEED_BYTES:], _chunk_width(parameters), parameters.ring_degree)
             ),
-            unpack_bits(public_key[:, SEED_BYTES:], parameters.residue_bits, parameters.ring_degree),
+            unpack(public_key[:, SEED_BYTES:], parameters.residue_bits, parameters.ring_degree),
         ]
     )
     _require_residues(parameters, c0)

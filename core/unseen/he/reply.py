@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from unseen.he.compiled_bits import pack_bits
 from unseen.he.kernel import POLYNOMIALS, QUAD
 from unseen.he.lanes import F64, LANES, LINE_BYTES, V8, V8F, V16, broadcast, load, reduced_sum, splat, store
 from unseen.he.mask import BATCH_BLOCKS
@@ -67,11 +68,11 @@ def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c
         for n in range(degree):
             residues[n] = lanes[0, n, 2 * block + 1]
         _switch_modulus(residues, noise_c1[block], q, c1_bits, switched)
-        filled = _pack(switched, c1_bits, out[block], 0)
+        filled = pack_bits(switched, c1_bits, out[block], 0)
         for row in range(scores):
             residues[row] = lanes[0, row * factor + factor - 1, 2 * block]
         _switch_modulus(residues[:scores], noise_c0[block], q, c0_bits, switched)
-        _pack(switched[:scores], c0_bits, out[block], filled)
+        pack_bits(switched[:scores], c0_bits, out[block], filled)
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
@@ -110,26 +111,3 @@ def _switch_modulus(residues, noise, q, bits, switched):  # type: ignore[no-unty
         value -= q
         value += q & (value >> 63)
         switched[i] = np.int64(np.float64(value) * ratio + 0.5) & top
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _pack(values, bits, out, at):  # type: ignore[no-untyped-def]
-    """Values of ``bits`` bits, lowest bit first, from byte ``at`` on, filled up to a byte; returns the byte after."""
-    pending, pending_bits = np.uint64(0), 0
-    for value in values:
-        pending |= np.uint64(value) << np.uint64(pending_bits)
-        pending_bits += bits
-        if pending_bits >= 32:
-            out[at] = np.uint8(pending)
-            out[at + 1] = np.uint8(pending >> np.uint64(8))
-            out[at + 2] = np.uint8(pending >> np.uint64(16))
-            out[at + 3] = np.uint8(pending >> np.uint64(24))
-            pending >>= np.uint64(32)
-            pending_bits -= 32
-            at += 4
-    while pending_bits > 0:
-        out[at] = np.uint8(pending)
-        pending >>= np.uint64(8)
-        pending_bits -= 8
-        at += 1
-    return at

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import InvalidInput
+from unseen.he.compiled_bits import unpack_bits
 from unseen.he.expand import expand_seeds
 from unseen.he.kernel import POLYNOMIALS, QUAD, multiply_accumulate
 from unseen.he.lanes import LANES
@@ -37,6 +38,8 @@ UInt32Array = npt.NDArray[np.uint32]
 
 TOGETHER = LANES // POLYNOMIALS
 """Ciphertexts that one transform takes side by side."""
+CIPHERTEXTS_PER_TASK = 2 * TOGETHER
+"""Few enough that threads share a query evenly, enough that handing out a task costs little beside it."""
 
 
 class _Scratch(threading.local):
@@ -142,7 +145,7 @@ class ScanIndex:
 
         Raises MalformedMessage for a query that does not parse.
         """
-        encrypted = read_query(self.parameters, self.packing, query)
+        encrypted = read_query(self.parameters, self.packing, query, unpack_bits)
         if slots > self.capacity:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
         with ThreadPoolExecutor(self.threads, "unseen-scan") as pool:
@@ -218,23 +221,26 @@ def _scan_segments(  # type: ignore[no-untyped-def]
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
 def _transform_ciphertexts(c0, c1, first, roots, q, lanes, query, key):  # type: ignore[no-untyped-def]
-    """Transform up to eight ciphertexts side by side, ``first`` being the number of the first.
+    """Transform ciphertexts, eight side by side, ``first`` being the number of the first.
 
     Results go to the query as the kernel wants it, (N/16, chunks, 2, 16) centred; the last of all to the public key.
     Lanes of the scratch that no ciphertext fills are transformed as they are.
     """
-    count, degree = c0.shape
-    for i in range(count):
+    degree = c0.shape[1]
+    for start in range(0, len(c0), TOGETHER):
+        count = min(TOGETHER, len(c0) - start)
         for n in range(degree):
-            lanes[0, n, POLYNOMIALS * i] = c0[i, n]
-            lanes[0, n, POLYNOMIALS * i + 1] = c1[i, n]
-    forward(lanes, roots, np.uint32(q))
-    for tile in range(len(query)):
-        for lane in range(LANES):
             for i in range(count):
+                lanes[0, n, POLYNOMIALS * i] = c0[start + i, n]
+                lanes[0, n, POLYNOMIALS * i + 1] = c1[start + i, n]
+        forward(lanes, roots, np.uint32(q))
+        for tile in range(len(query)):
+            for i in range(count):
+                number = first + start + i
                 for polynomial in range(POLYNOMIALS):
-                    value = np.int64(lanes[0, tile * LANES + lane, POLYNOMIALS * i + polynomial])
-                    if first + i == query.shape[1]:
-                        key[tile, polynomial, lane] = value
-                    else:
-                        query[tile, first + i, polynomial, lane] = value - q if value > q // 2 else value
+                    for lane in range(LANES):
+                        value = np.int64(lanes[0, tile * LANES + lane, POLYNOMIALS * i + polynomial])
+                        if number == query.shape[1]:
+                            key[tile, polynomial, lane] = value
+                        else:
+                            query[tile, number, polynomial, lane] = value - q if value > q // 2 else value
