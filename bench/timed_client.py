@@ -21,14 +21,18 @@ LOOK_EVERY_S = 0.005
 
 @dataclass
 class SearchTimes:
-    """Seconds of one search on the client's clock. They follow each other; nothing is counted twice."""
+    """Seconds of one search on the client's clock. They follow each other; ``wait`` is ``scan`` and ``download``."""
 
     encrypt: float = 0.0
     """Quantise and encrypt, with a prepared query from the pool or one made now."""
     upload: float = 0.0
     """Until gRPC took the last chunk."""
+    scan: float = 0.0
+    """From the last chunk sent until the first scores come: seeds, transforms, the first blocks."""
+    download: float = 0.0
+    """For the other blocks, beside decrypting: they come as the server finishes them."""
     wait: float = 0.0
-    """For the server and for its bytes: expanding seeds, scanning, sending."""
+    """For the server and for its bytes."""
     decrypt: float = 0.0
     """Between arrivals of blocks; the server goes on scanning meanwhile."""
     rank: float = 0.0
@@ -94,8 +98,12 @@ class TimedClient(Client):
         began = time.perf_counter()
         uploaded = [began]
 
+        first_scores: list[float] = []
+
         def receive(reply: Message) -> None:
             started = time.perf_counter()
+            if not first_scores and reply.WhichOneof("part") == "blocks":
+                first_scores.append(started)
             exchange.receive(reply)
             times.decrypt += time.perf_counter() - started
             times.bytes_down += reply.ByteSize()
@@ -103,6 +111,8 @@ class TimedClient(Client):
         super()._exchange(replace(exchange, requests=_Watched(exchange.requests, uploaded), receive=receive))
         times.upload = uploaded[0] - began
         times.wait = time.perf_counter() - began - times.upload - times.decrypt
+        times.scan = (first_scores or [time.perf_counter()])[0] - uploaded[0]
+        times.download = max(0.0, times.wait - times.scan)
         times.bytes_up = sum(request.ByteSize() for request in exchange.requests)
 
 

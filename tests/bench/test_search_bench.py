@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-PARTS = {"prepare_ahead", "encrypt", "upload", "wait", "decrypt", "rank"}
+PARTS = {"prepare_ahead", "encrypt", "upload", "scan", "download", "wait", "decrypt", "rank"}
 
 
 def test_search_bench_writes_its_figures(tmp_path: Path) -> None:
