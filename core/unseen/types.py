@@ -25,7 +25,7 @@ class CollectionInfo:
     model_id: str
     packing_factor: int
     rows: int
-    """Live rows."""
+    """Live rows: those that can be found."""
     slots: int
     """Places handed out so far, erased ones included: the length of a score vector."""
     epoch: int
@@ -41,6 +41,8 @@ class RowBatch:
     """(n, dimension), quantised: see ``unseen.he.quantise``."""
     sealed_records: tuple[bytes, ...]
     """Encrypted by the device: opaque to the server."""
+    consents: tuple[bytes, ...] = ()
+    """The uid of the consent that each row rests on, empty for a row without one; () when no row has one."""
 
 
 @dataclass(frozen=True)

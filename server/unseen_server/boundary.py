@@ -2,6 +2,8 @@
 
     raw bytes -> message (MalformedMessage when it does not parse) -> the service -> reply, or status and unseen-code
 
+A service gets a ``Call`` in the place of gRPC's context: who asks, and nothing that it could answer through.
+
 Logs carry the method, the code and the type of an error: no content, no address, no identifier.
 """
 
@@ -21,6 +23,7 @@ from grpc import aio
 from unseen import wire
 from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreFailed, UnseenError
 from unseen_server import limits
+from unseen_server.call import LOCAL, Call
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +65,14 @@ class Boundary(aio.ServerInterceptor):
             return _messages(context, parse) if handler.request_streaming else await _message(context, parse)
 
         async def answer_once(_: Any, context: Context) -> Any:
-            async with self._call(method, context):
+            async with self._call(method, context) as call:
                 self._require_place()
-                return await inner(await request_of(context), context)
+                return await inner(await request_of(context), call)
 
         async def answer_many(_: Any, context: Context) -> None:
-            async with self._call(method, context):
+            async with self._call(method, context) as call:
                 self._require_place()
-                async with aclosing(inner(await request_of(context), context)) as replies:
+                async with aclosing(inner(await request_of(context), call)) as replies:
                     async for reply in replies:
                         await context.write(reply)
 
@@ -94,11 +97,11 @@ class Boundary(aio.ServerInterceptor):
         return _as_stream(handler, answer)
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def _call(self, method: str, context: Context) -> AsyncIterator[Call]:
         self._calls += 1
         try:
             async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
-                yield
+                yield Call(method, LOCAL)
         except UnseenError as error:
             log.info("%s refused: %s", method, error.code)
             if isinstance(error, StoreFailed):

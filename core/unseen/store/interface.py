@@ -10,7 +10,11 @@ A store is the only truth: memory is derived from it and rebuilt at start. Every
 - An erased row's sealed bytes are gone from every file of the store before ``erase`` returns.
 - Vectors are sealed here, under a key of their collection; records arrive sealed by the device and stay so.
 
-Slots are places in a score vector. A row takes the lowest free slot, else the next new one.
+Slots are places in a score vector. A row takes the lowest free slot of its compartment, else the next new one. Rows of
+different compartments never share an extent of SLOTS_PER_EXTENT slots, and so never a block of any packing.
+
+Beside collections a store keeps **facts**: what was agreed, granted, withdrawn, ordered. They are appended and never
+changed; what holds now is computed from them by whoever knows their kind.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from unseen.types import CatalogueChanges, CollectionInfo, Int16Matrix, RowBatch
 
 Slots = npt.NDArray[np.int64]
 
+SLOTS_PER_EXTENT = 2048
+"""The rows of the largest block there is: the ring degree at packing factor 1."""
 VECTORS_AT_ONCE = 4096
 """Rows that ``vectors`` opens in one go: 4 MiB at dimension 512, enough to fill whole blocks of every packing."""
 
@@ -39,6 +45,8 @@ class NewCollection:
     parameter_id: str
     model_id: str
     packing_factor: int
+    tenant: str = ""
+    """Whose it is; names are unique within a tenant."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class StoredCollection:
     info: CollectionInfo
     packed_at_slots: int
     """Slots there were when the packing factor was chosen."""
+    tenant: str = ""
+    """Whose it is."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,15 @@ class Change:
 
 
 @dataclass(frozen=True)
+class PlacedRow:
+    """A row and its place."""
+
+    row_id: bytes
+    slot: int
+    withheld: bool
+
+
+@dataclass(frozen=True)
 class SlottedVectors:
     """Opened rows with their places, in slot order."""
 
@@ -72,8 +91,20 @@ class SlottedVectors:
     vectors: Int16Matrix
 
 
+@dataclass(frozen=True)
+class Fact:
+    """Something that was written down once. ``kind`` and ``key`` are readable on disk, ``body`` is sealed there."""
+
+    sequence: int
+    """Its place among all facts of the store, from 1."""
+    kind: str
+    key: bytes
+    """What it is about: a uid, or empty."""
+    body: bytes
+
+
 class Store(ABC):
-    """Collections, rows and finished requests, durable. Safe to call from several threads."""
+    """Collections, rows, facts and finished requests, durable. Safe to call from several threads."""
 
     @property
     @abstractmethod
@@ -82,11 +113,11 @@ class Store(ABC):
 
     @abstractmethod
     def collections(self) -> tuple[StoredCollection, ...]:
-        """Every collection, sorted by name."""
+        """Every collection, sorted by tenant and name."""
 
     @abstractmethod
     def create(self, request_id: bytes, new: NewCollection) -> StoredCollection:
-        """Make an empty collection; CollectionExists when the name is taken."""
+        """Make an empty collection; CollectionExists when the tenant has one of this name."""
 
     @abstractmethod
     def delete(self, request_id: bytes, uid: bytes) -> None:
@@ -97,16 +128,31 @@ class Store(ABC):
         """Remember another packing factor and the slot count it was chosen at; the epoch stays."""
 
     @abstractmethod
-    def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
-        """Add rows; RowExists when one is live already, InvalidInput when one comes twice."""
+    def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch, compartment: int = 0) -> Change:
+        """Add rows to a compartment; RowExists when one is there already, InvalidInput when one comes twice."""
+
+    @abstractmethod
+    def withhold(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        """Take rows out of ``vectors`` and ``changes`` for good, as if erased, but keep them on disk until ``erase``.
+
+        RowNotFound when one is not there or is withheld already, InvalidInput when one comes twice.
+        """
 
     @abstractmethod
     def erase(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
-        """Destroy rows; RowNotFound when one is not live, InvalidInput when one comes twice."""
+        """Destroy rows, withheld ones too; RowNotFound when one is not there, InvalidInput when one comes twice."""
 
     @abstractmethod
     def knows_request(self, request_id: bytes) -> bool:
         """Whether a mutation with this request id was ever carried out."""
+
+    @abstractmethod
+    def extents(self, uid: bytes) -> tuple[int, ...]:
+        """The compartment of each extent of slots, in order."""
+
+    @abstractmethod
+    def rows_resting_on(self, uid: bytes, consent: bytes) -> tuple[PlacedRow, ...]:
+        """Every row that was enrolled under a consent and is not erased, withheld ones included, in slot order."""
 
     @abstractmethod
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
@@ -123,6 +169,18 @@ class Store(ABC):
         many; never one before ``since_epoch``. A row that was added and erased since then does not come. Mismatch when
         the store has not reached ``since_epoch``.
         """
+
+    @abstractmethod
+    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact:
+        """Write a fact down; with a request id, the same request again gives the same fact."""
+
+    @abstractmethod
+    def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
+        """Every fact of a kind (and key) after a sequence number, in order; SealBroken when one was altered."""
+
+    @abstractmethod
+    def forget_facts(self, kind: str, key: bytes) -> int:
+        """Destroy the bodies of facts; they come no more. Returns how many there were."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The SQLite form of a store, version 1. docs/formats.md explains each table; a tripwire test holds it still.
+"""The SQLite form of a store, version 2. docs/formats.md explains each table; a tripwire test holds it still.
 
 Small facts share tables. Sealed bytes lie in two tables per collection whose cells never move: SQLite's secure_delete
 zeroes what it frees, but leaves stale copies behind when it moves cells between pages (docs/formats.md). So rows are
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x554E5345
 """'UNSE', in SQLite's header: tells a store from another SQLite file."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SHARED_TABLES = """
 CREATE TABLE store (
@@ -21,7 +21,8 @@ CREATE TABLE store (
 CREATE TABLE collections (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     uid BLOB NOT NULL UNIQUE,
-    name TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
     dimension INTEGER NOT NULL,
     parameter_id TEXT NOT NULL,
     model_id TEXT NOT NULL,
@@ -30,7 +31,8 @@ CREATE TABLE collections (
     wrapped_key BLOB NOT NULL,
     live_rows INTEGER NOT NULL,
     slots INTEGER NOT NULL,
-    epoch INTEGER NOT NULL
+    epoch INTEGER NOT NULL,
+    UNIQUE (tenant, name)
 );
 CREATE TABLE live_rows (
     collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
@@ -38,10 +40,19 @@ CREATE TABLE live_rows (
     row_id BLOB NOT NULL,
     epoch INTEGER NOT NULL,
     record INTEGER NOT NULL,
+    consent BLOB NOT NULL,
+    withheld INTEGER NOT NULL,
     PRIMARY KEY (collection, slot)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX live_rows_by_id ON live_rows (collection, row_id);
 CREATE INDEX live_rows_by_epoch ON live_rows (collection, epoch, slot);
+CREATE INDEX live_rows_by_consent ON live_rows (collection, consent) WHERE consent <> x'';
+CREATE TABLE extents (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    extent INTEGER NOT NULL,
+    compartment INTEGER NOT NULL,
+    PRIMARY KEY (collection, extent)
+) WITHOUT ROWID;
 CREATE TABLE free_slots (
     collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
     slot INTEGER NOT NULL,
@@ -67,6 +78,14 @@ CREATE TABLE requests (
     epoch INTEGER NOT NULL,
     row_count INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE facts (
+    sequence INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    forgotten INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX facts_by_key ON facts (kind, key, sequence);
 """
 
 

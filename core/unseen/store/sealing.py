@@ -69,6 +69,11 @@ def open_collection_seal(master_key: bytes, store_uid: bytes, collection_uid: by
     return CollectionSeal(collection_uid, envelope.unwrap_key(master_key, wrapped, place))
 
 
+def facts_seal(store_key: bytes) -> SealingKey:
+    """The key that seals the bodies of facts."""
+    return SealingKey(envelope.derive_key(store_key, b"unseen/store/facts"))
+
+
 def request_digest(store_key: bytes, parts: Iterable[bytes | int | str]) -> bytes:
     """32 bytes that stand for a request's content; keyed, so that a stolen disk cannot test guesses of it."""
     digest = hmac.new(envelope.derive_key(store_key, b"unseen/store/request-digest"), digestmod=hashlib.sha256)

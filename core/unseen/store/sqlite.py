@@ -17,8 +17,17 @@ import numpy as np
 
 from unseen.entropy import random_uid
 from unseen.errors import CollectionExists, CollectionNotFound, InvalidInput, Mismatch, SealBroken
-from unseen.store import schema, sealing, sqlite_requests, sqlite_rows
-from unseen.store.interface import VECTORS_AT_ONCE, Change, NewCollection, SlottedVectors, Store, StoredCollection
+from unseen.store import schema, sealing, sqlite_facts, sqlite_requests, sqlite_rows, sqlite_slots
+from unseen.store.interface import (
+    VECTORS_AT_ONCE,
+    Change,
+    Fact,
+    NewCollection,
+    PlacedRow,
+    SlottedVectors,
+    Store,
+    StoredCollection,
+)
 from unseen.store.sqlite_file import SqliteFile
 from unseen.store.sqlite_requests import Finished
 from unseen.types import CatalogueChanges, CatalogueEntry, Int16Matrix, RowBatch
@@ -38,6 +47,7 @@ class SqliteStore(Store):
         self._file = SqliteFile(directory / FILE_NAME)
         try:
             self._uid, self._store_key = self._make() if self._file.is_blank else self._open()
+            self._facts_seal = sealing.facts_seal(self._store_key)
         except BaseException:
             self._file.close()
             raise
@@ -70,18 +80,18 @@ class SqliteStore(Store):
             return sqlite_rows.read_collections(db)
 
     def create(self, request_id: bytes, new: NewCollection) -> StoredCollection:
-        digest = self._digest("create", new.name, new.dimension, new.parameter_id, new.model_id)
+        digest = self._digest("create", new.tenant, new.name, new.dimension, new.parameter_id, new.model_id)
         with self._file.changing() as db:
             if done := sqlite_requests.find_finished(db, request_id, "create", digest):
                 return self._standing(db, done)[1]
-            if db.execute("SELECT 1 FROM collections WHERE name = ?", (new.name,)).get:
+            if db.execute("SELECT 1 FROM collections WHERE tenant = ? AND name = ?", (new.tenant, new.name)).get:
                 raise CollectionExists(f"there is a collection named {new.name!r} already; choose another name")
             uid = random_uid()
             wrapped = sealing.new_collection_key(self._master_key, self._uid, uid)
             db.execute(
-                "INSERT INTO collections (uid, name, dimension, parameter_id, model_id, packing_factor,"
-                " packed_at_slots, wrapped_key, live_rows, slots, epoch) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, 0, 0)",
-                (uid, new.name, new.dimension, new.parameter_id, new.model_id, new.packing_factor, wrapped),
+                "INSERT INTO collections (uid, tenant, name, dimension, parameter_id, model_id, packing_factor,"
+                " packed_at_slots, wrapped_key, live_rows, slots, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, 0, 0, 0)",
+                (uid, new.tenant, new.name, new.dimension, new.parameter_id, new.model_id, new.packing_factor, wrapped),
             )
             db.execute(schema.tables_for(db.last_insert_rowid()))
             sqlite_requests.remember_finished(db, request_id, "create", digest, Finished(uid, 0, 0))
@@ -108,10 +118,13 @@ class SqliteStore(Store):
 
     # Rows
 
-    def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
+    def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch, compartment: int = 0) -> Change:
         sqlite_rows.require_distinct(batch.row_ids)
         vectors = np.ascontiguousarray(batch.vectors, dtype="<i2")
-        digest = self._digest("enrol", uid, b"".join(batch.row_ids), vectors.tobytes(), *batch.sealed_records)
+        consents = batch.consents or (b"",) * len(batch.row_ids)
+        digest = self._digest(
+            "enrol", uid, b"".join(batch.row_ids), vectors.tobytes(), compartment, *batch.sealed_records, *consents
+        )
         with self._file.changing() as db:
             if done := sqlite_requests.find_finished(db, request_id, "enrol", digest):
                 number, stored = self._standing(db, done)
@@ -121,14 +134,13 @@ class SqliteStore(Store):
             _require_shape(vectors, batch, stored.info.dimension)
             sqlite_rows.require_absent(db, number, batch.row_ids)
             count, epoch = len(batch.row_ids), stored.info.epoch + 1
-            slots = sqlite_rows.take_slots(db, number, stored.info.slots, count)
+            slots, handed_out = sqlite_slots.take_slots(db, number, stored.info.slots, count, compartment)
             self._write_vectors(db, number, uid, epoch, batch.row_ids, slots, vectors)
             records = sqlite_rows.write_records(db, number, batch.sealed_records)
             db.executemany(
-                "INSERT INTO live_rows VALUES (?, ?, ?, ?, ?)",
-                zip([number] * count, slots, batch.row_ids, [epoch] * count, records, strict=True),
+                "INSERT INTO live_rows VALUES (?, ?, ?, ?, ?, ?, 0)",
+                zip([number] * count, slots, batch.row_ids, [epoch] * count, records, consents, strict=True),
             )
-            handed_out = max(stored.info.slots, max(slots) + 1)
             sqlite_rows.update_counts(db, number, handed_out, stored.info.rows + count, epoch)
             sqlite_requests.remember_finished(db, request_id, "enrol", digest, Finished(uid, epoch, count))
             _, after = sqlite_rows.find_collection(db, uid)
@@ -155,6 +167,22 @@ class SqliteStore(Store):
             ),
         )
 
+    def withhold(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        sqlite_rows.require_distinct(row_ids)
+        digest = self._digest("withhold", uid, b"".join(row_ids))
+        with self._file.changing() as db:
+            if done := sqlite_requests.find_finished(db, request_id, "withhold", digest):
+                return _repetition(done, self._standing(db, done)[1])
+            number, stored = sqlite_rows.find_collection(db, uid)
+            epoch, count = stored.info.epoch + 1, len(row_ids)
+            slots = [place.slot for place in sqlite_rows.require_live(db, number, row_ids)]
+            sqlite_rows.withhold(db, number, slots)
+            sqlite_rows.remember_erasures(db, number, epoch, row_ids)
+            sqlite_rows.update_counts(db, number, stored.info.slots, stored.info.rows - count, epoch)
+            sqlite_requests.remember_finished(db, request_id, "withhold", digest, Finished(uid, epoch, count))
+            _, after = sqlite_rows.find_collection(db, uid)
+        return Change(epoch, np.array(slots, np.int64), after, repeated=False)
+
     def erase(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
         sqlite_rows.require_distinct(row_ids)
         digest = self._digest("erase", uid, b"".join(row_ids))
@@ -174,15 +202,17 @@ class SqliteStore(Store):
     def _erase(self, db: apsw.Connection, uid: bytes, row_ids: Sequence[bytes]) -> Change:
         number, stored = sqlite_rows.find_collection(db, uid)
         epoch, count = stored.info.epoch + 1, len(row_ids)
-        places = [sqlite_rows.require_live(db, number, row_id) for row_id in row_ids]
-        slots, records = [slot for slot, _ in places], [record for _, record in places]
+        places = sqlite_rows.require_rows(db, number, row_ids)
+        slots, records = [place.slot for place in places], [place.record for place in places]
+        # A withheld row is gone for mirrors already, and no longer counted.
+        seen = [row_id for row_id, place in zip(row_ids, places, strict=True) if not place.withheld]
         sqlite_rows.overwrite(db, schema.vectors_table(number), slots)
         sizes = sqlite_rows.overwrite(db, schema.records_table(number), records)
         db.executemany("DELETE FROM live_rows WHERE collection = ? AND slot = ?", [(number, slot) for slot in slots])
-        db.executemany("INSERT INTO free_slots VALUES (?, ?)", [(number, slot) for slot in slots])
+        sqlite_slots.free(db, number, slots)
         db.executemany("INSERT INTO free_records VALUES (?, ?, ?)", zip([number] * count, sizes, records, strict=True))
-        db.executemany("INSERT INTO erasures VALUES (?, ?, ?)", [(number, epoch, row_id) for row_id in row_ids])
-        sqlite_rows.update_counts(db, number, stored.info.slots, stored.info.rows - count, epoch)
+        sqlite_rows.remember_erasures(db, number, epoch, row_ids)
+        sqlite_rows.update_counts(db, number, stored.info.slots, stored.info.rows - len(seen), epoch)
         return Change(epoch, np.array(slots, np.int64), sqlite_rows.find_collection(db, uid)[1], repeated=False)
 
     # Reading
@@ -190,6 +220,14 @@ class SqliteStore(Store):
     def knows_request(self, request_id: bytes) -> bool:
         with self._file.reading() as db:
             return bool(db.execute("SELECT 1 FROM requests WHERE request_id = ?", (request_id,)).get)
+
+    def extents(self, uid: bytes) -> tuple[int, ...]:
+        with self._file.reading() as db:
+            return sqlite_slots.read_extents(db, sqlite_rows.find_collection(db, uid)[0])
+
+    def rows_resting_on(self, uid: bytes, consent: bytes) -> tuple[PlacedRow, ...]:
+        with self._file.reading() as db:
+            return sqlite_rows.rows_resting_on(db, sqlite_rows.find_collection(db, uid)[0], consent)
 
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         next_slot = 0
@@ -251,6 +289,32 @@ class SqliteStore(Store):
             yield tuple(entries)
             after = (entries[-1].epoch, entries[-1].slot)
 
+    # Facts
+
+    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact:
+        digest = self._digest("fact", kind, key, body)
+        with self._file.changing() as db:
+            done = request_id and sqlite_requests.find_finished(db, request_id, "fact", digest)
+            if done:
+                fact = sqlite_facts.at(db, self._facts_seal, done.epoch)
+                if fact is None:
+                    raise sqlite_requests.replayed("what it wrote down was forgotten since")
+                return fact
+            fact = sqlite_facts.append(db, self._facts_seal, kind, key, body)
+            if request_id:
+                sqlite_requests.remember_finished(db, request_id, "fact", digest, Finished(b"", fact.sequence, 1))
+            return fact
+
+    def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
+        with self._file.reading() as db:
+            return tuple(sqlite_facts.read(db, self._facts_seal, kind, key, after))
+
+    def forget_facts(self, kind: str, key: bytes) -> int:
+        with self._file.changing() as db:
+            count = sqlite_facts.forget(db, kind, key)
+        self._file.empty_log()
+        return count
+
     # Shared steps
 
     def _digest(self, kind: str, *content: bytes | int | str) -> bytes:
@@ -271,6 +335,8 @@ class SqliteStore(Store):
 
 def _require_shape(vectors: Int16Matrix, batch: RowBatch, dimension: int) -> None:
     count = len(batch.row_ids)
+    if batch.consents and len(batch.consents) != count:
+        raise InvalidInput(f"got {len(batch.consents)} consents for {count} rows; give one for each, or none at all")
     if not count or vectors.shape != (count, dimension) or len(batch.sealed_records) != count:
         raise InvalidInput(
             f"got vectors of shape {vectors.shape} and {len(batch.sealed_records)} records for {count} rows; "

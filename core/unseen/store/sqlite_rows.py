@@ -6,12 +6,13 @@ Sealed cells are appended, overwritten with bytes of the same length, and never 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
 from unseen.errors import CollectionNotFound, InvalidInput, RowExists, RowNotFound
-from unseen.store.interface import StoredCollection
+from unseen.store.interface import PlacedRow, StoredCollection
 from unseen.store.schema import records_table, vectors_table
 from unseen.types import CatalogueEntry, CollectionInfo
 
@@ -22,8 +23,19 @@ ENTRY_OVERHEAD_BYTES = 48
 VectorRow = tuple[int, bytes, int, bytes]
 """Slot, row id, epoch, sealed vector."""
 
+
+@dataclass(frozen=True)
+class RowPlace:
+    """Where a row's sealed bytes lie: its vector under ``slot``, its record under ``record``."""
+
+    slot: int
+    record: int
+    withheld: int
+
+
 COLUMNS = (
-    "uid, name, dimension, parameter_id, model_id, packing_factor, live_rows, slots, epoch, packed_at_slots, number"
+    "uid, name, dimension, parameter_id, model_id, packing_factor, live_rows, slots, epoch,"
+    " packed_at_slots, tenant, number"
 )
 
 
@@ -34,8 +46,8 @@ def read_store(db: apsw.Connection) -> tuple[bytes, bytes]:
 
 
 def read_collections(db: apsw.Connection) -> tuple[StoredCollection, ...]:
-    """Every collection, sorted by name."""
-    found = _fetch(db, f"SELECT {COLUMNS} FROM collections ORDER BY name")  # noqa: S608 - fixed names
+    """Every collection, sorted by tenant and name."""
+    found = _fetch(db, f"SELECT {COLUMNS} FROM collections ORDER BY tenant, name")  # noqa: S608 - fixed names
     return tuple(_stored_collection(row) for row in found)
 
 
@@ -44,7 +56,7 @@ def find_collection(db: apsw.Connection, uid: bytes) -> tuple[int, StoredCollect
     found = _fetch(db, f"SELECT {COLUMNS} FROM collections WHERE uid = ?", (uid,))  # noqa: S608 - fixed names
     if not found:
         raise CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
-    return found[0][10], _stored_collection(found[0])
+    return found[0][11], _stored_collection(found[0])
 
 
 def require_distinct(row_ids: Sequence[bytes]) -> None:
@@ -54,32 +66,60 @@ def require_distinct(row_ids: Sequence[bytes]) -> None:
 
 
 def require_absent(db: apsw.Connection, collection: int, row_ids: Sequence[bytes]) -> None:
-    """RowExists when one of the rows is live."""
+    """RowExists when one of the rows is there, withheld or not."""
     for row_id in row_ids:
-        if live_place(db, collection, row_id) is not None:
+        if find_row(db, collection, row_id) is not None:
             raise RowExists(f"row {row_id.hex()} is enrolled already; erase it before enrolling it anew")
 
 
-def require_live(db: apsw.Connection, collection: int, row_id: bytes) -> tuple[int, int]:
-    """Slot and record number of a live row; RowNotFound when it is not live."""
-    place = live_place(db, collection, row_id)
+def require_rows(db: apsw.Connection, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
+    """Where each row is, withheld ones included; RowNotFound when one is not there."""
+    return [_require_row(row_id, find_row(db, collection, row_id)) for row_id in row_ids]
+
+
+def require_live(db: apsw.Connection, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
+    """Where each row is; RowNotFound when one is not there or is withheld."""
+    places = require_rows(db, collection, row_ids)
+    for row_id, place in zip(row_ids, places, strict=True):
+        _require_row(row_id, None if place.withheld else place)
+    return places
+
+
+def _require_row(row_id: bytes, place: RowPlace | None) -> RowPlace:
     if place is None:
         raise RowNotFound(f"row {row_id.hex()} is not enrolled here")
     return place
 
 
-def live_place(db: apsw.Connection, collection: int, row_id: bytes) -> tuple[int, int] | None:
-    """Slot and record number of a row, or None."""
-    found = _fetch(db, "SELECT slot, record FROM live_rows WHERE collection = ? AND row_id = ?", (collection, row_id))
-    return next(iter(found), None)
+def find_row(db: apsw.Connection, collection: int, row_id: bytes) -> RowPlace | None:
+    """Where a row is, withheld or not; None when it is not there."""
+    found = _fetch(
+        db, "SELECT slot, record, withheld FROM live_rows WHERE collection = ? AND row_id = ?", (collection, row_id)
+    )
+    return next((RowPlace(*row) for row in found), None)
 
 
-def take_slots(db: apsw.Connection, collection: int, slots_handed_out: int, count: int) -> list[int]:
-    """``count`` places: free ones first, lowest first, then new ones."""
-    found = _fetch(db, "SELECT slot FROM free_slots WHERE collection = ? ORDER BY slot LIMIT ?", (collection, count))
-    free = [slot for (slot,) in found]
-    db.executemany("DELETE FROM free_slots WHERE collection = ? AND slot = ?", [(collection, slot) for slot in free])
-    return free + list(range(slots_handed_out, slots_handed_out + count - len(free)))
+def rows_resting_on(db: apsw.Connection, collection: int, consent: bytes) -> tuple[PlacedRow, ...]:
+    """Every row under a consent, in slot order."""
+    found = _fetch(
+        db,
+        "SELECT row_id, slot, withheld FROM live_rows WHERE collection = ? AND consent = ? AND consent <> x''"
+        " ORDER BY slot",
+        (collection, consent),
+    )
+    return tuple(PlacedRow(row_id, slot, bool(withheld)) for row_id, slot, withheld in found)
+
+
+def withhold(db: apsw.Connection, collection: int, slots: Sequence[int]) -> None:
+    """Mark rows as kept but not to be found."""
+    db.executemany(
+        "UPDATE live_rows SET withheld = 1 WHERE collection = ? AND slot = ?", [(collection, slot) for slot in slots]
+    )
+
+
+def remember_erasures(db: apsw.Connection, collection: int, epoch: int, row_ids: Sequence[bytes]) -> None:
+    """Tell mirrors that rows are gone since an epoch."""
+    db.executemany("INSERT INTO erasures VALUES (?, ?, ?)", [(collection, epoch, row_id) for row_id in row_ids])
 
 
 def write_records(db: apsw.Connection, collection: int, sealed_records: Sequence[bytes]) -> list[int]:
@@ -131,7 +171,7 @@ def read_vectors(db: apsw.Connection, collection: int, first_slot: int, count: i
     return _fetch(
         db,
         f"SELECT slot, row_id, epoch, sealed FROM live_rows JOIN {vectors_table(collection)} USING (slot)"  # noqa: S608
-        " WHERE collection = ? AND slot >= ? ORDER BY slot LIMIT ?",
+        " WHERE collection = ? AND slot >= ? AND NOT withheld ORDER BY slot LIMIT ?",
         (collection, first_slot, count),
     )
 
@@ -152,7 +192,8 @@ def epoch_after(db: apsw.Connection, collection: int, since_epoch: int, rows: in
     """The epoch that added the last of the first ``rows`` live rows after an epoch; None when there are fewer."""
     found = _fetch(
         db,
-        "SELECT epoch FROM live_rows WHERE collection = ? AND epoch > ? ORDER BY epoch, slot LIMIT 1 OFFSET ?",
+        "SELECT epoch FROM live_rows WHERE collection = ? AND epoch > ? AND NOT withheld"
+        " ORDER BY epoch, slot LIMIT 1 OFFSET ?",
         (collection, since_epoch, rows - 1),
     )
     return int(found[0][0]) if found else None
@@ -165,7 +206,7 @@ def read_entries(
     entries: list[CatalogueEntry] = []
     cursor = db.execute(
         f"SELECT row_id, slot, epoch, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
-        " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? ORDER BY epoch, slot",
+        " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? AND NOT withheld ORDER BY epoch, slot",
         (collection, *after, until_epoch),
     )
     try:
@@ -185,4 +226,4 @@ def _fetch(db: apsw.Connection, statement: str, values: tuple[bytes | int | str,
 
 
 def _stored_collection(row: Sequence[Any]) -> StoredCollection:
-    return StoredCollection(CollectionInfo(*row[:9]), packed_at_slots=row[9])
+    return StoredCollection(CollectionInfo(*row[:9]), packed_at_slots=row[9], tenant=row[10])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from grpc import aio
-
 from unseen import wire
 from unseen.v1 import collections_pb2, collections_pb2_grpc
+from unseen_server.call import Call
 from unseen_server.engine import Engine
 from unseen_server.workers import Workers
 
@@ -23,7 +20,7 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         self._workers = workers
 
     async def CreateCollection(  # noqa: N802 - the contract's name
-        self, request: collections_pb2.CreateCollectionRequest, context: aio.ServicerContext[Any, Any]
+        self, request: collections_pb2.CreateCollectionRequest, call: Call
     ) -> collections_pb2.CreateCollectionResponse:
         """Make an empty collection."""
         request_id = wire.require_uid(request.request_id, "a request id")
@@ -39,21 +36,21 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         return collections_pb2.CreateCollectionResponse(collection=wire.collection_to_message(info))
 
     async def GetCollection(  # noqa: N802
-        self, request: collections_pb2.GetCollectionRequest, context: aio.ServicerContext[Any, Any]
+        self, request: collections_pb2.GetCollectionRequest, call: Call
     ) -> collections_pb2.GetCollectionResponse:
         """Show one collection."""
         info = self._engine.by_name(request.name)
         return collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
 
     async def ListCollections(  # noqa: N802
-        self, request: collections_pb2.ListCollectionsRequest, context: aio.ServicerContext[Any, Any]
+        self, request: collections_pb2.ListCollectionsRequest, call: Call
     ) -> collections_pb2.ListCollectionsResponse:
         """Show all of them."""
         found = [wire.collection_to_message(info) for info in self._engine.collections()]
         return collections_pb2.ListCollectionsResponse(collections=found)
 
     async def DeleteCollection(  # noqa: N802
-        self, request: collections_pb2.DeleteCollectionRequest, context: aio.ServicerContext[Any, Any]
+        self, request: collections_pb2.DeleteCollectionRequest, call: Call
     ) -> collections_pb2.DeleteCollectionResponse:
         """Destroy one with every row."""
         request_id = wire.require_uid(request.request_id, "a request id")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
-from grpc import aio
 
 from unseen import wire
 from unseen.errors import LimitExceeded, MalformedMessage
@@ -15,6 +13,7 @@ from unseen.store.interface import Store
 from unseen.types import CatalogueChanges, RowBatch
 from unseen.v1 import index_pb2, index_pb2_grpc
 from unseen_server import engine, limits
+from unseen_server.call import Call
 from unseen_server.engine import Engine
 from unseen_server.workers import Workers
 
@@ -28,7 +27,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         self._workers = workers
 
     async def EnrolRows(  # noqa: N802 - the contract's name
-        self, requests: AsyncIterator[index_pb2.EnrolRowsRequest], context: aio.ServicerContext[Any, Any]
+        self, requests: AsyncIterator[index_pb2.EnrolRowsRequest], call: Call
     ) -> index_pb2.EnrolRowsResponse:
         """Add the rows of a stream, all or none."""
         header = await _enrol_header(requests)
@@ -50,7 +49,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
     async def EraseRows(  # noqa: N802
-        self, request: index_pb2.EraseRowsRequest, context: aio.ServicerContext[Any, Any]
+        self, request: index_pb2.EraseRowsRequest, call: Call
     ) -> index_pb2.EraseRowsResponse:
         """Destroy rows, all or none."""
         request_id = wire.require_uid(request.request_id, "a request id")
@@ -63,7 +62,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         return index_pb2.EraseRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
     async def SyncCatalogue(  # noqa: N802
-        self, request: index_pb2.SyncCatalogueRequest, context: aio.ServicerContext[Any, Any]
+        self, request: index_pb2.SyncCatalogueRequest, call: Call
     ) -> AsyncIterator[index_pb2.SyncCatalogueResponse]:
         """Send what changed, a page at a time, the last one marked."""
         uid = wire.require_uid(request.collection_uid, "a collection's uid")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
-
-from grpc import aio
 
 from unseen import params
 from unseen.v1 import info_pb2, info_pb2_grpc
 from unseen_server import limits
+from unseen_server.call import Call
 
 
 class InfoService(info_pb2_grpc.InfoServiceServicer):
@@ -19,7 +17,7 @@ class InfoService(info_pb2_grpc.InfoServiceServicer):
         self._store_uid = store_uid
 
     async def GetServerInfo(  # noqa: N802 - the contract's name
-        self, request: info_pb2.GetServerInfoRequest, context: aio.ServicerContext[Any, Any]
+        self, request: info_pb2.GetServerInfoRequest, call: Call
     ) -> info_pb2.GetServerInfoResponse:
         """Tell version, store, parameter sets and limits."""
         return info_pb2.GetServerInfoResponse(

@@ -11,9 +11,6 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing
-from typing import Any
-
-from grpc import aio
 
 from unseen import wire
 from unseen.errors import LimitExceeded, MalformedMessage
@@ -21,6 +18,7 @@ from unseen.he import message
 from unseen.v1 import search_pb2
 from unseen.v1.search_pb2_grpc import SearchServiceServicer
 from unseen_server import engine, limits
+from unseen_server.call import Call
 from unseen_server.engine import Engine
 from unseen_server.live_collection import LiveCollection, ReplyStart
 from unseen_server.workers import Workers
@@ -36,7 +34,7 @@ class SearchService(SearchServiceServicer):
         self._workers = workers
 
     async def Search(  # noqa: N802 - the contract's name
-        self, requests: Requests, context: aio.ServicerContext[Any, Any]
+        self, requests: Requests, call: Call
     ) -> AsyncIterator[search_pb2.SearchResponse]:
         """Score one query against every row of a collection."""
         header = await _header(requests)
