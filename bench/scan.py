@@ -43,7 +43,7 @@ class MasksAhead(MaskSource):
         self.ahead: list[MaskBatch] = []
 
     def refill(self, packing: Packing, batches: int) -> None:
-        self.ahead = [self.make(packing.rows_per_block) for _ in range(batches)]
+        self.ahead = [one for _ in range(0, batches, 2) for one in self.make(packing.rows_per_block)]
 
     def take(self, packing: Packing) -> MaskBatch:
         return self.ahead.pop()

@@ -10,6 +10,7 @@ holds too little. (Design, section 4.4.) Server, flood, e1 and e2 are the real o
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,8 @@ import pytest
 
 from unseen.entropy import random_bytes
 from unseen.he.expand import expand_seeds
-from unseen.he.mask import MaskSource
+from unseen.he.lanes import LANES
+from unseen.he.mask import BATCH_BLOCKS, MaskBatch, MaskSource
 from unseen.he.message import EncryptedQuery, write_query
 from unseen.params import DEFAULT, ParameterSet
 
@@ -35,22 +37,37 @@ class RecordingMasks(MaskSource):
         self.used: list[Int64Array] = []
         self._recording = threading.Lock()
 
-    def mask_polynomials(self, blocks: int) -> npt.NDArray[np.int32]:
-        u = self._draw(blocks)
+    def make(self, rows_per_block: int) -> tuple[MaskBatch, MaskBatch]:
+        first, second = (self._with_u(batch) for batch in super().make(rows_per_block))
         with self._recording:
-            self.used += list(u.astype(np.int64))
-        return u
+            self.used += [*self._u_of(first), *self._u_of(second)]
+        return first, second
 
-    def _draw(self, blocks: int) -> npt.NDArray[np.int32]:
-        return super().mask_polynomials(blocks)
+    def _with_u(self, batch: MaskBatch) -> MaskBatch:
+        return batch
+
+    def _u_of(self, batch: MaskBatch) -> Int64Array:
+        """u of each block, (8, N)."""
+        q, degree = self.parameters.modulus, self.parameters.ring_degree
+        lanes = np.zeros((1, degree, LANES), np.uint32)
+        lanes[0, :, :BATCH_BLOCKS] = batch.u.transpose(0, 2, 1).reshape(degree, BATCH_BLOCKS)
+        self._ring.inverse(lanes)
+        u = lanes[0, :, :BATCH_BLOCKS].T.astype(np.int64)
+        return np.where(u > q // 2, u - q, u)
 
 
 class InsecureTernaryMasks(RecordingMasks):
     """u as textbooks and SEAL's public-key encryption draw it."""
 
-    def _draw(self, blocks: int) -> npt.NDArray[np.int32]:
-        draws = np.frombuffer(random_bytes(8 * blocks * self.parameters.ring_degree), np.uint64) % np.uint64(3)
-        return draws.astype(np.int32).reshape(blocks, -1) - 1
+    def _with_u(self, batch: MaskBatch) -> MaskBatch:
+        degree = self.parameters.ring_degree
+        draws = np.frombuffer(random_bytes(8 * BATCH_BLOCKS * degree), np.uint64) % np.uint64(3)
+        ternary = (draws.astype(np.int64).reshape(degree, BATCH_BLOCKS) - 1) % self.parameters.modulus
+        lanes = np.zeros((1, degree, LANES), np.uint32)
+        lanes[0, :, :BATCH_BLOCKS] = ternary
+        self._ring.forward(lanes)
+        tiles = lanes[0, :, :BATCH_BLOCKS].reshape(-1, LANES, BATCH_BLOCKS)
+        return replace(batch, u=np.ascontiguousarray(tiles.transpose(0, 2, 1)))
 
 
 def crafted_query(target) -> tuple[bytes, Int64Array]:

@@ -16,15 +16,15 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from unseen.entropy import keystream, keystream_into
 from unseen.errors import UnsafeParameters
+from unseen.he.chacha20 import STATE_WORDS, fresh_state
 from unseen.he.lanes import LANES
+from unseen.he.mask_draws import draw_masks
 from unseen.he.packing import Packing
-from unseen.he.ring import forward, ring
+from unseen.he.ring import ring
 from unseen.params import ParameterSet
 
 BATCH_BLOCKS = LANES // 2
@@ -44,29 +44,15 @@ class MaskBatch:
     noise_c0: Int32Array
     """(8, rows_per_block): e1 + F where c0 is sent."""
     noise_c1: Int8Array
-    """(8, N): e2."""
+    """(N, 8): e2."""
 
 
 class _Scratch(threading.local):
-    """Memory that a thread uses again for every batch: fresh pages would cost more than the arithmetic."""
+    """Memory that a thread uses again for every draw: fresh pages would cost more than the arithmetic."""
 
-    def __init__(self) -> None:
-        self.words = bytearray()
-        self.lanes = np.zeros((1, 0, LANES), np.uint32)
-
-    def random_words(self, count: int) -> npt.NDArray[np.uint64]:
-        """Fresh random words, good until the next call in this thread."""
-        if len(self.words) < 8 * count:
-            self.words = bytearray(8 * count)
-        view = memoryview(self.words)[: 8 * count]
-        keystream_into(view)
-        return np.frombuffer(view, np.uint64)
-
-    def lanes_for(self, degree: int) -> UInt32Array:
-        """Room for one transform of sixteen polynomials."""
-        if self.lanes.shape[1] != degree:
-            self.lanes = np.zeros((1, degree, LANES), np.uint32)
-        return self.lanes
+    def __init__(self, degree: int) -> None:
+        self.lanes = np.zeros((1, degree, LANES), np.uint32)
+        self.piece = np.zeros((STATE_WORDS, LANES), np.uint32)
 
 
 class MaskSource:
@@ -81,7 +67,7 @@ class MaskSource:
         self._change = threading.Condition()
         self._refiller: threading.Thread | None = None
         self._closed = False
-        self._scratch = _Scratch()
+        self._scratch = _Scratch(parameters.ring_degree)
 
     def take(self, packing: Packing) -> MaskBatch:
         """Masks for eight blocks, never handed out before: from those made ahead, else made now."""
@@ -91,10 +77,12 @@ class MaskSource:
             self._change.notify_all()
             if ready:
                 return ready.popleft()
-        return self.make(packing.rows_per_block)
+        first, second = self.make(packing.rows_per_block)
+        self._keep(packing.rows_per_block, second)
+        return first
 
     def keep_ready(self, packing: Packing, batches: int) -> None:
-        """Keep this many batches ready for a packing, refilled by a background thread."""
+        """Keep this many batches ready for a packing, or one more, refilled by a background thread."""
         with self._change:
             self._wanted[packing.rows_per_block] = batches
             if self._refiller is None and not self._closed:
@@ -114,30 +102,32 @@ class MaskSource:
             self._ready.clear()
             self._change.notify_all()
 
-    def make(self, rows_per_block: int) -> MaskBatch:
-        """Masks for eight blocks, made now."""
-        degree, scores = self._ring.degree, BATCH_BLOCKS * rows_per_block
-        words = self._scratch.random_words(2 * scores + BATCH_BLOCKS * degree)
-        batch = MaskBatch(
-            u=np.empty((degree // LANES, BATCH_BLOCKS, LANES), np.uint32),
-            noise_c0=np.empty((BATCH_BLOCKS, rows_per_block), np.int32),
-            noise_c1=np.empty((BATCH_BLOCKS, degree), np.int8),
-        )
-        _transform_u(
-            self.mask_polynomials(BATCH_BLOCKS),
+    def make(self, rows_per_block: int) -> tuple[MaskBatch, MaskBatch]:
+        """Masks for two times eight blocks, made now: sixteen polynomials fill one transform."""
+        degree = self._ring.degree
+        u = np.empty((2, degree // LANES, BATCH_BLOCKS, LANES), np.uint32)
+        noise_c0 = np.empty((2, BATCH_BLOCKS, rows_per_block), np.int32)
+        noise_c1 = np.empty((2, degree, BATCH_BLOCKS), np.int8)
+        draw_masks(
+            fresh_state(),
             self._ring.roots,
             self._ring.modulus,
-            self._scratch.lanes_for(degree),
-            batch.u,
+            self.parameters.error_coins,
+            self.parameters.mask_bound,
+            self.parameters.flood_std,
+            self._scratch.lanes,
+            self._scratch.piece,
+            u,
+            noise_c0,
+            noise_c1,
         )
-        _draw_noise(words, self.parameters.error_coins, self.parameters.flood_std, batch.noise_c0, batch.noise_c1)
-        return batch
+        return MaskBatch(u[0], noise_c0[0], noise_c1[0]), MaskBatch(u[1], noise_c0[1], noise_c1[1])
 
-    def mask_polynomials(self, blocks: int) -> Int32Array:
-        """u of some blocks: (blocks, N), uniform in [-mask_bound, mask_bound)."""
-        bound, degree = self.parameters.mask_bound, self.parameters.ring_degree
-        draws = np.frombuffer(keystream(2 * blocks * degree), np.uint16).reshape(blocks, degree)
-        return (draws & np.uint16(2 * bound - 1)).astype(np.int32) - np.int32(bound)
+    def _keep(self, rows_per_block: int, *batches: MaskBatch) -> None:
+        with self._change:
+            if not self._closed:
+                self._ready.setdefault(rows_per_block, deque()).extend(batches)
+                self._change.notify_all()
 
     def _refill(self) -> None:
         while True:
@@ -147,11 +137,7 @@ class MaskSource:
                     return
                 rows_per_block = self._lacking()
             if rows_per_block is not None:
-                batch = self.make(rows_per_block)
-                with self._change:
-                    if not self._closed:
-                        self._ready.setdefault(rows_per_block, deque()).append(batch)
-                        self._change.notify_all()
+                self._keep(rows_per_block, *self.make(rows_per_block))
 
     def _lacking(self) -> int | None:
         for rows_per_block, wanted in self._wanted.items():
@@ -169,13 +155,14 @@ class MaskSource:
 class _InsecureNoMask(MaskSource):
     """Adds nothing: shows that the attacks of tests/attacks work where nothing is masked."""
 
-    def make(self, rows_per_block: int) -> MaskBatch:
+    def make(self, rows_per_block: int) -> tuple[MaskBatch, MaskBatch]:
         degree = self.parameters.ring_degree
-        return MaskBatch(
+        nothing = MaskBatch(
             u=np.zeros((degree // LANES, BATCH_BLOCKS, LANES), np.uint32),
             noise_c0=np.zeros((BATCH_BLOCKS, rows_per_block), np.int32),
-            noise_c1=np.zeros((BATCH_BLOCKS, degree), np.int8),
+            noise_c1=np.zeros((degree, BATCH_BLOCKS), np.int8),
         )
+        return nothing, nothing
 
 
 def insecure_no_mask(parameters: ParameterSet) -> MaskSource:
@@ -183,57 +170,3 @@ def insecure_no_mask(parameters: ParameterSet) -> MaskSource:
     if "PYTEST_CURRENT_TEST" not in os.environ:
         raise UnsafeParameters("insecure_no_mask gives the index away; it exists for tests only")
     return _InsecureNoMask(parameters)
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _transform_u(u, roots, q, lanes, out):  # type: ignore[no-untyped-def]
-    """Signed (8, N) -> transformed residues (N/16, 8, 16); the upper lanes of the scratch hold what they held."""
-    blocks, degree = u.shape
-    for n in range(degree):
-        for block in range(blocks):
-            value = u[block, n]
-            lanes[0, n, block] = value + q if value < 0 else value
-    forward(lanes, roots, np.uint32(q))
-    for tile in range(out.shape[0]):
-        for block in range(blocks):
-            for lane in range(LANES):
-                out[tile, block, lane] = lanes[0, tile * LANES + lane, block]
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _draw_noise(words, coins, flood_std, noise_c0, noise_c1):  # type: ignore[no-untyped-def]
-    """e1 + F and e2, one word for each e1, F and e2: noise_c0 has an even size."""
-    scores = noise_c0.size
-    flat_c0, flat_c1 = noise_c0.reshape(-1), noise_c1.reshape(-1)
-    _gaussian(words[:scores], flood_std, flat_c0)
-    for i in range(scores):
-        flat_c0[i] += _centred_binomial(words[scores + i], coins)
-    for i in range(flat_c1.size):
-        flat_c1[i] = _centred_binomial(words[2 * scores + i], coins)
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _centred_binomial(word, coins):  # type: ignore[no-untyped-def]
-    """Ones among the low ``coins`` bits of a random word less ones among the next (SEAL: 21 each)."""
-    low = (np.uint64(1) << np.uint64(coins)) - np.uint64(1)
-    return np.int32(_ones(word & low)) - np.int32(_ones((word >> np.uint64(coins)) & low))
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _ones(word):  # type: ignore[no-untyped-def]
-    """Bits set in a word."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@nb.njit(nogil=True, cache=True, error_model="numpy")
-def _gaussian(words, std, draws):  # type: ignore[no-untyped-def]
-    """Rounded Gaussian draws, two from each two words (Box and Muller, 1958)."""
-    unit = 1.0 / 9007199254740992.0
-    for i in range(0, words.size, 2):
-        radius = std * np.sqrt(-2.0 * np.log((np.float64(words[i] >> np.uint64(11)) + 0.5) * unit))
-        angle = 2.0 * np.pi * np.float64(words[i + 1] >> np.uint64(11)) * unit
-        draws[i] = np.int32(np.rint(radius * np.cos(angle)))
-        draws[i + 1] = np.int32(np.rint(radius * np.sin(angle)))

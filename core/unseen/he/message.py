@@ -40,6 +40,18 @@ class EncryptedQuery:
     """(chunks + 1, N), residues below q."""
 
 
+@dataclass(frozen=True)
+class ArrivedQuery:
+    """A query of the right length, cut into its ciphertexts and not yet unpacked: threads may each do a part."""
+
+    seeds: Uint8Array
+    """(chunks + 1, 64), all different."""
+    chunks: Uint8Array
+    """(chunks, bytes): packed c0 without its dropped bits."""
+    public_key: Uint8Array
+    """(1, bytes): packed c0, whole."""
+
+
 def query_bytes(parameters: ParameterSet, packing: Packing) -> int:
     """Length of every query for this packing."""
     return packing.chunks * _chunk_bytes(parameters) + _public_key_bytes(parameters)
@@ -67,22 +79,32 @@ def read_query(
     ``unpack`` is any implementation of ``unseen.he.bits.unpack_bits``. Raises MalformedMessage for any other length, a
     residue that is not below q, an all-zero c0 or a repeated seed.
     """
+    arrived = split_query(parameters, packing, data)
+    return EncryptedQuery(arrived.seeds, read_residues(parameters, arrived, 0, len(arrived.seeds), unpack))
+
+
+def split_query(parameters: ParameterSet, packing: Packing, data: bytes) -> ArrivedQuery:
+    """Cut a query into its ciphertexts; raises MalformedMessage for any other length or a repeated seed."""
     _require_length(len(data), query_bytes(parameters, packing), "query")
     everything = np.frombuffer(data, np.uint8)
     chunks = everything[: -_public_key_bytes(parameters)].reshape(packing.chunks, _chunk_bytes(parameters))
     public_key = everything[-_public_key_bytes(parameters) :].reshape(1, -1)
     seeds = np.vstack([chunks[:, :SEED_BYTES], public_key[:, :SEED_BYTES]])
     _require_distinct(seeds)
-    c0 = np.vstack(
-        [
-            expand_residues(
-                parameters, unpack(chunks[:, SEED_BYTES:], _chunk_width(parameters), parameters.ring_degree)
-            ),
-            unpack(public_key[:, SEED_BYTES:], parameters.residue_bits, parameters.ring_degree),
-        ]
-    )
+    return ArrivedQuery(seeds, chunks[:, SEED_BYTES:], public_key[:, SEED_BYTES:])
+
+
+def read_residues(
+    parameters: ParameterSet, arrived: ArrivedQuery, first: int, end: int, unpack: UnpackBits = unpack_bits
+) -> Uint32Array:
+    """c0 of the ciphertexts ``first`` to ``end - 1``: (n, N); raises MalformedMessage for what is no residue."""
+    degree = parameters.ring_degree
+    rounded = unpack(arrived.chunks[first:end], _chunk_width(parameters), degree)
+    c0 = expand_residues(parameters, rounded)
+    if end > len(arrived.chunks):
+        c0 = np.vstack([c0, unpack(arrived.public_key, parameters.residue_bits, degree)])
     _require_residues(parameters, c0)
-    return EncryptedQuery(seeds, c0)
+    return c0
 
 
 def round_residues(parameters: ParameterSet, residues: Uint32Array) -> Uint32Array:

@@ -58,7 +58,7 @@ def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c
     lanes      scratch: uint32 (1, N, 16)
     out        uint8 (blocks, bytes of a reply block): only this many of the eight are written
     """
-    degree = noise_c1.shape[1]
+    degree = noise_c1.shape[0]
     _mask(sums, key, u, lanes[0], np.int64(q))
     inverse(lanes, inverse_roots, np.uint32(q))
     residues, switched = np.empty(degree, np.int64), np.empty(degree, np.uint32)
@@ -66,12 +66,12 @@ def finish_blocks(sums, key, u, noise_c0, noise_c1, inverse_roots, q, c0_bits, c
     factor = degree // scores
     for block in range(out.shape[0]):
         for n in range(degree):
-            residues[n] = lanes[0, n, 2 * block + 1]
-        _switch_modulus(residues, noise_c1[block], q, c1_bits, switched)
+            residues[n] = lanes[0, n, 2 * block + 1] + np.int64(noise_c1[n, block])
+        _switch_modulus(residues, q, c1_bits, switched)
         filled = pack_bits(switched, c1_bits, out[block], 0)
         for row in range(scores):
-            residues[row] = lanes[0, row * factor + factor - 1, 2 * block]
-        _switch_modulus(residues[:scores], noise_c0[block], q, c0_bits, switched)
+            residues[row] = lanes[0, row * factor + factor - 1, 2 * block] + np.int64(noise_c0[block, row])
+        _switch_modulus(residues[:scores], q, c0_bits, switched)
         pack_bits(switched[:scores], c0_bits, out[block], filled)
 
 
@@ -98,15 +98,15 @@ def _mask(sums, key, u, lanes, q):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")
-def _switch_modulus(residues, noise, q, bits, switched):  # type: ignore[no-untyped-def]
-    """round((residue + noise) * 2^bits / q) mod 2^bits.
+def _switch_modulus(values, q, bits, switched):  # type: ignore[no-untyped-def]
+    """round(value * 2^bits / q) mod 2^bits, for residues with noise: values in [-q, 2q).
 
     Exact: q is odd, so no quotient is nearer to a tie than 1/(2q), far above a double's error.
     """
     ratio = np.float64(1 << bits) / np.float64(q)
     top = (1 << bits) - 1
-    for i in range(residues.size):
-        value = residues[i] + np.int64(noise[i])
+    for i in range(values.size):
+        value = values[i]
         value += q & (value >> 63)
         value -= q
         value += q & (value >> 63)

@@ -1,6 +1,6 @@
 """The server's half: hold rows, answer an encrypted query with encrypted scores. It cannot decrypt anything.
 
-    expand seeds -> transform -> for every eight blocks: sum -> mask -> transform back -> flood -> switch -> emit
+    unpack, expand, transform -> for every eight blocks: sum -> mask -> transform back -> flood -> switch -> emit
 
 Who holds a ScanIndex of a sealed index holds its rows. Running time depends on sizes, never on values.
 Not safe for writers beside readers: the caller keeps them apart (``unseen_server.engine``).
@@ -23,7 +23,7 @@ from unseen.he.expand import expand_seeds
 from unseen.he.kernel import POLYNOMIALS, QUAD, multiply_accumulate
 from unseen.he.lanes import LANES
 from unseen.he.mask import BATCH_BLOCKS, MaskSource
-from unseen.he.message import EncryptedQuery, read_query, reply_block_bytes
+from unseen.he.message import ArrivedQuery, read_residues, reply_block_bytes, split_query
 from unseen.he.packing import Packing
 from unseen.he.quantise import check_rows
 from unseen.he.reply import finish_blocks
@@ -145,26 +145,27 @@ class ScanIndex:
 
         Raises MalformedMessage for a query that does not parse.
         """
-        encrypted = read_query(self.parameters, self.packing, query, unpack_bits)
+        arrived = split_query(self.parameters, self.packing, query)
         if slots > self.capacity:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
         with ThreadPoolExecutor(self.threads, "unseen-scan") as pool:
-            transformed, key = self._transform(encrypted, pool)
+            transformed, key = self._transform(arrived, pool)
             for reply in self._replies(pool, self.packing.blocks(slots), transformed, key, cancelled):
                 emit(reply)
 
-    def _transform(self, encrypted: EncryptedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:
+    def _transform(self, arrived: ArrivedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:
         """-> the query (N/16, chunks, 2, 16), centred, and the public key (N/16, 2, 16), both transformed."""
         degree, q = self._ring.degree, self._ring.modulus
         query = np.empty((degree // LANES, self.packing.chunks, POLYNOMIALS, LANES), np.int32)
         key = np.empty((degree // LANES, POLYNOMIALS, LANES), np.uint32)
 
         def transform(first: int) -> None:
-            part = slice(first, first + TOGETHER)
-            c1 = expand_seeds(encrypted.seeds[part], degree, q)
-            _transform_ciphertexts(encrypted.c0[part], c1, first, self._ring.roots, q, self._scratch.lanes, query, key)
+            end = min(first + CIPHERTEXTS_PER_TASK, len(arrived.seeds))
+            c0 = read_residues(self.parameters, arrived, first, end, unpack_bits)
+            c1 = expand_seeds(arrived.seeds[first:end], degree, q)
+            _transform_ciphertexts(c0, c1, first, self._ring.roots, q, self._scratch.lanes, query, key)
 
-        list(pool.map(transform, range(0, len(encrypted.seeds), TOGETHER)))
+        list(pool.map(transform, range(0, len(arrived.seeds), CIPHERTEXTS_PER_TASK)))
         return query, key
 
     def _replies(

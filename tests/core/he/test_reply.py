@@ -28,7 +28,9 @@ def plainly_finished(parameters: ParameterSet, packing: Packing, sums, key, mask
             of_block.append(lanes[0, :, 0].astype(object))
         here = of_block[0][packing.score_coefficients()] + masks.noise_c0[block]
         c0.append([switched(int(value), q, parameters.reply_c0_bits) for value in here])
-        c1.append([switched(int(value), q, parameters.reply_c1_bits) for value in of_block[1] + masks.noise_c1[block]])
+        c1.append(
+            [switched(int(value), q, parameters.reply_c1_bits) for value in of_block[1] + masks.noise_c1[:, block]]
+        )
     return write_reply_blocks(parameters, packing, np.array(c1, np.uint32), np.array(c0, np.uint32))
 
 
@@ -42,7 +44,7 @@ def test_reply_bytes_agree_with_plain_integers(parameters: ParameterSet, factor:
     packing, random = Packing(2048, 512, factor), np.random.default_rng(factor)
     sums = random.integers(0, parameters.modulus, (2, 128, 4, 2, 16)).astype(np.uint32)
     key = random.integers(0, parameters.modulus, (128, 2, 16)).astype(np.uint32)
-    masks = MaskSource(parameters).make(packing.rows_per_block)
+    masks, _ = MaskSource(parameters).make(packing.rows_per_block)
     expected = plainly_finished(parameters, packing, sums, key, masks)
     for blocks in (8, 3, 1):
         out = np.zeros((blocks, reply_block_bytes(parameters, packing)), np.uint8)
