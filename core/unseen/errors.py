@@ -21,8 +21,11 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── ParameterMismatch
     │   ├── ModelMismatch
     │   └── PackingChanged      the collection was re-packed: ask again and encrypt anew
+    ├── NotAuthenticated        no token or certificate, or one that does not hold (any more)
+    ├── NotPermitted            the caller is known, but this is not for it
     ├── RequestReplayed         a mutation that was already carried out, or a request id used for something else
     ├── LimitExceeded           larger or more than this server takes
+    │   ├── QuotaExceeded       more than this caller may have by now: later there is more
     │   └── BudgetExceeded      a release would pass the privacy budget: nothing was charged, nothing released
     ├── ServerBusy              too much at once: wait, then try again
     ├── ServerUnavailable       no answer, also after trying again
@@ -44,6 +47,11 @@ class UnseenError(Exception):
     """Root of every error this project raises; ``code`` is stable across releases and languages."""
 
     code: ClassVar[str] = "UNSEEN"
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
+        """``retry_after_s``: seconds after which the same request may succeed, where somebody knows them."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InvalidInput(UnseenError):
@@ -118,12 +126,24 @@ class PackingChanged(Mismatch):
     code = "PACKING_CHANGED"
 
 
+class NotAuthenticated(UnseenError):
+    code = "NOT_AUTHENTICATED"
+
+
+class NotPermitted(UnseenError):
+    code = "NOT_PERMITTED"
+
+
 class RequestReplayed(UnseenError):
     code = "REQUEST_REPLAYED"
 
 
 class LimitExceeded(UnseenError):
     code = "LIMIT_EXCEEDED"
+
+
+class QuotaExceeded(LimitExceeded):
+    code = "QUOTA_EXCEEDED"
 
 
 class BudgetExceeded(LimitExceeded):

@@ -1,6 +1,6 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> store -> engine (loaded, warmed) -> services behind the boundary -> ready
+config -> port -> master key -> store -> engine (loaded, warmed) -> tokens -> services behind the boundary -> ready
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from unseen.he.mask import MaskSource
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.v1 import collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
 from unseen_server import limits
+from unseen_server.access.gate import Gate
+from unseen_server.access.grants import Grants
 from unseen_server.boundary import Boundary
-from unseen_server.config import Config, TlsFiles
+from unseen_server.config import Config, TlsFiles, is_loopback
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.master_key import open_master_key
 from unseen_server.services.collections import CollectionService
@@ -48,6 +50,7 @@ class RunningServer:
     workers: Workers
     engine: Engine
     store: SqliteStore
+    grants: Grants
 
     async def stop(self) -> None:
         """Refuse new calls, let those under way end, close everything."""
@@ -64,17 +67,20 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
     """
     store_failed = asyncio.Event()
+    gate = Gate(config.entry, is_loopback(config.host))
     server = aio.server(
-        interceptors=[Boundary(store_failed.set)],
+        interceptors=[Boundary(store_failed.set, gate)],
         options=_options(),
         maximum_concurrent_rpcs=limits.MAX_RPCS,
     )
     port = _bind(server, config)  # before anything is written: a start that is refused leaves no trace
-    store = await asyncio.to_thread(_open_store, config)
+    store = await asyncio.to_thread(open_store, config)
     engine = Engine(store, make_masks, config.threads)
     loading = asyncio.create_task(asyncio.to_thread(_load, engine))
     try:
         await asyncio.shield(loading)
+        grants = await asyncio.to_thread(Grants, store)
+        gate.open(grants)
         workers = Workers(store_failed.set)
         health_service = health.HealthServicer()
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
@@ -90,16 +96,17 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         await asyncio.wait([loading])
         engine.close()
         raise
-    return RunningServer(port, store_failed, server, health_service, workers, engine, store)
+    return RunningServer(port, store_failed, server, health_service, workers, engine, store, grants)
 
 
 def _load(engine: Engine) -> None:
     engine.load()
     warm_up()
-    log.info("%d rows in memory", sum(info.rows for info in engine.collections()))
+    log.info("%d rows in memory", engine.rows)
 
 
-def _open_store(config: Config) -> SqliteStore:
+def open_store(config: Config) -> SqliteStore:
+    """The store of a configuration, made where there is none; InvalidConfiguration, WrongKey before any write."""
     try:
         has_data, has_folder = (config.data / FILE_NAME).exists(), config.data.exists()
     except OSError as error:

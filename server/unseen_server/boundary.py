@@ -1,6 +1,7 @@
 """Where bytes become messages and errors become status, around every call.
 
-    raw bytes -> message (MalformedMessage when it does not parse) -> the service -> reply, or status and unseen-code
+    who calls, and may it? -> raw bytes -> message (MalformedMessage when it does not parse) -> the service
+    -> reply, or status and unseen-code
 
 A service gets a ``Call`` in the place of gRPC's context: who asks, and nothing that it could answer through.
 
@@ -23,7 +24,8 @@ from grpc import aio
 from unseen import wire
 from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreFailed, UnseenError
 from unseen_server import limits
-from unseen_server.call import LOCAL, Call
+from unseen_server.access.gate import Gate
+from unseen_server.call import Call
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,9 @@ class Boundary(aio.ServerInterceptor):
     To gRPC every method is a stream: of a method with one request it would wait for that request itself, for ever.
     """
 
-    def __init__(self, on_store_failure: Callable[[], None]) -> None:
+    def __init__(self, on_store_failure: Callable[[], None], gate: Gate) -> None:
         self._on_store_failure = on_store_failure
+        self._gate = gate
         self._calls = 0
         self._health_calls = 0
 
@@ -54,10 +57,11 @@ class Boundary(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        service, _, method = handler_call_details.method.rpartition("/")
-        return self._health(handler) if service == HEALTH_SERVICE else self._ours(handler, method)
+        path = handler_call_details.method
+        service, _, _ = path.rpartition("/")
+        return self._health(handler) if service == HEALTH_SERVICE else self._ours(handler, path)
 
-    def _ours(self, handler: Handler, method: str) -> Handler:
+    def _ours(self, handler: Handler, path: str) -> Handler:
         parse: Any = handler.request_deserializer
         inner = _behaviour(handler)
 
@@ -65,13 +69,13 @@ class Boundary(aio.ServerInterceptor):
             return _messages(context, parse) if handler.request_streaming else await _message(context, parse)
 
         async def answer_once(_: Any, context: Context) -> Any:
-            async with self._call(method, context) as call:
-                self._require_place()
+            async with self._answering(path, context):
+                call = self._admitted(path, context)
                 return await inner(await request_of(context), call)
 
         async def answer_many(_: Any, context: Context) -> None:
-            async with self._call(method, context) as call:
-                self._require_place()
+            async with self._answering(path, context):
+                call = self._admitted(path, context)
                 async with aclosing(inner(await request_of(context), call)) as replies:
                     async for reply in replies:
                         await context.write(reply)
@@ -97,11 +101,13 @@ class Boundary(aio.ServerInterceptor):
         return _as_stream(handler, answer)
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Context) -> AsyncIterator[Call]:
+    async def _answering(self, path: str, context: Context) -> AsyncIterator[None]:
+        """Whatever goes wrong in here, the caller gets a typed answer."""
+        method = _name(path)
         self._calls += 1
         try:
             async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
-                yield Call(method, LOCAL)
+                yield
         except UnseenError as error:
             log.info("%s refused: %s", method, error.code)
             if isinstance(error, StoreFailed):
@@ -110,15 +116,24 @@ class Boundary(aio.ServerInterceptor):
         except TimeoutError:
             log.info("%s cut: took too long", method)
             _refuse(context, DeadlineExceeded("the call took longer than this server allows; ask for less at once"))
-        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a typed answer
+        except Exception as error:  # noqa: BLE001
             log.error("%s failed: %s at %s", method, type(error).__name__, _place(error))
             _refuse(context, UnseenError("the server failed in a way it does not know; its log says where"))
         finally:
             self._calls -= 1
 
+    def _admitted(self, path: str, context: Context) -> Call:
+        """The call, when there is a place for it and its caller may make it; no byte of a message was read yet."""
+        self._require_place()
+        return Call(_name(path), self._gate.admit(path, context))
+
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:
             raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _behaviour(handler: Handler) -> Any:

@@ -5,12 +5,15 @@ The server holds it for the length of the call. Names of callers are theirs to c
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from unseen.types import UID_BYTES
+
 
 class Role(StrEnum):
-    """What a caller may do; docs/operations.md has the table of methods."""
+    """What a caller may do; docs/access.md has the table of methods."""
 
     READER = "reader"
     """Searches and mirrors."""
@@ -22,6 +25,8 @@ class Role(StrEnum):
     """Health, metrics, backup: no data."""
     AUDITOR = "auditor"
     """Reads the audit log."""
+    ADMIN = "admin"
+    """Hands out, lists and revokes tokens that may do no more than its own; touches no data."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,10 @@ class Caller:
     collections: frozenset[str] | None = None
     """Names of the collections it may touch; None for every one of the tenant."""
 
+    def may_touch(self, tenant: str, collection: str) -> bool:
+        """Whether a collection of this name, if the tenant has one, is within reach."""
+        return tenant == self.tenant and (self.collections is None or collection in self.collections)
+
 
 LOCAL = Caller(tenant="", name="local", roles=frozenset(Role))
 """Who calls a server on loopback that asks for no token: everything is theirs, as the files are."""
@@ -47,3 +56,13 @@ class Call:
     method: str
     """As in the contract, without its service: ``EnrolRows``."""
     caller: Caller
+
+    def own_request_id(self, request_id: bytes) -> bytes:
+        """A request id as the store knows it: two tenants may draw the same one and never notice.
+
+        The first tenant, which has no name, keeps its ids as they are; others' are SHA-256 of tenant and id, cut to 16.
+        """
+        tenant = self.caller.tenant.encode()
+        if not tenant:
+            return request_id
+        return hashlib.sha256(b"unseen request\0" + tenant + b"\0" + request_id).digest()[:UID_BYTES]

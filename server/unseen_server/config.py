@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unseen.errors import InvalidConfiguration
+from unseen_server.access.gate import Entry
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Config:
     tls: TlsFiles | None
     threads: int
     """Threads of one scan."""
+    entry: Entry = Entry.AUTO
+    """Whom to let in without a token."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -69,7 +72,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
     """The configuration that a command line asks for; InvalidConfiguration says what to change."""
     given = _parser().parse_args(arguments)
     host, port = _host_and_port(given.listen)
-    return Config(given.data, host, port, given.master_key, _tls_files(given), given.threads)
+    return Config(given.data, host, port, given.master_key, _tls_files(given), given.threads, given.auth)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="clients need a certificate from this one")
+    parser.add_argument(
+        "--auth", type=Entry, choices=list(Entry), default=Entry.AUTO, help="whom to let in without a token"
+    )
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
     return parser
 

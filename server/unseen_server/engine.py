@@ -1,10 +1,14 @@
 """All collections of a store, in memory and answering. What a caller asks for is checked here against what there is.
 
+A collection that is not the caller's is answered as one that is not there, by the same steps: nobody learns of another
+tenant's collections, nor how many there are. Request ids come here as ``Call.own_request_id`` gives them.
+
 The server holds it: it is the only place where opened vectors live. Made once at start from the store alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable
@@ -16,6 +20,7 @@ from unseen.errors import (
     InvalidName,
     LimitExceeded,
     ModelMismatch,
+    NotPermitted,
     ParameterMismatch,
     RequestReplayed,
 )
@@ -25,6 +30,7 @@ from unseen.params import ParameterSet
 from unseen.store.interface import NewCollection, Store, StoredCollection
 from unseen.types import CollectionInfo
 from unseen_server import limits
+from unseen_server.call import Caller
 from unseen_server.live_collection import LiveCollection
 from unseen_server.masks_ahead import MasksAhead
 
@@ -43,6 +49,7 @@ class Engine:
         self._threads = threads
         self._masks: dict[str, MasksAhead] = {}
         self._live: dict[bytes, LiveCollection] = {}
+        self._uids: dict[tuple[str, str], bytes] = {}
         self._making = threading.Lock()
 
     def load(self) -> None:
@@ -55,32 +62,42 @@ class Engine:
         for masks in self._masks.values():
             masks.source.close()
 
+    @property
+    def rows(self) -> int:
+        """Live rows of everybody, for the server's own log."""
+        return sum(live.info.rows for live in list(self._live.values()))
+
     # Finding
 
-    def collections(self) -> list[CollectionInfo]:
-        """Every collection, sorted by name."""
-        return sorted((live.info for live in list(self._live.values())), key=lambda info: info.name)
+    def collections(self, caller: Caller) -> list[CollectionInfo]:
+        """Every collection within the caller's reach, sorted by name."""
+        reached = [live for live in list(self._live.values()) if _reaches(caller, live)]
+        return sorted((live.info for live in reached), key=lambda info: info.name)
 
-    def by_name(self, name: str) -> CollectionInfo:
-        """The collection of this name; CollectionNotFound when there is none."""
-        for info in self.collections():
-            if info.name == name:
-                return info
-        raise CollectionNotFound("no collection has this name; `unseen collections` lists those there are")
+    def by_name(self, caller: Caller, name: str) -> CollectionInfo:
+        """The caller's collection of this name; CollectionNotFound when there is none."""
+        uid = self._uids.get((caller.tenant, name))
+        live = None if uid is None else self._live.get(uid)
+        if live is None or not _reaches(caller, live):
+            raise CollectionNotFound("no collection has this name; `unseen collections` lists those there are")
+        return live.info
 
-    def by_uid(self, uid: bytes) -> LiveCollection:
-        """The collection with this uid; CollectionNotFound when there is none."""
-        try:
-            return self._live[uid]
-        except KeyError:
-            raise CollectionNotFound(
-                f"no collection has uid {uid.hex()}; it was deleted or belongs to another server"
-            ) from None
+    def by_uid(self, caller: Caller, uid: bytes) -> LiveCollection:
+        """The caller's collection with this uid; CollectionNotFound when there is none."""
+        live = self._live.get(uid)
+        if live is None or not _reaches(caller, live):
+            raise _no_such_uid(uid)
+        return live
 
-    def for_mutation(self, uid: bytes, request_id: bytes) -> LiveCollection:
+    def holds(self, caller: Caller, uid: bytes) -> bool:
+        """Whether the caller has a collection with this uid."""
+        live = self._live.get(uid)
+        return live is not None and _reaches(caller, live)
+
+    def for_mutation(self, caller: Caller, uid: bytes, request_id: bytes) -> LiveCollection:
         """As ``by_uid``; RequestReplayed when the collection is gone and the request was carried out before that."""
         try:
-            return self.by_uid(uid)
+            return self.by_uid(caller, uid)
         except CollectionNotFound:
             if self._store.knows_request(request_id):
                 raise RequestReplayed(
@@ -91,9 +108,13 @@ class Engine:
 
     # Making and deleting
 
-    def create(self, request_id: bytes, name: str, dimension: int, parameter_id: str, model_id: str) -> CollectionInfo:
-        """Make an empty collection, or find the one that this very request made."""
+    def create(
+        self, caller: Caller, request_id: bytes, name: str, dimension: int, parameter_id: str, model_id: str
+    ) -> CollectionInfo:
+        """Make an empty collection of the caller's tenant, or find the one that this very request made."""
         _require_name(name)
+        if not caller.may_touch(caller.tenant, name):
+            raise NotPermitted("the caller's token names the collections it may touch, and this is none of them")
         _require_model_id(model_id)
         parameters = params.by_id(parameter_id)
         if not packing.LEAST_DIMENSION <= dimension <= packing.MOST_DIMENSION:
@@ -103,22 +124,34 @@ class Engine:
         factor = packing.choose_factor(parameters, dimension, 1)
         with self._making:
             # A request that is known makes nothing: it is answered again or refused, by the store.
-            if len(self._live) >= limits.MAX_COLLECTIONS and not self._store.knows_request(request_id):
-                raise LimitExceeded(f"this server holds at most {limits.MAX_COLLECTIONS} collections; delete one first")
-            stored = self._store.create(request_id, NewCollection(name, dimension, parameter_id, model_id, factor))
+            if self._count(caller.tenant) >= limits.MAX_COLLECTIONS and not self._store.knows_request(request_id):
+                raise LimitExceeded(f"a tenant has at most {limits.MAX_COLLECTIONS} collections; delete one first")
+            new = NewCollection(name, dimension, parameter_id, model_id, factor, caller.tenant)
+            stored = self._store.create(request_id, new)
             if stored.info.uid not in self._live:
                 self._add(stored)
             return self._live[stored.info.uid].info
 
-    def delete(self, request_id: bytes, uid: bytes) -> None:
-        """Destroy a collection: gone from disk, then from memory, then returned."""
+    def delete(self, caller: Caller, request_id: bytes, uid: bytes) -> None:
+        """Destroy the caller's collection: gone from disk, then from memory, then returned."""
         with self._making:
             live = self._live.get(uid)
-            if live is None:
-                self._store.delete(request_id, uid)
+            if live is None or not _reaches(caller, live):
+                self._repeat_deletion(request_id, uid if live is None else _never_drawn(uid), uid)
             else:
                 live.delete(request_id)
                 del self._live[uid]
+                del self._uids[live.tenant, live.info.name]
+
+    def _repeat_deletion(self, request_id: bytes, uid_or_none: bytes, uid: bytes) -> None:
+        """What the store says to a uid that it does not hold: done before by this request, or not found."""
+        try:
+            self._store.delete(request_id, uid_or_none)
+        except CollectionNotFound:
+            raise _no_such_uid(uid) from None
+
+    def _count(self, tenant: str) -> int:
+        return sum(live.tenant == tenant for live in self._live.values())
 
     def _add(self, stored: StoredCollection) -> None:
         parameters = params.by_id(stored.info.parameter_id)
@@ -127,6 +160,20 @@ class Engine:
         live = LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
         live.load()
         self._live[stored.info.uid] = live
+        self._uids[stored.tenant, stored.info.name] = stored.info.uid
+
+
+def _reaches(caller: Caller, live: LiveCollection) -> bool:
+    return caller.may_touch(live.tenant, live.info.name)
+
+
+def _no_such_uid(uid: bytes) -> CollectionNotFound:
+    return CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+
+
+def _never_drawn(uid: bytes) -> bytes:
+    """A uid that no collection has, in the place of one that is another's."""
+    return hashlib.sha256(b"unseen nobody's\0" + uid).digest()[: len(uid)]
 
 
 def require_parameters(info: CollectionInfo, parameter_id: str) -> None:

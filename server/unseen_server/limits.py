@@ -25,7 +25,9 @@ MAX_ROWS_PER_ERASURE = 65536
 # What the server holds
 
 MAX_COLLECTIONS = 1000
-"""All of them fit one message of a listing."""
+"""Of one tenant: all of them fit one message of a listing."""
+MAX_TOKENS_PER_TENANT = 10_000
+"""Tokens that were not revoked; each takes about a kilobyte of memory."""
 MAX_SLOTS = 1 << 28
 """A slot is a uint32 on the wire; far above what the memory of one machine holds."""
 MAX_NAME_LENGTH = 64
@@ -62,6 +64,9 @@ MAX_HANDSHAKE_S = 10.0
 """Half-open TLS connections are closed after this."""
 STOP_GRACE_S = 5.0
 """Calls under way may finish when the server is asked to stop."""
+
+CLOCK_LEEWAY_S = 60.0
+"""How far another machine's clock may be ahead of this one."""
 
 # What leaves the server in one piece
 

@@ -55,6 +55,11 @@ class LiveCollection:
         return self._stored.info
 
     @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        return self._stored.tenant
+
+    @property
     def packing(self) -> packing.Packing:
         """How rows lie in polynomials now."""
         return self._index.packing

@@ -113,6 +113,7 @@ class Caller:
 
     port: int
     credentials: grpc.ChannelCredentials | None = None
+    token: str | None = None
     channel: grpc.Channel = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +124,8 @@ class Caller:
             if self.credentials is None
             else grpc.secure_channel(address, self.credentials, options)
         )
+        if self.token is not None:
+            self.channel = grpc.intercept_channel(self.channel, _Bearer(self.token))
 
     def close(self) -> None:
         self.channel.close()
@@ -208,6 +211,33 @@ class Caller:
         return None
 
 
+class _Bearer(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Puts a token into the metadata of every call, TLS or not."""
+
+    def __init__(self, token: str) -> None:
+        self._entry = ("authorization", f"Bearer {token}")
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._with_token(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._with_token(client_call_details), request)
+
+    def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return continuation(self._with_token(client_call_details), request_iterator)
+
+    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return continuation(self._with_token(client_call_details), request_iterator)
+
+    def _with_token(self, details: Any) -> Any:
+        return details._replace(metadata=[*(details.metadata or ()), self._entry])
+
+
 def _as_it_is(data: bytes) -> bytes:
     return data
 
@@ -273,8 +303,10 @@ def call(request: pytest.FixtureRequest) -> Iterator[Callable[..., Caller]]:
     """Makes callers; closes them at the end."""
     made: list[Caller] = []
 
-    def make(server: ServerProcess, credentials: grpc.ChannelCredentials | None = None) -> Caller:
-        made.append(Caller(server.port, credentials))
+    def make(
+        server: ServerProcess, credentials: grpc.ChannelCredentials | None = None, token: str | None = None
+    ) -> Caller:
+        made.append(Caller(server.port, credentials, token))
         return made[-1]
 
     yield make

@@ -11,6 +11,7 @@ from typing import Any
 
 from unseen.v1 import index_pb2, index_pb2_grpc
 from unseen_server import app
+from unseen_server.call import LOCAL
 from unseen_server.config import Config
 
 Make = Callable[..., Any]
@@ -61,7 +62,7 @@ async def test_failure_that_no_caller_waits_for_stops_the_server(tmp_path: Path,
             caller_is_gone.wait(30)
             raise MemoryError
 
-        index: Any = server.engine.by_uid(collection.uid)._index
+        index: Any = server.engine.by_uid(LOCAL, collection.uid)._index
         index.clear = no_room
         erase = index_pb2_grpc.IndexServiceStub(caller.channel).EraseRows.future
         erasing = erase(

@@ -18,6 +18,7 @@ from unseen import params
 from unseen.entropy import random_uid
 from unseen.he.mask import insecure_no_mask
 from unseen_server import app, limits
+from unseen_server.call import LOCAL
 from unseen_server.config import Config
 from unseen_server.services.search import SearchService
 from unseen_server.workers import CHANGE_THREADS, Workers
@@ -184,7 +185,7 @@ async def test_mutations_that_wait_for_one_collection_leave_the_others_alone(
     """While one collection is re-packed any number of enrolments, and a deletion, may wait for it."""
     caller = call(running)
     busy, other = await in_thread(caller.create, "busy"), await in_thread(caller.create, "other")
-    with running.engine.by_uid(busy.uid)._mutating:
+    with running.engine.by_uid(LOCAL, busy.uid)._mutating:
         waiting = [
             asyncio.create_task(in_thread(caller.enrol, busy.uid, make_rows(3)[1])) for _ in range(CHANGE_THREADS + 1)
         ]
@@ -224,7 +225,7 @@ async def test_synchronisation_does_not_pass_what_memory_holds(
     caller = call(running)
     uid = (await in_thread(caller.create)).uid
     await in_thread(caller.enrol, uid, make_rows(3)[1])
-    live = running.engine.by_uid(uid)
+    live = running.engine.by_uid(LOCAL, uid)
     with live._lock.reading():  # as a search that lasts
         enrolling = asyncio.create_task(in_thread(caller.enrol, uid, make_rows(2)[1]))
         while running.store.collections()[0].info.epoch < 2:
@@ -260,7 +261,7 @@ async def test_search_whose_client_leaves_stops_computing(
     collection = await in_thread(caller.create)
     await in_thread(caller.enrol, collection.uid, make_rows(50)[1])
     collection = await in_thread(caller.collection)
-    live = running.engine.by_uid(collection.uid)
+    live = running.engine.by_uid(LOCAL, collection.uid)
     started, stopped = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -23,10 +23,11 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         self, request: collections_pb2.CreateCollectionRequest, call: Call
     ) -> collections_pb2.CreateCollectionResponse:
         """Make an empty collection."""
-        request_id = wire.require_uid(request.request_id, "a request id")
+        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
         info = await self._workers.change_in_turn(
             (MAKING,),
             self._engine.create,
+            call.caller,
             request_id,
             request.name,
             request.dimension,
@@ -39,21 +40,23 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         self, request: collections_pb2.GetCollectionRequest, call: Call
     ) -> collections_pb2.GetCollectionResponse:
         """Show one collection."""
-        info = self._engine.by_name(request.name)
+        info = self._engine.by_name(call.caller, request.name)
         return collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
 
     async def ListCollections(  # noqa: N802
         self, request: collections_pb2.ListCollectionsRequest, call: Call
     ) -> collections_pb2.ListCollectionsResponse:
-        """Show all of them."""
-        found = [wire.collection_to_message(info) for info in self._engine.collections()]
+        """Show all that the caller may touch."""
+        found = [wire.collection_to_message(info) for info in self._engine.collections(call.caller)]
         return collections_pb2.ListCollectionsResponse(collections=found)
 
     async def DeleteCollection(  # noqa: N802
         self, request: collections_pb2.DeleteCollectionRequest, call: Call
     ) -> collections_pb2.DeleteCollectionResponse:
         """Destroy one with every row."""
-        request_id = wire.require_uid(request.request_id, "a request id")
+        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
-        await self._workers.change_in_turn((MAKING, uid), self._engine.delete, request_id, uid)
+        # Who names another tenant's collection must not wait for its changes: that would say that there is one.
+        turns = (MAKING, uid) if self._engine.holds(call.caller, uid) else (MAKING,)
+        await self._workers.change_in_turn(turns, self._engine.delete, call.caller, request_id, uid)
         return collections_pb2.DeleteCollectionResponse()

@@ -31,7 +31,8 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
     ) -> index_pb2.EnrolRowsResponse:
         """Add the rows of a stream, all or none."""
         header = await _enrol_header(requests)
-        live = await self._workers.change(self._engine.for_mutation, header.collection_uid, header.request_id)
+        request_id = call.own_request_id(header.request_id)
+        live = await self._workers.change(self._engine.for_mutation, call.caller, header.collection_uid, request_id)
         engine.require_parameters(live.info, header.parameter_id)
         engine.require_model(live.info, header.model_id)
         with ExitStack() as held:
@@ -44,7 +45,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
             if missing:
                 raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
             change = await self._workers.change_in_turn(
-                (header.collection_uid,), live.enrol, header.request_id, _joined(batches)
+                (header.collection_uid,), live.enrol, request_id, _joined(batches)
             )
         return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
@@ -52,12 +53,12 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.EraseRowsRequest, call: Call
     ) -> index_pb2.EraseRowsResponse:
         """Destroy rows, all or none."""
-        request_id = wire.require_uid(request.request_id, "a request id")
+        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
         row_ids = wire.split_row_ids(request.row_ids)
         if not 1 <= len(row_ids) <= limits.MAX_ROWS_PER_ERASURE:
             raise LimitExceeded(f"got {len(row_ids)} rows to erase, expected 1 to {limits.MAX_ROWS_PER_ERASURE}")
-        live = await self._workers.change(self._engine.for_mutation, uid, request_id)
+        live = await self._workers.change(self._engine.for_mutation, call.caller, uid, request_id)
         change = await self._workers.change_in_turn((uid,), live.erase, request_id, row_ids)
         return index_pb2.EraseRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
@@ -70,7 +71,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
             uid,
             request.since_epoch,
             # Not the store's own epoch: a mirror must not be ahead of what a search answers from.
-            self._engine.by_uid(uid).info.epoch,
+            self._engine.by_uid(call.caller, uid).info.epoch,
             limits.CATALOGUE_PAGE_BYTES,
             limits.CATALOGUE_ROWS_PER_CALL,
         )

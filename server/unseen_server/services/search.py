@@ -38,7 +38,7 @@ class SearchService(SearchServiceServicer):
     ) -> AsyncIterator[search_pb2.SearchResponse]:
         """Score one query against every row of a collection."""
         header = await _header(requests)
-        live = self._engine.by_uid(wire.require_uid(header.collection_uid, "a collection's uid"))
+        live = self._engine.by_uid(call.caller, wire.require_uid(header.collection_uid, "a collection's uid"))
         engine.require_parameters(live.info, header.parameter_id)
         live.require_packing(header.packing_factor)
         query_bytes = message.query_bytes(live.parameters, live.packing)

@@ -1,0 +1,62 @@
+"""Bearer tokens as they are written: ``unseen_`` and 64 characters, which are a uid and a secret of 256 random bits.
+
+Whoever holds the text may do what it stands for, so it stays with its holder: a server keeps a hash of the secret, and
+even that leaves no message. One pass of SHA-256 is enough for a secret that nobody chose.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from unseen.entropy import random_bytes, random_uid
+from unseen.errors import NotAuthenticated
+from unseen.types import UID_BYTES
+
+PREFIX = "unseen_"
+"""Tells people, and programs that look for leaked secrets, what the text is."""
+SECRET_BYTES = 32
+TEXT_LENGTH = len(PREFIX) + (UID_BYTES + SECRET_BYTES) * 4 // 3
+
+
+@dataclass(frozen=True)
+class BearerToken:
+    """A token in the hands of who made it or of who checks it."""
+
+    uid: bytes
+    """Names the token; no secret."""
+    secret: bytes = field(repr=False)
+
+    @staticmethod
+    def draw() -> BearerToken:
+        """A new one."""
+        return BearerToken(random_uid(), random_bytes(SECRET_BYTES))
+
+    @staticmethod
+    def parse(text: str) -> BearerToken:
+        """Read the written form; NotAuthenticated, without a word of it, when it is none."""
+        try:
+            content = base64.b64decode(text.removeprefix(PREFIX), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            content = b""
+        if not text.startswith(PREFIX) or len(text) != TEXT_LENGTH or len(content) != UID_BYTES + SECRET_BYTES:
+            raise NotAuthenticated(
+                f"what came as a token is none: a token is {PREFIX!r} and {TEXT_LENGTH - len(PREFIX)} characters; "
+                "was it cut when it was copied?"
+            )
+        return BearerToken(content[:UID_BYTES], content[UID_BYTES:])
+
+    def text(self) -> str:
+        """The written form: show it once, to who will use it."""
+        return PREFIX + base64.urlsafe_b64encode(self.uid + self.secret).decode()
+
+    def secret_hash(self) -> bytes:
+        """What a server keeps: SHA-256 of the uid and the secret."""
+        return hashlib.sha256(b"unseen token\0" + self.uid + self.secret).digest()
+
+    def matches(self, secret_hash: bytes) -> bool:
+        """Whether a kept hash is this token's, in a time that does not depend on where they differ."""
+        return hmac.compare_digest(self.secret_hash(), secret_hash)

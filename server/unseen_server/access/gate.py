@@ -1,0 +1,105 @@
+"""The gate: says who a call is by, from its metadata and certificate alone, before a byte of its message is looked at.
+
+    a token in ``authorization``    ->  the grant with its hash
+    else a client certificate       ->  the grant for its name
+    else, only where the server is open to its own machine or to its own authority's devices: everything
+
+Holds hashes of tokens and, for a moment, a token; it logs and repeats none of it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from grpc import aio
+
+from unseen.errors import NotAuthenticated, ServerUnavailable
+from unseen_server.access.grants import Grants
+from unseen_server.access.table import rule_for
+from unseen_server.call import LOCAL, Caller, Role
+
+Context: TypeAlias = "aio.ServicerContext[Any, Any]"
+
+AUTHORIZATION, SCHEME = "authorization", "Bearer "
+_NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+
+
+class Entry(StrEnum):
+    """Whom the server lets in without a token."""
+
+    AUTO = "auto"
+    """As long as no token was ever made: its own machine, or the devices of its client authority."""
+    REQUIRED = "required"
+    """Nobody."""
+    LOOPBACK_OPEN = "loopback-open"
+    """Its own machine, tokens or not."""
+
+
+class Gate:
+    """Used by one event loop. Lets nobody in before ``open``."""
+
+    def __init__(self, entry: Entry, on_loopback: bool, clock: Callable[[], float] = time.time) -> None:
+        self._entry = entry
+        self._on_loopback = on_loopback
+        self._clock = clock
+        self._grants: Grants | None = None
+
+    def open(self, grants: Grants) -> None:
+        """Let in who holds one of these."""
+        self._grants = grants
+
+    def admit(self, method: str, context: Context) -> Caller:
+        """Who calls; NotAuthenticated when nobody known does, NotPermitted when the method is not for it."""
+        rule = rule_for(method)
+        caller = self._caller(context)
+        rule.require(caller)
+        return caller
+
+    def _caller(self, context: Context) -> Caller:
+        if self._grants is None:
+            raise ServerUnavailable("the server has not read its tokens yet; wait a little, then try again")
+        now = self._clock()
+        token = _token_of(context)
+        if token is not None:
+            return self._grants.by_token(token, now)
+        certificate = _certificate_name(context)
+        if certificate is not None:
+            return self._by_certificate(self._grants, certificate, now)
+        if self._on_loopback and (self._entry is Entry.LOOPBACK_OPEN or self._nobody_was_ever_named(self._grants)):
+            return LOCAL
+        raise NotAuthenticated("this server wants to know who calls: give a token (token=, or UNSEEN_TOKEN)")
+
+    def _by_certificate(self, grants: Grants, name: str, now: float) -> Caller:
+        caller = grants.by_certificate(name, now)
+        if caller is not None:
+            return caller
+        if self._nobody_was_ever_named(grants):
+            return Caller(tenant="", name=name, roles=frozenset(Role))
+        raise NotAuthenticated("this server knows no token for this certificate's name: give a token as well")
+
+    def _nobody_was_ever_named(self, grants: Grants) -> bool:
+        return self._entry is Entry.AUTO and not grants.were_ever_given
+
+
+def _token_of(context: Context) -> str | None:
+    values = [str(value) for key, value in context.invocation_metadata() or () if key == AUTHORIZATION]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].startswith(SCHEME):
+        raise NotAuthenticated("the authorization of a call is one header, 'Bearer' and a token; got something else")
+    return values[0].removeprefix(SCHEME)
+
+
+def _certificate_name(context: Context) -> str | None:
+    """The common name of the client's certificate, None without one."""
+    found: dict[str, Any] = dict(context.auth_context() or {})
+    if "x509_pem_cert" not in found:
+        return None
+    names = [bytes(name).decode("utf-8", "replace") for name in found.get("x509_common_name", ())]
+    if len(names) != 1 or not _NAME.fullmatch(names[0]):
+        raise NotAuthenticated("a client certificate needs one common name of 1 to 128 printable ASCII characters")
+    return names[0]

@@ -1,0 +1,177 @@
+"""Grants: who may do what until when, each known by a token's hash or by the name on a client certificate.
+
+Kept as facts of the store, so they outlive a restart and lie sealed on disk; a token's secret is never here. A grant
+that was revoked or has expired stays written down: a server that ever had one never again takes callers without one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unseen.bearer import BearerToken
+from unseen.errors import AlreadyExists, IntegrityError, LimitExceeded, NotAuthenticated, NotFound
+from unseen.store.interface import Fact, Store
+from unseen_server import limits
+from unseen_server.call import Caller, Role
+
+GRANT, REVOCATION = "grant", "grant-revoked"
+"""Kinds of facts."""
+FORMAT = 1
+NO_HASH = bytes(32)
+"""What an unknown token is compared with, so that it takes as long as a known one."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One of secret_hash and certificate is set."""
+
+    uid: bytes
+    caller: Caller
+    made_at: int
+    """Seconds since 1970, as all times here."""
+    expires_at: int
+    secret_hash: bytes = b""
+    certificate: str = ""
+    """The common name of the client certificate that this grant is for."""
+    revoked_at: int | None = None
+
+    def require_standing(self, now: float) -> None:
+        """NotAuthenticated when it has been revoked, has expired, or is not yet made by the server's clock."""
+        if self.revoked_at is not None:
+            raise NotAuthenticated("this token was revoked; ask for another one")
+        if now >= self.expires_at:
+            raise NotAuthenticated("this token has expired; ask for another one")
+        if now < self.made_at - limits.CLOCK_LEEWAY_S:
+            raise NotAuthenticated("this token was made later than it is now by the server's clock; set that clock")
+
+
+class Grants:
+    """Every grant of a store. Looked up by one event loop; added and revoked from any thread."""
+
+    def __init__(self, store: Store) -> None:
+        """Read them; IntegrityError when one was altered."""
+        self._store = store
+        self._changing = threading.Lock()
+        self._by_uid: dict[bytes, Grant] = {}
+        self._by_certificate: dict[str, Grant] = {}
+        for fact in store.facts(GRANT):
+            self._keep(_grant_from(fact))
+        for fact in store.facts(REVOCATION):
+            self._keep(replace(self._by_uid[fact.key], revoked_at=_content(fact)["at"]))
+
+    @property
+    def were_ever_given(self) -> bool:
+        """Whether there is or was a grant."""
+        return bool(self._by_uid)
+
+    # Looking up
+
+    def by_token(self, text: str, now: float) -> Caller:
+        """Who holds a token; NotAuthenticated when it does not hold. The same steps for known and unknown ones."""
+        token = BearerToken.parse(text)
+        grant = self._by_uid.get(token.uid)
+        matches = token.matches(grant.secret_hash if grant and grant.secret_hash else NO_HASH)
+        if grant is None or not matches:
+            raise NotAuthenticated("this server knows no such token; was it made for another server?")
+        grant.require_standing(now)
+        return grant.caller
+
+    def by_certificate(self, name: str, now: float) -> Caller | None:
+        """Who a client certificate names, None when no grant is for that name; NotAuthenticated when it has expired."""
+        grant = self._by_certificate.get(name)
+        if grant is None:
+            return None
+        grant.require_standing(now)
+        return grant.caller
+
+    def of_tenant(self, tenant: str) -> tuple[Grant, ...]:
+        """Every grant of a tenant, the oldest first."""
+        found = [grant for grant in list(self._by_uid.values()) if grant.caller.tenant == tenant]
+        return tuple(sorted(found, key=lambda grant: (grant.made_at, grant.uid)))
+
+    # Changing
+
+    def add(self, grant: Grant) -> Grant:
+        """Write a grant down; the same one again is answered again, another one of its uid is AlreadyExists."""
+        with self._changing:
+            known = self._by_uid.get(grant.uid)
+            if known is not None:
+                if replace(known, made_at=grant.made_at, revoked_at=None) != grant:
+                    raise AlreadyExists("there is another token of this uid; draw 16 new random bytes")
+                return known
+            standing = [one for one in self.of_tenant(grant.caller.tenant) if one.revoked_at is None]
+            if len(standing) >= limits.MAX_TOKENS_PER_TENANT:
+                raise LimitExceeded(f"a tenant has at most {limits.MAX_TOKENS_PER_TENANT} tokens; revoke some first")
+            self._store.append_fact(GRANT, grant.uid, _body_of(grant))
+            return self._keep(grant)
+
+    def revoke(self, uid: bytes, at: int) -> Grant:
+        """Let a grant hold no longer, for good; NotFound when there is none, and once more does nothing."""
+        with self._changing:
+            grant = self._by_uid.get(uid)
+            if grant is None:
+                raise no_such_token()
+            if grant.revoked_at is None:
+                self._store.append_fact(REVOCATION, uid, json.dumps({"at": at}).encode())
+                grant = self._keep(replace(grant, revoked_at=at))
+            return grant
+
+    def find(self, uid: bytes) -> Grant:
+        """The grant of a uid; NotFound."""
+        grant = self._by_uid.get(uid)
+        if grant is None:
+            raise no_such_token()
+        return grant
+
+    def _keep(self, grant: Grant) -> Grant:
+        self._by_uid[grant.uid] = grant
+        if grant.certificate:
+            newest = self._by_certificate.get(grant.certificate, grant)
+            # A revoked grant does not stand in the way of the one that takes its place.
+            if newest.uid == grant.uid or newest.revoked_at is not None or grant.revoked_at is None:
+                self._by_certificate[grant.certificate] = grant
+        return grant
+
+
+def no_such_token() -> NotFound:
+    """The same for a token that was never made and for one that is not the caller's to see."""
+    return NotFound("no token has this uid; `unseen tokens list` shows those there are")
+
+
+def _body_of(grant: Grant) -> bytes:
+    caller = grant.caller
+    content = {
+        "format": FORMAT,
+        "tenant": caller.tenant,
+        "name": caller.name,
+        "roles": sorted(caller.roles),
+        "collections": None if caller.collections is None else sorted(caller.collections),
+        "made_at": grant.made_at,
+        "expires_at": grant.expires_at,
+        "secret_hash": grant.secret_hash.hex(),
+        "certificate": grant.certificate,
+    }
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def _grant_from(fact: Fact) -> Grant:
+    content = _content(fact)
+    if content.get("format") != FORMAT:
+        raise IntegrityError("a token was written by a later release of Unseen; start that release")
+    collections = content["collections"]
+    caller = Caller(
+        content["tenant"],
+        content["name"],
+        frozenset(Role(role) for role in content["roles"]),
+        None if collections is None else frozenset(collections),
+    )
+    secret_hash = bytes.fromhex(content["secret_hash"])
+    return Grant(fact.key, caller, content["made_at"], content["expires_at"], secret_hash, content["certificate"])
+
+
+def _content(fact: Fact) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(fact.body)
+    return content
