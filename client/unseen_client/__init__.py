@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unseen.errors import (
         AlreadyExists,
+        AuditUnavailable,
         BudgetExceeded,
         CollectionExists,
         CollectionNotFound,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         NotFound,
         PackingChanged,
         ParameterMismatch,
+        ProofBroken,
         RequestReplayed,
         RowExists,
         RowNotFound,
@@ -61,6 +63,7 @@ __all__ = [
     "TLS",
     "AlreadyExists",
     "AsyncClient",
+    "AuditUnavailable",
     "BudgetExceeded",
     "Client",
     "CollectionExists",
@@ -84,6 +87,7 @@ __all__ = [
     "PackingChanged",
     "ParameterMismatch",
     "Progress",
+    "ProofBroken",
     "Record",
     "Refusal",
     "RequestReplayed",

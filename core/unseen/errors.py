@@ -32,9 +32,11 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     ├── DeadlineExceeded
     ├── IntegrityError
     │   ├── SealBroken          sealed bytes were altered, swapped or cut
-    │   └── WrongKey
+    │   ├── WrongKey
+    │   └── ProofBroken         a log does not prove what it said: it was rewritten, or another log is meant
     ├── KeyMissing              this device does not hold the record key
     ├── UsedTwice               one-time key material was asked to serve again
+    ├── AuditUnavailable        the audit log cannot be written, so nothing is done that it would have to say
     └── StoreFailed             the disk refused: nothing was acknowledged
 """
 
@@ -174,12 +176,20 @@ class WrongKey(IntegrityError):
     code = "WRONG_KEY"
 
 
+class ProofBroken(IntegrityError):
+    code = "PROOF_BROKEN"
+
+
 class KeyMissing(UnseenError):
     code = "KEY_MISSING"
 
 
 class UsedTwice(UnseenError):
     code = "USED_TWICE"
+
+
+class AuditUnavailable(UnseenError):
+    code = "AUDIT_UNAVAILABLE"
 
 
 class StoreFailed(UnseenError):

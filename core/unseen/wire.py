@@ -55,8 +55,10 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.IntegrityError: "DATA_LOSS",
     errors.SealBroken: "DATA_LOSS",
     errors.WrongKey: "DATA_LOSS",
+    errors.ProofBroken: "DATA_LOSS",
     errors.KeyMissing: "FAILED_PRECONDITION",
     errors.UsedTwice: "FAILED_PRECONDITION",
+    errors.AuditUnavailable: "UNAVAILABLE",
     errors.StoreFailed: "INTERNAL",
 }
 """The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry."""

@@ -1,12 +1,14 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> store -> engine (loaded, warmed) -> tokens -> services behind the boundary -> ready
+config -> port -> master key -> store -> audit log -> engine (loaded, warmed) -> tokens -> services behind the boundary
+-> ready
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from unseen.audit.leaf import Details
 from unseen.errors import InvalidConfiguration
 from unseen.he.mask import MaskSource
 from unseen.store.sqlite import FILE_NAME, SqliteStore
@@ -22,18 +25,24 @@ from unseen.v1 import collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, searc
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
+from unseen_server.audit import SERVER, Audit
 from unseen_server.boundary import Boundary
 from unseen_server.config import Config, TlsFiles, is_loopback
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.master_key import open_master_key
+from unseen_server.refusals import Refusals
 from unseen_server.services.collections import CollectionService
 from unseen_server.services.index import IndexService
-from unseen_server.services.info import InfoService
+from unseen_server.services.info import InfoService, release
 from unseen_server.services.search import SearchService
+from unseen_server.signing import open_signing_key
 from unseen_server.warm_up import warm_up
 from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
+
+AUDIT_FOLDER = "audit"
+"""In the data directory."""
 
 SERVICES = ("unseen.v1.InfoService", "unseen.v1.CollectionService", "unseen.v1.IndexService", "unseen.v1.SearchService")
 
@@ -51,6 +60,9 @@ class RunningServer:
     engine: Engine
     store: SqliteStore
     grants: Grants
+    audit: Audit
+    refusals: Refusals
+    ending_windows: asyncio.Task[None]
 
     async def stop(self) -> None:
         """Refuse new calls, let those under way end, close everything."""
@@ -58,6 +70,10 @@ class RunningServer:
         await self.server.stop(limits.STOP_GRACE_S)
         await asyncio.to_thread(self.workers.close)
         self.engine.close()
+        self.ending_windows.cancel()
+        self.refusals.end_window()
+        self.audit.record(SERVER, "server-stopped")
+        await asyncio.to_thread(self.audit.close)
         self.store.close()
 
 
@@ -68,13 +84,20 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     """
     store_failed = asyncio.Event()
     gate = Gate(config.entry, is_loopback(config.host))
+    boundary = Boundary(store_failed.set, gate)
     server = aio.server(
-        interceptors=[Boundary(store_failed.set, gate)],
+        interceptors=[boundary],
         options=_options(),
         maximum_concurrent_rpcs=limits.MAX_RPCS,
     )
     port = _bind(server, config)  # before anything is written: a start that is refused leaves no trace
     store = await asyncio.to_thread(open_store, config)
+    health_service = health.HealthServicer()
+    try:
+        audit = await asyncio.to_thread(_open_audit, config, store, _room_teller(health_service))
+    except BaseException:
+        store.close()
+        raise
     engine = Engine(store, make_masks, config.threads)
     loading = asyncio.create_task(asyncio.to_thread(_load, engine))
     try:
@@ -82,7 +105,8 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         grants = await asyncio.to_thread(Grants, store)
         gate.open(grants)
         workers = Workers(store_failed.set)
-        health_service = health.HealthServicer()
+        refusals = Refusals(audit)
+        boundary.write_down_in(audit, refusals)
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
         index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
@@ -90,13 +114,38 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
+        await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
         await server.start()
     except BaseException:
         store.close()  # a thread that still loads ends at its next page
         await asyncio.wait([loading])
         engine.close()
+        await asyncio.to_thread(audit.close)
         raise
-    return RunningServer(port, store_failed, server, health_service, workers, engine, store, grants)
+    ending_windows = asyncio.create_task(refusals.run())
+    return RunningServer(
+        port, store_failed, server, health_service, workers, engine, store, grants, audit, refusals, ending_windows
+    )
+
+
+def _open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None]) -> Audit:
+    return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+
+
+def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None]:
+    """Tells the world through the health service, from any thread, whether acts can be written down."""
+    loop = asyncio.get_running_loop()
+
+    async def tell(has_room: bool) -> None:
+        log.error("the audit log %s", "has room again" if has_room else "cannot be written: every call is refused")
+        status = health_pb2.HealthCheckResponse.SERVING if has_room else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", *SERVICES):
+            await health_service.set(service, status)
+
+    def tell_from_any_thread(has_room: bool) -> None:
+        asyncio.run_coroutine_threadsafe(tell(has_room), loop)
+
+    return tell_from_any_thread
 
 
 def _load(engine: Engine) -> None:

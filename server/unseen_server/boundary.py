@@ -1,7 +1,7 @@
 """Where bytes become messages and errors become status, around every call.
 
-    who calls, and may it? -> raw bytes -> message (MalformedMessage when it does not parse) -> the service
-    -> reply, or status and unseen-code
+    who calls, and may it? -> raw bytes -> message (MalformedMessage when it does not parse)
+    -> the service, through the audit log (``audited``) -> reply, or status and unseen-code
 
 A service gets a ``Call`` in the place of gRPC's context: who asks, and nothing that it could answer through.
 
@@ -15,6 +15,7 @@ import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,10 +23,14 @@ from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from unseen import wire
+from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreFailed, UnseenError
 from unseen_server import limits
 from unseen_server.access.gate import Gate
+from unseen_server.audit import Audit
+from unseen_server.audited import AuditedCall
 from unseen_server.call import Call
+from unseen_server.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,21 @@ Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler
 Parse = Callable[[bytes], Message]
 
 HEALTH_SERVICE = "/grpc.health.v1.Health"
+
+
+@dataclass
+class _Answering:
+    """One call while it is answered."""
+
+    path: str
+    context: Context
+    audited: AuditedCall | None = None
+    """None until its caller was let in."""
+
+    @property
+    def method(self) -> str:
+        """As in the contract, without its service."""
+        return self.path.rpartition("/")[2]
 
 
 class Boundary(aio.ServerInterceptor):
@@ -49,6 +69,13 @@ class Boundary(aio.ServerInterceptor):
         self._gate = gate
         self._calls = 0
         self._health_calls = 0
+        self._audit: Audit
+        self._refusals: Refusals
+
+    def write_down_in(self, audit: Audit, refusals: Refusals) -> None:
+        """Where acts go. To be called before the first call comes; the log is opened after the port is bound."""
+        self._audit = audit
+        self._refusals = refusals
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -69,14 +96,14 @@ class Boundary(aio.ServerInterceptor):
             return _messages(context, parse) if handler.request_streaming else await _message(context, parse)
 
         async def answer_once(_: Any, context: Context) -> Any:
-            async with self._answering(path, context):
-                call = self._admitted(path, context)
-                return await inner(await request_of(context), call)
+            async with self._answering(path, context) as answering:
+                audited = self._admitted(answering)
+                return await audited.answer_once(await request_of(context), inner)
 
         async def answer_many(_: Any, context: Context) -> None:
-            async with self._answering(path, context):
-                call = self._admitted(path, context)
-                async with aclosing(inner(await request_of(context), call)) as replies:
+            async with self._answering(path, context) as answering:
+                audited = self._admitted(answering)
+                async with aclosing(audited.answer_many(await request_of(context), inner)) as replies:
                     async for reply in replies:
                         await context.write(reply)
 
@@ -101,39 +128,48 @@ class Boundary(aio.ServerInterceptor):
         return _as_stream(handler, answer)
 
     @asynccontextmanager
-    async def _answering(self, path: str, context: Context) -> AsyncIterator[None]:
+    async def _answering(self, path: str, context: Context) -> AsyncIterator[_Answering]:
         """Whatever goes wrong in here, the caller gets a typed answer."""
-        method = _name(path)
+        answering = _Answering(path, context)
+        method = answering.method
         self._calls += 1
         try:
             async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
-                yield
+                yield answering
         except UnseenError as error:
             log.info("%s refused: %s", method, error.code)
             if isinstance(error, StoreFailed):
                 self._on_store_failure()
-            _refuse(context, error)
+            self._refuse(answering, error)
         except TimeoutError:
             log.info("%s cut: took too long", method)
-            _refuse(context, DeadlineExceeded("the call took longer than this server allows; ask for less at once"))
-        except Exception as error:  # noqa: BLE001
+            self._refuse(
+                answering, DeadlineExceeded("the call took longer than this server allows; ask for less at once")
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a typed answer
             log.error("%s failed: %s at %s", method, type(error).__name__, _place(error))
-            _refuse(context, UnseenError("the server failed in a way it does not know; its log says where"))
+            unknown = UnseenError("the server failed in a way it does not know; its log says where")
+            self._refuse(answering, unknown)
         finally:
             self._calls -= 1
 
-    def _admitted(self, path: str, context: Context) -> Call:
+    def _admitted(self, answering: _Answering) -> AuditedCall:
         """The call, when there is a place for it and its caller may make it; no byte of a message was read yet."""
         self._require_place()
-        return Call(_name(path), self._gate.admit(path, context))
+        context = answering.context
+        call = Call(answering.method, self._gate.admit(answering.path, context))
+        answering.audited = AuditedCall(self._audit, call, lambda receipt: _give(context, receipt))
+        return answering.audited
+
+    def _refuse(self, answering: _Answering, error: UnseenError) -> None:
+        audited = answering.audited
+        if audited is None or audited.outcome != error.code:
+            self._refusals.note(audited.call.caller if audited else None, answering.method, error.code)
+        _refuse(answering.context, error)
 
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:
             raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _behaviour(handler: Handler) -> Any:
@@ -159,7 +195,15 @@ def _refuse(context: Context, error: UnseenError) -> None:
     # the garbage collector comes by; the call keeps its place on the connection, which soon has none left.
     context.set_code(grpc.StatusCode[wire.grpc_status_name(error)])
     context.set_details(str(error))
-    context.set_trailing_metadata(((wire.CODE_METADATA_KEY, error.code),))
+    _add_trailer(context, wire.CODE_METADATA_KEY, error.code)
+
+
+def _give(context: Context, receipt: Receipt) -> None:
+    _add_trailer(context, METADATA_KEY, receipt.to_bytes())
+
+
+def _add_trailer(context: Context, key: str, value: str | bytes) -> None:
+    context.set_trailing_metadata((*context.trailing_metadata(), (key, value)))
 
 
 async def _message(context: Context, parse: Parse) -> Message:

@@ -6,9 +6,10 @@ The server holds it for the length of the call. Names of callers are theirs to c
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from unseen.audit.leaf import Details
 from unseen.types import UID_BYTES
 
 
@@ -49,6 +50,17 @@ LOCAL = Caller(tenant="", name="local", roles=frozenset(Role))
 """Who calls a server on loopback that asks for no token: everything is theirs, as the files are."""
 
 
+class Notes:
+    """What the services add to the leaf that the audit log will hold of a call."""
+
+    def __init__(self) -> None:
+        self.details = Details()
+
+    def add(self, details: Details) -> None:
+        """Say more of the act; what was said before and is not said anew stays."""
+        self.details = self.details.merged(details)
+
+
 @dataclass(frozen=True)
 class Call:
     """What the boundary knows of a call and hands to the service."""
@@ -56,6 +68,7 @@ class Call:
     method: str
     """As in the contract, without its service: ``EnrolRows``."""
     caller: Caller
+    notes: Notes = field(default_factory=Notes, compare=False)
 
     def own_request_id(self, request_id: bytes) -> bytes:
         """A request id as the store knows it: two tenants may draw the same one and never notice.

@@ -36,10 +36,10 @@ def test_memory_is_closed_to_other_processes_of_the_same_user(make_server: Make)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_stop_it_ends_with_0_and_leaves_one_file(make_server: Make, number: int) -> None:
+def test_asked_to_stop_it_ends_with_0_and_leaves_the_store_and_the_audit_log(make_server: Make, number: int) -> None:
     server = make_server().start()
     assert server.stop(number) == 0
-    assert [path.name for path in server.data.iterdir()] == ["unseen.sqlite"]
+    assert sorted(path.name for path in server.data.iterdir()) == ["audit", "unseen.sqlite"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,68 @@
+"""Refused calls in the audit log: the first of a kind at once, the rest as a count, so that a flood fills no disk.
+
+A kind is a caller, a method and an error's code. A kill loses the counts of the last WINDOW_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+
+from unseen.audit.leaf import Details
+from unseen.audit.receipt import Receipt
+from unseen.errors import StoreFailed
+from unseen_server.audit import Audit
+from unseen_server.call import Caller
+
+WINDOW_S = 10.0
+"""A flood leaves at most two leaves of a kind in it."""
+MOST_KINDS = 256
+"""Kinds of one window that are told apart; the others share a leaf."""
+STRANGER = Caller(tenant="", name="unauthenticated", roles=frozenset())
+"""Who calls without showing who it is."""
+OTHERS = (Caller(tenant="", name="several", roles=frozenset()), "several", "SEVERAL")
+
+_Kind = tuple[Caller, str, str]
+
+
+class Refusals:
+    """Used by one event loop."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+        self._more: dict[_Kind, int] = {}
+
+    def note(self, caller: Caller | None, method: str, code: str) -> None:
+        """A call was refused; nobody waits for its leaf, because nothing was done."""
+        kind = (caller or STRANGER, method, code)
+        if kind in self._more:
+            self._more[kind] += 1
+        elif len(self._more) < MOST_KINDS:
+            self._more[kind] = 0
+            self._write(kind, None)
+        else:
+            self._more[OTHERS] = self._more.get(OTHERS, 0) + 1
+
+    def end_window(self) -> None:
+        """Write the counts down and begin again."""
+        for kind, count in self._more.items():
+            if count:
+                self._write(kind, count)
+        self._more = {}
+
+    async def run(self) -> None:
+        """End one window after the other, until cancelled."""
+        while True:
+            await asyncio.sleep(WINDOW_S)
+            self.end_window()
+
+    def _write(self, kind: _Kind, count: int | None) -> None:
+        caller, method, code = kind
+        try:
+            self._audit.record(caller, method, code, Details(count=count)).add_done_callback(_whatever_came)
+        except StoreFailed:
+            return  # closing: the call was refused all the same
+
+
+def _whatever_came(_: Future[Receipt]) -> None:
+    """The audit log itself says when it cannot be written."""

@@ -1,0 +1,49 @@
+"""The table of acts names every method of the contract, and only those."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import unseen.v1
+from unseen.audit.leaf import Details
+from unseen.entropy import random_uid
+from unseen.v1 import collections_pb2, index_pb2, info_pb2, search_pb2
+from unseen_server.acts import ACTS, Kind, details_of
+
+
+def methods_of_the_contract() -> list[str]:
+    modules = [importlib.import_module(f"unseen.v1.{found.name}") for found in pkgutil.iter_modules(unseen.v1.__path__)]
+    services = [
+        service
+        for module in modules
+        if hasattr(module, "DESCRIPTOR")
+        for service in module.DESCRIPTOR.services_by_name.values()
+    ]
+    return [method.name for service in services for method in service.methods]
+
+
+def test_no_method_is_missing_from_the_table_and_none_has_two_meanings() -> None:
+    methods = methods_of_the_contract()
+    assert len(methods) >= 9
+    assert len(set(methods)) == len(methods)
+    assert set(ACTS) == set(methods)
+
+
+def test_what_takes_a_request_id_is_a_change_and_nothing_else_is() -> None:
+    changes = {method for method, kind in ACTS.items() if kind is Kind.CHANGE}
+    assert changes == {"CreateCollection", "DeleteCollection", "EnrolRows", "EraseRows"}
+
+
+def test_details_are_uids_and_counts_and_nothing_of_another_length() -> None:
+    uid, request_id = random_uid(), random_uid()
+    enrolment = index_pb2.EnrolRowsRequest(
+        header=index_pb2.EnrolHeader(collection_uid=uid, request_id=request_id, row_count=7)
+    )
+    assert details_of(enrolment) == Details(collection=uid, request_id=request_id, rows=7)
+    erasure = index_pb2.EraseRowsRequest(collection_uid=uid, request_id=b"patient name", row_ids=bytes(48))
+    assert details_of(erasure) == Details(collection=uid, rows=3)
+    search = search_pb2.SearchRequest(header=search_pb2.SearchHeader(collection_uid=uid))
+    assert details_of(search) == Details(collection=uid)
+    assert details_of(collections_pb2.GetCollectionRequest(name="canary")) == Details()
+    assert details_of(info_pb2.GetServerInfoRequest()) == Details()
