@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unseen.deid.settings import DeidSettings
     from unseen.errors import (
         AlreadyExists,
         BudgetExceeded,
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     )
     from unseen.types import CollectionInfo
     from unseen_client.aio import AsyncClient
+    from unseen_client.deid.deidentifier import Deidentifier
+    from unseen_client.deid.outcome import DeidReport
+    from unseen_client.deid.photo import PhotoOutput
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
     from unseen_client.steps import Progress
@@ -67,6 +71,9 @@ __all__ = [
     "CollectionInfo",
     "CollectionNotFound",
     "DeadlineExceeded",
+    "DeidReport",
+    "DeidSettings",
+    "Deidentifier",
     "EnrolReport",
     "Hit",
     "ImageRefused",
@@ -83,6 +90,7 @@ __all__ = [
     "NotFound",
     "PackingChanged",
     "ParameterMismatch",
+    "PhotoOutput",
     "Progress",
     "Record",
     "Refusal",
@@ -106,8 +114,12 @@ _HOMES = {
     "AsyncClient": "unseen_client.aio",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",
+    "DeidReport": "unseen_client.deid.outcome",
+    "DeidSettings": "unseen.deid.settings",
+    "Deidentifier": "unseen_client.deid.deidentifier",
     "EnrolReport": "unseen_client.report",
     "Hit": "unseen_client.report",
+    "PhotoOutput": "unseen_client.deid.photo",
     "Progress": "unseen_client.steps",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
