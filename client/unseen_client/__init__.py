@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unseen.deid.settings import DeidSettings
     from unseen.errors import (
         AlreadyExists,
         AuditUnavailable,
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     )
     from unseen.types import CollectionInfo
     from unseen_client.aio import AsyncClient
+    from unseen_client.deid.deidentifier import Deidentifier
+    from unseen_client.deid.outcome import DeidReport
+    from unseen_client.deid.photo import PhotoOutput
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
     from unseen_client.steps import Progress
@@ -73,6 +77,9 @@ __all__ = [
     "CollectionInfo",
     "CollectionNotFound",
     "DeadlineExceeded",
+    "DeidReport",
+    "DeidSettings",
+    "Deidentifier",
     "EnrolReport",
     "Hit",
     "ImageRefused",
@@ -91,6 +98,7 @@ __all__ = [
     "NotPermitted",
     "PackingChanged",
     "ParameterMismatch",
+    "PhotoOutput",
     "Progress",
     "ProofBroken",
     "QuotaExceeded",
@@ -116,8 +124,12 @@ _HOMES = {
     "AsyncClient": "unseen_client.aio",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",
+    "DeidReport": "unseen_client.deid.outcome",
+    "DeidSettings": "unseen.deid.settings",
+    "Deidentifier": "unseen_client.deid.deidentifier",
     "EnrolReport": "unseen_client.report",
     "Hit": "unseen_client.report",
+    "PhotoOutput": "unseen_client.deid.photo",
     "Progress": "unseen_client.steps",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",

@@ -14,6 +14,7 @@ import grpc.aio
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.deid.settings import DeidSettings
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.progress import Watcher, watching
@@ -49,11 +50,12 @@ class AsyncClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
+        deid: DeidSettings | None = None,
     ) -> None:
         """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet. Arguments and errors as for ``Client``."""
         self._server = require_address(server)
         self._credentials = channel_credentials(server, tls, token, insecure_no_tls)
-        self._session = Session(server, timeout_s, Path(home) if home is not None else None)
+        self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
         self._protocol = Protocol(self._session)
         self._opened: grpc.aio.Channel | None = None
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -30,7 +31,8 @@ PICTURES_PER_CHILD = 500
 TIMEOUT_S = 30.0
 """Wall clock for one picture; the child's own limit counts computing time only."""
 START_TIMEOUT_S = 60.0
-SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 32, 4096
+SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 32, 65_535
+"""The largest is what the formats can say: whole pictures, as far as LARGEST_PIXELS lets them in."""
 PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
 """All of the environment that the child sees: enough to find Pillow, no tokens."""
 
@@ -47,6 +49,16 @@ REASONS = {
     Outcome.UNKNOWN_PIXELS: "got a kind of pixels that has no agreed colours, expected RGB, grey, palette or CMYK; "
     "convert it to RGB first",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An upright picture."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(height, width, 3)"""
+    upright: bool
+    """Whether the file said which side is up; if not, the picture is as it was stored."""
 
 
 class Decoder:
@@ -73,7 +85,11 @@ class Decoder:
         self._child: _Child | None = None
 
     def decode(self, data: bytes) -> npt.NDArray[np.uint8]:
-        """Return the upright picture in a file's bytes as uint8 (height, width, 3); ImageRefused with the reason.
+        """Return the upright picture in a file's bytes as uint8 (height, width, 3); ImageRefused with the reason."""
+        return self.picture(data).pixels
+
+    def picture(self, data: bytes) -> Decoded:
+        """Return the upright picture in a file's bytes, and whether the file said so; ImageRefused with the reason.
 
         First frame of an animation, transparent parts white, metadata gone, longest side at most ``longest_side_px``.
         """
@@ -143,7 +159,7 @@ class _Child:
             self.end()
             raise
 
-    def decode(self, data: bytes, longest_side: int, timeout_s: float) -> npt.NDArray[np.uint8]:
+    def decode(self, data: bytes, longest_side: int, timeout_s: float) -> Decoded:
         self.served += 1
         with _Watchdog(self._process, timeout_s) as watchdog:
             try:
@@ -153,14 +169,16 @@ class _Child:
             except (OSError, EOFError) as error:
                 raise ImageRefused(self._cause_of_death(watchdog.bit, timeout_s)) from error
 
-    def _pixels(self, header: bytes, longest_side: int) -> npt.NDArray[np.uint8]:
-        magic, outcome, width, height = child.REPLY.unpack(header)
+    def _pixels(self, header: bytes, longest_side: int) -> Decoded:
+        magic, outcome, width, height, told = child.REPLY.unpack(header)
         if outcome in REASONS:
             raise ImageRefused(REASONS[outcome])
-        if magic != child.REPLY_MAGIC or outcome or not (0 < width <= longest_side and 0 < height <= longest_side):
+        sides_fit = 0 < width <= longest_side and 0 < height <= longest_side
+        if magic != child.REPLY_MAGIC or outcome or not sides_fit or width * height > child.LARGEST_PIXELS:
             raise ImageRefused("the decoder answered out of turn, so the picture stays here; it is likely hostile")
-        pixels = np.frombuffer(self._receive(width * height * 3), np.uint8)
-        return pixels.reshape(height, width, 3)
+        pixels = np.empty((height, width, 3), np.uint8)
+        self._receive_into(pixels.data.cast("B"))
+        return Decoded(pixels, told == 1)
 
     def _greeting(self) -> int:
         with _Watchdog(self._process, START_TIMEOUT_S):
@@ -188,6 +206,16 @@ class _Child:
         if len(data) < size:
             raise EOFError
         return data
+
+    def _receive_into(self, buffer: memoryview) -> None:
+        pipe = self._process.stdout
+        assert pipe is not None  # noqa: S101
+        at = 0
+        while at < len(buffer):
+            count = pipe.readinto(buffer[at:])  # type: ignore[attr-defined]  # a BufferedReader: typeshed says IO
+            if not count:
+                raise EOFError
+            at += count
 
     def _cause_of_death(self, timed_out: bool, timeout_s: float) -> str:
         self._process.kill()

@@ -5,7 +5,8 @@ holds nothing. Bytes of a file come in through the standard input, raw pixels go
 
     hello      magic, limits that hold                                             child -> parent, once
     request    magic, longest side wanted, size of the file, the file              parent -> child
-    reply      magic, outcome, width, height, width x height x 3 bytes of RGB      child -> parent
+    reply      magic, outcome, width, height, whether the file said which side     child -> parent
+               is up, width x height x 3 bytes of RGB
 
 The parent reads numbers and pixels only: no text that a broken-into child could choose.
 
@@ -25,15 +26,18 @@ from typing import IO, Any
 
 HELLO = struct.Struct("<4sI")
 REQUEST = struct.Struct("<4sIQ")
-REPLY = struct.Struct("<4sIII")
-HELLO_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UDH1", b"UDQ1", b"UDR1"
+REPLY = struct.Struct("<4sIIII")
+HELLO_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UDH1", b"UDQ1", b"UDR2"
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_FILE_BYTES = 64 << 20
 """A 40-megapixel PNG of noise has 120 MB, but no photograph has; a camera's finest JPEG has 25 MB."""
 LARGEST_PIXELS = 40_000_000
-"""More than telephones take; four bytes each, held up to three times at once, fits the memory limit."""
-MEMORY_BYTES = 1 << 30
+"""More than most telephones take; four bytes each, held twice at once, fits the memory limit."""
+MEMORY_BYTES = 512 << 20
+"""Address space, libraries and the file included: bench/malformed_images.py says how far pictures come in it."""
+BAND_ROWS = 256
+"""Colours are converted and pixels sent this many rows at a time, so that no third copy of a picture is needed."""
 CPU_S_PER_PICTURE = 10
 CPU_S_IN_ALL = 900
 LIMIT_MEMORY, LIMIT_CPU, LIMIT_FILES = 1, 2, 4
@@ -80,7 +84,7 @@ def main() -> None:
 
 
 def limit_process() -> int:
-    """Take away memory beyond a gibibyte, core dumps and the writing of files; return the bits of what holds."""
+    """Take away memory beyond half a gibibyte, core dumps and the writing of files; return the bits of what holds."""
     try:
         import resource
     except ImportError:  # not a POSIX system
@@ -132,10 +136,9 @@ def _load_formats() -> None:
 
 
 def _answer(data: bytes, longest_side: int, replies: IO[bytes]) -> Outcome:
-    pixels, width, height = b"", 0, 0
+    image, told = None, False
     try:
-        image = decode(data, longest_side)
-        pixels, (width, height) = image.tobytes(), image.size
+        image, told = decode(data, longest_side)
         outcome = Outcome.DECODED
     except Refused as refusal:
         outcome = refusal.outcome
@@ -143,14 +146,30 @@ def _answer(data: bytes, longest_side: int, replies: IO[bytes]) -> Outcome:
         outcome = Outcome.OUT_OF_MEMORY
     except Exception:  # noqa: BLE001 - decoders raise anything for a broken file; all of it means the same
         outcome = Outcome.BROKEN
-    replies.write(REPLY.pack(REPLY_MAGIC, outcome, width, height))
-    replies.write(pixels)
+    width, height = image.size if image else (0, 0)
+    replies.write(REPLY.pack(REPLY_MAGIC, outcome, width, height, told))
+    for top in range(0, height, BAND_ROWS):
+        replies.write(_band(image, top).tobytes())
     replies.flush()
     return outcome
 
 
-def decode(data: bytes, longest_side: int) -> Any:
-    """Return the first frame as an upright RGB picture on white, at most ``longest_side`` pixels; Refused otherwise."""
+def decode(data: bytes, longest_side: int) -> tuple[Any, bool]:
+    """Return the first frame as an upright RGB picture on white, at most ``longest_side`` pixels; Refused otherwise.
+
+    And whether the file said which side is up.
+    """
+    image, orientation = _opened(data, longest_side)
+    flat = _on_white(image)
+    del image  # or it would be held beside the turned one
+    upright = _smaller(flat, longest_side)
+    del flat
+    turn = _TURNS.get(orientation or 1)
+    return upright if turn is None else upright.transpose(turn), orientation is not None
+
+
+def _opened(data: bytes, longest_side: int) -> tuple[Any, int | None]:
+    """Return the loaded first frame as it is stored, and the EXIF orientation."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings(record=True) as spoken:
@@ -166,10 +185,7 @@ def decode(data: bytes, longest_side: int) -> Any:
             raise Refused(Outcome.NO_PICTURE) from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise Refused(Outcome.TOO_MANY_PIXELS) from error
-        orientation = _orientation(image, spoken)
-    upright = _smaller(_on_white(image), longest_side)
-    turn = _TURNS.get(orientation)
-    return upright if turn is None else upright.transpose(turn)
+        return image, _orientation(image, spoken)
 
 
 def _ask_for_less(image: Any, longest_side: int) -> None:
@@ -179,43 +195,63 @@ def _ask_for_less(image: Any, longest_side: int) -> None:
         image.draft(None, tuple(max(1, round(side * shrink)) for side in image.size))
 
 
-def _orientation(image: Any, spoken: list[warnings.WarningMessage]) -> int:
-    """Return the EXIF orientation, 1 when there is none; faces are found upright only, so in doubt it is Refused."""
+def _orientation(image: Any, spoken: list[warnings.WarningMessage]) -> int | None:
+    """Return the EXIF orientation, 1 to 8, or None when the file is silent; Refused when it may have been unreadable.
+
+    A value that the standard does not know says as little as none.
+    """
     try:
         value = image.getexif().get(EXIF_ORIENTATION)
     except Exception as error:
         raise Refused(Outcome.UNREADABLE_ORIENTATION) from error
     if value is None and any("EXIF" in str(warning.message) for warning in spoken):
         raise Refused(Outcome.UNREADABLE_ORIENTATION)
-    return value if isinstance(value, int) else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
 def _on_white(image: Any) -> Any:
     """Return RGB: transparent parts white, deep greys brought down to eight bits."""
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
-        return image.point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
-    if image.mode in {"I", "F"}:
-        return _stretched(image).convert("RGB")
-    if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    stretch = _stretch(image) if image.mode in {"I", "F"} else None
+    flat = Image.new("RGB", image.size)
+    for top in range(0, image.height, BAND_ROWS):
+        flat.paste(_flat(_band(image, top), stretch), (0, top))
+    return flat
+
+
+def _band(image: Any, top: int) -> Any:
+    return image.crop((0, top, image.width, min(top + BAND_ROWS, image.height)))
+
+
+def _flat(band: Any, stretch: tuple[float, float] | None) -> Any:
+    from PIL import Image
+
+    if stretch is not None:
+        scale, offset = stretch
+        return band.convert("F").point(lambda value: value * scale + offset).convert("L").convert("RGB")
+    if band.mode.startswith("I;16"):
+        return band.point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if band.has_transparency_data:
+        clear = band.convert("RGBA")
+        white = Image.new("RGB", band.size, "white")
         white.paste(clear, mask=clear.getchannel("A"))
         return white
     try:
-        return image.convert("RGB")
+        return band.convert("RGB")
     except ValueError as error:
         raise Refused(Outcome.UNKNOWN_PIXELS) from error
 
 
-def _stretched(image: Any) -> Any:
-    """Return 8-bit grey of a 32-bit one: its darkest value black, its brightest white, for it has no other scale."""
+def _stretch(image: Any) -> tuple[float, float]:
+    """Return scale and offset for 32-bit grey: its darkest value black, its brightest white, for it has no other."""
     low, high = image.getextrema()
     if not low <= high or high - low == float("inf"):  # also not-a-number
         raise Refused(Outcome.UNKNOWN_PIXELS)
     scale = 255 / (high - low) if high > low else 0
-    return image.convert("F").point(lambda value: value * scale + -low * scale).convert("L")
+    return scale, -low * scale
 
 
 def _smaller(image: Any, longest_side: int) -> Any:

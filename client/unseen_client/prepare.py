@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from queue import LifoQueue
 from types import TracebackType
 from typing import TypeVar
 
@@ -30,24 +27,26 @@ from PIL import Image
 from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import FaceFinder
 from unseen.deid.report import CoverReport
+from unseen.deid.settings import DeidSettings
 from unseen.embed.model import Registry
 from unseen.embed.registry import default_registry
 from unseen.errors import ImageRefused, InvalidVector
-from unseen_client.decode import Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
+from unseen_client.decoders import Decoders
+from unseen_client.source_file import read_source
 
 Source = str | os.PathLike[str] | bytes
 """Where a picture comes from: a path, or the bytes of a file."""
 SourceT = TypeVar("SourceT", bound=Source)
 Float32Vector = npt.NDArray[np.float32]
 
+LONGEST_SIDE_PX = 1280
+"""What is looked at, covered and embedded: larger pictures are reduced to it first."""
 THUMBNAIL_SIDE_PX = 128
 THUMBNAIL_QUALITY = 80
 CONTENT_ID_DIGITS = 16
 SURE_OF_A_FACE = 0.5
 """Covered is from 0.2 up, for safety; "there is a person" goes into the vector from here up, for truth."""
-MOST_WORKERS = 8
-"""More pictures at once than this fill memory (a child may take 1 GiB for one) sooner than they save time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +77,14 @@ class Preparer:
         model: str = "bundled",
         *,
         registry: Registry | None = None,
-        finder: FaceFinder | None = None,
+        deid: DeidSettings | None = None,
         workers: int | None = None,
     ) -> None:
-        """workers: pictures worked on at once, None takes the cores. ModelMismatch for an unknown model."""
+        """deid: how faces are covered. workers: pictures worked on at once, None takes the cores. ModelMismatch."""
         self._embedder = (registry or default_registry()).load(model)
-        self._finder = finder or FaceFinder()
-        self._workers = max(1, min(workers or _cores(), MOST_WORKERS))
-        self._decoders: LifoQueue[Decoder] = LifoQueue()
-        for _ in range(self._workers):
-            self._decoders.put(Decoder())
+        self._settings = deid or DeidSettings()
+        self._finder = FaceFinder(threshold=self._settings.threshold, long_sides_px=self._settings.long_sides_px)
+        self._decoders = Decoders(workers, LONGEST_SIDE_PX)
 
     @property
     def model_id(self) -> str:
@@ -106,10 +103,10 @@ class Preparer:
 
     def image(self, source: Source) -> PreparedImage:
         """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused."""
-        data = source if isinstance(source, bytes) else _read(source)
-        with self._decoder() as decoder:
-            pixels = decoder.decode(data)
-        covered, report = deidentify(pixels, self._finder)
+        data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
+        with self._decoders.one() as decoder:
+            picture = decoder.picture(data)
+        covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
         try:
             people = sum(face.score >= SURE_OF_A_FACE for face in report.faces)
             vector = self._embedder.image(covered, people=people)
@@ -124,12 +121,12 @@ class Preparer:
 
     def images(self, sources: Iterable[SourceT]) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
         """Yield every source, in order, with its prepared picture or with the reason why it is refused."""
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="unseen-prepare") as pool:
+        with ThreadPoolExecutor(self._decoders.count, thread_name_prefix="unseen-prepare") as pool:
             ahead: deque[tuple[SourceT, Future[PreparedImage | ImageRefused]]] = deque()
             try:
                 for source in sources:
                     ahead.append((source, pool.submit(self._image_or_refusal, source)))
-                    if len(ahead) > 2 * self._workers:
+                    if len(ahead) > 2 * self._decoders.count:
                         first, future = ahead.popleft()
                         yield first, future.result()
                 while ahead:
@@ -141,10 +138,7 @@ class Preparer:
 
     def close(self) -> None:
         """End the child processes and let go of the models."""
-        resting = [self._decoders.get() for _ in range(self._workers)]
-        for decoder in resting:
-            decoder.close()
-            self._decoders.put(decoder)
+        self._decoders.close()
         self._finder.close()
         self._embedder.close()
 
@@ -156,35 +150,11 @@ class Preparer:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _decoder(self) -> Iterator[Decoder]:
-        decoder = self._decoders.get()
-        try:
-            yield decoder
-        finally:
-            self._decoders.put(decoder)
-
     def _image_or_refusal(self, source: Source) -> PreparedImage | ImageRefused:
         try:
             return self.image(source)
         except ImageRefused as refusal:
             return refusal
-
-
-def _read(path: str | os.PathLike[str]) -> bytes:
-    """Return a file's bytes; ImageRefused for what is no plain file (a pipe would be waited for) or too large."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageRefused("got a path that is no plain file, expected a picture file")
-            if status.st_size > LARGEST_FILE_BYTES:
-                raise ImageRefused(f"got a file of {status.st_size} bytes, expected at most {LARGEST_FILE_BYTES}")
-            return file.read(LARGEST_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ImageRefused(f"got a file that cannot be read ({reason}), expected a picture; check the path") from error
 
 
 def _thumbnail(covered: npt.NDArray[np.uint8]) -> bytes:
@@ -193,7 +163,3 @@ def _thumbnail(covered: npt.NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
     picture.save(buffer, format="JPEG", quality=THUMBNAIL_QUALITY)
     return buffer.getvalue()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

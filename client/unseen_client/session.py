@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unseen.deid.settings import DeidSettings
 from unseen.types import CollectionInfo
 from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import KeyStore
@@ -30,7 +31,12 @@ class Session:
     """The state behind ``Client`` and ``AsyncClient``."""
 
     def __init__(
-        self, server: str, timeout_s: float, home: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        server: str,
+        timeout_s: float,
+        home: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        deid: DeidSettings | None = None,
     ) -> None:
         self.patience = Patience(timeout_s, clock, server)
         self.home = home or default_home()
@@ -40,6 +46,7 @@ class Session:
         self._lock = threading.Lock()
         self._collections: dict[str, CollectionInfo] = {}
         self._mirrors: dict[Path, Mirror] = {}
+        self._deid = deid
         self._preparer: Preparer | None = None
 
     def known(self, name: str) -> CollectionInfo | None:
@@ -80,7 +87,7 @@ class Session:
 
         with self._lock:
             if self._preparer is None:
-                self._preparer = Preparer()
+                self._preparer = Preparer(deid=self._deid)
             return self._preparer
 
     def close(self) -> None:

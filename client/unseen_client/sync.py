@@ -12,6 +12,7 @@ import grpc
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
@@ -45,16 +46,18 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
+        deid: DeidSettings | None = None,
     ) -> None:
         """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet.
 
         ``timeout_s`` bounds every request with its retries. ``home`` is where keys and mirrors are kept (default:
         UNSEEN_HOME, else the platform's data folder). Another machine needs ``tls``, unless ``insecure_no_tls``.
+        ``deid`` says how faces are covered before an image is embedded: docs/deidentification.md.
         Raises InvalidConfiguration.
         """
         self._server = require_address(server)
         credentials = channel_credentials(server, tls, token, insecure_no_tls)
-        self._session = Session(server, timeout_s, Path(home) if home is not None else None)
+        self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
         self._protocol = Protocol(self._session)
         self._line = Line(
             lambda: (

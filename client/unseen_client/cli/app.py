@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import collections, demo, keys, rows, search, serve
+from unseen_client.cli import collections, deid, demo, keys, rows, search, serve
 
 EPILOG = """\b
 First steps:
@@ -34,6 +34,7 @@ app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("search")(search.search)
+app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
 app.command("erase")(rows.erase)
 app.command("collections")(collections.show)

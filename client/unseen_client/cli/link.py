@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseen.errors import InvalidConfiguration
 from unseen_client.cli.outcome import telling
+from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
+    from unseen.deid.settings import DeidSettings
     from unseen_client.sync import Client
 
 TOKEN_VARIABLE = "UNSEEN_TOKEN"  # noqa: S105 - the variable's name; options can be read by every user of the machine
@@ -39,8 +40,8 @@ class Link:
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False
 
-    def client(self) -> Client:
-        """A client for this server, to be used in a ``with``."""
+    def client(self, deid: DeidSettings | None = None) -> Client:
+        """A client for this server, to be used in a ``with``; ``deid`` says how it covers faces."""
         from unseen_client.sync import Client
         from unseen_client.transport import TLS
 
@@ -54,25 +55,16 @@ class Link:
             timeout_s=self.timeout_s,
             home=self.home,
             insecure_no_tls=self.insecure_no_tls,
+            deid=deid,
         )
 
 
 def linked(command: Callable[..., None]) -> Callable[..., None]:
     """Replace a command's ``link`` argument with the options of ``Link``, and tell its errors."""
-    names = [field.name for field in fields(Link)]
 
     @functools.wraps(command)
-    def with_options(**values: object) -> None:
-        link = Link(**{name: values.pop(name) for name in names})  # type: ignore[arg-type]
+    def told(*, link: Link, **values: object) -> None:
         with telling(link.json):
             command(**values, link=link)
 
-    own = [at for at in inspect.signature(command, eval_str=True).parameters.values() if at.name != "link"]
-    hints = get_type_hints(Link, include_extras=True)
-    shared = [
-        inspect.Parameter(at.name, inspect.Parameter.KEYWORD_ONLY, default=at.default, annotation=hints[at.name])
-        for at in fields(Link)
-    ]
-    with_options.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-    with_options.__annotations__ = {at.name: at.annotation for at in [*own, *shared]}
-    return with_options
+    return spread(link=Link)(told)

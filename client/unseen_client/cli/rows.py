@@ -11,8 +11,10 @@ import typer
 
 from unseen.errors import InvalidInput
 from unseen_client.cli.collections import Name
+from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
+from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +27,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 TEXT_FIELDS = ("id", "name", "caption", "link")
 
 
+@spread(faces=FaceOptions)
 @linked
 def enrol(
     *,
@@ -36,14 +39,16 @@ def enrol(
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    faces: FaceOptions,
     link: Link,
 ) -> None:
     """De-identify, embed and enrol images.
 
     All of it happens on this device; the server gets vectors and sealed records.
 
-    Faces are found and covered first; an image in which a step fails stays here and is listed with the reason (exit
-    code 4). Images that are there already are skipped, so after an interruption run the same command again.
+    Faces are found and covered first, as `unseen deid` shows; an image in which a step fails stays here and is listed
+    with the reason (exit code 4). Images that are there already are skipped, so after an interruption run the same
+    command again.
 
     \b
     Examples:
@@ -54,7 +59,7 @@ def enrol(
     if paths[0].suffix == ".npy":
         report = _enrol_vectors(name, paths, ids, progress, link)
     else:
-        report = _enrol_images(name, image_files(paths), tag or [], records, progress, link)
+        report = _enrol_images(name, image_files(paths), tag or [], records, progress, link, faces)
     say(
         link.json,
         _fields(report),
@@ -109,10 +114,16 @@ def erase(
 
 
 def _enrol_images(
-    name: str, files: Sequence[Path], tags: Sequence[str], records: Path | None, progress: bool, link: Link
+    name: str,
+    files: Sequence[Path],
+    tags: Sequence[str],
+    records: Path | None,
+    progress: bool,
+    link: Link,
+    faces: FaceOptions,
 ) -> EnrolReport:
     described = described_files(files, tags, records)
-    with link.client() as client:
+    with link.client(faces.settings()) as client:
         return client.enrol_images(name, files, records=described, progress=progress and not link.json)
 
 

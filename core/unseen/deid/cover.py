@@ -1,6 +1,9 @@
-"""Solid paint over faces: nothing of what is under it remains, and nothing can be computed back.
+"""What stands where a face was: paint, or a few noisy cells. Nothing finer than a cell remains under any method.
 
-For the device only. Blur and mosaic are not offered: blurred faces are recognised again (Revelio, 2025: 95.9 %).
+For the device only. Blur as others do it is not offered: a plain Gaussian blur and a plain mosaic of many tiles were
+recognised again in our own measurement and in others' (docs/deidentification.md). Here a region is first reduced to a
+few cells of mean colour, then noise is laid on the cells, and only then are they spread out again, smoothly or not. A
+deblurring that undoes the spreading perfectly finds the noisy cells.
 """
 
 from __future__ import annotations
@@ -10,43 +13,97 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from unseen.deid.faces import Face, Pixels
+from unseen.deid.settings import DeidSettings, Method, Region, Shape
+from unseen.entropy import keystream
 
-MASK_SCALE = 1.3
-"""The ellipse is this much wider and taller than the found box: hair line, ears and chin stick out of boxes."""
 FILL = (0, 0, 0)
 """Black: with grey or white, hair around the paint looked like a face to the detector again more often."""
+CELL_NOISE = 40
+"""Each colour of each cell moves by a secret whole number of up to this, either way, of 255."""
+
+Box = tuple[float, float, float, float]
+Area = tuple[slice, slice]
 
 
-def covered(pixels: Pixels, faces: Iterable[Face], mask_scale: float = MASK_SCALE) -> Pixels:
-    """Return a copy of a picture uint8 (height, width, 3) with every face painted over.
+def covered(pixels: Pixels, faces: Iterable[Face], settings: DeidSettings, mask_scale: float | None = None) -> Pixels:
+    """Return a copy of a picture uint8 (height, width, 3) with every face covered.
 
-    Painted are the whole found box, touched pixels included, and the ellipse that is ``mask_scale`` times as large;
-    both reach the last row and column where the box does.
+    Covered are, for an ellipse, the whole found box, touched pixels included, and the ellipse that is ``mask_scale``
+    times as large (the settings' when None); for a box, the box that is that much larger. Both reach the last row and
+    column where the found box does.
     """
-    painted = pixels.copy()
+    result = pixels.copy()
     for face in faces:
-        _paint(painted, face, mask_scale)
-    return painted
+        _cover_face(result, face.box, settings, mask_scale or settings.mask_scale)
+    return result
 
 
-def _paint(pixels: Pixels, face: Face, mask_scale: float) -> None:
-    left, top, right, bottom = face.box
+def covered_regions(pixels: Pixels, regions: Iterable[Region], settings: DeidSettings) -> Pixels:
+    """Return a copy of a picture with every region, in shares of its width and height, covered: touched pixels too."""
+    result = pixels.copy()
     height, width = pixels.shape[:2]
-    pixels[_touched(face.box, height, width)] = FILL
-    radius_x, radius_y = (right - left) * mask_scale / 2, (bottom - top) * mask_scale / 2
+    for left, top, right, bottom in regions:
+        area = _touched((left * width, top * height, right * width, bottom * height), height, width)
+        result[area] = _stand_in(result[area], settings)
+    return result
+
+
+def _cover_face(pixels: Pixels, box: Box, settings: DeidSettings, mask_scale: float) -> None:
+    height, width = pixels.shape[:2]
+    around = _grown(box, mask_scale)
+    area = _touched(around, height, width)
+    hidden = np.ones(pixels[area].shape[:2], bool)
+    if settings.shape is Shape.ELLIPSE:
+        hidden = _ellipse(area, around)
+        rows, columns = _touched(box, height, width)
+        hidden[_within(rows, area[0]), _within(columns, area[1])] = True
+    pixels[area][hidden] = _stand_in(pixels[area], settings)[hidden]
+
+
+def _stand_in(region: Pixels, settings: DeidSettings) -> Pixels:
+    """Return what covers a region (height, width, 3), of the same shape."""
+    if settings.method is Method.SOLID:
+        return np.full(region.shape, FILL, np.uint8)
+    height, width = region.shape[:2]
+    cell = max(height, width) / settings.cells
+    grid = (max(1, min(width, round(width / cell))), max(1, min(height, round(height / cell))))
+    means = np.asarray(Image.fromarray(region).resize(grid, Image.Resampling.BOX), np.int16)
+    cells = Image.fromarray((means + _noise(means.shape)).clip(0, 255).astype(np.uint8))
+    spread = Image.Resampling.BICUBIC if settings.method is Method.BLUR else Image.Resampling.NEAREST
+    return np.asarray(cells.resize((width, height), spread))
+
+
+def _noise(shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
+    """Return secret whole numbers, uniform from -CELL_NOISE to CELL_NOISE (but for 2^-25 of them)."""
+    drawn = np.frombuffer(keystream(4 * math.prod(shape)), np.uint32)
+    return (drawn % (2 * CELL_NOISE + 1)).astype(np.int16).reshape(shape) - np.int16(CELL_NOISE)
+
+
+def _grown(box: Box, scale: float) -> Box:
+    left, top, right, bottom = box
+    radius_x, radius_y = (right - left) * scale / 2, (bottom - top) * scale / 2
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
-    around = (middle_x - radius_x, middle_y - radius_y, middle_x + radius_x, middle_y + radius_y)
-    rows, columns = _touched(around, height, width)
-    # A pixel is painted when the point of it that is nearest to the middle lies inside: no half-covered rim remains.
-    y = _nearest(rows, middle_y) / max(radius_y, 1e-9)
-    x = _nearest(columns, middle_x) / max(radius_x, 1e-9)
-    inside = y[:, None] ** 2 + x[None, :] ** 2 <= 1
-    pixels[rows, columns][inside] = FILL
+    return middle_x - radius_x, middle_y - radius_y, middle_x + radius_x, middle_y + radius_y
 
 
-def _touched(box: tuple[float, float, float, float], height: int, width: int) -> tuple[slice, slice]:
+def _ellipse(area: Area, around: Box) -> npt.NDArray[np.bool_]:
+    """A pixel is inside when the point of it that is nearest to the middle is: no half-covered rim remains."""
+    left, top, right, bottom = around
+    rows, columns = area
+    y = _nearest(rows, (top + bottom) / 2) / max((bottom - top) / 2, 1e-9)
+    x = _nearest(columns, (left + right) / 2) / max((right - left) / 2, 1e-9)
+    return np.asarray(y[:, None] ** 2 + x[None, :] ** 2 <= 1)
+
+
+def _within(inner: slice, outer: slice) -> slice:
+    """An inner run of rows or columns, counted from the start of the outer one."""
+    return slice(inner.start - outer.start, inner.stop - outer.start)
+
+
+def _touched(box: Box, height: int, width: int) -> Area:
     """Return the rows and columns that a box touches, at least one of each, inside a picture height x width."""
     left, top, right, bottom = box
     first_row, first_column = min(max(math.floor(top), 0), height - 1), min(max(math.floor(left), 0), width - 1)

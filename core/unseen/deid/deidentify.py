@@ -2,44 +2,60 @@
 
 For the device only. Holds a picture for the length of a call.
 
-    look -> paint -> look again -> paint what is still found -> ... -> look: nothing -> done
-                                                                  three times painted, still a face -> refused
+    cover regions -> look -> cover -> look again -> cover what is still found -> ... -> look: nothing -> done
+                                                                  three times covered, still a face -> refused
 """
 
 from __future__ import annotations
 
-from unseen.deid.cover import FILL, MASK_SCALE, covered
+from unseen.deid.cover import covered, covered_regions
 from unseen.deid.faces import Face, FaceFinder, Pixels
-from unseen.deid.report import CoverReport
+from unseen.deid.report import CoverReport, Left
+from unseen.deid.settings import DeidSettings, Turned
 from unseen.errors import ImageRefused
 
 MOST_PASSES = 3
 GROWTH = 0.3
-"""What is found again after painting is mostly the hair around the paint: the next ellipse is this much larger."""
-METHOD = f"solid {FILL}, box and ellipse x{MASK_SCALE}, x{MASK_SCALE + GROWTH:g} when found again"
+"""What is found again after covering is mostly the hair around the paint: the next ellipse is this much larger."""
 
 
-def deidentify(pixels: Pixels, finder: FaceFinder) -> tuple[Pixels, CoverReport]:
-    """Return the covered picture uint8 (height, width, 3) and the report; ImageRefused when a face remains findable."""
+def deidentify(
+    pixels: Pixels, finder: FaceFinder, settings: DeidSettings | None = None, *, upright: bool = False
+) -> tuple[Pixels, CoverReport]:
+    """Return the covered picture uint8 (height, width, 3) and the report; ImageRefused when a face remains findable.
+
+    upright: whether it is known which side of the picture is up (the file said so, and it was turned accordingly).
+    """
+    settings = settings or DeidSettings(threshold=finder.threshold, long_sides_px=finder.long_sides_px)
+    turned = settings.turned is Turned.ALWAYS or (settings.turned is Turned.AUTO and not upright)
     found: list[Face] = []
-    painted = pixels
+    left: list[tuple[Face, Left]] = []
+    result = covered_regions(pixels, settings.always_cover, settings)
     for passes in range(MOST_PASSES + 1):
-        faces = finder.find(painted)
+        reasons = [(face, _reason_to_leave(face, pixels, settings)) for face in finder.find(result, turned=turned)]
+        left = [(face, why) for face, why in reasons if why] if passes == 0 else left
+        faces = [face for face, why in reasons if not why]
         if not faces:
-            return painted, _report(found, passes, finder)
+            height, width = pixels.shape[:2]
+            report = CoverReport(
+                tuple(found), tuple(left), passes, turned, (width, height), settings, finder.detector_sha256
+            )
+            return result, report
         found += faces
-        painted = covered(painted, faces, MASK_SCALE + GROWTH * passes)
+        result = covered(result, faces, settings, settings.mask_scale + GROWTH * passes)
     raise ImageRefused(
-        f"faces were still found after painting {MOST_PASSES} times, so the picture stays here; crop it or leave it out"
+        f"faces were still found after covering {MOST_PASSES} times, so the picture stays here; crop it, leave it out, "
+        "or cover the place with always_cover"
     )
 
 
-def _report(found: list[Face], passes: int, finder: FaceFinder) -> CoverReport:
-    return CoverReport(
-        faces=tuple(found),
-        passes=passes,
-        method=METHOD,
-        detector_sha256=finder.detector_sha256,
-        threshold=finder.threshold,
-        long_sides_px=finder.long_sides_px,
-    )
+def _reason_to_leave(face: Face, pixels: Pixels, settings: DeidSettings) -> Left | None:
+    left, top, right, bottom = face.box
+    height, width = pixels.shape[:2]
+    share = max(right - left, bottom - top) / max(height, width)
+    x, y = (left + right) / 2 / width, (top + bottom) / 2 / height
+    if any(region[0] <= x <= region[2] and region[1] <= y <= region[3] for region in settings.never_cover):
+        return Left.NEVER
+    if share < settings.smallest_face:
+        return Left.TOO_SMALL
+    return Left.TOO_LARGE if share > settings.largest_face else None

@@ -3,7 +3,13 @@
 For the device only. Holds a picture for the length of a call. Boxes and scores stay on the device.
 
 A missed face costs more than a false one, so the threshold is low (0.2) and every picture is looked at twice: with its
-long side at 640 pixels, where small faces are found, and at 192, where one that fills the picture is (docs/models.md).
+long side at 640 pixels, where small faces are found, and at 192, where one that fills the picture is. Where nobody says
+which side is up, three small and strict looks at the turned picture decide which other way is worth a thorough one:
+
+    640 and 192 px at 0.2      and, when it may be turned,      384 px at 0.5, by 90, 180 and 270 degrees
+                                             a face, surer than it stands? -> 640 px at 0.2, turned that way
+
+docs/deidentification.md has what each of them finds and mistakes.
 """
 
 from __future__ import annotations
@@ -19,6 +25,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image
 
+from unseen.deid.boxes import LARGEST_OVERLAP, Boxes, Scores, overlap, turned_back, without_doubles
+from unseen.deid.settings import LARGEST_SIDE_PX, SMALLEST_SIDE_PX
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 from unseen.weights import open_session, read_manifest
 
@@ -27,14 +35,16 @@ FOLDER = Path(__file__).parent / "models"
 MODEL_FILE = "centerface.onnx"
 CELL_PX = 4
 """The heat map has one value for 4 x 4 pixels of the network's picture."""
-LARGEST_SIDE_PX = 4096
 CLOSE_UP = 0.3
 """What a look at a smaller side may add: faces that take this share of the picture's long side or more. Smaller ones
 are the business of the largest look; a small one mistakes dark heads, painted over already, for faces."""
+TURNED_SIDE_PX, TURNED_THRESHOLD = 384, 0.5
+"""A look at a turned picture that is probably upright: smaller for speed, stricter for truth."""
 SIDE_MULTIPLE_PX = 32
 """The network halves its picture five times."""
-LARGEST_OVERLAP = 0.3
-"""Of two boxes whose intersection is more than this share of their union, the weaker is the same face again."""
+DARK = 40
+"""A picture whose brightest hundredth starts below this is made brighter to be looked at, never in the output."""
+LARGEST_GAIN = 16.0
 MOST_FACES = 1000
 """Boxes kept before weeding out doubles; a picture with more is one big crowd and is covered all the same."""
 
@@ -45,31 +55,23 @@ class Face:
 
     box: tuple[float, float, float, float]
     score: float
+    turn: int = 0
+    """Quarter turns, counter-clockwise, after which the picture showed it: 0 for an upright face."""
 
 
 class FaceFinder:
-    """Finds faces in upright pictures. Opened at the first picture; safe for several threads."""
+    """Finds faces. Opened at the first picture; safe for several threads."""
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.2,
-        long_sides_px: Sequence[int] = (640, 192),
-        turns: Sequence[int] = (0,),
-        threads: int = 1,
-    ) -> None:
-        """turns: quarter turns to look at as well, e.g. (0, 1, 2, 3) where the orientation of pictures is unknown."""
-        looks = [(side, turn) for side in long_sides_px for turn in turns]
-        sound = all(SIDE_MULTIPLE_PX <= side <= LARGEST_SIDE_PX and turn in {0, 1, 2, 3} for side, turn in looks)
-        if not 0 < threshold < 1 or not looks or not sound:
+    def __init__(self, *, threshold: float = 0.2, long_sides_px: Sequence[int] = (640, 192), threads: int = 1) -> None:
+        """long_sides_px: what the picture's longer side is reduced or enlarged to, one look for each."""
+        sound = all(SMALLEST_SIDE_PX <= side <= LARGEST_SIDE_PX for side in long_sides_px)
+        if not 0 < threshold < 1 or not long_sides_px or not sound:
             raise InvalidConfiguration(
-                f"got threshold={threshold}, long_sides_px={tuple(long_sides_px)}, turns={tuple(turns)}, expected "
-                f"a threshold between 0 and 1, sides of {SIDE_MULTIPLE_PX} to {LARGEST_SIDE_PX} px, turns of 0 to 3"
+                f"got threshold={threshold}, long_sides_px={tuple(long_sides_px)}, expected a threshold between 0 and "
+                f"1, sides of {SMALLEST_SIDE_PX} to {LARGEST_SIDE_PX} px"
             )
         self.threshold = threshold
         self.long_sides_px = tuple(long_sides_px)
-        self.turns = tuple(turns)
-        self._looks = looks
         self._threads = threads
         self._manifest = read_manifest(FOLDER)
         self._lock = Lock()
@@ -79,19 +81,26 @@ class FaceFinder:
         """The hash of the network's file, as pinned."""
         return self._manifest.files[MODEL_FILE].sha256
 
-    def find(self, pixels: Pixels) -> list[Face]:
-        """Return the faces of a picture uint8 (height, width, 3), strongest first; ImageRefused when it cannot look."""
+    def find(self, pixels: Pixels, *, turned: bool = False) -> list[Face]:
+        """Return the faces of a picture uint8 (height, width, 3), strongest first; ImageRefused when it cannot look.
+
+        turned: look for faces that lie on their side or stand on their head as well.
+        """
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
             raise InvalidInput(
                 f"got pixels of shape {pixels.shape} and type {pixels.dtype}, expected (height, width, 3) of uint8"
             )
-        found = [self._look(pixels, side, turn) for side, turn in self._looks]
-        boxes = np.concatenate([boxes for boxes, _ in found])
-        scores = np.concatenate([scores for _, scores in found])
-        boxes, scores = _without_doubles(boxes, scores)
+        picture = Image.fromarray(pixels)
+        looks = [(*self._upright(picture), 0)]
+        for turn in (1, 2, 3) if turned else ():
+            looks += [(*look, turn) for look in self._turned(picture, turn, *looks[0][:2])]
+        boxes = np.concatenate([boxes for boxes, _, _ in looks])
+        scores = np.concatenate([scores for _, scores, _ in looks])
+        turns = np.repeat([turn for *_, turn in looks], [len(scores) for _, scores, _ in looks])
         return [
-            Face((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(score))
-            for box, score in zip(boxes, scores, strict=True)
+            Face((float(left), float(top), float(right), float(bottom)), float(scores[place]), int(turns[place]))
+            for place in without_doubles(boxes, scores)
+            for left, top, right, bottom in [boxes[place]]
         ]
 
     def close(self) -> None:
@@ -103,23 +112,44 @@ class FaceFinder:
     def _network(self) -> ort.InferenceSession:
         return open_session(self._manifest.read(MODEL_FILE), self._threads)
 
-    def _look(
-        self, pixels: Pixels, long_side: int, turn: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        turned = np.ascontiguousarray(np.rot90(pixels, turn))
-        height, width = turned.shape[:2]
-        shrink = long_side / max(height, width)
-        seen_width, seen_height = _whole_cells(width * shrink), _whole_cells(height * shrink)
-        picture = Image.fromarray(turned).resize((seen_width, seen_height), Image.Resampling.BILINEAR)
-        heat, size, offset = self._run(np.asarray(picture, np.float32).transpose(2, 0, 1)[None])
-        boxes, scores = _boxes(heat, size, offset, self.threshold)
-        boxes *= np.array([width / seen_width, height / seen_height] * 2)
-        if long_side < max(self.long_sides_px):
-            large = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) >= CLOSE_UP * max(height, width)
-            boxes, scores = boxes[large], scores[large]
-        boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
-        boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
-        return _turned_back(boxes, turn, width, height), scores
+    def _upright(self, picture: Image.Image) -> tuple[Boxes, Scores]:
+        """Return the faces of a picture as it stands, at every size."""
+        largest, looks = max(self.long_sides_px), []
+        for side in self.long_sides_px:
+            boxes, scores = self._look(picture, side, 0, self.threshold)
+            if side < largest:
+                long = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+                close_up = long >= CLOSE_UP * max(picture.size)
+                boxes, scores = boxes[close_up], scores[close_up]
+            looks.append((boxes, scores))
+        return np.concatenate([boxes for boxes, _ in looks]), np.concatenate([scores for _, scores in looks])
+
+    def _turned(
+        self, picture: Image.Image, turn: int, known: Boxes, known_scores: Scores
+    ) -> list[tuple[Boxes, Scores]]:
+        """Return what a turned look adds: a thorough one when a small, strict one sees a face better than it stands."""
+        boxes, scores = self._look(picture, TURNED_SIDE_PX, turn, max(self.threshold, TURNED_THRESHOLD))
+        better = [
+            score > known_scores[overlap(box, known) >= LARGEST_OVERLAP].max(initial=0)
+            for box, score in zip(boxes, scores, strict=True)
+        ]
+        if not any(better):
+            return []
+        return [(boxes, scores), self._look(picture, max(self.long_sides_px), turn, self.threshold)]
+
+    def _look(self, picture: Image.Image, long_side: int, turn: int, threshold: float) -> tuple[Boxes, Scores]:
+        """Return boxes in pixels of the picture, and scores, of one pass of the network over it."""
+        shrink = long_side / max(picture.size)
+        size = (_whole_cells(picture.width * shrink), _whole_cells(picture.height * shrink))
+        seen = np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0), np.float32)
+        seen = np.rot90(_brightened(seen), turn)
+        heat, extent, offset = self._run(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
+        boxes, scores = _boxes(heat, extent, offset, threshold)
+        boxes = turned_back(boxes, turn, seen.shape[1], seen.shape[0])
+        boxes *= np.array([picture.width / size[0], picture.height / size[1]] * 2)
+        boxes[:, 0::2] = boxes[:, 0::2].clip(0, picture.width)
+        boxes[:, 1::2] = boxes[:, 1::2].clip(0, picture.height)
+        return boxes, scores
 
     def _run(self, picture: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         with self._lock:
@@ -137,9 +167,17 @@ def _whole_cells(pixels: float) -> int:
     return max(1, int(np.ceil(round(pixels) / SIDE_MULTIPLE_PX))) * SIDE_MULTIPLE_PX
 
 
+def _brightened(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what the network sees of a dark picture: brighter, so that faces in the dark are faces."""
+    brightest = float(np.percentile(seen[::4, ::4], 99))
+    if brightest >= DARK:
+        return seen
+    return np.asarray(np.minimum(seen * min(LARGEST_GAIN, 255 / max(brightest, 1)), 255), np.float32)
+
+
 def _boxes(
     heat: npt.NDArray[np.float32], size: npt.NDArray[np.float32], offset: npt.NDArray[np.float32], threshold: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Boxes, Scores]:
     """Return (n, 4) boxes in the network's pixels and their scores: CenterFace section 3.2, "as anchor-free points"."""
     rows, columns = np.nonzero(heat[0] > threshold)
     scores = heat[0, rows, columns].astype(np.float64)
@@ -150,35 +188,3 @@ def _boxes(
     middle_x = (columns + offset[1, rows, columns] + 0.5) * CELL_PX
     corners = (middle_x - width / 2, middle_y - height / 2, middle_x + width / 2, middle_y + height / 2)
     return np.stack(corners, axis=1), scores
-
-
-def _turned_back(boxes: npt.NDArray[np.float64], turn: int, width: int, height: int) -> npt.NDArray[np.float64]:
-    """Undo numpy's rot90 (counter-clockwise quarter turns) on boxes of a picture that is width x height after it."""
-    for _ in range(turn):
-        left, top, right, bottom = boxes.T
-        boxes = np.stack([height - bottom, left, height - top, right], axis=1)
-        width, height = height, width
-    return boxes
-
-
-def _without_doubles(
-    boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Keep the strongest of boxes that overlap (greedy non-maximum suppression), strongest first."""
-    left_over = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while left_over.size:
-        best, left_over = int(left_over[0]), left_over[1:]
-        kept.append(best)
-        left_over = left_over[overlap(boxes[best], boxes[left_over]) < LARGEST_OVERLAP]
-    return boxes[kept], scores[kept]
-
-
-def overlap(box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return intersection over union of one box (4,) with each of (n, 4)."""
-    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
-    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    shared = width.clip(0) * height.clip(0)
-    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    union = (box[2] - box[0]) * (box[3] - box[1]) + areas - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
