@@ -8,12 +8,15 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
 SYSTEM_PACKAGES := dcmtk orthanc
 
+# Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
+PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
+
 IMAGES ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence system proto baseline clean
+.PHONY: help demo test check format bench evidence system pictures proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,12 +76,14 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench  ## every measured table of the documents, the largest sizes included
+evidence: bench pictures  ## every measured table of the documents, the largest sizes included
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
+	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
+		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
@@ -91,6 +96,9 @@ system:  ## install Debian packages that tests need; does nothing without apt or
 	elif dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then echo "system: everything is installed"; \
 	elif [ "$$(id -u)" != 0 ]; then echo "system: not root; needed: $(SYSTEM_PACKAGES)"; \
 	else apt-get update -q && sh scripts/install_without_starting.sh $(SYSTEM_PACKAGES); fi
+
+pictures:  ## install the Debian packages of pictures that `make evidence` measures with
+	@$(MAKE) --no-print-directory system SYSTEM_PACKAGES="$(PICTURE_PACKAGES)"
 
 clean:  ## remove everything that commands made, the virtual environment too
 	rm -rf $(VENV) $(OUT) $(BENCH_OUT) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -60,6 +60,8 @@ def embeddings(folder: Path, most: int) -> Float32Array:
 
     Of pictures with equal vectors one stays: a hit on the other could not be told apart.
     """
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is not there; `make pictures` installs the pictures that the tables are made with")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
     sample = np.sort(np.random.default_rng(SEED).permutation(len(paths))[:most])
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unseen.deid.settings import DeidSettings
+    from unseen.dp.gaussian import Gaussian
+    from unseen.dp.metric import MetricVonMisesFisher
+    from unseen.dp.privunit import PrivUnit
     from unseen.errors import (
         AlreadyExists,
         AuditUnavailable,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from unseen_client.deid.deidentifier import Deidentifier
     from unseen_client.deid.outcome import DeidReport
     from unseen_client.deid.photo import PhotoOutput
+    from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
     from unseen_client.steps import Progress
@@ -72,6 +76,7 @@ __all__ = [
     "AsyncClient",
     "AuditUnavailable",
     "BudgetExceeded",
+    "BudgetReport",
     "Client",
     "CollectionExists",
     "CollectionInfo",
@@ -81,6 +86,7 @@ __all__ = [
     "DeidSettings",
     "Deidentifier",
     "EnrolReport",
+    "Gaussian",
     "Hit",
     "ImageRefused",
     "IntegrityError",
@@ -91,6 +97,7 @@ __all__ = [
     "KeyMissing",
     "LimitExceeded",
     "MalformedMessage",
+    "MetricVonMisesFisher",
     "Mismatch",
     "ModelMismatch",
     "NotAuthenticated",
@@ -99,6 +106,7 @@ __all__ = [
     "PackingChanged",
     "ParameterMismatch",
     "PhotoOutput",
+    "PrivUnit",
     "Progress",
     "ProofBroken",
     "QuotaExceeded",
@@ -122,14 +130,18 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "unseen_client.aio",
+    "BudgetReport": "unseen_client.privacy.book",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",
     "DeidReport": "unseen_client.deid.outcome",
     "DeidSettings": "unseen.deid.settings",
     "Deidentifier": "unseen_client.deid.deidentifier",
     "EnrolReport": "unseen_client.report",
+    "Gaussian": "unseen.dp.gaussian",
     "Hit": "unseen_client.report",
     "PhotoOutput": "unseen_client.deid.photo",
+    "MetricVonMisesFisher": "unseen.dp.metric",
+    "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,11 @@ from unseen_client.flows import collections, enrol, images, rows, similar
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, ServerInfo
 from unseen_client.session import Session
-from unseen_client.steps import Flow
+from unseen_client.steps import Flow, local
+
+if TYPE_CHECKING:
+    from unseen.dp.mechanism import Mechanism
+    from unseen_client.privacy.book import BudgetReport
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -55,15 +59,37 @@ class Protocol:
         return collections.delete(self._session, name)
 
     def enrol_images(
-        self, name: str, paths: AnyPath | Iterable[AnyPath], records: Sequence[Record] | None
+        self,
+        name: str,
+        paths: AnyPath | Iterable[AnyPath],
+        records: Sequence[Record] | None,
+        noise: Noise = None,
+        subject: Subject = None,
     ) -> Flow[EnrolReport]:
         several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-        return images.enrol_images(self._session, name, [Path(path) for path in several], records)
+        return images.enrol_images(
+            self._session, name, [Path(path) for path in several], records, as_mechanism(noise), subject
+        )
 
     def enrol_vectors(
-        self, name: str, ids: Sequence[str], vectors: npt.ArrayLike, records: Sequence[Record] | None
+        self,
+        name: str,
+        ids: Sequence[str],
+        vectors: npt.ArrayLike,
+        records: Sequence[Record] | None,
+        noise: Noise = None,
+        subject: Subject = None,
     ) -> Flow[EnrolReport]:
-        return enrol.enrol_vectors(self._session, name, ids, as_vectors(vectors), records)
+        return enrol.enrol_vectors(self._session, name, ids, as_vectors(vectors), records, as_mechanism(noise), subject)
+
+    def budget(self) -> Flow[BudgetReport]:
+        return local(lambda: self._session.book().report())
+
+    def set_budget(self, per_subject: float | None, per_device: float | None, delta: float | None) -> Flow[None]:
+        def keep() -> None:
+            self._session.book().set_budgets(per_subject, per_device, delta)
+
+        return local(keep)
 
     def search_vector(self, name: str, vector: npt.ArrayLike, top_k: int) -> Flow[list[Hit]]:
         return similar.to_vector(self._session, name, as_vectors(vector), top_k)
@@ -91,8 +117,22 @@ class Protocol:
         return rows.erase(self._session, name, tuple(dict.fromkeys(several)))
 
 
+Noise: TypeAlias = "Mechanism | str | None"
+"""A mechanism, or its text: PrivUnit(64) is "privunit:64"."""
+Subject: TypeAlias = str | Sequence[str] | None
+"""Whose privacy rows cost: one for all rows, one for each, or each row for itself."""
 Records: TypeAlias = list[Record]
 """What ``list`` gives; named, because inside the classes ``list`` is the method."""
+
+
+def as_mechanism(noise: Noise) -> Mechanism | None:
+    """The mechanism that was given or named; raises InvalidConfiguration for what is none."""
+    from unseen.dp.mechanism import Mechanism
+    from unseen.dp.text import mechanism_from_text
+
+    if noise is None or isinstance(noise, Mechanism):
+        return noise
+    return mechanism_from_text(noise)
 
 
 def as_vectors(vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:

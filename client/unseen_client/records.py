@@ -14,6 +14,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from unseen import envelope
+from unseen.dp.event import Event
 from unseen.errors import InvalidInput, SealBroken
 from unseen.types import UID_BYTES
 from unseen.v1 import record_pb2
@@ -38,8 +39,10 @@ class Record:
     thumbnail: bytes = field(default=b"", repr=False)
     """A small JPEG, made after de-identification."""
     vector: npt.NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """The row's unit vector (kept as float16), or None when the collection keeps none."""
+    """The row's unit vector (kept as float16), with its noise if it has any; None when the collection keeps none."""
     extra: Mapping[str, str] = field(default_factory=dict)
+    noise: Event | None = None
+    """The noise that the row's vector carries, as the enrolling device says. Set by enrolment, whatever stood here."""
 
 
 def require_id(row: object) -> str:
@@ -82,6 +85,7 @@ def encode_record(record: Record) -> bytes:
         thumbnail=record.thumbnail,
         vector=vector,
         extra=record.extra,
+        noise=_noise_message(record.noise),
     )
     return message.SerializeToString(deterministic=True)
 
@@ -99,6 +103,34 @@ def decode_record(data: bytes) -> Record:
         thumbnail=message.thumbnail,
         vector=vector,
         extra=dict(message.extra),
+        noise=_noise_event(message.noise) if message.HasField("noise") else None,
+    )
+
+
+def _noise_message(event: Event | None) -> record_pb2.Noise | None:
+    if event is None:
+        return None
+    return record_pb2.Noise(
+        mechanism=event.mechanism,
+        version=event.version,
+        epsilon=event.epsilon,
+        delta=event.delta,
+        parameters=dict(event.parameters),
+        unit=event.unit,
+        neighbouring=event.neighbouring,
+    )
+
+
+def _noise_event(message: record_pb2.Noise) -> Event:
+    """The event as it was sealed; it is shown to people, not accounted for, so an unknown mechanism is fine."""
+    return Event(
+        mechanism=message.mechanism,
+        version=message.version,
+        epsilon=message.epsilon,
+        delta=message.delta,
+        parameters=tuple(sorted(message.parameters.items())),
+        unit=message.unit,
+        neighbouring=message.neighbouring,
     )
 
 

@@ -22,6 +22,7 @@ from unseen_client.retry import Patience
 
 if TYPE_CHECKING:
     from unseen_client.prepare import Preparer
+    from unseen_client.privacy.book import PrivacyBook
 
 DEFAULT_TIMEOUT_S = 30.0
 """Time enough for a restart of the server or for a slow uplink; a query takes well under a second."""
@@ -48,6 +49,7 @@ class Session:
         self._mirrors: dict[Path, Mirror] = {}
         self._deid = deid
         self._preparer: Preparer | None = None
+        self._book: PrivacyBook | None = None
 
     def known(self, name: str) -> CollectionInfo | None:
         """The collection as last seen, or None."""
@@ -80,6 +82,7 @@ class Session:
                 self._mirrors.pop(path).close()
             path.unlink(missing_ok=True)
         self.keys.forget(collection_uid)
+        self.book().forget_collection(collection_uid)
 
     def preparer(self) -> Preparer:
         """Decoding, de-identification and embedding; loaded at first use, because models are large."""
@@ -89,6 +92,14 @@ class Session:
             if self._preparer is None:
                 self._preparer = Preparer(deid=self._deid)
             return self._preparer
+
+    def book(self) -> PrivacyBook:
+        """The ledger of noise and its budgets, opened once."""
+        from unseen_client.privacy.book import PrivacyBook
+
+        with self._lock:
+            self._book = self._book or PrivacyBook(self.home)
+            return self._book
 
     def close(self) -> None:
         """Close every file and stop every thread and child of this client."""

@@ -17,8 +17,9 @@ from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.line import Line
+from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Protocol, Records
+from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
@@ -119,14 +120,20 @@ class Client:
         paths: AnyPath | Iterable[AnyPath],
         *,
         records: Sequence[Record] | None = None,
+        noise: Noise = None,
+        subject: Subject = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
 
         ``records`` describe the images, one each in their order; an id left empty is the first 16 hex digits of the
         file's SHA-256. Images already there are left as they are. Raises ModelMismatch, KeyMissing, CollectionNotFound.
+
+        ``noise``, ``PrivUnit(64)`` or "privunit:64", is put on every vector before it leaves, and charged to this
+        device's ledger under ``subject``, one for all rows or one each, else under each row's id. Raises BudgetExceeded
+        when that would pass the budget: nothing of that stream was released. docs/differential-privacy.md says more.
         """
-        return self._drive(self._protocol.enrol_images(name, paths, records), progress)
+        return self._drive(self._protocol.enrol_images(name, paths, records, noise, subject), progress)
 
     def enrol_vectors(
         self,
@@ -135,13 +142,33 @@ class Client:
         vectors: npt.ArrayLike,
         *,
         records: Sequence[Record] | None = None,
+        noise: Noise = None,
+        subject: Subject = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
 
-        Ids already there are left as they are. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound.
+        Ids already there are left as they are. ``noise`` and ``subject`` as for ``enrol_images``. Raises InvalidVector,
+        InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
         """
-        return self._drive(self._protocol.enrol_vectors(name, ids, vectors, records), progress)
+        return self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, subject), progress)
+
+    def budget(self) -> BudgetReport:
+        """What this device's releases of noise amount to, and what is left of its budgets. Asks no server.
+
+        Raises IntegrityError for a damaged ledger.
+        """
+        return self._drive(self._protocol.budget())
+
+    def set_budget(
+        self, *, per_subject: float | None = None, per_device: float | None = None, delta: float | None = None
+    ) -> None:
+        """Set the most epsilon that releases of noise may amount to, for each subject and for this device together.
+
+        What is not given stays; at first 64 for each subject at delta 1e-6, and no limit for the device, which is
+        ``float("inf")``. Asks no server. Raises InvalidConfiguration.
+        """
+        return self._drive(self._protocol.set_budget(per_subject, per_device, delta))
 
     def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
         """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""

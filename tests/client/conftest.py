@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.client.hand_driver import Driver
 from tests.client.paper_server import PaperServer
 from tests.client.real_server import ENVIRONMENT, RealServer
+from unseen import entropy
 from unseen_client import Client
 
 
@@ -106,3 +108,19 @@ def unseen(server: RealServer, home: Path) -> Callable[..., subprocess.Completed
         return subprocess.run(command, capture_output=True, text=True, env=known, timeout=60, check=False)
 
     return run
+
+
+@pytest.fixture
+def begin_noise_anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
+
+    def begin() -> None:
+        keys = iter(range(1, 1 << 62))
+
+        def keystream(count: int) -> bytes:
+            cipher = Cipher(algorithms.AES256(next(keys).to_bytes(32, "little")), modes.CTR(bytes(16)))
+            return cipher.encryptor().update(bytes(count))
+
+        monkeypatch.setattr(entropy, "keystream", keystream)
+
+    return begin

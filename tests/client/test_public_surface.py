@@ -14,10 +14,14 @@ from unseen_client import AsyncClient, Client
 
 PUBLIC = {
     "AsyncClient",
+    "BudgetReport",
     "Client",
     "CollectionInfo",
     "EnrolReport",
+    "Gaussian",
     "Hit",
+    "MetricVonMisesFisher",
+    "PrivUnit",
     "Progress",
     "Record",
     "Refusal",
@@ -27,13 +31,14 @@ PUBLIC = {
 }
 
 METHODS = {
+    "budget": "(self)",
     "close": "(self)",
     "collection": "(self, name)",
     "count": "(self, name)",
     "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
     "delete_collection": "(self, name)",
-    "enrol_images": "(self, name, paths, *, records=None, progress=False)",
-    "enrol_vectors": "(self, name, ids, vectors, *, records=None, progress=False)",
+    "enrol_images": "(self, name, paths, *, records=None, noise=None, subject=None, progress=False)",
+    "enrol_vectors": "(self, name, ids, vectors, *, records=None, noise=None, subject=None, progress=False)",
     "erase": "(self, name, ids)",
     "get": "(self, name, id)",
     "list": "(self, name, *, limit=None, offset=0)",
@@ -43,6 +48,7 @@ METHODS = {
     "search_text": "(self, name, text, *, top_k=10)",
     "search_vector": "(self, name, vector, *, top_k=10)",
     "server_info": "(self)",
+    "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
 }
 
 

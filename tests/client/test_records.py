@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen import envelope
+from unseen.dp.event import Event
+from unseen.dp.gaussian import Gaussian
+from unseen.dp.metric import MetricVonMisesFisher
+from unseen.dp.privunit import PrivUnit
 from unseen.errors import InvalidInput, SealBroken
 from unseen.v1 import record_pb2
 from unseen_client import Record
@@ -28,6 +33,9 @@ records = st.builds(
     link=texts,
     thumbnail=st.binary(max_size=600),
     extra=st.dictionaries(texts, texts, max_size=3),
+    noise=st.sampled_from(
+        [None, PrivUnit(8.0).event(16), Gaussian(1.5).event(512), MetricVonMisesFisher(4.0).event(8)]
+    ),
 )
 
 
@@ -70,6 +78,14 @@ def test_encoding_tripwire():
     back = decode_record(encode_record(record))
     assert np.array_equal(back.vector, vector.astype(np.float16).astype(np.float32))
     assert back == record
+    noised = replace(record, noise=Event("privunit", 1, 8.0, 0.0, (("dimension", 16.0), ("gamma", 0.5))))
+    assert hashlib.sha256(encode_record(noised)).hexdigest()[:16] == "ba50c0cf34472ce2"
+    assert decode_record(encode_record(noised)) == noised
+
+
+def test_noise_of_a_mechanism_of_later_releases_is_shown_as_it_is():
+    later = Event("laplace on a lattice", 7, 3.0, 1e-9, (("steps", 12.0),), "one person", "add or remove one")
+    assert decode_record(encode_record(Record("id", noise=later))).noise == later
 
 
 def test_a_record_moved_to_another_row_or_collection_does_not_open():

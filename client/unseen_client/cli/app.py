@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import collections, deid, demo, keys, rows, search, serve
+from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve
 
 EPILOG = """\b
 First steps:
@@ -40,5 +40,6 @@ app.command("erase")(rows.erase)
 app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)
+app.command("budget")(budget.budget)
 app.add_typer(keys.app, name="keys")
 app.command("demo", context_settings=demo.CONTEXT_SETTINGS)(demo.demo)

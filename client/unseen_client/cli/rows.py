@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unseen.errors import InvalidInput
+from unseen_client.cli.budget import noise_fields
 from unseen_client.cli.collections import Name
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
@@ -38,6 +39,12 @@ def enrol(
         Path | None, typer.Option(help="JSON file: {path or file name: {caption, tags, link, extra, id, name}}.")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
+    noise: Annotated[
+        str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Whose privacy the noised rows cost: a pseudonym. Each row's own if left out.")
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
     faces: FaceOptions,
     link: Link,
@@ -50,16 +57,23 @@ def enrol(
     with the reason (exit code 4). Images that are there already are skipped, so after an interruption run the same
     command again.
 
+    With --noise the server gets noised vectors only, and each is charged to the budget that `unseen budget` shows.
+
     \b
     Examples:
       unseen enrol photos ~/Pictures --tag holiday
       unseen enrol photos beach.jpg forest.jpg --records captions.json
       unseen enrol articles vectors.npy --ids ids.txt
+      unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
     """
     if paths[0].suffix == ".npy":
-        report = _enrol_vectors(name, paths, ids, progress, link)
+        report = _enrol_vectors(name, paths, ids, noise, subject, progress, link)
     else:
-        report = _enrol_images(name, image_files(paths), tag or [], records, progress, link, faces)
+        described = described_files(files := image_files(paths), tag or [], records)
+        with link.client(faces.settings()) as client:
+            report = client.enrol_images(
+                name, files, records=described, noise=noise, subject=subject, progress=progress and not link.json
+            )
     say(
         link.json,
         _fields(report),
@@ -113,26 +127,22 @@ def erase(
     say(link.json, {"erased": count}, f"{count} erased")
 
 
-def _enrol_images(
+def _enrol_vectors(
     name: str,
-    files: Sequence[Path],
-    tags: Sequence[str],
-    records: Path | None,
+    paths: Sequence[Path],
+    ids: Path | None,
+    noise: str | None,
+    subject: str | None,
     progress: bool,
     link: Link,
-    faces: FaceOptions,
 ) -> EnrolReport:
-    described = described_files(files, tags, records)
-    with link.client(faces.settings()) as client:
-        return client.enrol_images(name, files, records=described, progress=progress and not link.json)
-
-
-def _enrol_vectors(name: str, paths: Sequence[Path], ids: Path | None, progress: bool, link: Link) -> EnrolReport:
     if len(paths) != 1 or ids is None:
         raise InvalidInput("vectors come as one .npy file of float32 (n, d) with --ids FILE, one id a line")
     lines = read_text(ids).splitlines()
     with link.client() as client:
-        return client.enrol_vectors(name, lines, read_array(paths[0]), progress=progress and not link.json)
+        return client.enrol_vectors(
+            name, lines, read_array(paths[0]), noise=noise, subject=subject, progress=progress and not link.json
+        )
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
@@ -212,6 +222,7 @@ def record_fields(record: Record) -> dict[str, object]:
         "extra": dict(record.extra),
         "thumbnail_bytes": len(record.thumbnail),
         "has_vector": record.vector is not None,
+        "noise": noise_fields(record.noise),
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseen.errors import InvalidInput
+from unseen_client.cli.budget import noise_words
 from unseen_client.cli.collections import Name
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
@@ -76,8 +77,10 @@ def _print(hits: list[Hit]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("rank", "score", "id", "name", "caption", "tags", box=None)
+    noised = any(hit.record.noise for hit in hits)
+    table = Table("rank", "score", "id", "name", "caption", "tags", *(["noise"] if noised else []), box=None)
     for at, hit in enumerate(hits, 1):
         record = hit.record
-        table.add_row(str(at), f"{hit.score:.3f}", hit.id, record.name, record.caption, ", ".join(record.tags))
+        cells = [str(at), f"{hit.score:.3f}", hit.id, record.name, record.caption, ", ".join(record.tags)]
+        table.add_row(*cells, *([noise_words(record.noise)] if noised else []))
     Console().print(table if hits else "no hits: the collection is empty")

@@ -1,20 +1,24 @@
 """Rows on their way in: quantised and sealed on the device, sent in streams that are carried out whole or not at all.
 
 The server learns the rows' vectors (it holds them in memory to score them), their number, and the padded length of
-each record.
+each record. With noise it gets noised vectors only: each is charged to the device's ledger, drawn once and kept until
+the server has acknowledged it (``unseen_client.privacy``), then quantised and sent like any other.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
 
 from unseen import params, wire
+from unseen.dp.ledger import LONGEST_NAME
 from unseen.entropy import random_uid
 from unseen.errors import InvalidInput, InvalidVector, LimitExceeded, ModelMismatch, RowExists, UnseenError
 from unseen.he.quantise import quantise_rows
@@ -23,11 +27,15 @@ from unseen.v1 import index_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id, seal_record
 from unseen_client.report import EnrolReport, ServerInfo
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
+
+if TYPE_CHECKING:
+    from unseen.dp.mechanism import Mechanism
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -45,13 +53,22 @@ class Row:
 
     vector: Float32Array
     record: Record
+    subject: str = ""
+    """Who is charged when the vector is released with noise."""
 
 
 def enrol_vectors(
-    session: Session, name: str, ids: Sequence[str], vectors: Float32Array, records: Sequence[Record] | None
+    session: Session,
+    name: str,
+    ids: Sequence[str],
+    vectors: Float32Array,
+    records: Sequence[Record] | None,
+    noise: Mechanism | None = None,
+    subject: str | Sequence[str] | None = None,
 ) -> Flow[EnrolReport]:
     """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
     _require_vectors(ids, vectors, records)
+    subjects = subjects_of(subject, len(ids))
     yield from local(lambda: _require_lengths(vectors))
     place = yield from open_current(session, name)
     if place.collection.model_id != collections.NO_MODEL:
@@ -63,10 +80,13 @@ def enrol_vectors(
         raise InvalidVector(
             f"got vectors of {vectors.shape[1]} coordinates; collection {name!r} takes {place.collection.dimension}"
         )
-    enrolment = Enrolment(session, place, total=len(ids))
+    enrolment = Enrolment(session, place, len(ids), noise)
     for start in range(0, len(ids), ROWS_PER_STREAM):
         stop = min(start + ROWS_PER_STREAM, len(ids))
-        rows = [Row(vectors[at], named(records[at] if records else Record(), ids[at])) for at in range(start, stop)]
+        rows = [
+            Row(vectors[at], named(records[at] if records else Record(), ids[at]), subjects[at])
+            for at in range(start, stop)
+        ]
         yield from enrolment.send(rows)
         yield Progress(stop, len(ids), "rows")
     return enrolment.report()
@@ -104,13 +124,28 @@ def require_one_each(what: str, count: int, records: Sequence[Record] | None) ->
         raise InvalidInput(f"got {len(records)} records for {count} {what}; give one Record for each, in their order")
 
 
+def subjects_of(subject: str | Sequence[str] | None, count: int) -> Sequence[str]:
+    """Whose privacy each of ``count`` rows costs: one for all, one for each, or nobody named (empty texts)."""
+    subjects = [subject or ""] * count if subject is None or isinstance(subject, str) else subject
+    if len(subjects) != count:
+        raise InvalidInput(f"got {len(subjects)} subjects for {count} rows; give one for all, or one each in order")
+    if subject is not None and not all(map(_is_name, subjects)):
+        raise InvalidInput(f"a subject is a pseudonym of 1 to {LONGEST_NAME} characters")
+    return subjects
+
+
+def _is_name(subject: object) -> bool:
+    return isinstance(subject, str) and 0 < len(subject) <= LONGEST_NAME
+
+
 class Enrolment:
     """Sends rows in streams and keeps count of what became of them."""
 
-    def __init__(self, session: Session, place: Place, total: int) -> None:
+    def __init__(self, session: Session, place: Place, total: int, noise: Mechanism | None) -> None:
         self._session = session
         self._place = place
         self._total = total
+        self._noise = noise
         self.enrolled: dict[str, None] = {}
         self.already: list[str] = []
 
@@ -137,6 +172,7 @@ class Enrolment:
 
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)
+        new = yield from local(partial(self._released, new))
         while new:
             messages = yield from local(partial(seal_stream, self._place, server, new))
             try:
@@ -149,6 +185,7 @@ class Enrolment:
                     raise
             else:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
+                yield from local(partial(self._acknowledged, new))
                 return
 
     def _leave_out_known(self, rows: Sequence[Row]) -> Flow[list[Row]]:
@@ -156,11 +193,43 @@ class Enrolment:
         row_ids = {row.record.id: row_id(key, row.record.id) for row in rows}
         there = yield from local(lambda: self._place.mirror.has(row_ids.values()))
         self.already += [row for row, known in row_ids.items() if known in there]
+        yield from local(partial(self._acknowledged, [row for row in rows if row_ids[row.record.id] in there]))
         return [row for row in rows if row_ids[row.record.id] not in there]
+
+    def _released(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows as they may be sent: with noise that was charged, or with the record's word that there is none."""
+        if self._noise is None or not rows:
+            return [replace(row, record=replace(row.record, noise=None)) for row in rows]
+        vectors, event = self._session.book().release(
+            self._noise,
+            Asked(
+                self._place.collection.uid,
+                self._place.key.record_key,
+                self._row_ids(rows),
+                np.stack([row.vector for row in rows]),
+                [row.subject or _unnamed(row.record.id) for row in rows],
+            ),
+        )
+        return [
+            replace(row, vector=vector, record=replace(row.record, noise=event))
+            for row, vector in zip(rows, vectors, strict=True)
+        ]
+
+    def _acknowledged(self, rows: Sequence[Row]) -> None:
+        if self._noise is not None:
+            self._session.book().acknowledged(self._place.collection.uid, self._row_ids(rows))
+
+    def _row_ids(self, rows: Sequence[Row]) -> list[bytes]:
+        return [row_id(self._place.key.record_key, row.record.id) for row in rows]
 
     def _look_again(self) -> Flow[None]:
         collection = yield from collections.get(self._session, self._place.collection.name)
         yield from sync(self._session, self._place, collection.epoch)
+
+
+def _unnamed(row: str) -> str:
+    """Who is charged for a row without a subject: the row itself, by its id or, where that is long, by its hash."""
+    return row if len(row) <= LONGEST_NAME else hashlib.sha256(row.encode()).hexdigest()
 
 
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unseen.errors import InvalidInput, UnseenError
-from unseen_client.flows.enrol import Enrolment, Row, require_one_each
+from unseen_client.flows.enrol import Enrolment, Row, require_one_each, subjects_of
 from unseen_client.flows.search import require_model
 from unseen_client.flows.sync import open_current
 from unseen_client.records import Record
@@ -22,11 +22,21 @@ from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
+    from unseen.dp.mechanism import Mechanism
     from unseen_client.prepare import Preparer
 
 IMAGES_PER_STREAM = 50
 """Preparing takes longer than sending: what is prepared is soon on the server's disk."""
 ID_HEX_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Given:
+    """One image as the caller gave it."""
+
+    path: Path
+    record: Record
+    subject: str
 
 
 @dataclass(frozen=True)
@@ -38,18 +48,25 @@ class Prepared:
 
 
 def enrol_images(
-    session: Session, name: str, paths: Sequence[Path], records: Sequence[Record] | None
+    session: Session,
+    name: str,
+    paths: Sequence[Path],
+    records: Sequence[Record] | None,
+    noise: Mechanism | None = None,
+    subject: str | Sequence[str] | None = None,
 ) -> Flow[EnrolReport]:
     """Enrol image files; files that are there already and those refused are reported."""
     require_one_each("paths", len(paths), records)
+    subjects = subjects_of(subject, len(paths))
     place = yield from open_current(session, name)
     preparer = yield from local(session.preparer)
     require_model(place.collection, preparer.model_id)
     yield Progress(0, len(paths), "images")
-    images = _Images(preparer, Enrolment(session, place, total=len(paths)), paths)
+    images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)
+    described = records or [Record()] * len(paths)
     for start in range(0, len(paths), IMAGES_PER_STREAM):
         part = slice(start, start + IMAGES_PER_STREAM)
-        yield from images.enrol(paths[part], records[part] if records else [Record()] * len(paths[part]))
+        yield from images.enrol([Given(*one) for one in zip(paths[part], described[part], subjects[part], strict=True)])
     return images.report()
 
 
@@ -70,9 +87,9 @@ class _Images:
         refused = sorted(self._refused, key=lambda refusal: self._order[refusal.source])
         return replace(self._enrolment.report(), refused=tuple(refused), faces_covered=covered)
 
-    def enrol(self, paths: Sequence[Path], records: Sequence[Record]) -> Flow[None]:
+    def enrol(self, images: Sequence[Given]) -> Flow[None]:
         """Prepare what is not there yet, then send it as one stream."""
-        new = yield from self._new(paths, records)
+        new = yield from self._new(images)
         rows: list[Row] = []
         coming = prepared(self._preparer, new)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
@@ -84,23 +101,23 @@ class _Images:
             yield self._one_more()
         yield from self._enrolment.send(rows)
 
-    def _new(self, paths: Sequence[Path], records: Sequence[Record]) -> Flow[dict[Path, Record]]:
+    def _new(self, images: Sequence[Given]) -> Flow[dict[Path, Given]]:
         """The files that need work, each once, with their records filled in."""
-        new: dict[Path, Record] = {}
+        new: dict[Path, Given] = {}
         ids: set[str] = set()
-        for path, given in zip(paths, records, strict=True):
+        for given in images:
             try:
-                record = yield from local(partial(describe, path, given))
+                record = yield from local(partial(describe, given.path, given.record))
             except InvalidInput as error:
-                self._refused.append(Refusal(str(path), error.code, str(error)))
+                self._refused.append(Refusal(str(given.path), error.code, str(error)))
                 yield self._one_more()
                 continue
-            if record.id in ids or path in new or (yield from self._enrolment.has(record.id)):
+            if record.id in ids or given.path in new or (yield from self._enrolment.has(record.id)):
                 self._enrolment.already.append(record.id)
                 yield self._one_more()
                 continue
             ids.add(record.id)
-            new[path] = record
+            new[given.path] = replace(given, record=record)
         return new
 
     def _one_more(self) -> Progress:
@@ -118,11 +135,12 @@ def describe(path: Path, record: Record) -> Record:
     return replace(record, id=record.id or digest[:ID_HEX_DIGITS], name=record.name or path.name)
 
 
-def prepared(preparer: Preparer, records: dict[Path, Record]) -> Iterator[Prepared | Refusal]:
+def prepared(preparer: Preparer, images: dict[Path, Given]) -> Iterator[Prepared | Refusal]:
     """Every file, in order, as a row or as the reason why it is none; several are worked on at once."""
-    for path, image in preparer.images(records):
+    for path, image in preparer.images(images):
         if isinstance(image, UnseenError):
             yield Refusal(str(path), image.code, str(image))
         else:
-            record = replace(records[path], thumbnail=records[path].thumbnail or image.thumbnail)
-            yield Prepared(Row(image.vector, record), image.faces_covered)
+            given = images[path]
+            record = replace(given.record, thumbnail=given.record.thumbnail or image.thumbnail)
+            yield Prepared(Row(image.vector, record, given.subject), image.faces_covered)

@@ -100,6 +100,17 @@ class Ledger:
         """What one device's releases amount to."""
         return self._statement(self._devices, name, self.per_device)
 
+    def every_subject(self) -> dict[str, Statement]:
+        """What each subject's releases amount to, by name in order; subjects with equal events are computed once."""
+        with self._lock, self._file.locked():
+            self._catch_up()
+            held = {name: frozenset(events.items()) for name, events in sorted(self._subjects.items())}
+        computed = {
+            events: Statement(compose(dict(events), self.per_subject.delta), self.per_subject)
+            for events in set(held.values())
+        }
+        return {name: computed[events] for name, events in held.items()}
+
     def subjects(self) -> tuple[str, ...]:
         """Everyone who was ever charged, in order."""
         return self._names(self._subjects)
@@ -151,7 +162,7 @@ def _require_within(events: Counter[Event], budget: Budget, owner: str) -> None:
         needed = compose(events, budget.delta)
         raise BudgetExceeded(
             f"{owner} would have spent epsilon {needed.epsilon:.4g} at delta {needed.delta:g} with this release, the "
-            f"budget is {budget.epsilon:g}: nothing was released; leave this image out or raise the budget"
+            f"budget is {budget.epsilon:g}: nothing was released; leave it out or raise the budget (`unseen budget`)"
         )
 
 

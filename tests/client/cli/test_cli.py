@@ -150,9 +150,9 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         assert f"  unseen {command}" in shown, command
         assert "--json" in shown, command
         assert "UNSEEN_SERVER" in shown, command
-    for command in ("list", "export", "import"):
-        shown = unseen("keys", command, "--help").stdout
-        assert f"  unseen keys {command}" in shown
+    for command in ("budget", "keys list", "keys export", "keys import"):
+        shown = unseen(*command.split(), "--help").stdout
+        assert f"  unseen {command}" in shown
         assert "--json" in shown
 
 

@@ -6,7 +6,9 @@ audit, on fresh noise.
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import unseen.dp
+from bench import noise_audit
 from unseen.dp.audit import audit, clopper_pearson_lower, clopper_pearson_upper
 from unseen.dp.cosine_law import cosine_law
 from unseen.dp.event import Event
@@ -26,6 +30,14 @@ RELEASES = int(os.environ.get("UNSEEN_AUDIT_RELEASES", "12000"))
 DIMENSION = 16
 AUDITED = [PrivUnit(1.0), PrivUnit(4.0), PrivUnit(32.0), Gaussian(1.0), Gaussian(8.0), Gaussian(64.0)]
 AUDITED += [MetricVonMisesFisher(0.5), MetricVonMisesFisher(4.0), MetricVonMisesFisher(64.0)]
+
+
+def test_every_mechanism_there_is_is_audited_here_and_in_the_bench() -> None:
+    for module in pkgutil.iter_modules(unseen.dp.__path__, "unseen.dp."):
+        importlib.import_module(module.name)
+    every = {kind for kind in Mechanism.__subclasses__() if kind.__module__.startswith("unseen.dp.")}
+    assert {type(one) for one in AUDITED} == every
+    assert {type(claimed) for _, claimed, _ in noise_audit.pairs()} == every
 
 
 @pytest.mark.usefixtures("fixed_noise")

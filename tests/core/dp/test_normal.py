@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unseen.dp import normal
+from unseen.dp import compiled_normal, normal
 from unseen.dp.normal import exponentials, normals, rounded_normals, uniforms
 
 
@@ -72,7 +72,7 @@ WORDS = np.random.default_rng(3).integers(0, 1 << 64, 30_000, dtype=np.uint64)
 
 
 @pytest.mark.parametrize(
-    ("kind", "fill"), [("normal", normal._fill_normals), ("exponential", normal._fill_exponentials)]
+    ("kind", "fill"), [("normal", compiled_normal.fill_normals), ("exponential", compiled_normal.fill_exponentials)]
 )
 def test_every_deviate_is_that_of_the_plain_twin_on_the_same_words(kind: str, fill: normal.Fill) -> None:
     whole, fraction = np.empty(1500, np.int64), np.empty(1500, np.uint64)
@@ -87,12 +87,12 @@ def test_every_deviate_is_that_of_the_plain_twin_on_the_same_words(kind: str, fi
 
 def test_a_deviate_whose_words_ran_out_is_begun_again_with_the_same_words() -> None:
     whole, fraction = np.empty(40, np.int64), np.empty(40, np.uint64)
-    normal._fill_normals(WORDS, whole, fraction)
+    compiled_normal.fill_normals(WORDS, whole, fraction)
     words, done = np.zeros(0, np.uint64), 0
     pieced_whole, pieced_fraction = np.empty(40, np.int64), np.empty(40, np.uint64)
     for start in range(0, len(WORDS), 3):
         words = np.concatenate([words, WORDS[start : start + 3]])
-        finished, used = normal._fill_normals(words, pieced_whole[done:], pieced_fraction[done:])
+        finished, used = compiled_normal.fill_normals(words, pieced_whole[done:], pieced_fraction[done:])
         words, done = words[used:], done + finished
         if done == 40:
             break
@@ -101,7 +101,7 @@ def test_a_deviate_whose_words_ran_out_is_begun_again_with_the_same_words() -> N
 
 def test_running_out_of_words_leaves_the_deviates_that_were_finished() -> None:
     whole, fraction = np.empty(1000, np.int64), np.empty(1000, np.uint64)
-    finished, used = normal._fill_normals(WORDS[:50], whole, fraction)
+    finished, used = compiled_normal.fill_normals(WORDS[:50], whole, fraction)
     assert 0 < finished < 50
     assert 0 < used <= 50
 
@@ -110,7 +110,7 @@ def test_running_out_of_words_leaves_the_deviates_that_were_finished() -> None:
 def test_zero_words_end_every_loop(seed: int) -> None:
     words = np.concatenate([WORDS[seed : seed + 7], np.zeros(40, np.uint64)])
     whole, fraction = np.empty(9, np.int64), np.empty(9, np.uint64)
-    for fill in (normal._fill_normals, normal._fill_exponentials):
+    for fill in (compiled_normal.fill_normals, compiled_normal.fill_exponentials):
         fill(words, whole, fraction)
 
 
@@ -156,14 +156,14 @@ def test_the_tails_have_no_end() -> None:
     ones, x = (1 << 64) - 1, 5 << 59
     words = [ones] * 30 + [0] + [ones] * (30 * 29) + [x] + [ones] * 31 + [0]
     whole, fraction = np.empty(1, np.int64), np.empty(1, np.uint64)
-    assert normal._fill_normals(np.array(words, np.uint64), whole, fraction) == (1, len(words))
+    assert compiled_normal.fill_normals(np.array(words, np.uint64), whole, fraction) == (1, len(words))
     assert (whole[0], fraction[0]) == (30, x)
 
 
 def test_the_constants_are_those_of_mpmath() -> None:
     with mpmath.workdps(60):
-        assert int(normal.EXP_MINUS_HALF) == int(mpmath.floor(mpmath.exp(mpmath.mpf("-0.5")) * 2**64))
-        assert int(normal.EXP_MINUS_ONE) == int(mpmath.floor(mpmath.exp(-1) * 2**64))
+        assert int(compiled_normal.EXP_MINUS_HALF) == int(mpmath.floor(mpmath.exp(mpmath.mpf("-0.5")) * 2**64))
+        assert int(compiled_normal.EXP_MINUS_ONE) == int(mpmath.floor(mpmath.exp(-1) * 2**64))
 
 
 @pytest.mark.usefixtures("fixed_noise")
@@ -184,5 +184,5 @@ def test_too_many_bits_are_refused() -> None:
 
 def test_the_words_per_draw_hardly_ever_need_a_second_helping() -> None:
     whole, fraction = np.empty(1500, np.int64), np.empty(1500, np.uint64)
-    _, used = normal._fill_normals(WORDS, whole, fraction)
+    _, used = compiled_normal.fill_normals(WORDS, whole, fraction)
     assert used / 1500 == pytest.approx(normal.WORDS_PER_DRAW, rel=0.15)
