@@ -21,8 +21,8 @@ def disk(server: Any) -> bytes:
 def sealed_vector(data: Path, key: Path, slot: int) -> bytes:
     """A vector's sealed bytes, read while no server runs."""
     store = SqliteStore(data, open_master_key(key, make=False))
-    with store._file.reading() as db:
-        sealed = db.execute("SELECT sealed FROM vectors_1 WHERE slot = ?", (slot,)).get
+    with store._database.reading() as tx:
+        sealed = tx.fetch("SELECT sealed FROM vectors_1 WHERE slot = ?", (slot,))[0][0]
     store.close()
     assert isinstance(sealed, bytes)
     return sealed

@@ -219,11 +219,13 @@ def test_after_a_change_that_the_disk_refused_nothing_is_answered(
     vectors, batch = make_rows(5)
     live.enrol(random_uid(), batch)
 
-    def full() -> None:
-        with store._file._failures():
+    database: Any = store._database
+
+    def full(tables: object) -> None:
+        with database._failures():
             raise apsw.FullError
 
-    monkeypatch.setattr(store._file, "empty_log", full)
+    monkeypatch.setattr(database, "scrub", full)
     with pytest.raises(StoreFailed):
         live.erase(random_uid(), batch.row_ids[3:4])
     with pytest.raises(StoreFailed, match="restart"):

@@ -46,7 +46,7 @@ CREATE TABLE live_rows (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX live_rows_by_id ON live_rows (collection, row_id);
 CREATE INDEX live_rows_by_epoch ON live_rows (collection, epoch, slot);
-CREATE INDEX live_rows_by_consent ON live_rows (collection, consent) WHERE consent <> x'';
+CREATE INDEX live_rows_by_consent ON live_rows (collection, consent) WHERE length(consent) > 0;
 CREATE TABLE extents (
     collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
     extent INTEGER NOT NULL,
@@ -105,8 +105,3 @@ def tables_for(collection: int) -> str:
 CREATE TABLE {vectors_table(collection)} (slot INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
 CREATE TABLE {records_table(collection)} (record INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
 """
-
-
-def drop_tables_of(collection: int) -> str:
-    """The statements that take a collection's own tables away."""
-    return f"DROP TABLE {vectors_table(collection)}; DROP TABLE {records_table(collection)};"

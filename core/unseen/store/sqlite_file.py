@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
 from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen.store.database import Database, Transaction
 from unseen.store.schema import APPLICATION_ID, SCHEMA_VERSION, SHARED_TABLES
+from unseen.store.sqlite_transaction import SqliteTransaction
 
 PAGE_BYTES = 16384
 """Fifteen sealed vectors of dimension 512 fill such a page to 99 %; SQLite's default of 4096 wastes a fifth."""
@@ -25,21 +27,21 @@ CACHE_KIB = 65536
 """Holds the index pages of a collection of a million rows, so that enrolling reads little."""
 
 
-class SqliteFile:
-    """A connection that is ours alone. Safe to call from several threads: one at a time gets in."""
+class SqliteFile(Database):
+    """A connection that is ours alone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
         self._failed = False
         self._is_open = True
-        self.is_blank = False
+        self._blank = False
         try:
             self._db = apsw.Connection(str(path))
             self._keep_log_on_close(_has_log(path))
             self._db.pragma("locking_mode", "EXCLUSIVE")
-            self.is_blank = self._is_blank()
-            if not self.is_blank:
+            self._blank = self._never_committed()
+            if not self._blank:
                 self._require_ours()
         except apsw.NotADBError:
             self._db.close()
@@ -55,8 +57,11 @@ class SqliteFile:
             self._db.close()
             raise
 
-    def _is_blank(self) -> bool:
-        """Whether nothing was ever committed: a new file, or one whose making was interrupted."""
+    @property
+    def is_blank(self) -> bool:
+        return self._blank
+
+    def _never_committed(self) -> bool:
         tables = self._db.execute("SELECT count(*) FROM sqlite_schema").get
         return not tables and not self._db.pragma("application_id") and not self._db.pragma("user_version")
 
@@ -73,9 +78,8 @@ class SqliteFile:
             )
 
     def accept(self) -> None:
-        """Make the file ready for changes, after everything that could refuse it has been checked."""
         with self._failures():
-            if self.is_blank:
+            if self._blank:
                 self._db.pragma("page_size", PAGE_BYTES)
             mode = self._db.pragma("journal_mode", "WAL")
             self._db.pragma("synchronous", "FULL")
@@ -88,15 +92,14 @@ class SqliteFile:
             if mode != "wal":
                 raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
 
-    def write_schema(self, store_uid: bytes, wrapped_key: bytes) -> None:
-        """Make a new file a store, in one transaction, and make the file's own name durable."""
-        with self.changing() as db:
-            db.execute(SHARED_TABLES)
-            db.execute("INSERT INTO store VALUES (1, ?, ?)", (store_uid, wrapped_key))
-            db.pragma("application_id", APPLICATION_ID)
-            db.pragma("user_version", SCHEMA_VERSION)
-        self.empty_log()
-        with self._failures():
+    def make(self, store_uid: bytes, wrapped_key: bytes) -> None:
+        with self.changing() as tx:
+            tx.run(SHARED_TABLES)
+            tx.run("INSERT INTO store VALUES (1, ?, ?)", (store_uid, wrapped_key))
+            self._db.pragma("application_id", APPLICATION_ID)
+            self._db.pragma("user_version", SCHEMA_VERSION)
+        self.scrub()
+        with self._failures():  # the file's own name must be durable too
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -104,12 +107,11 @@ class SqliteFile:
                 os.close(folder)
 
     @contextmanager
-    def changing(self) -> Iterator[apsw.Connection]:
-        """One transaction: committed and on disk when the block ends, undone when it raises."""
+    def changing(self) -> Iterator[Transaction]:
         with self._lock, self._failures():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
+                yield SqliteTransaction(self._db)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -117,18 +119,16 @@ class SqliteFile:
                 raise
 
     @contextmanager
-    def reading(self) -> Iterator[apsw.Connection]:
-        """Reads that see one state; fetch everything before the block ends."""
+    def reading(self) -> Iterator[Transaction]:
         with self._lock, self._failures():
-            yield self._db
+            yield SqliteTransaction(self._db)
 
-    def empty_log(self) -> None:
-        """Move the write-ahead log into the file and cut it to nothing, so that no older page lingers in it."""
+    def scrub(self, tables: Sequence[str] = ()) -> None:
+        # What was overwritten is overwritten in the file once the log is moved into it, and cut to nothing.
         with self._lock, self._failures():
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
         with self._lock:
             if not self._is_open:
                 return

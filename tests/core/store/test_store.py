@@ -398,7 +398,7 @@ def test_changes_end_at_the_epoch_asked_for(store: Store, uid: bytes, make_batch
 def test_erased_ids_come_in_pages_each_once(
     store: Store, uid: bytes, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unseen.store.sqlite.ERASED_IDS_PER_PAGE", 7)
+    monkeypatch.setattr("unseen.store.catalogue.ERASED_IDS_PER_PAGE", 7)
     batch = make_batch(50)
     store.enrol(random_uid(), uid, batch)
     for start in (0, 10, 30):

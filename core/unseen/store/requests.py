@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from typing import Any
-
-import apsw
 
 from unseen.errors import RequestReplayed
+from unseen.store.database import Transaction
 
 
 @dataclass(frozen=True)
@@ -27,43 +25,59 @@ class Finished:
     row_count: int
 
 
-def find_finished(db: apsw.Connection, request_id: bytes, kind: str, digest: bytes) -> Finished | None:
-    """The mutation that carried this request id, or None; RequestReplayed when it was another one."""
-    found: list[tuple[Any, ...]] = db.execute(
-        "SELECT kind, digest, collection_uid, epoch, row_count FROM requests WHERE request_id = ?", (request_id,)
-    ).fetchall()
+@dataclass(frozen=True)
+class Request:
+    """A mutation as it is asked for."""
+
+    request_id: bytes
+    kind: str
+    digest: bytes
+    """Stands for its content: see ``sealing.request_digest``."""
+
+
+def is_known(tx: Transaction, request_id: bytes) -> bool:
+    """Whether a mutation with this id was ever carried out."""
+    return bool(tx.fetch("SELECT epoch FROM requests WHERE request_id = ?", (request_id,)))
+
+
+def find_finished(tx: Transaction, request: Request) -> Finished | None:
+    """The mutation that carried this request's id, or None; RequestReplayed when it was another one."""
+    found = tx.fetch(
+        "SELECT kind, digest, collection_uid, epoch, row_count FROM requests WHERE request_id = ?",
+        (request.request_id,),
+    )
     if not found:
         return None
     known_kind, known_digest, uid, epoch, row_count = found[0]
-    if known_kind != kind or not hmac.compare_digest(known_digest, digest):
+    if known_kind != request.kind or not hmac.compare_digest(known_digest, request.digest):
         raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
     return Finished(uid, epoch, row_count)
 
 
-def remember_finished(db: apsw.Connection, request_id: bytes, kind: str, digest: bytes, done: Finished) -> None:
+def remember_finished(tx: Transaction, request: Request, done: Finished) -> None:
     """Write a mutation down, in the transaction that carries it out."""
-    db.execute(
+    tx.run(
         "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)",
-        (request_id, kind, digest, done.collection_uid, done.epoch, done.row_count),
+        (request.request_id, request.kind, request.digest, done.collection_uid, done.epoch, done.row_count),
     )
 
 
-def require_enrolment_stands(db: apsw.Connection, collection: int, done: Finished) -> None:
+def require_enrolment_stands(tx: Transaction, collection: int, done: Finished) -> None:
     """RequestReplayed when one of the rows that an enrolment added was erased since."""
-    standing = db.execute(
-        "SELECT count(*) FROM live_rows WHERE collection = ? AND epoch = ?", (collection, done.epoch)
-    ).get
+    standing = tx.fetch("SELECT count(*) FROM live_rows WHERE collection = ? AND epoch = ?", (collection, done.epoch))[
+        0
+    ][0]
     if standing != done.row_count:
         raise replayed("rows of this enrolment were erased since")
 
 
-def require_erasure_stands(db: apsw.Connection, collection: int, done: Finished) -> None:
+def require_erasure_stands(tx: Transaction, collection: int, done: Finished) -> None:
     """RequestReplayed when one of the rows that an erasure took was enrolled again."""
-    back = db.execute(
+    back = tx.fetch(
         "SELECT count(*) FROM erasures JOIN live_rows USING (collection, row_id)"
         " WHERE collection = ? AND erasures.epoch = ?",
         (collection, done.epoch),
-    ).get
+    )[0][0]
     if back:
         raise replayed("rows of this erasure were enrolled again since")
 

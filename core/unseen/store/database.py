@@ -1,0 +1,84 @@
+"""What a store needs of what lies beneath it: whole transactions over tables, and nothing older left behind.
+
+The server holds it. Statements are SQL that SQLite and PostgreSQL read alike; a question mark stands for a value.
+Everything that the two do differently is a method here: see ``sqlite_file.py`` and ``postgres_link.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+Values = Sequence[bytes | int | str]
+Row = tuple[Any, ...]
+
+
+class Transaction(ABC):
+    """Statements inside one transaction: they see one state, and are carried out together or not at all."""
+
+    @abstractmethod
+    def fetch(self, statement: str, values: Values = ()) -> list[Row]:
+        """Every row that a query finds."""
+
+    @abstractmethod
+    def fetch_each(self, statement: str, many: Sequence[Values]) -> list[Row]:
+        """The rows of one query asked again and again, one answer behind the other."""
+
+    @abstractmethod
+    def stream(self, statement: str, values: Values = ()) -> AbstractContextManager[Iterator[Row]]:
+        """The rows of a query a few at a time, while the block lasts; no other statement in it."""
+
+    @abstractmethod
+    def run(self, statement: str, values: Values = ()) -> None:
+        """Carry a statement out."""
+
+    @abstractmethod
+    def run_each(self, statement: str, many: Iterable[Values]) -> None:
+        """Carry a statement out again and again."""
+
+    @abstractmethod
+    def make_cells(self, collection: int) -> None:
+        """Make the tables of a new collection's sealed bytes (``schema.py``)."""
+
+    @abstractmethod
+    def zero(self, table: str, key: str, numbers: Sequence[int]) -> list[int]:
+        """Overwrite sealed cells with zeros of the same length; returns their lengths in bytes."""
+
+
+class Database(ABC):
+    """Where a store keeps its tables. Safe to call from several threads: one at a time gets in.
+
+    Every failure of what lies beneath makes it dead: each later call raises StoreFailed until a restart reads what is
+    really there.
+    """
+
+    @property
+    @abstractmethod
+    def is_blank(self) -> bool:
+        """Whether nothing was ever committed: nothing there yet, or its making was interrupted."""
+
+    @abstractmethod
+    def accept(self) -> None:
+        """Make it ready for changes, after everything that could refuse it has been checked."""
+
+    @abstractmethod
+    def make(self, store_uid: bytes, wrapped_key: bytes) -> None:
+        """Make a blank one a store, in one transaction, durably."""
+
+    @abstractmethod
+    def changing(self) -> AbstractContextManager[Transaction]:
+        """One transaction: committed and on disk when the block ends, undone when it raises."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """Reads that see one state; fetch everything before the block ends."""
+
+    @abstractmethod
+    def scrub(self, tables: Sequence[str] = ()) -> None:
+        """Leave nothing of what was overwritten or dropped, in these tables and the log, as far as it can be done."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go; a second call does nothing."""
