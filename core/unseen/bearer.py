@@ -1,7 +1,7 @@
 """Bearer tokens as they are written: ``unseen_`` and 64 characters, which are a uid and a secret of 256 random bits.
 
-Whoever holds the text may do what it stands for, so it stays with its holder: a server keeps a hash of the secret, and
-even that leaves no message. One pass of SHA-256 is enough for a secret that nobody chose.
+The secret is drawn by whoever asks for the token; the server is sent a hash of it, keeps that, and names it with the
+uid. Whoever holds the text may do what it stands for. One pass of SHA-256 is enough for a secret that nobody chose.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
-from unseen.entropy import random_bytes, random_uid
+from unseen.entropy import random_bytes
 from unseen.errors import NotAuthenticated
 from unseen.types import UID_BYTES
 
@@ -29,11 +29,6 @@ class BearerToken:
     uid: bytes
     """Names the token; no secret."""
     secret: bytes = field(repr=False)
-
-    @staticmethod
-    def draw() -> BearerToken:
-        """A new one."""
-        return BearerToken(random_uid(), random_bytes(SECRET_BYTES))
 
     @staticmethod
     def parse(text: str) -> BearerToken:
@@ -53,10 +48,16 @@ class BearerToken:
         """The written form: show it once, to who will use it."""
         return PREFIX + base64.urlsafe_b64encode(self.uid + self.secret).decode()
 
-    def secret_hash(self) -> bytes:
-        """What a server keeps: SHA-256 of the uid and the secret."""
-        return hashlib.sha256(b"unseen token\0" + self.uid + self.secret).digest()
+    def matches(self, kept_hash: bytes) -> bool:
+        """Whether a kept hash is this secret's, in a time that does not depend on where they differ."""
+        return hmac.compare_digest(secret_hash(self.secret), kept_hash)
 
-    def matches(self, secret_hash: bytes) -> bool:
-        """Whether a kept hash is this token's, in a time that does not depend on where they differ."""
-        return hmac.compare_digest(self.secret_hash(), secret_hash)
+
+def draw_secret() -> bytes:
+    """The secret half of a new token, drawn by who asks for it."""
+    return random_bytes(SECRET_BYTES)
+
+
+def secret_hash(secret: bytes) -> bytes:
+    """What a server keeps of a secret."""
+    return hashlib.sha256(b"unseen token\0" + secret).digest()
