@@ -34,10 +34,13 @@ if TYPE_CHECKING:
         MalformedMessage,
         Mismatch,
         ModelMismatch,
+        NotAuthenticated,
         NotFound,
+        NotPermitted,
         PackingChanged,
         ParameterMismatch,
         ProofBroken,
+        QuotaExceeded,
         RequestReplayed,
         RowExists,
         RowNotFound,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
         WrongKey,
     )
     from unseen.types import CollectionInfo
+    from unseen_client.access import Access, Quota, TokenInfo
     from unseen_client.aio import AsyncClient
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TLS",
+    "Access",
     "AlreadyExists",
     "AsyncClient",
     "AuditUnavailable",
@@ -83,11 +88,15 @@ __all__ = [
     "MalformedMessage",
     "Mismatch",
     "ModelMismatch",
+    "NotAuthenticated",
     "NotFound",
+    "NotPermitted",
     "PackingChanged",
     "ParameterMismatch",
     "Progress",
     "ProofBroken",
+    "Quota",
+    "QuotaExceeded",
     "Record",
     "Refusal",
     "RequestReplayed",
@@ -99,6 +108,7 @@ __all__ = [
     "ServerUnavailable",
     "StoreFailed",
     "StoreWentBack",
+    "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
     "UnsupportedEvent",
@@ -107,17 +117,20 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Access": "unseen_client.access",
     "AsyncClient": "unseen_client.aio",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",
     "EnrolReport": "unseen_client.report",
     "Hit": "unseen_client.report",
     "Progress": "unseen_client.steps",
+    "Quota": "unseen_client.access",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
     "StoreWentBack": "unseen_client.report",
     "TLS": "unseen_client.transport",
+    "TokenInfo": "unseen_client.access",
 }
 """Where a name lives; every other one is an error."""
 

@@ -10,10 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 
 from unseen.entropy import random_bytes
-from unseen.errors import NotAuthenticated
+from unseen.errors import InvalidInput, NotAuthenticated
 from unseen.types import UID_BYTES
 
 PREFIX = "unseen_"
@@ -51,6 +52,14 @@ class BearerToken:
     def matches(self, kept_hash: bytes) -> bool:
         """Whether a kept hash is this secret's, in a time that does not depend on where they differ."""
         return hmac.compare_digest(secret_hash(self.secret), kept_hash)
+
+
+def life_s(text: str) -> int:
+    """Seconds that a token is to live, from what people write: ``90d``, ``12h`` or ``30min``. Raises InvalidInput."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})(d|h|min)", text)
+    if not found:
+        raise InvalidInput(f"got {text[:20]!r} as a time, expected for example 90d, 12h or 30min")
+    return int(found[1]) * {"d": 86400, "h": 3600, "min": 60}[found[2]]
 
 
 def draw_secret() -> bytes:

@@ -63,8 +63,8 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.AuditUnavailable: "UNAVAILABLE",
     errors.StoreFailed: "INTERNAL",
 }
-"""The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry, RESOURCE_EXHAUSTED after the
-time that comes with it."""
+"""The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry, RESOURCE_EXHAUSTED after
+the time that comes with it."""
 
 
 # Errors

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -112,7 +111,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     store = await asyncio.to_thread(open_store, config)
     health_service = health.HealthServicer()
     try:
-        audit = await asyncio.to_thread(_open_audit, config, store, _room_teller(health_service))
+        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service))
     except BaseException:
         store.close()
         raise
@@ -145,11 +144,23 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         raise
     ending_windows = asyncio.create_task(refusals.run())
     return RunningServer(
-        port, store_failed, server, health_service, workers, engine, store, grants, quotas, audit, refusals, ending_windows
+        port,
+        store_failed,
+        server,
+        health_service,
+        workers,
+        engine,
+        store,
+        grants,
+        quotas,
+        audit,
+        refusals,
+        ending_windows,
     )
 
 
-def _open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None]) -> Audit:
+def open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None] = lambda _: None) -> Audit:
+    """The audit log that belongs to a store."""
     return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
 
 
@@ -175,8 +186,8 @@ def _require_callers(config: Config, grants: Grants | None) -> None:
         return
     if grants is None or not grants.stand(time.time()):
         raise InvalidConfiguration(
-            f"{config.host} can be reached from other machines and there is no way to tell who calls: make a token with "
-            f"`unseen tokens create --data {config.data} ...`, or give --tls-client-ca or --jwt-issuer"
+            f"{config.host} can be reached from other machines and there is no way to tell who calls: make a token "
+            f"with `unseen tokens create --data {config.data} ...`, or give --tls-client-ca or --jwt-issuer"
         )
 
 

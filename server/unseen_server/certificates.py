@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from cryptography import x509
@@ -39,7 +40,7 @@ def server_credentials(files: TlsFiles, now: Callable[[], dt.datetime]) -> grpc.
     """
     first, seen = _checked(files, now()), _stamp(files)
 
-    def renewed() -> grpc.ServerCertificateConfiguration | None:
+    def renewed() -> Any:
         nonlocal seen
         stamp = _stamp(files)
         if stamp == seen:
@@ -88,8 +89,8 @@ def _require_in_time(file: Path, certificate: x509.Certificate, now: dt.datetime
         raise InvalidConfiguration(f"the certificate {file} expired on {last:%Y-%m-%d}: renew it; {MAKE_ANOTHER}")
     if now < first:
         raise InvalidConfiguration(
-            f"the certificate {file} is valid from {first:%Y-%m-%d %H:%M} UTC on and it is {now:%Y-%m-%d %H:%M} by this "
-            "machine's clock: set the clock, or wait"
+            f"the certificate {file} is valid from {first:%Y-%m-%d %H:%M} UTC on, and by this machine's "
+            f"clock it is {now:%Y-%m-%d %H:%M}: set the clock, or wait"
         )
 
 

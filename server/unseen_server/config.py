@@ -16,7 +16,6 @@ from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
 from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
-
 QUOTAS = {
     "calls_at_once": (DEFAULT_ALLOWANCE.calls_at_once, "calls of one caller under way"),
     "bytes_per_minute": (DEFAULT_ALLOWANCE.bytes_per_minute, "bytes that one caller may send"),
@@ -52,13 +51,13 @@ class Config:
             raise InvalidConfiguration(f"got {self.threads} threads, expected 1 to 1024")
         if self.tls is None and not is_loopback(self.host):
             raise InvalidConfiguration(
-                f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, or "
-                "listen on 127.0.0.1"
+                f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, "
+                "or listen on 127.0.0.1"
             )
         if self.entry is Entry.LOOPBACK_OPEN and not is_loopback(self.host):
             raise InvalidConfiguration(
-                f"--auth {Entry.LOOPBACK_OPEN} is for a server that only its own machine reaches, and {self.host} can be "
-                "reached from others: listen on 127.0.0.1, or leave --auth out"
+                f"--auth {Entry.LOOPBACK_OPEN} is for a server that only its own machine reaches, and {self.host} can "
+                "be reached from others: listen on 127.0.0.1, or leave --auth out"
             )
         if _resolved(self.master_key).is_relative_to(_resolved(self.data)):
             raise InvalidConfiguration(

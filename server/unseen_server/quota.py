@@ -222,9 +222,7 @@ class Quotas:
     def _drop_settled(self) -> None:
         """Forget in memory who has not searched for a day: what is on disk says the same."""
         now = self._clock_s()
-        gone = [
-            key for key, one in self._released.items() if now - one.used.at > DAY_S and not one.turn.locked()
-        ]
+        gone = [key for key, one in self._released.items() if now - one.used.at > DAY_S and not one.turn.locked()]
         for key in gone:
             del self._released[key]
 

@@ -69,8 +69,9 @@ class Gate:
         now = self._clock()
         token = _token_of(context)
         if token is not None:
-            ours = self._signed is None or token.startswith(PREFIX)
-            return self._grants.by_token(token, now) if ours else self._signed.caller(token, now)
+            if self._signed is None or token.startswith(PREFIX):
+                return self._grants.by_token(token, now)
+            return self._signed.caller(token, now)
         certificate = _certificate_name(context)
         if certificate is not None:
             return self._by_certificate(self._grants, certificate, now)

@@ -26,8 +26,8 @@ def require_name(name: str) -> str:
     """Pass a caller's name through."""
     if not _CALLER.fullmatch(name):
         raise InvalidInput(
-            f"the caller's name is not 1 to {limits.MAX_CALLER_NAME_LENGTH} printable ASCII characters, without a space "
-            "at an end"
+            f"the caller's name is not 1 to {limits.MAX_CALLER_NAME_LENGTH} printable ASCII characters, with no "
+            "space at an end"
         )
     return name
 

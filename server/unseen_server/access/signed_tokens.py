@@ -1,6 +1,6 @@
 """JSON Web Tokens (RFC 7519) of one issuer, checked with keys from a file. Nothing is ever fetched over the network.
 
-    header: its algorithm must be the one of the key, its kid (if both name one) the key's; anything else in it is ignored
+    header: its algorithm must be the key's, and its kid too where both have one; anything else in it is ignored
     claims: iss, aud, sub, exp; unseen_tenant, unseen_roles and, to name collections, unseen_collections
 
 Holds public keys. A token cannot be revoked here, so one that lives longer than a day is refused (RFC 8725 section 3.10
@@ -87,7 +87,6 @@ class SignedTokens:
 
     def _opened(self, text: str, key: IssuerKey) -> dict[str, Any] | None:
         """The claims, None when another key signed them. Times are checked later, by the server's own clock."""
-        own_clock = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
         try:
             claims: dict[str, Any] = jwt.decode(
                 text,
@@ -95,14 +94,19 @@ class SignedTokens:
                 algorithms=[key.algorithm],
                 issuer=self._settings.issuer,
                 audience=self._settings.audience,
-                options={"require": ["iss", "aud", "sub", "exp"], **own_clock},
+                options={
+                    "require": ["iss", "aud", "sub", "exp"],
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
             )
         except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
             return None
         except (jwt.InvalidIssuerError, jwt.InvalidAudienceError, jwt.MissingRequiredClaimError) as error:
             raise NotAuthenticated(
-                f"the token is not for this server ({type(error).__name__}): ask its issuer for one with the right iss, "
-                "aud, sub and exp"
+                f"the token is not for this server ({type(error).__name__}): ask its issuer for one with the right "
+                "iss, aud, sub and exp"
             ) from None
         except jwt.PyJWTError as error:
             raise NotAuthenticated(f"the token is malformed ({type(error).__name__})") from None
@@ -125,7 +129,9 @@ def _from_pem(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
     try:
         key = load_pem_public_key(content)
     except (ValueError, TypeError):
-        raise InvalidConfiguration(f"{file} holds no public key in PEM form; private keys stay with the issuer") from None
+        raise InvalidConfiguration(
+            f"{file} holds no public key in PEM form; private keys stay with the issuer"
+        ) from None
     return (_issuer_key(file, key, None, None),)
 
 
@@ -150,7 +156,8 @@ def _issuer_key(file: Path, key: object, algorithm: str | None, kid: str | None)
             usual, others = "EdDSA", {"EdDSA"}
         case _:
             raise InvalidConfiguration(
-                f"{file} holds a key that is not taken; use RSA of {LEAST_RSA_BITS} bits or more, P-256 to P-521, Ed25519"
+                f"{file} holds a key that is not taken; use RSA of {LEAST_RSA_BITS} bits or more, P-256 to P-521 or "
+                "Ed25519"
             )
     if algorithm is not None and algorithm not in others:
         raise InvalidConfiguration(f"{file} names an algorithm that does not fit its key; leave it out, or correct it")

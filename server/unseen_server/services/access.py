@@ -62,8 +62,8 @@ class AccessService(access_pb2_grpc.AccessServiceServicer):
         now = int(self._clock())
         if not now < request.expires_at_s <= now + limits.MAX_TOKEN_LIFE_S:
             raise InvalidInput(
-                f"a token ends after now and within {limits.MAX_TOKEN_LIFE_S // 86400} days by the server's clock; give "
-                "another time, or look at the clocks"
+                f"a token ends after now and within {limits.MAX_TOKEN_LIFE_S // 86400} days by the server's clock; "
+                "give another time, or look at the clocks"
             )
         if len(request.secret_hash) != (0 if request.certificate else HASH_BYTES):
             raise MalformedMessage(f"a token needs a hash of {HASH_BYTES} bytes, or else the name of a certificate")
@@ -81,8 +81,8 @@ class AccessService(access_pb2_grpc.AccessServiceServicer):
             raise NotPermitted("a certificate's name is bound on the server's machine: `unseen tokens create --data`")
         if not may_hand_on(call.caller, grant.caller, self._quotas.allowance_of):
             raise NotPermitted(
-                "nobody hands on more than their own tenant, roles, collections and quotas; `unseen tokens whoami` shows "
-                "the caller's"
+                "nobody hands on more than their own tenant, roles, collections and quotas; `unseen tokens whoami` "
+                "shows the caller's"
             )
         await self._workers.change(self._grants.add, grant)
         return access_pb2.CreateTokenResponse(token_uid=grant.uid)
