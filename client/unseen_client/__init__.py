@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         WrongKey,
     )
     from unseen.types import CollectionInfo
+    from unseen_client.access import Access, Quota, TokenInfo
     from unseen_client.aio import AsyncClient
     from unseen_client.deid.deidentifier import Deidentifier
     from unseen_client.deid.outcome import DeidReport
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TLS",
+    "Access",
     "AlreadyExists",
     "AsyncClient",
     "AuditUnavailable",
@@ -109,6 +111,7 @@ __all__ = [
     "PrivUnit",
     "Progress",
     "ProofBroken",
+    "Quota",
     "QuotaExceeded",
     "Record",
     "Refusal",
@@ -121,6 +124,7 @@ __all__ = [
     "ServerUnavailable",
     "StoreFailed",
     "StoreWentBack",
+    "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
     "UnsupportedEvent",
@@ -129,6 +133,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Access": "unseen_client.access",
     "AsyncClient": "unseen_client.aio",
     "BudgetReport": "unseen_client.privacy.book",
     "Client": "unseen_client.sync",
@@ -143,11 +148,13 @@ _HOMES = {
     "MetricVonMisesFisher": "unseen.dp.metric",
     "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
+    "Quota": "unseen_client.access",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
     "StoreWentBack": "unseen_client.report",
     "TLS": "unseen_client.transport",
+    "TokenInfo": "unseen_client.access",
 }
 """Where a name lives; every other one is an error."""
 

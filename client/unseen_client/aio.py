@@ -17,9 +17,11 @@ from google.protobuf.message import Message
 from unseen.deid.settings import DeidSettings
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
+from unseen_client.access import Access, Quota
+from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject
+from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
@@ -47,7 +49,7 @@ class AsyncClient:
         server: str,
         *,
         tls: TLS | None = None,
-        token: str | None = None,
+        token: TokenSource | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
@@ -55,7 +57,8 @@ class AsyncClient:
     ) -> None:
         """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet. Arguments and errors as for ``Client``."""
         self._server = require_address(server)
-        self._credentials = channel_credentials(server, tls, token, insecure_no_tls)
+        self._bearer = TokenBearer(token)
+        self._credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
         self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
         self._protocol = Protocol(self._session)
         self._opened: grpc.aio.Channel | None = None
@@ -77,6 +80,35 @@ class AsyncClient:
     async def server_info(self) -> ServerInfo:
         """What the server is and takes."""
         return await self._drive(self._protocol.server_info())
+
+    async def access(self, collection: str | None = None) -> Access:
+        """Who this client is to the server and what it may do; with a collection, what is left of its rows' bits."""
+        return await self._drive(self._protocol.access(collection))
+
+    async def create_token(
+        self,
+        name: str,
+        roles: str | Iterable[str],
+        *,
+        tenant: str | None = None,
+        collections: str | Iterable[str] | None = None,
+        expires: str = "90d",
+        quota: Quota | None = None,
+    ) -> str:
+        """Make a token for somebody; its text is given here, once, and kept nowhere.
+
+        ``collections`` names those within its reach (None: every one); ``tenant`` is this client's own unless given.
+        Raises NotPermitted for more than this client may do itself, InvalidInput.
+        """
+        return await self._drive(self._protocol.create_token(name, roles, tenant, collections, expires, quota))
+
+    async def list_tokens(self) -> Tokens:
+        """The tokens that this client could have made, the oldest first, revoked and expired ones too."""
+        return await self._drive(self._protocol.list_tokens())
+
+    async def revoke_token(self, uid: str) -> None:
+        """End a token for good, by the hex digits that ``list_tokens`` shows; raises NotFound."""
+        return await self._drive(self._protocol.revoke_token(uid))
 
     async def create_collection(
         self,
@@ -256,7 +288,10 @@ class AsyncClient:
 
     async def _stream(self, exchange: Exchange, receive: Callable[[Message], Awaitable[None]], look_s: float) -> None:
         over = asyncio.Event()
-        call = self._call(exchange.rpc)(_until(over, exchange.requests, look_s), timeout=exchange.timeout_s)
+        metadata = await asyncio.to_thread(self._bearer.metadata)  # reads a file or asks whoever gives tokens
+        call = self._call(exchange.rpc)(
+            _until(over, exchange.requests, look_s), timeout=exchange.timeout_s, metadata=metadata
+        )
         call.add_done_callback(lambda _: over.set())
         try:
             async for reply in call:

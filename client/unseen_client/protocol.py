@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import InvalidVector
+from unseen.bearer import life_s
+from unseen.errors import InvalidInput, InvalidVector
 from unseen.params import ParameterSet
-from unseen.types import CollectionInfo
-from unseen_client.flows import collections, enrol, images, rows, similar
+from unseen.types import UID_BYTES, CollectionInfo
+from unseen_client.access import Access, Quota, TokenInfo
+from unseen_client.flows import access, collections, enrol, images, rows, similar
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, ServerInfo
 from unseen_client.session import Session
@@ -37,6 +40,29 @@ class Protocol:
 
     def server_info(self) -> Flow[ServerInfo]:
         return collections.server_info(self._session)
+
+    def access(self, collection: str | None) -> Flow[Access]:
+        return access.own_access(self._session, collection)
+
+    def create_token(
+        self,
+        name: str,
+        roles: str | Iterable[str],
+        tenant: str | None,
+        collections: str | Iterable[str] | None,
+        expires: str,
+        quota: Quota | None,
+    ) -> Flow[str]:
+        scope = None if collections is None else several(collections)
+        expires_at = int(time.time()) + life_s(expires)
+        chosen = quota or Quota()
+        return access.create_token(self._session, name, several(roles), tenant, scope, expires_at, chosen)
+
+    def list_tokens(self) -> Flow[Tokens]:
+        return access.list_tokens(self._session)
+
+    def revoke_token(self, uid: str) -> Flow[None]:
+        return access.revoke_token(self._session, as_uid(uid))
 
     def create_collection(
         self,
@@ -121,8 +147,25 @@ Noise: TypeAlias = "Mechanism | str | None"
 """A mechanism, or its text: PrivUnit(64) is "privunit:64"."""
 Subject: TypeAlias = str | Sequence[str] | None
 """Whose privacy rows cost: one for all rows, one for each, or each row for itself."""
+Tokens: TypeAlias = list[TokenInfo]
 Records: TypeAlias = list[Record]
-"""What ``list`` gives; named, because inside the classes ``list`` is the method."""
+"""What lists give; named, because inside the classes ``list`` is the method."""
+
+
+def several(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One text or several, as several."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def as_uid(text: str) -> bytes:
+    """A uid from its 32 hex digits; raises InvalidInput."""
+    try:
+        uid = bytes.fromhex(text)
+    except ValueError:
+        uid = b""
+    if len(uid) != UID_BYTES:
+        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits")
+    return uid
 
 
 def as_mechanism(noise: Noise) -> Mechanism | None:

@@ -14,7 +14,14 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from unseen.entropy import random_bytes
-from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, ServerUnavailable
+from unseen.errors import (
+    DeadlineExceeded,
+    MalformedMessage,
+    QuotaExceeded,
+    ServerBusy,
+    ServerUnavailable,
+    UnseenError,
+)
 from unseen_client.steps import Exchange, Flow, Pause, Rpc
 
 FIRST_PAUSE_S = 0.1
@@ -66,8 +73,8 @@ def ask(
 ) -> Flow[AnyReceiver]:
     """Exchange ``requests`` for what the receiver collects, trying again while the server is unavailable or busy.
 
-    Raises ServerUnavailable, ServerBusy or DeadlineExceeded when the time is over, and at once whatever else the
-    server answers.
+    Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy, QuotaExceeded or
+    DeadlineExceeded when the time is over or would be, and at once whatever else the server answers.
     """
     give_up_at = patience.clock() + patience.timeout_s
     for tries in itertools.count(1):
@@ -76,10 +83,12 @@ def ask(
             raise DeadlineExceeded(_too_late(patience, tries))
         try:
             return (yield from _try_once(rpc, requests, make_receiver(), left_s))
-        except (ServerUnavailable, ServerBusy) as error:
-            wait_s = pause_s(tries)
+        except (ServerUnavailable, ServerBusy, QuotaExceeded) as error:
+            if isinstance(error, QuotaExceeded) and error.retry_after_s is None:
+                raise
+            wait_s = max(pause_s(tries), error.retry_after_s or 0.0)
             if patience.clock() + wait_s >= give_up_at:
-                raise type(error)(f"{error}; tried {tries} times in {patience.timeout_s:g} s") from error
+                raise _given_up(error, tries, patience) from error
             yield Pause(wait_s)
     raise AssertionError("unreachable: the loop above ends by returning or raising")
 
@@ -92,6 +101,11 @@ def _try_once(rpc: Rpc, requests: Sequence[Message], receiver: AnyReceiver, time
         receiver.close()
         raise
     return receiver
+
+
+def _given_up(error: UnseenError, tries: int, patience: Patience) -> UnseenError:
+    words = f"{error}; tried {tries} times in {patience.timeout_s:g} s"
+    return type(error)(words, retry_after_s=error.retry_after_s)
 
 
 def _too_late(patience: Patience, tries: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unseen.v1 import collections_pb2, index_pb2, info_pb2, search_pb2
+from unseen.v1 import access_pb2, collections_pb2, index_pb2, info_pb2, search_pb2
 from unseen_client.steps import Rpc
 
 GET_SERVER_INFO = Rpc(
@@ -34,9 +34,21 @@ SYNC_CATALOGUE = Rpc(
     "/unseen.v1.IndexService/SyncCatalogue", index_pb2.SyncCatalogueRequest, index_pb2.SyncCatalogueResponse
 )
 SEARCH = Rpc("/unseen.v1.SearchService/Search", search_pb2.SearchRequest, search_pb2.SearchResponse)
+GET_ACCESS = Rpc("/unseen.v1.AccessService/GetAccess", access_pb2.GetAccessRequest, access_pb2.GetAccessResponse)
+CREATE_TOKEN = Rpc(
+    "/unseen.v1.AccessService/CreateToken", access_pb2.CreateTokenRequest, access_pb2.CreateTokenResponse
+)
+LIST_TOKENS = Rpc("/unseen.v1.AccessService/ListTokens", access_pb2.ListTokensRequest, access_pb2.ListTokensResponse)
+REVOKE_TOKEN = Rpc(
+    "/unseen.v1.AccessService/RevokeToken", access_pb2.RevokeTokenRequest, access_pb2.RevokeTokenResponse
+)
 
 ALL = (
     GET_SERVER_INFO,
+    GET_ACCESS,
+    CREATE_TOKEN,
+    LIST_TOKENS,
+    REVOKE_TOKEN,
     CREATE_COLLECTION,
     GET_COLLECTION,
     LIST_COLLECTIONS,

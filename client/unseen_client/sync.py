@@ -16,10 +16,12 @@ from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
+from unseen_client.access import Access, Quota
+from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.line import Line
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject
+from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
@@ -43,7 +45,7 @@ class Client:
         server: str,
         *,
         tls: TLS | None = None,
-        token: str | None = None,
+        token: TokenSource | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
@@ -53,11 +55,13 @@ class Client:
 
         ``timeout_s`` bounds every request with its retries. ``home`` is where keys and mirrors are kept (default:
         UNSEEN_HOME, else the platform's data folder). Another machine needs ``tls``, unless ``insecure_no_tls``.
+        ``token`` is a token, the path of a file with one, or a function that gives one, asked before every call.
         ``deid`` says how faces are covered before an image is embedded: docs/deidentification.md.
         Raises InvalidConfiguration.
         """
         self._server = require_address(server)
-        credentials = channel_credentials(server, tls, token, insecure_no_tls)
+        self._bearer = TokenBearer(token)
+        credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
         self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
         self._protocol = Protocol(self._session)
         self._line = Line(
@@ -84,6 +88,35 @@ class Client:
     def server_info(self) -> ServerInfo:
         """What the server is and takes."""
         return self._drive(self._protocol.server_info())
+
+    def access(self, collection: str | None = None) -> Access:
+        """Who this client is to the server and what it may do; with a collection, what is left of its rows' bits."""
+        return self._drive(self._protocol.access(collection))
+
+    def create_token(
+        self,
+        name: str,
+        roles: str | Iterable[str],
+        *,
+        tenant: str | None = None,
+        collections: str | Iterable[str] | None = None,
+        expires: str = "90d",
+        quota: Quota | None = None,
+    ) -> str:
+        """Make a token for somebody; its text is given here, once, and kept nowhere.
+
+        ``collections`` names those within its reach (None: every one); ``tenant`` is this client's own unless given.
+        Raises NotPermitted for more than this client may do itself, InvalidInput.
+        """
+        return self._drive(self._protocol.create_token(name, roles, tenant, collections, expires, quota))
+
+    def list_tokens(self) -> Tokens:
+        """The tokens that this client could have made, the oldest first, revoked and expired ones too."""
+        return self._drive(self._protocol.list_tokens())
+
+    def revoke_token(self, uid: str) -> None:
+        """End a token for good, by the hex digits that ``list_tokens`` shows; raises NotFound."""
+        return self._drive(self._protocol.revoke_token(uid))
 
     def create_collection(
         self,
@@ -239,7 +272,9 @@ class Client:
 
     def _exchange(self, exchange: Exchange) -> None:
         with self._line.channel() as channel:
-            call = _call(channel, exchange.rpc)(iter(exchange.requests), timeout=exchange.timeout_s)
+            call = _call(channel, exchange.rpc)(
+                iter(exchange.requests), timeout=exchange.timeout_s, metadata=self._bearer.metadata()
+            )
             try:
                 for reply in call:
                     exchange.receive(reply)

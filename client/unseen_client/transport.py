@@ -1,6 +1,6 @@
 """The wire: channels, TLS, and the one table that turns what gRPC raises into Unseen's errors.
 
-Holds the client certificate's key and the token while a channel lives. Without TLS it talks to this machine only.
+Holds the client certificate's key while a channel lives. Without TLS it talks to this machine only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from unseen.errors import (
     InvalidConfiguration,
     LimitExceeded,
     Mismatch,
+    NotAuthenticated,
+    NotPermitted,
+    ServerBusy,
     ServerUnavailable,
     UnseenError,
 )
+from unseen_client.bearer import TokenBearer
 
 MOST_MESSAGE_BYTES = 2 << 20
 """The contract's messages have at most 1 MiB of content; a larger one is refused before it is read."""
@@ -39,6 +43,9 @@ CHANNEL_OPTIONS: Options = [
 ]
 """No proxy is asked, whatever the environment names: it would see plain text meant for this machine only. Retries are
 the protocol's (``retry``), because only it knows what may be sent twice; clients share no connection."""
+
+MOST_RETRY_S = 1e7
+"""A third of a year; a longer wait is no answer."""
 
 _CUT_MARKS = ("RST_STREAM", "Stream removed", "Socket closed", "Connection reset", "GOAWAY", "Internal error from Core")
 """gRPC reports a connection that breaks in the middle as INTERNAL or UNKNOWN with one of these."""
@@ -70,24 +77,19 @@ def _read(path: str | Path | None) -> bytes | None:
 
 
 def channel_credentials(
-    server: str, tls: TLS | None, token: str | None, insecure_no_tls: bool
+    server: str, tls: TLS | None, bearer: TokenBearer, insecure_no_tls: bool
 ) -> grpc.ChannelCredentials | None:
     """How to secure the channel to ``server``; None for plain text, which only this machine may get."""
     if tls is not None:
-        credentials = tls.credentials()
-        return credentials if token is None else _with_token(credentials, token)
-    if token is not None:
-        raise InvalidConfiguration("a token travels under TLS only; give tls=TLS(ca=...) as well")
+        return tls.credentials()
+    if bearer.has_token and not is_loopback(server):
+        raise InvalidConfiguration("a token travels under TLS, or to this machine; give tls=TLS(ca=...) as well")
     if not insecure_no_tls and not is_loopback(server):
         raise InvalidConfiguration(
             f"{server} is not this machine, and without TLS everybody on the way sees what is enrolled; "
             "give tls=TLS(ca=..., cert=..., key=...)"
         )
     return None
-
-
-def _with_token(credentials: grpc.ChannelCredentials, token: str) -> grpc.ChannelCredentials:
-    return grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(token))
 
 
 def is_loopback(server: str) -> bool:
@@ -112,27 +114,41 @@ def require_address(server: str) -> str:
 def translated(error: grpc.RpcError, server: str) -> UnseenError:
     """The Unseen error for what gRPC raised: the server's own when it named one, else by status."""
     status, details = error.code(), error.details() or ""
-    code = _code_of(error.trailing_metadata())
-    if code is not None:
-        return wire.error_from(code, details)
+    trailer = _trailer(error.trailing_metadata())
+    if wire.CODE_METADATA_KEY in trailer:
+        retry_after_s = _seconds(trailer.get(wire.RETRY_METADATA_KEY))
+        return wire.error_from(trailer[wire.CODE_METADATA_KEY], details, retry_after_s)
     match status:
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return ServerUnavailable(_unavailable(server, details))
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceeded(f"{server} did not answer in time; give a longer timeout_s")
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if "RPC limit" in details:
+            return ServerBusy(f"{server} has too many calls under way; wait a little, then try again")
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return LimitExceeded(f"{server} or this client refused the size of a message: {details}")
         case grpc.StatusCode.UNIMPLEMENTED:
             return Mismatch(f"{server} does not speak this release's contract (unseen.v1); install matching releases")
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return InvalidConfiguration(f"{server} does not let this client in; check tls= and token=")
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return NotAuthenticated(f"{server} does not know this client; check tls= and token=")
+        case grpc.StatusCode.PERMISSION_DENIED:
+            return NotPermitted(f"{server} does not let this client do that; ask for a token with another role")
         case _ if any(mark in details for mark in _CUT_MARKS):
             return ServerUnavailable(_unavailable(server, details))
     return UnseenError(f"{server} failed with {status.name}: {details or 'no details'}; look at the server's log")
 
 
-def _code_of(metadata: Iterable[Any] | None) -> str | None:
-    return next((str(value) for key, value in metadata or () if key == wire.CODE_METADATA_KEY), None)
+def _trailer(metadata: Iterable[Any] | None) -> dict[str, str]:
+    return {key: str(value) for key, value in metadata or ()}
+
+
+def _seconds(text: str | None) -> float | None:
+    """A time to wait as a server named it; None for none, and for what is none."""
+    try:
+        seconds = float(text or "nan")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < MOST_RETRY_S else None
 
 
 def _unavailable(server: str, details: str) -> str:

@@ -1,7 +1,7 @@
 """Bearer tokens as they are written: ``unseen_`` and 64 characters, which are a uid and a secret of 256 random bits.
 
-Whoever holds the text may do what it stands for, so it stays with its holder: a server keeps a hash of the secret, and
-even that leaves no message. One pass of SHA-256 is enough for a secret that nobody chose.
+The secret is drawn by whoever asks for the token; the server is sent a hash of it, keeps that, and names it with the
+uid. Whoever holds the text may do what it stands for. One pass of SHA-256 is enough for a secret that nobody chose.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 
-from unseen.entropy import random_bytes, random_uid
-from unseen.errors import NotAuthenticated
+from unseen.entropy import random_bytes
+from unseen.errors import InvalidInput, NotAuthenticated
 from unseen.types import UID_BYTES
 
 PREFIX = "unseen_"
@@ -29,11 +30,6 @@ class BearerToken:
     uid: bytes
     """Names the token; no secret."""
     secret: bytes = field(repr=False)
-
-    @staticmethod
-    def draw() -> BearerToken:
-        """A new one."""
-        return BearerToken(random_uid(), random_bytes(SECRET_BYTES))
 
     @staticmethod
     def parse(text: str) -> BearerToken:
@@ -53,10 +49,24 @@ class BearerToken:
         """The written form: show it once, to who will use it."""
         return PREFIX + base64.urlsafe_b64encode(self.uid + self.secret).decode()
 
-    def secret_hash(self) -> bytes:
-        """What a server keeps: SHA-256 of the uid and the secret."""
-        return hashlib.sha256(b"unseen token\0" + self.uid + self.secret).digest()
+    def matches(self, kept_hash: bytes) -> bool:
+        """Whether a kept hash is this secret's, in a time that does not depend on where they differ."""
+        return hmac.compare_digest(secret_hash(self.secret), kept_hash)
 
-    def matches(self, secret_hash: bytes) -> bool:
-        """Whether a kept hash is this token's, in a time that does not depend on where they differ."""
-        return hmac.compare_digest(self.secret_hash(), secret_hash)
+
+def life_s(text: str) -> int:
+    """Seconds that a token is to live, from what people write: ``90d``, ``12h`` or ``30min``. Raises InvalidInput."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})(d|h|min)", text)
+    if not found:
+        raise InvalidInput(f"got {text[:20]!r} as a time, expected for example 90d, 12h or 30min")
+    return int(found[1]) * {"d": 86400, "h": 3600, "min": 60}[found[2]]
+
+
+def draw_secret() -> bytes:
+    """The secret half of a new token, drawn by who asks for it."""
+    return random_bytes(SECRET_BYTES)
+
+
+def secret_hash(secret: bytes) -> bytes:
+    """What a server keeps of a secret."""
+    return hashlib.sha256(b"unseen token\0" + secret).digest()

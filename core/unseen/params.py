@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 
@@ -63,6 +64,15 @@ class ParameterSet:
     @property
     def row_norm_cap(self) -> float:
         return self.row_norm_slack * self.row_scale
+
+    @property
+    def bits_per_coefficient(self) -> float:
+        """Most bits that a returned coefficient carries about the rows of its block, whatever the query was.
+
+        log2(q / (flood_std sqrt(2 pi e))), the capacity of a channel with Gaussian noise: docs/parameters.md.
+        """
+        noise = max(1.0, self.flood_std * math.sqrt(2 * math.pi * math.e))
+        return math.log2(self.modulus / noise)
 
     @property
     def is_safe(self) -> bool:

@@ -18,6 +18,8 @@ from unseen.v1 import index_pb2, types_pb2
 
 CODE_METADATA_KEY = "unseen-code"
 """Trailing metadata key that carries an error's stable code."""
+RETRY_METADATA_KEY = "unseen-retry-after-s"
+"""Trailing metadata key that carries the seconds after which the same request may succeed, as a decimal."""
 EPOCH_LIMIT = 1 << 63
 """Stores and mirrors keep epochs as signed 64-bit integers."""
 MAX_CHUNK_BYTES = 1 << 20
@@ -49,7 +51,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.LimitExceeded: "RESOURCE_EXHAUSTED",
     errors.QuotaExceeded: "RESOURCE_EXHAUSTED",
     errors.BudgetExceeded: "RESOURCE_EXHAUSTED",
-    errors.ServerBusy: "UNAVAILABLE",
+    errors.ServerBusy: "RESOURCE_EXHAUSTED",
     errors.ServerUnavailable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
     errors.IntegrityError: "DATA_LOSS",
@@ -61,7 +63,8 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.AuditUnavailable: "UNAVAILABLE",
     errors.StoreFailed: "INTERNAL",
 }
-"""The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry."""
+"""The one table from error to gRPC status, by name. UNAVAILABLE is what a client may retry, RESOURCE_EXHAUSTED after
+the time that comes with it."""
 
 
 # Errors
@@ -72,10 +75,10 @@ def grpc_status_name(error: UnseenError) -> str:
     return next(GRPC_STATUS[kind] for kind in type(error).__mro__ if kind in GRPC_STATUS)
 
 
-def error_from(code: str, message: str) -> UnseenError:
+def error_from(code: str, message: str, retry_after_s: float | None = None) -> UnseenError:
     """The error that the other side raised, rebuilt from its code; an unknown code gives the root class."""
     kinds = {kind.code: kind for kind in _error_tree(UnseenError)}
-    return kinds.get(code, UnseenError)(message)
+    return kinds.get(code, UnseenError)(message, retry_after_s=retry_after_s)
 
 
 def _error_tree(root: type[UnseenError]) -> Iterator[type[UnseenError]]:

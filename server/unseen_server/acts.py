@@ -24,6 +24,10 @@ class Kind(Enum):
 
 ACTS: Mapping[str, Kind] = {
     "GetServerInfo": Kind.OPEN,
+    "GetAccess": Kind.OPEN,
+    "CreateToken": Kind.CHANGE,
+    "ListTokens": Kind.READ,
+    "RevokeToken": Kind.CHANGE,
     "CreateCollection": Kind.CHANGE,
     "GetCollection": Kind.READ,
     "ListCollections": Kind.READ,

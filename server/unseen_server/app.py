@@ -7,12 +7,13 @@ config -> port -> master key -> store -> audit log -> engine (loaded, warmed) ->
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -21,16 +22,20 @@ from unseen.audit.leaf import Details
 from unseen.errors import InvalidConfiguration
 from unseen.he.mask import MaskSource
 from unseen.store.sqlite import FILE_NAME, SqliteStore
-from unseen.v1 import collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
+from unseen.v1 import access_pb2_grpc, collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
+from unseen_server.access.signed_tokens import SignedTokens
 from unseen_server.audit import SERVER, Audit
 from unseen_server.boundary import Boundary
-from unseen_server.config import Config, TlsFiles, is_loopback
+from unseen_server.certificates import server_credentials
+from unseen_server.config import Config, is_loopback
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.master_key import open_master_key
+from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
+from unseen_server.services.access import AccessService
 from unseen_server.services.collections import CollectionService
 from unseen_server.services.index import IndexService
 from unseen_server.services.info import InfoService, release
@@ -44,7 +49,13 @@ log = logging.getLogger(__name__)
 AUDIT_FOLDER = "audit"
 """In the data directory."""
 
-SERVICES = ("unseen.v1.InfoService", "unseen.v1.CollectionService", "unseen.v1.IndexService", "unseen.v1.SearchService")
+SERVICES = (
+    "unseen.v1.InfoService",
+    "unseen.v1.AccessService",
+    "unseen.v1.CollectionService",
+    "unseen.v1.IndexService",
+    "unseen.v1.SearchService",
+)
 
 
 @dataclass
@@ -60,6 +71,7 @@ class RunningServer:
     engine: Engine
     store: SqliteStore
     grants: Grants
+    quotas: Quotas
     audit: Audit
     refusals: Refusals
     ending_windows: asyncio.Task[None]
@@ -68,6 +80,8 @@ class RunningServer:
         """Refuse new calls, let those under way end, close everything."""
         await self.health.enter_graceful_shutdown()
         await self.server.stop(limits.STOP_GRACE_S)
+        if not self.store_failed.is_set():
+            await self.quotas.settle()
         await asyncio.to_thread(self.workers.close)
         self.engine.close()
         self.ending_windows.cancel()
@@ -83,8 +97,11 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
     """
     store_failed = asyncio.Event()
-    gate = Gate(config.entry, is_loopback(config.host))
-    boundary = Boundary(store_failed.set, gate)
+    signed = SignedTokens(config.signed_tokens) if config.signed_tokens else None
+    gate = Gate(config.entry, is_loopback(config.host), signed)
+    workers = Workers(store_failed.set)
+    quotas = Quotas(workers, config.everybody)
+    boundary = Boundary(store_failed.set, gate, quotas)
     server = aio.server(
         interceptors=[boundary],
         options=_options(),
@@ -94,7 +111,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     store = await asyncio.to_thread(open_store, config)
     health_service = health.HealthServicer()
     try:
-        audit = await asyncio.to_thread(_open_audit, config, store, _room_teller(health_service))
+        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service))
     except BaseException:
         store.close()
         raise
@@ -103,14 +120,17 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     try:
         await asyncio.shield(loading)
         grants = await asyncio.to_thread(Grants, store)
+        _require_callers(config, grants)
         gate.open(grants)
-        workers = Workers(store_failed.set)
+        quotas.keep_in(store)
         refusals = Refusals(audit)
         boundary.write_down_in(audit, refusals)
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
+        access = AccessService(engine, grants, quotas, workers)
+        access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
         index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, workers), server)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, quotas, workers), server)
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -124,11 +144,23 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         raise
     ending_windows = asyncio.create_task(refusals.run())
     return RunningServer(
-        port, store_failed, server, health_service, workers, engine, store, grants, audit, refusals, ending_windows
+        port,
+        store_failed,
+        server,
+        health_service,
+        workers,
+        engine,
+        store,
+        grants,
+        quotas,
+        audit,
+        refusals,
+        ending_windows,
     )
 
 
-def _open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None]) -> Audit:
+def open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None] = lambda _: None) -> Audit:
+    """The audit log that belongs to a store."""
     return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
 
 
@@ -148,6 +180,17 @@ def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None
     return tell_from_any_thread
 
 
+def _require_callers(config: Config, grants: Grants | None) -> None:
+    """Beyond its own machine a server must be able to tell who calls. None for grants that nobody can have made yet."""
+    if is_loopback(config.host) or config.names_callers:
+        return
+    if grants is None or not grants.stand(time.time()):
+        raise InvalidConfiguration(
+            f"{config.host} can be reached from other machines and there is no way to tell who calls: make a token "
+            f"with `unseen tokens create --data {config.data} ...`, or give --tls-client-ca or --jwt-issuer"
+        )
+
+
 def _load(engine: Engine) -> None:
     engine.load()
     warm_up()
@@ -161,6 +204,7 @@ def open_store(config: Config) -> SqliteStore:
     except OSError as error:
         raise InvalidConfiguration(f"the data directory {config.data} cannot be read: {error.strerror}") from error
     if not has_data:
+        _require_callers(config, None)
         _make_folder(config.data)
     try:
         master_key = open_master_key(config.master_key, make=not has_data)
@@ -183,23 +227,11 @@ def _bind(server: aio.Server, config: Config) -> int:
     try:
         if config.tls is None:
             return server.add_insecure_port(address)
-        return server.add_secure_port(address, _credentials(config.tls))
+        return server.add_secure_port(address, server_credentials(config.tls, lambda: dt.datetime.now(dt.UTC)))
     except RuntimeError as error:
         raise InvalidConfiguration(
-            f"{address} cannot be listened on: another server is there, or the TLS files are no certificate and its key"
+            f"{address} cannot be listened on: is another server there? give --listen another port, or stop that one"
         ) from error
-
-
-def _credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    key, certificate, authority = map(_content, (files.key, files.certificate, files.client_authority))
-    return grpc.ssl_server_credentials([(key, certificate)], root_certificates=authority, require_client_auth=True)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _options() -> list[tuple[str, int]]:

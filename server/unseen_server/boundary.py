@@ -14,8 +14,8 @@ import asyncio
 import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
@@ -30,6 +30,7 @@ from unseen_server.access.gate import Gate
 from unseen_server.audit import Audit
 from unseen_server.audited import AuditedCall
 from unseen_server.call import Call
+from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class _Answering:
     context: Context
     audited: AuditedCall | None = None
     """None until its caller was let in."""
+    held: ExitStack = field(default_factory=ExitStack)
+    """What is given back when it ends."""
 
     @property
     def method(self) -> str:
@@ -64,9 +67,10 @@ class Boundary(aio.ServerInterceptor):
     To gRPC every method is a stream: of a method with one request it would wait for that request itself, for ever.
     """
 
-    def __init__(self, on_store_failure: Callable[[], None], gate: Gate) -> None:
+    def __init__(self, on_store_failure: Callable[[], None], gate: Gate, quotas: Quotas) -> None:
         self._on_store_failure = on_store_failure
         self._gate = gate
+        self._quotas = quotas
         self._calls = 0
         self._health_calls = 0
         self._audit: Audit
@@ -92,18 +96,19 @@ class Boundary(aio.ServerInterceptor):
         parse: Any = handler.request_deserializer
         inner = _behaviour(handler)
 
-        async def request_of(context: Context) -> Any:
-            return _messages(context, parse) if handler.request_streaming else await _message(context, parse)
+        async def request_of(context: Context, call: Call) -> Any:
+            messages = _messages(context, self._counted(call, parse))
+            return messages if handler.request_streaming else await _only(messages)
 
         async def answer_once(_: Any, context: Context) -> Any:
             async with self._answering(path, context) as answering:
                 audited = self._admitted(answering)
-                return await audited.answer_once(await request_of(context), inner)
+                return await audited.answer_once(await request_of(context, audited.call), inner)
 
         async def answer_many(_: Any, context: Context) -> None:
             async with self._answering(path, context) as answering:
                 audited = self._admitted(answering)
-                async with aclosing(audited.answer_many(await request_of(context), inner)) as replies:
+                async with aclosing(audited.answer_many(await request_of(context, audited.call), inner)) as replies:
                     async for reply in replies:
                         await context.write(reply)
 
@@ -118,8 +123,10 @@ class Boundary(aio.ServerInterceptor):
             self._health_calls += 1
             try:
                 if self._health_calls > limits.MAX_HEALTH_CALLS:
-                    raise ServerBusy("too many health calls are under way; one watcher is enough")
-                return await inner(await _message(context, parse), context)
+                    raise ServerBusy(
+                        "too many health calls are under way; one watcher is enough", retry_after_s=limits.RETRY_CALL_S
+                    )
+                return await inner(await _only(_messages(context, parse)), context)
             except UnseenError as error:
                 return _refuse(context, error)
             finally:
@@ -152,14 +159,25 @@ class Boundary(aio.ServerInterceptor):
             self._refuse(answering, unknown)
         finally:
             self._calls -= 1
+            answering.held.close()
 
     def _admitted(self, answering: _Answering) -> AuditedCall:
         """The call, when there is a place for it and its caller may make it; no byte of a message was read yet."""
         self._require_place()
         context = answering.context
         call = Call(answering.method, self._gate.admit(answering.path, context))
+        answering.held.enter_context(self._quotas.under_way(call.caller))
         answering.audited = AuditedCall(self._audit, call, lambda receipt: _give(context, receipt))
         return answering.audited
+
+    def _counted(self, call: Call, parse: Parse) -> Parse:
+        """Count a message's bytes before any of them is looked at."""
+
+        def counted(data: bytes) -> Message:
+            self._quotas.take_bytes(call.caller, len(data))
+            return parse(data)
+
+        return counted
 
     def _refuse(self, answering: _Answering, error: UnseenError) -> None:
         audited = answering.audited
@@ -169,7 +187,10 @@ class Boundary(aio.ServerInterceptor):
 
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:
-            raise ServerBusy(f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again")
+            raise ServerBusy(
+                f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again",
+                retry_after_s=limits.RETRY_CALL_S,
+            )
 
 
 def _behaviour(handler: Handler) -> Any:
@@ -196,6 +217,8 @@ def _refuse(context: Context, error: UnseenError) -> None:
     context.set_code(grpc.StatusCode[wire.grpc_status_name(error)])
     context.set_details(str(error))
     _add_trailer(context, wire.CODE_METADATA_KEY, error.code)
+    if error.retry_after_s is not None:
+        _add_trailer(context, wire.RETRY_METADATA_KEY, f"{error.retry_after_s:.1f}")
 
 
 def _give(context: Context, receipt: Receipt) -> None:
@@ -206,9 +229,9 @@ def _add_trailer(context: Context, key: str, value: str | bytes) -> None:
     context.set_trailing_metadata((*context.trailing_metadata(), (key, value)))
 
 
-async def _message(context: Context, parse: Parse) -> Message:
+async def _only(messages: AsyncGenerator[Message, None]) -> Message:
     """The one message of a call that has one."""
-    async with aclosing(_messages(context, parse)) as messages:
+    async with aclosing(messages):
         async for message in messages:
             return message
     raise MalformedMessage("a call without a message; this method takes exactly one")

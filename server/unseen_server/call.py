@@ -31,6 +31,17 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """How much a caller may use; None for as much as the server gives to everybody. docs/access.md does the sums."""
+
+    calls_at_once: int | None = None
+    bytes_per_minute: int | None = None
+    searches_per_minute: int | None = None
+    bits_per_row_per_day: int | None = None
+    """Bits that replies may carry about each row of one collection."""
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who asks. One tenant sees nothing of another."""
 
@@ -40,13 +51,16 @@ class Caller:
     roles: frozenset[Role]
     collections: frozenset[str] | None = None
     """Names of the collections it may touch; None for every one of the tenant."""
+    allowance: Allowance = Allowance()
+    is_local: bool = False
+    """Whether it is whoever works on the server's own machine, which no quota and no tenant holds back."""
 
     def may_touch(self, tenant: str, collection: str) -> bool:
         """Whether a collection of this name, if the tenant has one, is within reach."""
         return tenant == self.tenant and (self.collections is None or collection in self.collections)
 
 
-LOCAL = Caller(tenant="", name="local", roles=frozenset(Role))
+LOCAL = Caller(tenant="", name="local", roles=frozenset(Role), is_local=True)
 """Who calls a server on loopback that asks for no token: everything is theirs, as the files are."""
 
 

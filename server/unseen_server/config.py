@@ -11,15 +11,18 @@ from pathlib import Path
 
 from unseen.errors import InvalidConfiguration
 from unseen_server.access.gate import Entry
+from unseen_server.access.signed_tokens import JwtSettings
+from unseen_server.call import Allowance
+from unseen_server.certificates import TlsFiles
+from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
-
-@dataclass(frozen=True)
-class TlsFiles:
-    """PEM files: what the server proves itself with, and whose clients it lets in."""
-
-    certificate: Path
-    key: Path
-    client_authority: Path
+QUOTAS = {
+    "calls_at_once": (DEFAULT_ALLOWANCE.calls_at_once, "calls of one caller under way"),
+    "bytes_per_minute": (DEFAULT_ALLOWANCE.bytes_per_minute, "bytes that one caller may send"),
+    "searches_per_minute": (DEFAULT_ALLOWANCE.searches_per_minute, "searches of one caller"),
+    "bits_per_row_per_day": (DEFAULT_ALLOWANCE.bits_per_row_per_day, "bits about each row for one caller"),
+}
+"""What everybody may use whose token does not say otherwise: docs/access.md."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Config:
     """Threads of one scan."""
     entry: Entry = Entry.AUTO
     """Whom to let in without a token."""
+    signed_tokens: JwtSettings | None = None
+    """Whose JSON Web Tokens to take."""
+    everybody: Allowance = DEFAULT_ALLOWANCE
+    """What a caller may use whose token does not say."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -44,14 +51,24 @@ class Config:
             raise InvalidConfiguration(f"got {self.threads} threads, expected 1 to 1024")
         if self.tls is None and not is_loopback(self.host):
             raise InvalidConfiguration(
-                f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert, --tls-key and "
-                "--tls-client-ca, or listen on 127.0.0.1"
+                f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, "
+                "or listen on 127.0.0.1"
+            )
+        if self.entry is Entry.LOOPBACK_OPEN and not is_loopback(self.host):
+            raise InvalidConfiguration(
+                f"--auth {Entry.LOOPBACK_OPEN} is for a server that only its own machine reaches, and {self.host} can "
+                "be reached from others: listen on 127.0.0.1, or leave --auth out"
             )
         if _resolved(self.master_key).is_relative_to(_resolved(self.data)):
             raise InvalidConfiguration(
                 f"the master key {self.master_key} lies in the data directory {self.data}: whoever takes a backup of "
                 "one would have both; give --master-key a place elsewhere"
             )
+
+    @property
+    def names_callers(self) -> bool:
+        """Whether callers are known by a certificate or a signed token; else only tokens of its own are left."""
+        return self.signed_tokens is not None or (self.tls is not None and self.tls.client_authority is not None)
 
     def address(self, port: int) -> str:
         """HOST:PORT as it is written, an IPv6 address in brackets."""
@@ -72,7 +89,17 @@ def from_arguments(arguments: Sequence[str]) -> Config:
     """The configuration that a command line asks for; InvalidConfiguration says what to change."""
     given = _parser().parse_args(arguments)
     host, port = _host_and_port(given.listen)
-    return Config(given.data, host, port, given.master_key, _tls_files(given), given.threads, given.auth)
+    return Config(
+        given.data,
+        host,
+        port,
+        given.master_key,
+        _tls_files(given),
+        given.threads,
+        given.auth,
+        _signed_tokens(given),
+        _allowance(given),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,9 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="clients need a certificate from this one")
+    parser.add_argument("--jwt-issuer", metavar="ISS", help="whose JSON Web Tokens are taken, as their iss names it")
+    parser.add_argument("--jwt-audience", metavar="AUD", help="what their aud must name")
+    parser.add_argument("--jwt-keys", type=Path, metavar="FILE", help="the issuer's public keys: a JWK set, or PEM")
     parser.add_argument(
         "--auth", type=Entry, choices=list(Entry), default=Entry.AUTO, help="whom to let in without a token"
     )
+    for name, (number, what) in QUOTAS.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=_positive, default=number, metavar="N", help=f"{what} (default {number:,})")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
     return parser
 
@@ -108,12 +141,32 @@ def _tls_files(given: argparse.Namespace) -> TlsFiles | None:
     files = (given.tls_cert, given.tls_key, given.tls_client_ca)
     if not any(files):
         return None
-    if not all(files):
-        raise InvalidConfiguration("TLS needs all of --tls-cert, --tls-key and --tls-client-ca")
-    for file in files:
+    if not (given.tls_cert and given.tls_key):
+        raise InvalidConfiguration("TLS needs both --tls-cert and --tls-key; --tls-client-ca is on top of them")
+    for file in filter(None, files):
         if not _is_file(file):
             raise InvalidConfiguration(f"{file} is not a file")
     return TlsFiles(*files)
+
+
+def _signed_tokens(given: argparse.Namespace) -> JwtSettings | None:
+    settings = (given.jwt_issuer, given.jwt_audience, given.jwt_keys)
+    if not any(settings):
+        return None
+    if not all(settings):
+        raise InvalidConfiguration("JSON Web Tokens need all of --jwt-issuer, --jwt-audience and --jwt-keys")
+    return JwtSettings(*settings)
+
+
+def _allowance(given: argparse.Namespace) -> Allowance:
+    return Allowance(**{name: getattr(given, name) for name in QUOTAS})
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a number from 1 on")
+    return number
 
 
 def _resolved(path: Path) -> Path:

@@ -30,7 +30,9 @@ MAX_TOKENS_PER_TENANT = 10_000
 """Tokens that were not revoked; each takes about a kilobyte of memory."""
 MAX_SLOTS = 1 << 28
 """A slot is a uint32 on the wire; far above what the memory of one machine holds."""
+MAX_COLLECTIONS_PER_TOKEN = 100
 MAX_NAME_LENGTH = 64
+MAX_CALLER_NAME_LENGTH = 128
 MAX_MODEL_ID_LENGTH = 128
 
 # What is under way at once
@@ -42,6 +44,10 @@ MAX_HEALTH_CALLS = 64
 MAX_RPCS = 256
 """gRPC's own limit, above the other two together, so that a busy server still answers health checks."""
 MAX_STREAMS_PER_CONNECTION = 64
+RETRY_CALL_S = 0.5
+"""Told to who is refused because too much is under way: about the length of a search of a million rows."""
+MAX_BUCKETS = 10_000
+"""Callers whose use is counted; beyond it those who were quiet are forgotten, which changes nothing for them."""
 MAX_BYTES_UNDER_WAY = 512 * MIB
 """Queries, enrolments and replies in memory, all calls together; one more is told ServerBusy."""
 SCANS_AT_ONCE = 2
@@ -66,7 +72,11 @@ STOP_GRACE_S = 5.0
 """Calls under way may finish when the server is asked to stop."""
 
 CLOCK_LEEWAY_S = 60.0
-"""How far another machine's clock may be ahead of this one."""
+"""How far another machine's clock may be off."""
+MAX_TOKEN_LIFE_S = 366 * 86400
+"""A token that nobody renews for a year is one that nobody remembers."""
+MAX_SIGNED_TOKEN_LIFE_S = 86400
+"""A signed token cannot be revoked: this long what was stolen stays good."""
 
 # What leaves the server in one piece
 
@@ -76,6 +86,8 @@ CATALOGUE_PAGE_BYTES = 512 * KIB
 """Sealed records of one page of a synchronisation; with the largest record it stays below one message."""
 SYNCHRONISATION_BYTES = 4 * CATALOGUE_PAGE_BYTES
 """What one synchronisation holds: a page that is being sent, the next one, and what is read for it."""
+TOKENS_PER_MESSAGE = 200
+"""With a scope of a hundred long names each, still below one message."""
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""

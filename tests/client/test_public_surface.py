@@ -13,6 +13,7 @@ import unseen_client
 from unseen_client import AsyncClient, Client
 
 PUBLIC = {
+    "Access",
     "AsyncClient",
     "BudgetReport",
     "Client",
@@ -23,19 +24,23 @@ PUBLIC = {
     "MetricVonMisesFisher",
     "PrivUnit",
     "Progress",
+    "Quota",
     "Record",
     "Refusal",
     "ServerInfo",
     "StoreWentBack",
     "TLS",
+    "TokenInfo",
 }
 
 METHODS = {
+    "access": "(self, collection=None)",
     "budget": "(self)",
     "close": "(self)",
     "collection": "(self, name)",
     "count": "(self, name)",
     "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
+    "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
     "enrol_images": "(self, name, paths, *, records=None, noise=None, subject=None, progress=False)",
     "enrol_vectors": "(self, name, ids, vectors, *, records=None, noise=None, subject=None, progress=False)",
@@ -43,6 +48,8 @@ METHODS = {
     "get": "(self, name, id)",
     "list": "(self, name, *, limit=None, offset=0)",
     "list_collections": "(self)",
+    "list_tokens": "(self)",
+    "revoke_token": "(self, uid)",
     "search_image": "(self, name, path, *, top_k=10)",
     "search_like": "(self, name, id, *, top_k=10)",
     "search_text": "(self, name, text, *, top_k=10)",

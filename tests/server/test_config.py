@@ -13,7 +13,8 @@ import pytest
 
 from unseen.errors import InvalidConfiguration
 from unseen_server import app
-from unseen_server.config import Config, TlsFiles, from_arguments, is_loopback
+from unseen_server.certificates import TlsFiles
+from unseen_server.config import Config, from_arguments, is_loopback
 
 Make = Callable[..., Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve
+from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve, tokens
 
 EPILOG = """\b
 First steps:
@@ -18,7 +18,8 @@ Exit codes:
   0 done                          4 done in part, some images refused
   1 failed                        5 no such collection or row
   2 wrong command or value        6 record key missing, or wrong passphrase
-  3 server did not answer         130 interrupted
+  3 server did not answer         7 not let in: another token is needed
+                                  130 interrupted
 """
 
 app = typer.Typer(
@@ -42,4 +43,5 @@ app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.command("budget")(budget.budget)
 app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
 app.command("demo", context_settings=demo.CONTEXT_SETTINGS)(demo.demo)

@@ -30,6 +30,9 @@ class Link:
     ca: Annotated[Path | None, typer.Option(envvar="UNSEEN_CA", help="PEM file of who signed the server.")] = None
     cert: Annotated[Path | None, typer.Option(envvar="UNSEEN_CERT", help="PEM file of this client's own.")] = None
     key: Annotated[Path | None, typer.Option(envvar="UNSEEN_KEY", help="PEM file of the certificate's key.")] = None
+    token_file: Annotated[
+        Path | None, typer.Option(envvar="UNSEEN_TOKEN_FILE", help="File with a token; UNSEEN_TOKEN holds one itself.")
+    ] = None
     tls: Annotated[bool, typer.Option(help="Use TLS; --ca and --cert imply it.")] = False
     insecure_no_tls: Annotated[bool, typer.Option(help="Talk to another machine in the clear.")] = False
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for a request with its retries.")] = (
@@ -51,7 +54,7 @@ class Link:
         return Client(
             self.server,
             tls=TLS(self.ca, self.cert, self.key) if secured else None,
-            token=os.environ.get(TOKEN_VARIABLE),
+            token=os.environ.get(TOKEN_VARIABLE) or self.token_file,
             timeout_s=self.timeout_s,
             home=self.home,
             insecure_no_tls=self.insecure_no_tls,

@@ -3,10 +3,11 @@
 0  done
 1  failed: the message says why and what to do
 2  the command or one of its values was wrong; nothing was done
-3  the server did not answer, was too busy or took too long; the same command may be run again
+3  the server did not answer, was too busy, took too long, or a quota is used up; the same command may be run again
 4  done in part: some images or files were refused, the others are enrolled
 5  there is no such collection or row
 6  this device does not hold the collection's record key, or the passphrase is wrong
+7  the server does not know this client, or does not let it do that: another token is needed
 130  interrupted
 """
 
@@ -21,23 +22,29 @@ from unseen.errors import (
     DeadlineExceeded,
     InvalidInput,
     KeyMissing,
+    NotAuthenticated,
     NotFound,
+    NotPermitted,
+    QuotaExceeded,
     ServerBusy,
     ServerUnavailable,
     UnseenError,
     WrongKey,
 )
 
-DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, NOT_LET_IN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
 
 EXIT_CODES: dict[type[UnseenError], int] = {
     InvalidInput: USAGE,
     ServerUnavailable: UNAVAILABLE,
     ServerBusy: UNAVAILABLE,
     DeadlineExceeded: UNAVAILABLE,
+    QuotaExceeded: UNAVAILABLE,
     NotFound: NOT_FOUND,
     KeyMissing: KEY_MISSING,
     WrongKey: KEY_MISSING,
+    NotAuthenticated: NOT_LET_IN,
+    NotPermitted: NOT_LET_IN,
 }
 """By class, parents for their leaves; every other error is FAILED."""
 

@@ -1,6 +1,6 @@
 """The gate: says who a call is by, from its metadata and certificate alone, before a byte of its message is looked at.
 
-    a token in ``authorization``    ->  the grant with its hash
+    a token in ``authorization``    ->  the grant with its hash, or what the issuer of a JSON Web Token signed
     else a client certificate       ->  the grant for its name
     else, only where the server is open to its own machine or to its own authority's devices: everything
 
@@ -9,7 +9,6 @@ Holds hashes of tokens and, for a moment, a token; it logs and repeats none of i
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from enum import StrEnum
@@ -17,22 +16,24 @@ from typing import Any, TypeAlias
 
 from grpc import aio
 
-from unseen.errors import NotAuthenticated, ServerUnavailable
+from unseen.bearer import PREFIX
+from unseen.errors import InvalidInput, NotAuthenticated, ServerUnavailable
 from unseen_server.access.grants import Grants
+from unseen_server.access.names import require_name
+from unseen_server.access.signed_tokens import SignedTokens
 from unseen_server.access.table import rule_for
 from unseen_server.call import LOCAL, Caller, Role
 
 Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 
 AUTHORIZATION, SCHEME = "authorization", "Bearer "
-_NAME = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 
 
 class Entry(StrEnum):
     """Whom the server lets in without a token."""
 
     AUTO = "auto"
-    """As long as no token was ever made: its own machine, or the devices of its client authority."""
+    """As long as no token was ever made and no issuer is named: its own machine, or its client authority's devices."""
     REQUIRED = "required"
     """Nobody."""
     LOOPBACK_OPEN = "loopback-open"
@@ -42,9 +43,12 @@ class Entry(StrEnum):
 class Gate:
     """Used by one event loop. Lets nobody in before ``open``."""
 
-    def __init__(self, entry: Entry, on_loopback: bool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, entry: Entry, on_loopback: bool, signed: SignedTokens | None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._entry = entry
         self._on_loopback = on_loopback
+        self._signed = signed
         self._clock = clock
         self._grants: Grants | None = None
 
@@ -65,7 +69,9 @@ class Gate:
         now = self._clock()
         token = _token_of(context)
         if token is not None:
-            return self._grants.by_token(token, now)
+            if self._signed is None or token.startswith(PREFIX):
+                return self._grants.by_token(token, now)
+            return self._signed.caller(token, now)
         certificate = _certificate_name(context)
         if certificate is not None:
             return self._by_certificate(self._grants, certificate, now)
@@ -82,7 +88,7 @@ class Gate:
         raise NotAuthenticated("this server knows no token for this certificate's name: give a token as well")
 
     def _nobody_was_ever_named(self, grants: Grants) -> bool:
-        return self._entry is Entry.AUTO and not grants.were_ever_given
+        return self._entry is Entry.AUTO and self._signed is None and not grants.were_ever_given
 
 
 def _token_of(context: Context) -> str | None:
@@ -100,6 +106,9 @@ def _certificate_name(context: Context) -> str | None:
     if "x509_pem_cert" not in found:
         return None
     names = [bytes(name).decode("utf-8", "replace") for name in found.get("x509_common_name", ())]
-    if len(names) != 1 or not _NAME.fullmatch(names[0]):
-        raise NotAuthenticated("a client certificate needs one common name of 1 to 128 printable ASCII characters")
-    return names[0]
+    if len(names) != 1:
+        raise NotAuthenticated(f"the client's certificate has {len(names)} common names; it needs one")
+    try:
+        return require_name(names[0])
+    except InvalidInput as error:
+        raise NotAuthenticated(f"the client's certificate was taken, but {error}") from None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from unseen.bearer import BearerToken
-from unseen.errors import AlreadyExists, IntegrityError, LimitExceeded, NotAuthenticated, NotFound
+from unseen.errors import IntegrityError, LimitExceeded, NotAuthenticated, NotFound, RequestReplayed
 from unseen.store.interface import Fact, Store
 from unseen_server import limits
-from unseen_server.call import Caller, Role
+from unseen_server.call import Allowance, Caller, Role
 
 GRANT, REVOCATION = "grant", "grant-revoked"
 """Kinds of facts."""
@@ -36,6 +36,8 @@ class Grant:
     secret_hash: bytes = b""
     certificate: str = ""
     """The common name of the client certificate that this grant is for."""
+    made_by: str = ""
+    """Name of the caller that asked for it."""
     revoked_at: int | None = None
 
     def require_standing(self, now: float) -> None:
@@ -87,23 +89,21 @@ class Grants:
         grant.require_standing(now)
         return grant.caller
 
-    def of_tenant(self, tenant: str) -> tuple[Grant, ...]:
-        """Every grant of a tenant, the oldest first."""
-        found = [grant for grant in list(self._by_uid.values()) if grant.caller.tenant == tenant]
-        return tuple(sorted(found, key=lambda grant: (grant.made_at, grant.uid)))
+    def all(self) -> tuple[Grant, ...]:
+        """Every grant, the oldest first."""
+        return tuple(sorted(self._by_uid.values(), key=lambda grant: (grant.made_at, grant.uid)))
 
     # Changing
 
     def add(self, grant: Grant) -> Grant:
-        """Write a grant down; the same one again is answered again, another one of its uid is AlreadyExists."""
+        """Write a grant down; the same one again is answered again, another one of its uid is RequestReplayed."""
         with self._changing:
             known = self._by_uid.get(grant.uid)
             if known is not None:
                 if replace(known, made_at=grant.made_at, revoked_at=None) != grant:
-                    raise AlreadyExists("there is another token of this uid; draw 16 new random bytes")
+                    raise RequestReplayed("this request id made another token before; draw 16 new random bytes")
                 return known
-            standing = [one for one in self.of_tenant(grant.caller.tenant) if one.revoked_at is None]
-            if len(standing) >= limits.MAX_TOKENS_PER_TENANT:
+            if self._standing(grant.caller.tenant, grant.made_at) >= limits.MAX_TOKENS_PER_TENANT:
                 raise LimitExceeded(f"a tenant has at most {limits.MAX_TOKENS_PER_TENANT} tokens; revoke some first")
             self._store.append_fact(GRANT, grant.uid, _body_of(grant))
             return self._keep(grant)
@@ -119,12 +119,16 @@ class Grants:
                 grant = self._keep(replace(grant, revoked_at=at))
             return grant
 
-    def find(self, uid: bytes) -> Grant:
-        """The grant of a uid; NotFound."""
-        grant = self._by_uid.get(uid)
-        if grant is None:
-            raise no_such_token()
-        return grant
+    def find(self, uid: bytes) -> Grant | None:
+        """The grant of a uid."""
+        return self._by_uid.get(uid)
+
+    def stand(self, now: float) -> bool:
+        """Whether there is a grant that holds now."""
+        return any(_stands(grant, now) for grant in self._by_uid.values())
+
+    def _standing(self, tenant: str, now: float) -> int:
+        return sum(_stands(grant, now) and grant.caller.tenant == tenant for grant in self._by_uid.values())
 
     def _keep(self, grant: Grant) -> Grant:
         self._by_uid[grant.uid] = grant
@@ -134,6 +138,10 @@ class Grants:
             if newest.uid == grant.uid or newest.revoked_at is not None or grant.revoked_at is None:
                 self._by_certificate[grant.certificate] = grant
         return grant
+
+
+def _stands(grant: Grant, now: float) -> bool:
+    return grant.revoked_at is None and now < grant.expires_at
 
 
 def no_such_token() -> NotFound:
@@ -153,6 +161,8 @@ def _body_of(grant: Grant) -> bytes:
         "expires_at": grant.expires_at,
         "secret_hash": grant.secret_hash.hex(),
         "certificate": grant.certificate,
+        "made_by": grant.made_by,
+        "allowance": asdict(caller.allowance),
     }
     return json.dumps(content, sort_keys=True).encode()
 
@@ -167,9 +177,17 @@ def _grant_from(fact: Fact) -> Grant:
         content["name"],
         frozenset(Role(role) for role in content["roles"]),
         None if collections is None else frozenset(collections),
+        Allowance(**content["allowance"]),
     )
-    secret_hash = bytes.fromhex(content["secret_hash"])
-    return Grant(fact.key, caller, content["made_at"], content["expires_at"], secret_hash, content["certificate"])
+    return Grant(
+        fact.key,
+        caller,
+        content["made_at"],
+        content["expires_at"],
+        bytes.fromhex(content["secret_hash"]),
+        content["certificate"],
+        content["made_by"],
+    )
 
 
 def _content(fact: Fact) -> dict[str, Any]:

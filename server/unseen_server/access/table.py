@@ -51,6 +51,10 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.IndexService/EraseRows": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
     "/unseen.v1.IndexService/SyncCatalogue": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR),
     "/unseen.v1.SearchService/Search": _rule(Reach.COLLECTION, Role.READER),
+    "/unseen.v1.AccessService/GetAccess": _rule(Reach.OWN, *Role),
+    "/unseen.v1.AccessService/CreateToken": _rule(Reach.TOKENS, Role.ADMIN),
+    "/unseen.v1.AccessService/ListTokens": _rule(Reach.TOKENS, Role.ADMIN),
+    "/unseen.v1.AccessService/RevokeToken": _rule(Reach.TOKENS, Role.ADMIN),
 }
 """By the path that goes over the wire."""
 

@@ -21,6 +21,7 @@ from unseen_server import engine, limits
 from unseen_server.call import Call
 from unseen_server.engine import Engine
 from unseen_server.live_collection import LiveCollection, ReplyStart
+from unseen_server.quota import Quotas
 from unseen_server.workers import Workers
 
 Requests = AsyncIterator[search_pb2.SearchRequest]
@@ -29,8 +30,9 @@ Requests = AsyncIterator[search_pb2.SearchRequest]
 class SearchService(SearchServiceServicer):
     """Messages in, a scan, messages out."""
 
-    def __init__(self, engine: Engine, workers: Workers) -> None:
+    def __init__(self, engine: Engine, quotas: Quotas, workers: Workers) -> None:
         self._engine = engine
+        self._quotas = quotas
         self._workers = workers
 
     async def Search(  # noqa: N802 - the contract's name
@@ -41,6 +43,9 @@ class SearchService(SearchServiceServicer):
         live = self._engine.by_uid(call.caller, wire.require_uid(header.collection_uid, "a collection's uid"))
         engine.require_parameters(live.info, header.parameter_id)
         live.require_packing(header.packing_factor)
+        bits = live.parameters.bits_per_coefficient  # one coefficient comes back for each row
+        self._quotas.take_search(call.caller)
+        await self._quotas.require_bits(call.caller, live.info.uid, bits)
         query_bytes = message.query_bytes(live.parameters, live.packing)
         block_bytes = message.reply_block_bytes(live.parameters, live.packing)
         with ExitStack() as held:
@@ -49,6 +54,7 @@ class SearchService(SearchServiceServicer):
             held.close()
             reply_bytes = live.packing.blocks(live.info.slots) * block_bytes
             held.enter_context(self._workers.holding(query_bytes + reply_bytes))
+            await self._quotas.release(call.caller, live.info.uid, bits)
             reply = Reply(live, header.packing_factor, query)
             done = self._workers.scan(reply.compute)
             try:

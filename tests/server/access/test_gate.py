@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from unseen.bearer import BearerToken
+from unseen.bearer import BearerToken, draw_secret, secret_hash
+from unseen.entropy import random_uid
 from unseen_server import app
 from unseen_server.access.gate import Entry
 from unseen_server.access.grants import Grant
@@ -35,8 +36,8 @@ async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
 
 def grant(caller: Caller, life_s: int = DAY_S) -> tuple[Grant, str]:
     """A grant and the text of its token."""
-    token, now = BearerToken.draw(), int(time.time())
-    return Grant(token.uid, caller, now, now + life_s, token.secret_hash()), token.text()
+    token, now = BearerToken(random_uid(), draw_secret()), int(time.time())
+    return Grant(token.uid, caller, now, now + life_s, secret_hash(token.secret)), token.text()
 
 
 READER = Caller("ward", "alice", frozenset({Role.READER}))
