@@ -1,6 +1,6 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> store -> audit log -> engine (loaded, warmed) -> tokens -> services behind the boundary
+config -> port -> master key -> store -> tokens -> audit log -> engine (loaded, warmed) -> services behind the boundary
 -> ready
 """
 
@@ -111,6 +111,8 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     store = await asyncio.to_thread(open_store, config)
     health_service = health.HealthServicer()
     try:
+        grants = await asyncio.to_thread(Grants, store)
+        _require_callers(config, grants)
         audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service))
     except BaseException:
         store.close()
@@ -119,8 +121,6 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     loading = asyncio.create_task(asyncio.to_thread(_load, engine))
     try:
         await asyncio.shield(loading)
-        grants = await asyncio.to_thread(Grants, store)
-        _require_callers(config, grants)
         gate.open(grants)
         quotas.keep_in(store)
         refusals = Refusals(audit)

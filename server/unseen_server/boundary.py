@@ -141,7 +141,7 @@ class Boundary(aio.ServerInterceptor):
         method = answering.method
         self._calls += 1
         try:
-            async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
+            async with asyncio.timeout(_time_for(method, context)):
                 yield answering
         except UnseenError as error:
             log.info("%s refused: %s", method, error.code)
@@ -191,6 +191,13 @@ class Boundary(aio.ServerInterceptor):
                 f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again",
                 retry_after_s=limits.RETRY_CALL_S,
             )
+
+
+def _time_for(method: str, context: Context) -> float:
+    """Seconds that a call may take: what its client waits for, at most what the server allows."""
+    most_s = limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S
+    left_s: Any = context.time_remaining()  # None without a deadline, whatever the stubs say
+    return most_s if left_s is None else min(most_s, left_s)
 
 
 def _behaviour(handler: Handler) -> Any:

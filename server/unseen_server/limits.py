@@ -46,6 +46,8 @@ MAX_RPCS = 256
 MAX_STREAMS_PER_CONNECTION = 64
 RETRY_CALL_S = 0.5
 """Told to who is refused because too much is under way: about the length of a search of a million rows."""
+RETRY_SCAN_S = 0.1
+"""The least that is told to a search; it is more when searches take longer."""
 MAX_BUCKETS = 10_000
 """Callers whose use is counted; beyond it those who were quiet are forgotten, which changes nothing for them."""
 MAX_BYTES_UNDER_WAY = 512 * MIB
@@ -53,7 +55,11 @@ MAX_BYTES_UNDER_WAY = 512 * MIB
 SCANS_AT_ONCE = 2
 """One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
 MAX_SCANS_WAITING = 64
-"""A scan of a million rows takes half a second: who would wait for more than 64 of them is told at once."""
+"""Those of a burst: a scan of a million rows takes half a second, so the last of them waits for a quarter minute."""
+STANDING_SCANS_WAITING = 2
+"""Those of a queue that does not empty: whoever is let in waits for one scan, and the others are told at once."""
+STANDING_AFTER_S = 1.0
+"""A queue that was not empty for this long is no burst."""
 
 # How long things may take
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.server.tokens import make_grant
+from tests.server.tokens import write_grants as write_grants_into
 from unseen import params, wire
+from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_uid
 from unseen.he import packing, quantise
 from unseen.he.secret import PreparedQuery
 from unseen.types import CatalogueEntry, RowBatch
 from unseen.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     collections_pb2,
     collections_pb2_grpc,
     index_pb2,
@@ -33,7 +39,7 @@ from unseen.v1 import (
 )
 
 PARAMETERS = params.DEFAULT
-READY_LINE = "unseen server listening on 127.0.0.1:"
+READY_LINE = "unseen server listening on "
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -61,7 +67,7 @@ class ServerProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith(READY_LINE), (line, self.log())
-        self.port = int(line.removeprefix(READY_LINE))
+        self.port = int(line.rpartition(":")[2])
         return self
 
     def log(self) -> str:
@@ -105,6 +111,7 @@ class Refusal:
     status: str
     code: str | None
     message: str
+    retry_after_s: float | None = None
 
 
 @dataclass
@@ -144,6 +151,45 @@ class Caller:
     def collection(self, name: str = "photos") -> types_pb2.CollectionInfo:
         request = collections_pb2.GetCollectionRequest(name=name)
         return collections_pb2_grpc.CollectionServiceStub(self.channel).GetCollection(request, timeout=30).collection
+
+    def collections(self) -> list[types_pb2.CollectionInfo]:
+        request = collections_pb2.ListCollectionsRequest()
+        stub = collections_pb2_grpc.CollectionServiceStub(self.channel)
+        return list(stub.ListCollections(request, timeout=30).collections)
+
+    def access(self, collection: str = "") -> access_pb2.GetAccessResponse:
+        request = access_pb2.GetAccessRequest(collection_name=collection)
+        return access_pb2_grpc.AccessServiceStub(self.channel).GetAccess(request, timeout=30)
+
+    def create_token(
+        self,
+        tenant: str = "",
+        roles: Iterable[str] = ("admin",),
+        collections: Iterable[str] = (),
+        name: str = "somebody",
+        **fields: Any,
+    ) -> bytes:
+        """The uid of a new token; nobody knows its secret unless its hash is given."""
+        scope = list(collections)
+        access = access_pb2.Access(
+            tenant=tenant, name=name, roles=list(roles), collections=scope, every_collection=not scope
+        )
+        usual: dict[str, Any] = {
+            "request_id": random_uid(),
+            "expires_at_s": int(time.time()) + 3600,
+            "secret_hash": secret_hash(draw_secret()),
+        }
+        fields = usual | fields
+        request = access_pb2.CreateTokenRequest(access=access, **fields)
+        return access_pb2_grpc.AccessServiceStub(self.channel).CreateToken(request, timeout=30).token_uid
+
+    def tokens(self) -> list[access_pb2.Token]:
+        stub = access_pb2_grpc.AccessServiceStub(self.channel)
+        return [token for page in stub.ListTokens(access_pb2.ListTokensRequest(), timeout=30) for token in page.tokens]
+
+    def revoke(self, uid: bytes) -> None:
+        request = access_pb2.RevokeTokenRequest(token_uid=uid)
+        access_pb2_grpc.AccessServiceStub(self.channel).RevokeToken(request, timeout=30)
 
     def delete(self, uid: bytes, request_id: bytes | None = None) -> None:
         request = collections_pb2.DeleteCollectionRequest(request_id=request_id or random_uid(), collection_uid=uid)
@@ -207,7 +253,11 @@ class Caller:
             call(*args, **kwargs)
         except grpc.RpcError as error:
             codes = {entry.key: str(entry.value) for entry in error.trailing_metadata() or ()}
-            return Refusal(error.code().name, codes.get(wire.CODE_METADATA_KEY), error.details() or "")
+            retry = codes.get(wire.RETRY_METADATA_KEY)
+            details = error.details() or ""
+            return Refusal(
+                error.code().name, codes.get(wire.CODE_METADATA_KEY), details, float(retry) if retry else None
+            )
         return None
 
 
@@ -287,6 +337,24 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield make
     for server in made:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def new_grant() -> Callable[..., Any]:
+    """A grant and the text of its token."""
+    return make_grant
+
+
+@pytest.fixture(scope="session")
+def write_grants() -> Callable[..., Any]:
+    """Writes grants into a folder whose server does not run yet."""
+    return write_grants_into
+
+
+@pytest.fixture(scope="session")
+def new_server() -> Callable[..., ServerProcess]:
+    """A server in a folder of the test's choice, which the test must stop."""
+    return ServerProcess
 
 
 @pytest.fixture(scope="module")

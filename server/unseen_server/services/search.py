@@ -44,6 +44,7 @@ class SearchService(SearchServiceServicer):
         engine.require_parameters(live.info, header.parameter_id)
         live.require_packing(header.packing_factor)
         bits = live.parameters.bits_per_coefficient  # one coefficient comes back for each row
+        self._workers.require_scan_room()
         self._quotas.take_search(call.caller)
         await self._quotas.require_bits(call.caller, live.info.uid, bits)
         query_bytes = message.query_bytes(live.parameters, live.packing)
