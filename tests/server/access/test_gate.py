@@ -18,13 +18,14 @@ from unseen_server.access.gate import Entry
 from unseen_server.access.grants import Grant
 from unseen_server.call import Caller, Role
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 DAY_S = 86400
 
 
 def config(folder: Path, entry: Entry = Entry.AUTO) -> Config:
-    return Config(folder / "data", "127.0.0.1", 0, folder / "key", None, 1, entry)
+    return Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "key"), None, 1, entry)
 
 
 @pytest.fixture
