@@ -35,6 +35,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── WrongKey
     │   └── ProofBroken         a log does not prove what it said: it was rewritten, or another log is meant
     ├── KeyMissing              this device does not hold the record key
+    ├── KeyServiceFailed        what holds the server's master key did not answer or refused
     ├── UsedTwice               one-time key material was asked to serve again
     ├── AuditUnavailable        the audit log cannot be written, so nothing is done that it would have to say
     └── StoreFailed             the disk refused: nothing was acknowledged
@@ -182,6 +183,10 @@ class ProofBroken(IntegrityError):
 
 class KeyMissing(UnseenError):
     code = "KEY_MISSING"
+
+
+class KeyServiceFailed(UnseenError):
+    code = "KEY_SERVICE_FAILED"
 
 
 class UsedTwice(UnseenError):

@@ -59,6 +59,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.WrongKey: "DATA_LOSS",
     errors.ProofBroken: "DATA_LOSS",
     errors.KeyMissing: "FAILED_PRECONDITION",
+    errors.KeyServiceFailed: "INTERNAL",
     errors.UsedTwice: "FAILED_PRECONDITION",
     errors.AuditUnavailable: "UNAVAILABLE",
     errors.StoreFailed: "INTERNAL",

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from unseen.errors import IntegrityError, InvalidConfiguration, Mismatch, StoreFailed
+from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, Mismatch, StoreFailed
 from unseen_server import app
 from unseen_server.config import Config, from_arguments
 from unseen_server.process import prepare_process
@@ -27,7 +27,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         return asyncio.run(_serve(from_arguments(sys.argv[1:])))
-    except (InvalidConfiguration, IntegrityError, Mismatch) as error:
+    except (InvalidConfiguration, IntegrityError, KeyServiceFailed, Mismatch) as error:
         sys.stderr.write(f"unseen server: {error}\n")
         return REFUSED
     except StoreFailed as error:

@@ -1,7 +1,7 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> store -> tokens -> audit log -> engine (loaded, warmed) -> services behind the boundary
--> ready
+config -> port -> master key -> key ring -> store -> tokens -> audit log -> engine (loaded, warmed) -> services behind
+the boundary -> ready
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from unseen.audit.leaf import Details
-from unseen.errors import InvalidConfiguration
+from unseen.errors import InvalidConfiguration, UnseenError
 from unseen.he.mask import MaskSource
+from unseen.keys.ring import KeyRings
+from unseen.store.recovery import Recovery
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.v1 import access_pb2_grpc, collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
 from unseen_server.access.signed_tokens import SignedTokens
-from unseen_server.audit import SERVER, Audit
+from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
 from unseen_server.boundary import Boundary
 from unseen_server.certificates import server_credentials
 from unseen_server.config import Config, is_loopback
 from unseen_server.engine import Engine, MakeMasks
-from unseen_server.master_key import open_master_key
+from unseen_server.keys.choice import open_provider
+from unseen_server.keys.passphrase import VARIABLE, passphrase_from
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
 from unseen_server.services.access import AccessService
@@ -45,9 +48,6 @@ from unseen_server.warm_up import warm_up
 from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
-
-AUDIT_FOLDER = "audit"
-"""In the data directory."""
 
 SERVICES = (
     "unseen.v1.InfoService",
@@ -206,13 +206,32 @@ def open_store(config: Config) -> SqliteStore:
     if not has_data:
         _require_callers(config, None)
         _make_folder(config.data)
+    ask = passphrase_from(config.passphrase_fd, VARIABLE, "passphrase of the master key")
     try:
-        master_key = open_master_key(config.master_key, make=not has_data)
-    except InvalidConfiguration:
-        if not has_folder:
+        provider = open_provider(config.master_key, not has_data, ask)
+        store = SqliteStore(config.data, KeyRings(config.ring_folder, provider))
+    except UnseenError:
+        if not has_folder and not any(config.data.iterdir()):
             config.data.rmdir()  # a start that is refused leaves no trace
         raise
-    return SqliteStore(config.data, master_key)
+    _tell(store.recovery)
+    return store
+
+
+def _tell(recovery: Recovery) -> None:
+    """Say what had to be finished; the operator may have put back a copy without knowing what that means."""
+    if recovery.erased_rows or recovery.deleted_collections:
+        log.warning(
+            "%d rows and %d collections whose keys are destroyed were removed from the data: an erasure was cut short, "
+            "or the data is a copy from before one",
+            recovery.erased_rows,
+            recovery.deleted_collections,
+        )
+    if recovery.repeated_cuts:
+        log.warning(
+            "the key ring was older than the data: the keys of %d erased rows were destroyed again",
+            recovery.repeated_cuts,
+        )
 
 
 def _make_folder(path: Path) -> None:

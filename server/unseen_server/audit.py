@@ -30,6 +30,8 @@ from unseen.store.interface import Store
 from unseen_server.call import Caller
 from unseen_server.signing import SigningKey
 
+AUDIT_FOLDER = "audit"
+"""In the data directory."""
 KEY_FACT_KIND = "audit-key"
 KEY_FORMAT = b"\x01"
 LEAVES_AT_ONCE = 1024

@@ -17,6 +17,7 @@ from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.certificates import TlsFiles
 from unseen_server.config import Config, from_arguments, is_loopback
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 
@@ -205,7 +206,7 @@ async def test_file_that_the_system_withholds_is_refused(
 
     pem = tmp_path / "pem"
     tls = TlsFiles(pem, pem, pem) if look == "read_bytes" else None
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", tls, 1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), tls, 1)
     monkeypatch.setattr(Path, look, denied)
     with pytest.raises(InvalidConfiguration, match="Permission denied"):
         await app.start(config)

@@ -12,6 +12,7 @@ import apsw
 import numpy as np
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.errors import (
@@ -41,7 +42,7 @@ MOST_COSINE_ERROR = 0.012
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield store
     store.close()
 

@@ -25,6 +25,7 @@ from unseen.params import DEFAULT
 from unseen_server import app, limits
 from unseen_server.call import LOCAL, Allowance, Caller, Role
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.workers import Workers
 
 Make = Callable[..., Any]
@@ -35,7 +36,11 @@ ALICE = Caller("ward", "alice", frozenset(Role))
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1, everybody=EVERYBODY))
+    server = await app.start(
+        Config(
+            tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
+        )
+    )
     yield server
     await server.stop()
 
@@ -143,7 +148,9 @@ async def test_bytes_are_counted_before_anybody_looks_at_them(
 
 
 async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_grant: Make) -> None:
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1, everybody=EVERYBODY)
+    config = Config(
+        tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
+    )
     grant, text = new_grant(ALICE)
     server = await app.start(config)
     server.grants.add(grant)

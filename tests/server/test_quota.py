@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
 from unseen.errors import QuotaExceeded, StoreFailed
 from unseen.store.interface import Store
@@ -40,7 +41,7 @@ class Clock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield store
     store.close()
 
@@ -248,7 +249,7 @@ def test_no_kill_and_no_clock_makes_a_server_forget_what_it_released(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, int]]
 ) -> None:
     """The twin is one account that is never killed: a server started anew never believes that less was released."""
-    store = SqliteStore(tmp_path_factory.mktemp("quota"), bytes(32))
+    store = SqliteStore(folder := tmp_path_factory.mktemp("quota"), rings_beside(folder))
     clock, truth = Clock(), Bucket(at=Clock().now)
 
     async def run() -> None:

@@ -12,6 +12,7 @@ from unseen_server import app
 from unseen_server.access.grants import Grant, Grants
 from unseen_server.call import Caller
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Wanted = Caller | tuple[Caller, str | int]
 DAY_S = 86400
@@ -39,7 +40,9 @@ def write_grants(folder: Path, callers: dict[Any, Wanted]) -> dict[Any, str]:
 
     Beside a caller there may stand the name of a certificate, or how many seconds the token lives.
     """
-    store = app.open_store(Config(folder / "data", "127.0.0.1", 0, folder / "master.key", None, 1))
+    store = app.open_store(
+        Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "master.key"), None, 1)
+    )
     grants, texts = Grants(store), {}
     for name, wanted in callers.items():
         grant, texts[name] = _granted(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve, tokens
+from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve, server_keys, tokens
 
 EPILOG = """\b
 First steps:
@@ -32,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
+app.command("server-keys", context_settings=serve.CONTEXT_SETTINGS)(server_keys.server_keys)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("search")(search.search)

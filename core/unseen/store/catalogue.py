@@ -6,12 +6,13 @@ later epoch and belongs to the next synchronisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from unseen.errors import Mismatch
 from unseen.store import rows
 from unseen.store.collections import find_collection
-from unseen.store.database import Database
+from unseen.store.database import Database, Transaction
+from unseen.store.sealing import CollectionSeal
 from unseen.types import CatalogueChanges, CatalogueEntry
 
 ERASED_IDS_PER_PAGE = 32768
@@ -20,8 +21,18 @@ BEYOND_ANY_SLOT = 1 << 62
 BEYOND_ANY_ROW_ID = b"\xff" * 17
 
 
+SealOf = Callable[[Transaction, bytes], CollectionSeal]
+"""The keys of a collection's rows as they stand in a transaction."""
+
+
 def changes(
-    database: Database, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int, most_rows: int
+    database: Database,
+    seal_of: SealOf,
+    uid: bytes,
+    since_epoch: int,
+    until_epoch: int,
+    page_bytes: int,
+    most_rows: int,
 ) -> Iterator[CatalogueChanges]:
     """As ``Store.changes``."""
     with database.reading() as tx:
@@ -37,7 +48,7 @@ def changes(
     for erased in _erased(database, uid, since_epoch, until):
         nothing = False
         yield CatalogueChanges(until, (), erased)
-    for added in _added(database, uid, since_epoch, until, page_bytes):
+    for added in _added(database, seal_of, uid, since_epoch, until, page_bytes):
         nothing = False
         yield CatalogueChanges(until, added, ())
     if nothing:
@@ -59,14 +70,17 @@ def _erased(database: Database, uid: bytes, since_epoch: int, until_epoch: int) 
 
 
 def _added(
-    database: Database, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int
+    database: Database, seal_of: SealOf, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int
 ) -> Iterator[tuple[CatalogueEntry, ...]]:
     after = (since_epoch, BEYOND_ANY_SLOT)
     while True:
         with database.reading() as tx:
             number, _ = find_collection(tx, uid)
-            entries = rows.read_entries(tx, number, after, until_epoch, page_bytes)
-        if not entries:
+            found = rows.read_records(tx, number, after, until_epoch, page_bytes)
+            seal = seal_of(tx, uid)
+        if not found:
             return
-        yield tuple(entries)
-        after = (entries[-1].epoch, entries[-1].slot)
+        places = [place for place, _ in found]
+        records = zip(places, seal.open_records(places, (sealed for _, sealed in found)), strict=True)
+        yield tuple(CatalogueEntry(place.row_id, place.slot, place.epoch, record) for place, record in records)
+        after = (places[-1].epoch, places[-1].slot)

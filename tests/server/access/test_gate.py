@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.key_rings import rings_beside
 from unseen.errors import NotAuthenticated, NotPermitted, ServerUnavailable
 from unseen.store.sqlite import SqliteStore
 from unseen_server import app
@@ -25,6 +26,7 @@ from unseen_server.access.grants import Grants
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import LOCAL, Caller, Role
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 READER = Caller("ward", "alice", frozenset({Role.READER}))
@@ -33,7 +35,7 @@ INFO, SEARCH = "/unseen.v1.InfoService/GetServerInfo", "/unseen.v1.SearchService
 
 
 def config(folder: Path, entry: Entry = Entry.AUTO, signed: JwtSettings | None = None) -> Config:
-    return Config(folder / "data", "127.0.0.1", 0, folder / "key", None, 1, entry, signed)
+    return Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "key"), None, 1, entry, signed)
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def bearing(*values: str) -> Any:
 
 @pytest.fixture
 def grants(tmp_path: Path) -> Any:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield Grants(store)
     store.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen.bearer import BearerToken, draw_secret
 from unseen.entropy import random_uid
 from unseen.errors import LimitExceeded, NotAuthenticated, NotFound, RequestReplayed
@@ -28,7 +29,7 @@ ALICE = Caller(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield store
     store.close()
 
@@ -127,7 +128,7 @@ def test_unknown_uid_and_wrong_secret_are_refused_alike_by_one_comparison_each(
 
 def test_nothing_on_disk_lets_anybody_in(tmp_path: Path, new_grant: Make) -> None:
     """Neither the secret nor its hash, nor who has it: not as bytes, not as text."""
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     grant, text = new_grant(replace(ALICE, name="canary-of-a-name"), made_at=NOW)
     Grants(store).add(grant)
     store.close()
