@@ -51,9 +51,18 @@ def main() -> None:
     if wanted.only != "found":
         figures |= speed()
     for name, row in figures.items():
-        print(f"{name:<44} {row}")
+        print(f"| {name} | {cells(row)} |", *row.get("missed", ()), *row.get("names", ()))
     if wanted.json:
         wanted.json.write_text(json.dumps(figures, indent=1))
+
+
+def cells(row: Figures) -> str:
+    """One row of a Markdown table."""
+    if "per_s" in row:
+        return f"{row['per_s']:.1f} | {row['pictures']} pictures of {row['side_px']} px, {row['refused']} refused"
+    hit, whole = (row["covered"], row["faces"]) if "faces" in row else (row["with_a_cover"], row["pictures"])
+    refused = f"; {row['pictures_refused']} refused" if row.get("pictures_refused") else ""
+    return f"{hit} of {whole} | {100 * row['share']:.1f} %{refused}"
 
 
 # ---- what is found ---------------------------------------------------------------------------------------------------
