@@ -86,6 +86,9 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
+	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
+	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
+	$(BIN)/python -m bench.malformed_images --json $(BENCH_OUT)/malformed-images.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
 # ---- the machine -----------------------------------------------------------------------------------------------------

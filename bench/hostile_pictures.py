@@ -131,8 +131,8 @@ def _spliced(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 # ---- bombs and nested horrors ----------------------------------------------------------------------------------------
 
 
-def bombs() -> Iterator[Case]:
-    """Small files that ask for gigabytes, for hours, or for another file inside them."""
+def heavy_bombs() -> Iterator[Case]:
+    """Small files that ask for gigabytes or for hours, and take seconds to make."""
     for side in (7_000, 13_000, 40_000, 65_535, 1 << 20, (1 << 31) - 1):
         yield Case("PNG bomb", f"grey of {side} squared", png(side, side, 1, 0, png_rows(side, 1)))
         yield Case("PNG bomb", f"RGBA of 16 bits, {side} squared", png(side, side, 16, 6, png_rows(side, 64)))
@@ -143,7 +143,14 @@ def bombs() -> Iterator[Case]:
     yield Case("PNG bomb", "200,000 empty chunks", with_chunk(png_chunk(b"teXt", b"") * 200_000))
     yield Case("PNG bomb", "animation of a thousand frames", animation("PNG", 1000))
     yield Case("GIF bomb", "animation of a thousand frames", animation("GIF", 1000))
-    yield Case("WebP bomb", "animation of 300 frames", animation("WEBP", 300))
+    yield Case("WEBP bomb", "animation of 300 frames", animation("WEBP", 300))
+    whole = encoded(drawn(2000, 2000, "RGB", 2), "JPEG", progressive=True, quality=30)
+    scan = whole.rindex(b"\xff\xda")
+    yield Case("JPEG bomb", "the last scan of 4 megapixels 400 times", whole[:-2] + whole[scan:-2] * 400 + b"\xff\xd9")
+
+
+def bombs() -> Iterator[Case]:
+    """Files that lie about their size, lead in circles, or hold another file."""
     plain = {kind: encoded(drawn(60, 40, "RGB", 1).convert(mode), kind) for kind, mode in PLAIN}
     for width, height in ((65_535, 65_535), (65_535, 600), (30_000, 30_000), (0, 10), (10, 0)):
         for kind, resized in RESIZED.items():
@@ -259,9 +266,6 @@ def tiff_horrors(data: bytes) -> Iterator[Case]:
 
 
 def jpeg_horrors() -> Iterator[Case]:
-    whole = encoded(drawn(2000, 2000, "RGB", 2), "JPEG", progressive=True, quality=30)
-    scan = whole.rindex(b"\xff\xda")
-    yield Case("JPEG bomb", "the last scan of 4 megapixels 400 times", whole[:-2] + whole[scan:-2] * 400 + b"\xff\xd9")
     small = encoded(drawn(60, 40, "RGB", 1), "JPEG")
     yield Case("JPEG bomb", "20,000 empty comments", small[:2] + b"\xff\xfe\0\2" * 20_000 + small[2:])
     yield Case("JPEG bomb", "a thousand colour profiles", small[:2] + icc_segments() + small[2:])
@@ -305,7 +309,7 @@ def largest() -> Iterator[Case]:
 
 
 def main(folder: Path, count: int, seed: int) -> None:
-    for at, case in enumerate(chain(mutations(count, seed), bombs(), largest())):
+    for at, case in enumerate(chain(mutations(count, seed), bombs(), heavy_bombs(), largest())):
         name = "".join(letter if letter.isalnum() or letter in " ,.:=-" else "_" for letter in case.name)[:100]
         (folder / f"{at:06}~{case.family}~{name}").write_bytes(case.data)
 

@@ -21,8 +21,9 @@ import onnxruntime as ort
 from PIL import Image
 from shrink_onnx import in_fewer_bits
 
+from unseen.deid.boxes import overlap
 from unseen.deid.deidentify import deidentify
-from unseen.deid.faces import Face, FaceFinder, overlap
+from unseen.deid.faces import Face, FaceFinder
 from unseen.embed.bundled import FOLDER, BundledEmbedder
 from unseen.embed.preprocess import network_input
 from unseen.errors import ImageRefused

@@ -21,7 +21,7 @@ class Decoders:
 
     def __init__(self, count: int | None, longest_side_px: int) -> None:
         """count: None takes the cores, at most MOST_WORKERS."""
-        self.count = max(1, min(count or _cores(), MOST_WORKERS))
+        self.count = workers(count)
         self._resting: LifoQueue[Decoder] = LifoQueue()
         for _ in range(self.count):
             self._resting.put(Decoder(longest_side_px=longest_side_px))
@@ -41,6 +41,11 @@ class Decoders:
         for decoder in resting:
             decoder.close()
             self._resting.put(decoder)
+
+
+def workers(count: int | None) -> int:
+    """Return how many pictures to work on at once: None takes the cores that this process may use."""
+    return max(1, min(count or _cores(), MOST_WORKERS))
 
 
 def _cores() -> int:

@@ -293,7 +293,7 @@ def test_the_limits_hold_in_the_child(decoder: Decoder) -> None:
     assert decoder.limits() == {"memory", "cpu", "files"}
     assert decoder._child is not None
     pid = decoder._child._process.pid
-    assert resource.prlimit(pid, resource.RLIMIT_AS) == (1 << 30, 1 << 30)
+    assert resource.prlimit(pid, resource.RLIMIT_AS) == (512 * MEBIBYTE, 512 * MEBIBYTE)
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
 
 
@@ -336,3 +336,34 @@ def test_large_files_are_refused_before_they_are_sent(decoder: Decoder) -> None:
 def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfiguration):
         Decoder(**wrong)
+
+
+def test_the_decoder_says_whether_the_file_said_which_side_is_up(decoder: Decoder) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        assert decoder.picture(encoded(drawn(), "JPEG", exif=exif.tobytes())).upright
+    silent = Image.Exif()
+    silent[0x010E] = "no word of orientation"
+    nonsense = Image.Exif()
+    nonsense[0x0112] = 9
+    for exif in (silent, nonsense):
+        assert not decoder.picture(encoded(drawn(), "JPEG", exif=exif.tobytes())).upright
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+        assert not decoder.picture(encoded(drawn(), kind)).upright
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("WEBP", "RGB")])
+def test_pictures_of_many_bands_come_whole(kind: str, mode: str) -> None:
+    """Pixels are converted and sent 256 rows at a time: every row must be its own."""
+    rows = np.arange(700, dtype=np.uint8)[:, None, None].repeat(300, 1).repeat(3, 2)
+    picture = Image.fromarray(rows).convert(mode)
+    ways: dict[str, dict[str, Any]] = {"JPEG": {"quality": 100}, "WEBP": {"lossless": True}}
+    with Decoder(longest_side_px=65_535) as whole:
+        pixels = whole.decode(encoded(picture, kind, **ways.get(kind, {})))
+    assert np.abs(pixels.astype(int) - rows).max() <= (2 if kind == "JPEG" else 0)
+
+
+def test_whole_pictures_of_forty_megapixels_pass_when_asked_for() -> None:
+    with Decoder(longest_side_px=65_535) as whole:
+        assert whole.decode(encoded(Image.new("RGBA", (6324, 6324)), "PNG", compress_level=1)).shape == (6324, 6324, 3)

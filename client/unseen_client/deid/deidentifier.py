@@ -16,7 +16,7 @@ from types import TracebackType
 
 from unseen.deid.settings import DeidSettings
 from unseen.errors import ImageRefused
-from unseen_client.decoders import MOST_WORKERS
+from unseen_client.decoders import workers as worker_count
 from unseen_client.deid.dicom_file import DicomPipeline, DicomSettings
 from unseen_client.deid.kinds import Kind, kind_of
 from unseen_client.deid.outcome import DeidReport
@@ -44,7 +44,7 @@ class Deidentifier:
         self._settings = settings or DeidSettings()
         self._output = output or PhotoOutput()
         self._dicom = dicom or DicomSettings()
-        self._workers = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+        self._workers = worker_count(workers)
         self._lock = Lock()
         self._open: dict[Kind, Pipeline] = {}
 

@@ -49,7 +49,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            self._file = os.fdopen(descriptor, "r+", encoding="utf-8", newline="\n")
+            self._file = os.fdopen(descriptor, "r+b")
         except OSError as error:
             raise StoreFailed(f"cannot open the report {path}: {error.strerror}") from error
         try:
@@ -99,23 +99,23 @@ class Journal:
     def _append(self, fields: Mapping[str, Any]) -> None:
         with self._lock:
             try:
-                self._file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+                self._file.write(json.dumps(fields).encode() + b"\n")
                 self._file.flush()
             except OSError as error:
                 raise StoreFailed(f"cannot write the report {self.path}: {error.strerror}") from error
 
     def _read(self) -> None:
         self._file.seek(0)
-        text = self._file.read()
-        if not text:
+        written = self._file.read()
+        if not written:
             self._append({"format": FORMAT})
             return
-        *lines, cut = text.split("\n")
-        if cut:  # a run that was cut off in the middle of a line
-            self._file.truncate(len(text.encode()) - len(cut.encode()))
+        *lines, cut = written.split(b"\n")
         entries = [_entry(line) for line in lines]
         if not entries or (entries[0] or {}).get("format") != FORMAT or None in entries[1:]:
             raise InvalidInput(f"{self.path} is no report of `unseen deid`; name another with --report")
+        if cut:  # a run that was cut off in the middle of a line
+            self._file.truncate(len(written) - len(cut))
         for entry in entries:
             if entry and "source" in entry:
                 self._last[str(entry["source"])] = entry
@@ -123,7 +123,7 @@ class Journal:
                 self._described.add(str(entry["pipeline"]))
 
 
-def _entry(line: str) -> dict[str, Any] | None:
+def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         fields = json.loads(line)
     except ValueError:

@@ -12,6 +12,8 @@ from PIL import Image
 from unseen.deid.cover import FILL
 from unseen.deid.deidentify import MOST_PASSES, deidentify
 from unseen.deid.faces import Face, FaceFinder
+from unseen.deid.report import Left
+from unseen.deid.settings import DeidSettings, Method, Shape, Turned
 from unseen.errors import ImageRefused
 
 Pixels = npt.NDArray[np.uint8]
@@ -70,7 +72,9 @@ def test_the_report_says_what_was_done(finder: FaceFinder) -> None:
     assert report.detector_sha256 == finder.detector_sha256
     plain = json.loads(json.dumps(report.as_dict()))
     assert plain["faces"][0]["score"] == pytest.approx(0.91, abs=0.02)
-    assert plain["threshold"] == 0.2
+    assert plain["settings"]["threshold"] == 0.2
+    assert plain["size_px"] == [512, 512]
+    assert plain["turned"] is True
 
 
 def test_a_picture_without_faces_comes_back_unchanged(finder: FaceFinder) -> None:
@@ -87,7 +91,7 @@ class Stubborn(FaceFinder):
         super().__init__()
         self.times = times
 
-    def find(self, pixels: Pixels) -> list[Face]:
+    def find(self, pixels: Pixels, *, turned: bool = False) -> list[Face]:
         self.times -= 1
         return [Face((1.0, 1.0, 4.0, 4.0), 0.5)] if self.times >= 0 else []
 
@@ -101,8 +105,69 @@ def test_a_face_that_stays_findable_stops_the_picture() -> None:
 
 def test_an_error_of_the_detector_is_passed_on_as_a_refusal() -> None:
     class Failing(FaceFinder):
-        def find(self, pixels: Pixels) -> list[Face]:
+        def find(self, pixels: Pixels, *, turned: bool = False) -> list[Face]:
             raise ImageRefused("the face finder failed")
 
     with pytest.raises(ImageRefused):
         deidentify(np.zeros((20, 20, 3), np.uint8), Failing())
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("shape", Shape)
+def test_every_method_and_shape_hides_the_face_from_the_detector(
+    finder: FaceFinder, method: Method, shape: Shape
+) -> None:
+    settings = DeidSettings(method=method, shape=shape)
+    for name in ("astronaut.jpg", "admiral.jpg"):
+        pixels = np.asarray(photo(name))
+        painted, report = deidentify(pixels, finder, settings)
+        assert report.faces_covered >= 1
+        assert finder.find(painted, turned=True) == []
+        outside = np.ones(pixels.shape[:2], bool)
+        for face in report.faces:
+            left, top, right, bottom = (round(side) for side in face.box)
+            rim_x, rim_y = right - left, bottom - top
+            outside[max(0, top - rim_y) : bottom + rim_y, max(0, left - rim_x) : right + rim_x] = False
+        assert (painted[outside] == pixels[outside]).all()
+
+
+def test_faces_outside_the_wanted_sizes_are_left_and_reported(finder: FaceFinder) -> None:
+    pixels = np.asarray(photo("astronaut.jpg"))
+    for settings, why in (
+        (DeidSettings(smallest_face=0.5), Left.TOO_SMALL),
+        (DeidSettings(largest_face=0.1), Left.TOO_LARGE),
+        (DeidSettings(never_cover=((0.3, 0.1, 0.6, 0.4),)), Left.NEVER),
+    ):
+        same, report = deidentify(pixels, finder, settings)
+        assert [reason for _, reason in report.left] == [why]
+        assert report.faces_covered == 0
+        assert (same == pixels).all()
+        assert report.as_dict()["left"][0]["reason"] == why.value
+    elsewhere = DeidSettings(never_cover=((0.7, 0.7, 1, 1),), smallest_face=0.1, largest_face=0.9)
+    assert deidentify(pixels, finder, elsewhere)[1].faces_covered == 1
+
+
+def test_regions_are_covered_whatever_is_found_and_nobody_is_found_in_them(finder: FaceFinder) -> None:
+    pixels = np.asarray(photo("astronaut.jpg"))
+    settings = DeidSettings(always_cover=((0.25, 0.0, 0.65, 0.45), (0, 0.9, 1, 1)))
+    painted, report = deidentify(pixels, finder, settings)
+    assert report.faces_covered == 0
+    assert (painted[: round(0.45 * 512), round(0.25 * 512) : round(0.65 * 512)] == FILL).all()
+    assert (painted[461:] == FILL).all()
+
+
+def test_turned_faces_are_looked_for_where_nobody_says_which_side_is_up(finder: FaceFinder) -> None:
+    class Asked(FaceFinder):
+        def find(self, pixels: Pixels, *, turned: bool = False) -> list[Face]:
+            asked.append(turned)
+            return []
+
+    asked: list[bool] = []
+    cases = [(turned, upright) for turned in Turned for upright in (False, True)]
+    for turned, upright in cases:
+        deidentify(np.zeros((20, 20, 3), np.uint8), Asked(), DeidSettings(turned=turned), upright=upright)
+    assert {case for case, looked in zip(cases, asked, strict=True) if looked} == {
+        (Turned.AUTO, False),
+        (Turned.ALWAYS, False),
+        (Turned.ALWAYS, True),
+    }

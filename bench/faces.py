@@ -1,0 +1,250 @@
+"""How many faces are covered, how much else is, and how fast: the tables of docs/deidentification.md.
+
+    python -m bench.faces --packages bench-out/packages --json bench-out/faces.json            about eight minutes
+    python -m bench.faces --only speed                                                         half a minute
+
+A face counts as covered when 95 % of its middle (seven tenths of its box, either way: eyes, nose and mouth) is painted.
+Photographs and boxes: bench/face_photos.json. Nothing here was used to train anything; the numbers in
+unseen.deid.faces were chosen on these photographs, so a fresh set will do a little worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from bench.face_photos import DEMO, Box, Packages, Photo, Pixels, opened
+from unseen.deid.cover import covered
+from unseen.deid.deidentify import deidentify
+from unseen.deid.faces import FaceFinder
+from unseen.deid.settings import DeidSettings, Turned
+from unseen.errors import ImageRefused
+from unseen_client.deid.photo import PhotoOutput, PhotoPipeline
+
+Figures = dict[str, Any]
+MIDDLE, PAINTED = 0.7, 0.95
+MOSAIC_PX = (640, 480)
+SMALL_PX = (24, 18, 14, 12)
+DARKER = (4, 12, 20, 30)
+SHARES = (1, 0.75, 0.5, 0.35, 0.2, 0.1)
+SPEED_SIDE_PX, SPEED_PICTURES, CORES = 1280, 96, 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, default=Path("bench-out/packages"))
+    parser.add_argument("--only", choices=("found", "speed"))
+    parser.add_argument("--json", type=Path)
+    wanted = parser.parse_args()
+    figures: Figures = {}
+    if wanted.only != "speed":
+        figures |= found(Packages(wanted.packages))
+    if wanted.only != "found":
+        figures |= speed()
+    for name, row in figures.items():
+        print(f"| {name} | {cells(row)} |", *row.get("missed", ()), *row.get("names", ()))
+    if wanted.json:
+        wanted.json.write_text(json.dumps(figures, indent=1))
+
+
+def cells(row: Figures) -> str:
+    """One row of a Markdown table."""
+    if "per_s" in row:
+        return f"{row['per_s']:.1f} | {row['pictures']} pictures of {row['side_px']} px, {row['refused']} refused"
+    hit, whole = (row["covered"], row["faces"]) if "faces" in row else (row["with_a_cover"], row["pictures"])
+    refused = f"; {row['pictures_refused']} refused" if row.get("pictures_refused") else ""
+    return f"{hit} of {whole} | {100 * row['share']:.1f} %{refused}"
+
+
+# ---- what is found ---------------------------------------------------------------------------------------------------
+
+
+def found(packages: Packages) -> Figures:
+    finder = FaceFinder()
+    never, always = DeidSettings(turned=Turned.NEVER), DeidSettings(turned=Turned.ALWAYS)
+    photos, others = list(packages.photos_with_faces()), list(packages.photos_without_faces())
+    rng = np.random.default_rng(1)
+    figures: Figures = {"photographs, upright pass": recall(finder, never, photos)}
+    figures["photographs, with turned passes"] = recall(finder, always, photos)
+    for turn in (1, 2, 3):
+        turned = [rotated(photo, turn) for photo in photos]
+        figures[f"turned by {90 * turn} degrees"] = recall(finder, always, turned)
+        figures[f"turned by {90 * turn} degrees, upright pass only"] = recall(finder, never, turned)
+    for size in SMALL_PX:
+        figures[f"faces of {size} px in 640 x 480"] = recall(finder, never, mosaics(photos, size, rng))
+    for times in DARKER:
+        figures[f"{times} times darker, with sensor noise"] = recall(finder, never, darker(photos, times, rng))
+    figures["blurred by 2 px and 4 times darker"] = recall(finder, never, darker(blurred(photos), 4, rng))
+    for share in SHARES:
+        figures[f"lfw_subset, face {share:g} of the side"] = recall(finder, never, framed(packages.small_faces, share))
+    figures["no face: false covers, upright pass"] = false_covers(finder, never, others)
+    figures["no face: false covers, with turned passes"] = false_covers(finder, always, others)
+    figures["no face, 20 times darker: false covers"] = false_covers(finder, always, darker(others, 20, rng))
+    return figures
+
+
+def recall(finder: FaceFinder, settings: DeidSettings, photos: Iterable[Photo]) -> Figures:
+    """Of all faces, how many are covered; pictures that were refused count with neither."""
+    hit = whole = refused = 0
+    missed = []
+    for photo in photos:
+        try:
+            _, report = deidentify(photo.pixels, finder, settings)
+        except ImageRefused:
+            refused += 1
+            continue
+        paint = covered(np.zeros_like(photo.pixels) + np.uint8(1), report.faces, settings)[..., 0] == 0
+        shown = [box for box in photo.faces if not is_covered(paint, box)]
+        whole, hit = whole + len(photo.faces), hit + len(photo.faces) - len(shown)
+        missed += [photo.name] * len(shown)
+    return {"covered": hit, "faces": whole, "share": hit / whole, "pictures_refused": refused, "missed": missed[:20]}
+
+
+def is_covered(paint: Pixels, box: Box) -> bool:
+    left, top, right, bottom = box
+    rim_x, rim_y = (right - left) * (1 - MIDDLE) / 2, (bottom - top) * (1 - MIDDLE) / 2
+    rows = slice(max(0, round(top + rim_y)), max(round(top + rim_y) + 1, round(bottom - rim_y)))
+    columns = slice(max(0, round(left + rim_x)), max(round(left + rim_x) + 1, round(right - rim_x)))
+    return bool(paint[rows, columns].mean() >= PAINTED)
+
+
+def false_covers(finder: FaceFinder, settings: DeidSettings, photos: Iterable[Photo]) -> Figures:
+    names, whole = [], 0
+    for photo in photos:
+        whole += 1
+        try:
+            _, report = deidentify(photo.pixels, finder, settings)
+            covers = report.faces_covered
+        except ImageRefused:
+            covers = 1
+        if covers:
+            names.append(photo.name)
+    return {"pictures": whole, "with_a_cover": len(names), "share": len(names) / whole, "names": names}
+
+
+# ---- harder pictures -------------------------------------------------------------------------------------------------
+
+
+def rotated(photo: Photo, turn: int) -> Photo:
+    height, width = photo.pixels.shape[:2]
+    faces = photo.faces
+    for _ in range(turn):
+        faces = tuple((top, width - right, bottom, width - left) for left, top, right, bottom in faces)
+        width, height = height, width
+    return Photo(photo.name, np.ascontiguousarray(np.rot90(photo.pixels, turn)), faces)
+
+
+def mosaics(photos: list[Photo], size_px: int, rng: np.random.Generator) -> Iterator[Photo]:
+    """Every face eight times in all, its box ``size_px`` tall, in rows on a plain ground with what surrounds it."""
+    tiles = [scaled(photo, box, size_px) for photo in photos for box in photo.faces]
+    queue = [tiles[at % len(tiles)] for at in rng.permutation(8 * len(tiles))]
+    width, height = MOSAIC_PX
+    while queue:
+        canvas, faces = Image.new("RGB", MOSAIC_PX, (120, 110, 100)), []
+        x = y = tallest = 0
+        while queue:
+            tile, (left, top, right, bottom) = queue[-1]
+            if x + tile.width > width:
+                x, y, tallest = 0, y + tallest + 4, 0
+            if y + tile.height > height:
+                break
+            queue.pop()
+            canvas.paste(tile, (x, y))
+            faces.append((x + left, y + top, x + right, y + bottom))
+            x, tallest = x + tile.width + 4, max(tallest, tile.height)
+        yield Photo(f"mosaic of {size_px} px", np.asarray(canvas), tuple(faces))
+
+
+def scaled(photo: Photo, box: Box, size_px: int) -> tuple[Image.Image, Box]:
+    """A face with half its size of surroundings on every side, its box ``size_px`` tall; and its box in that."""
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    area = (
+        max(0.0, left - width / 2),
+        max(0.0, top - height / 2),
+        min(photo.pixels.shape[1], right + width / 2),
+        min(photo.pixels.shape[0], bottom + height / 2),
+    )
+    scale = size_px / height
+    size = (max(1, round((area[2] - area[0]) * scale)), max(1, round((area[3] - area[1]) * scale)))
+    tile = Image.fromarray(photo.pixels).resize(size, Image.Resampling.LANCZOS, box=area)
+    x, y = (left - area[0]) * scale, (top - area[1]) * scale
+    return tile, (x, y, x + width * scale, y + height * scale)
+
+
+def darker(photos: Iterable[Photo], times: int, rng: np.random.Generator) -> Iterator[Photo]:
+    for photo in photos:
+        noisy = photo.pixels / times + rng.normal(0, 2, photo.pixels.shape)
+        yield Photo(photo.name, noisy.round().clip(0, 255).astype(np.uint8), photo.faces)
+
+
+def blurred(photos: Iterable[Photo]) -> Iterator[Photo]:
+    for photo in photos:
+        soft = Image.fromarray(photo.pixels).filter(ImageFilter.GaussianBlur(2))
+        yield Photo(photo.name, np.asarray(soft), photo.faces)
+
+
+def framed(faces: Pixels, share: float) -> Iterator[Photo]:
+    """Faces of 25 x 25 pixels, enlarged, in the middle of a plain picture whose side they take ``share`` of."""
+    for face in faces:
+        side = round(300 * share)
+        canvas = Image.new("RGB", (300, 300), (110, 110, 110))
+        canvas.paste(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC), ((300 - side) // 2,) * 2)
+        rim = (300 - side) / 2
+        yield Photo("lfw", np.asarray(canvas), ((rim, rim, 300 - rim, 300 - rim),))
+
+
+# ---- how fast --------------------------------------------------------------------------------------------------------
+
+
+def speed() -> Figures:
+    """Files in memory to files in memory, decoding in children and encoding included, on two threads."""
+    files = [enlarged(path) for path in sorted((DEMO / "photos").glob("*.jpg"))]
+    files = [files[at % len(files)] for at in range(SPEED_PICTURES)]
+    rows: Figures = {}
+    for turned in (Turned.NEVER, Turned.ALWAYS):
+        pipeline = PhotoPipeline(DeidSettings(turned=turned), PhotoOutput(), CORES)
+        through(pipeline.clean, files[:4])
+        started = time.perf_counter()
+        refused = through(pipeline.clean, files)
+        seconds = time.perf_counter() - started
+        pipeline.close()
+        name = "upright pass" if turned is Turned.NEVER else "with turned passes"
+        rows[f"images per second on {CORES} threads, {name}"] = {
+            "per_s": len(files) / seconds, "pictures": len(files), "refused": refused, "side_px": SPEED_SIDE_PX,
+        }  # fmt: skip
+    return rows
+
+
+def enlarged(path: Path) -> bytes:
+    """A photograph of the demo as a JPEG whose long side has SPEED_SIDE_PX."""
+    picture = Image.fromarray(opened(path.read_bytes()))
+    scale = SPEED_SIDE_PX / max(picture.size)
+    buffer = BytesIO()
+    picture.resize((round(picture.width * scale), round(picture.height * scale))).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def through(clean: Callable[[bytes], object], files: list[bytes]) -> int:
+    def refused(data: bytes) -> bool:
+        try:
+            clean(data)
+        except ImageRefused:
+            return True
+        return False
+
+    with ThreadPoolExecutor(CORES) as pool:
+        return sum(pool.map(refused, files))
+
+
+if __name__ == "__main__":
+    main()
