@@ -87,6 +87,7 @@ class Audit:
         """
         leaf = Leaf(act, caller.name, self._clock_ns() // 1_000_000, outcome, details or Details())
         waiting = _Waiting(caller.tenant, leaf.to_bytes(random_bytes(SALT_BYTES)), Future())
+        waiting.receipt.set_running_or_notify_cancel()  # a caller that leaves must not take its leaf with it
         with self._changed:
             if self._closing:
                 raise StoreFailed("the audit log is closed; restart the server")

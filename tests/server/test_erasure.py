@@ -15,7 +15,7 @@ Make = Callable[..., Any]
 
 
 def disk(server: Any) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(server.data.iterdir()))
+    return b"".join(path.read_bytes() for path in sorted(path for path in server.data.rglob("*") if path.is_file()))
 
 
 def sealed_vector(data: Path, key: Path, slot: int) -> bytes:
