@@ -219,7 +219,10 @@ async def _messages(context: Context, parse: Parse) -> AsyncGenerator[Message, N
     # keep its place on the connection until the garbage collector comes by, and the connection would run out of them.
     while True:
         try:
-            data = await asyncio.wait_for(context.read(), limits.MAX_PAUSE_S)
+            # Not asyncio.wait_for: when a message and the end of the call come together it drops the cancellation
+            # (github.com/python/cpython/issues/86296), and the next read of a call that is gone never returns.
+            async with asyncio.timeout(limits.MAX_PAUSE_S):
+                data = await context.read()
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no message for {limits.MAX_PAUSE_S:.0f} seconds in the middle of a stream; send it again, faster"
