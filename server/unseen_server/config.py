@@ -36,6 +36,10 @@ class Config:
     """Threads of one scan."""
     entry: Entry = Entry.AUTO
     """Whom to let in without a token."""
+    metrics: tuple[str, int] | None = None
+    """Host and port of the page that Prometheus reads."""
+    metrics_by_tenant: bool = False
+    """Whether that page counts by keyed hash of the tenant as well."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -46,6 +50,11 @@ class Config:
             raise InvalidConfiguration(
                 f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert, --tls-key and "
                 "--tls-client-ca, or listen on 127.0.0.1"
+            )
+        if self.tls is None and self.metrics is not None and not is_loopback(self.metrics[0]):
+            raise InvalidConfiguration(
+                f"--metrics {self.metrics[0]} can be reached from other machines, and there is no TLS: give --tls-cert "
+                "and --tls-key, or show metrics on 127.0.0.1"
             )
         if _resolved(self.master_key).is_relative_to(_resolved(self.data)):
             raise InvalidConfiguration(
@@ -71,8 +80,18 @@ def is_loopback(host: str) -> bool:
 def from_arguments(arguments: Sequence[str]) -> Config:
     """The configuration that a command line asks for; InvalidConfiguration says what to change."""
     given = _parser().parse_args(arguments)
-    host, port = _host_and_port(given.listen)
-    return Config(given.data, host, port, given.master_key, _tls_files(given), given.threads, given.auth)
+    host, port = _host_and_port("--listen", given.listen)
+    return Config(
+        given.data,
+        host,
+        port,
+        given.master_key,
+        _tls_files(given),
+        given.threads,
+        given.auth,
+        metrics=None if given.metrics is None else _host_and_port("--metrics", given.metrics),
+        metrics_by_tenant=given.metrics_by_tenant,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--auth", type=Entry, choices=list(Entry), default=Entry.AUTO, help="whom to let in without a token"
     )
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="show metrics for Prometheus there: docs/operations.md")
+    parser.add_argument("--metrics-by-tenant", action="store_true", help="count by keyed hash of the tenant as well")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
     return parser
 
@@ -97,10 +118,10 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _host_and_port(listen: str) -> tuple[str, int]:
+def _host_and_port(option: str, listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
-        raise InvalidConfiguration(f"--listen {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
+        raise InvalidConfiguration(f"{option} {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

@@ -51,6 +51,10 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.IndexService/EraseRows": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
     "/unseen.v1.IndexService/SyncCatalogue": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR),
     "/unseen.v1.SearchService/Search": _rule(Reach.COLLECTION, Role.READER),
+    "/unseen.v1.AuditService/GetTreeHead": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ProveInclusion": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ExportLeaves": _rule(Reach.TENANT, Role.AUDITOR),
+    "/unseen.v1.OperatorService/GetStatus": _rule(Reach.SERVER, Role.OPERATOR),
 }
 """By the path that goes over the wire."""
 
