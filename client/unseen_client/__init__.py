@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unseen.audit.receipt import Receipt
     from unseen.errors import (
         AlreadyExists,
         AuditUnavailable,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         InvalidVector,
         KeyMissing,
         LimitExceeded,
+        LogWentBack,
         MalformedMessage,
         Mismatch,
         ModelMismatch,
@@ -54,7 +56,8 @@ if TYPE_CHECKING:
     from unseen.types import CollectionInfo
     from unseen_client.aio import AsyncClient
     from unseen_client.records import Record
-    from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.report import EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
     from unseen_client.transport import TLS
@@ -80,6 +83,8 @@ __all__ = [
     "InvalidVector",
     "KeyMissing",
     "LimitExceeded",
+    "LogCheck",
+    "LogWentBack",
     "MalformedMessage",
     "Mismatch",
     "ModelMismatch",
@@ -88,6 +93,7 @@ __all__ = [
     "ParameterMismatch",
     "Progress",
     "ProofBroken",
+    "Receipt",
     "Record",
     "Refusal",
     "RequestReplayed",
@@ -96,6 +102,7 @@ __all__ = [
     "SealBroken",
     "ServerBusy",
     "ServerInfo",
+    "ServerStatus",
     "ServerUnavailable",
     "StoreFailed",
     "StoreWentBack",
@@ -112,10 +119,13 @@ _HOMES = {
     "CollectionInfo": "unseen.types",
     "EnrolReport": "unseen_client.report",
     "Hit": "unseen_client.report",
+    "LogCheck": "unseen_client.report",
     "Progress": "unseen_client.steps",
+    "Receipt": "unseen.audit.receipt",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
+    "ServerStatus": "unseen_client.status",
     "StoreWentBack": "unseen_client.report",
     "TLS": "unseen_client.transport",
 }

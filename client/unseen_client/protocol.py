@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from unseen.audit.receipt import Receipt
 from unseen.errors import InvalidVector
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
-from unseen_client.flows import collections, enrol, images, rows, similar
+from unseen_client.flows import audit, collections, enrol, images, operations, rows, similar
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow
 
 AnyPath: TypeAlias = str | os.PathLike[str]
@@ -90,7 +93,31 @@ class Protocol:
         several = [ids] if isinstance(ids, str) else ids
         return rows.erase(self._session, name, tuple(dict.fromkeys(several)))
 
+    def status(self) -> Flow[ServerStatus]:
+        return operations.status(self._session)
 
+    def audit_check(self) -> Flow[LogCheck]:
+        return audit.check(self._session)
+
+    def audit_prove(self, receipt: Receipt) -> Flow[LogCheck]:
+        return audit.prove(self._session, receipt)
+
+    def audit_export(self, write: audit.Write, since: datetime | None, against: Sequence[str]) -> Flow[LogCheck]:
+        return audit.export(self._session, write, milliseconds(since), against)
+
+    def audit_receipts(self) -> Flow[Receipts]:
+        return audit.receipts(self._session)
+
+    def audit_accept(self) -> Flow[LogCheck]:
+        return audit.accept(self._session)
+
+
+def milliseconds(moment: datetime | None) -> int:
+    """Since 1970, 0 for None; a moment without a time zone is this machine's."""
+    return 0 if moment is None else max(0, int(moment.timestamp() * 1000))
+
+
+Receipts: TypeAlias = list[Receipt]
 Records: TypeAlias = list[Record]
 """What ``list`` gives; named, because inside the classes ``list`` is the method."""
 

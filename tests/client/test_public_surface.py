@@ -18,15 +18,23 @@ PUBLIC = {
     "CollectionInfo",
     "EnrolReport",
     "Hit",
+    "LogCheck",
     "Progress",
+    "Receipt",
     "Record",
     "Refusal",
     "ServerInfo",
+    "ServerStatus",
     "StoreWentBack",
     "TLS",
 }
 
 METHODS = {
+    "audit_accept": "(self)",
+    "audit_check": "(self)",
+    "audit_export": "(self, write, *, since=None, against=())",
+    "audit_prove": "(self, receipt)",
+    "audit_receipts": "(self)",
     "close": "(self)",
     "collection": "(self, name)",
     "count": "(self, name)",
@@ -43,6 +51,7 @@ METHODS = {
     "search_text": "(self, name, text, *, top_k=10)",
     "search_vector": "(self, name, vector, *, top_k=10)",
     "server_info": "(self)",
+    "status": "(self)",
 }
 
 

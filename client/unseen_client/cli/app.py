@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import collections, demo, keys, rows, search, serve
+from unseen_client.cli import audit, collections, demo, keys, rows, sbom, search, serve, status
 
 EPILOG = """\b
 First steps:
@@ -40,4 +40,7 @@ app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.command("status")(status.status)
+app.command("sbom")(sbom.sbom)
 app.command("demo", context_settings=demo.CONTEXT_SETTINGS)(demo.demo)
