@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unseen.audit.receipt import Receipt
     from unseen.deid.settings import DeidSettings
     from unseen.dp.gaussian import Gaussian
     from unseen.dp.metric import MetricVonMisesFisher
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         InvalidVector,
         KeyMissing,
         LimitExceeded,
+        LogWentBack,
         MalformedMessage,
         Mismatch,
         ModelMismatch,
@@ -66,7 +68,8 @@ if TYPE_CHECKING:
     from unseen_client.deid.photo import PhotoOutput
     from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
-    from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.report import EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
     from unseen_client.transport import TLS
@@ -98,6 +101,8 @@ __all__ = [
     "InvalidVector",
     "KeyMissing",
     "LimitExceeded",
+    "LogCheck",
+    "LogWentBack",
     "MalformedMessage",
     "MetricVonMisesFisher",
     "Mismatch",
@@ -113,6 +118,7 @@ __all__ = [
     "ProofBroken",
     "Quota",
     "QuotaExceeded",
+    "Receipt",
     "Record",
     "Refusal",
     "RequestReplayed",
@@ -121,6 +127,7 @@ __all__ = [
     "SealBroken",
     "ServerBusy",
     "ServerInfo",
+    "ServerStatus",
     "ServerUnavailable",
     "StoreFailed",
     "StoreWentBack",
@@ -144,14 +151,17 @@ _HOMES = {
     "EnrolReport": "unseen_client.report",
     "Gaussian": "unseen.dp.gaussian",
     "Hit": "unseen_client.report",
-    "PhotoOutput": "unseen_client.deid.photo",
+    "LogCheck": "unseen_client.report",
     "MetricVonMisesFisher": "unseen.dp.metric",
+    "PhotoOutput": "unseen_client.deid.photo",
     "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
     "Quota": "unseen_client.access",
+    "Receipt": "unseen.audit.receipt",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
+    "ServerStatus": "unseen_client.status",
     "StoreWentBack": "unseen_client.report",
     "TLS": "unseen_client.transport",
     "TokenInfo": "unseen_client.access",

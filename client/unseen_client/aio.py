@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -14,17 +15,20 @@ import grpc.aio
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.audit.receipt import Receipt
 from unseen.deid.settings import DeidSettings
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.flows.audit import Write
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
+from unseen_client.protocol import AnyPath, Noise, Protocol, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
 
@@ -232,6 +236,38 @@ class AsyncClient:
         """
         return await self._drive(self._protocol.erase(name, ids))
 
+    async def status(self) -> ServerStatus:
+        """How the server is doing: for the role operator."""
+        return await self._drive(self._protocol.status())
+
+    async def audit_check(self) -> LogCheck:
+        """Whether the server's audit log goes on from what this device has seen of it; raises LogWentBack.
+
+        Every client does this by itself when it first meets a server.
+        """
+        return await self._drive(self._protocol.audit_check())
+
+    async def audit_receipts(self) -> Receipts:
+        """The receipts that this device keeps of this server, oldest first."""
+        return await self._drive(self._protocol.audit_receipts())
+
+    async def audit_prove(self, receipt: Receipt) -> LogCheck:
+        """Have the server prove that a receipt's act is in its log; raises ProofBroken, LogWentBack."""
+        return await self._drive(self._protocol.audit_prove(receipt))
+
+    async def audit_export(
+        self, write: Write, *, since: datetime | None = None, against: Sequence[str] = ()
+    ) -> LogCheck:
+        """Fetch the log, check every leaf against the signed head, then give ``write`` its lines: for auditors.
+
+        ``against`` are signed heads from elsewhere that the log must have had. Raises ProofBroken, LogWentBack.
+        """
+        return await self._drive(self._protocol.audit_export(write, since, against))
+
+    async def audit_accept(self) -> LogCheck:
+        """Begin anew with the log that the server shows now, after it was restored from a backup."""
+        return await self._drive(self._protocol.audit_accept())
+
     async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
         """Carry out a flow's steps until it is done."""
         with watching(progress) as watcher:
@@ -288,6 +324,7 @@ class AsyncClient:
 
     async def _stream(self, exchange: Exchange, receive: Callable[[Message], Awaitable[None]], look_s: float) -> None:
         over = asyncio.Event()
+        act = await asyncio.to_thread(self._session.act, exchange)
         metadata = await asyncio.to_thread(self._bearer.metadata)  # reads a file or asks whoever gives tokens
         call = self._call(exchange.rpc)(
             _until(over, exchange.requests, look_s), timeout=exchange.timeout_s, metadata=metadata
@@ -296,6 +333,8 @@ class AsyncClient:
         try:
             async for reply in call:
                 await receive(reply)
+            trailing = await call.trailing_metadata()
+            await asyncio.to_thread(self._session.take_receipt, exchange, act, trailing)
         finally:
             call.cancel()
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from unseen.audit.receipt import Receipt
 from unseen.bearer import life_s
 from unseen.errors import InvalidInput, InvalidVector
 from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
-from unseen_client.flows import access, collections, enrol, images, rows, similar
+from unseen_client.flows import access, audit, collections, enrol, images, operations, rows, similar
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
 if TYPE_CHECKING:
@@ -142,7 +145,31 @@ class Protocol:
         several = [ids] if isinstance(ids, str) else ids
         return rows.erase(self._session, name, tuple(dict.fromkeys(several)))
 
+    def status(self) -> Flow[ServerStatus]:
+        return operations.status(self._session)
 
+    def audit_check(self) -> Flow[LogCheck]:
+        return audit.check(self._session)
+
+    def audit_prove(self, receipt: Receipt) -> Flow[LogCheck]:
+        return audit.prove(self._session, receipt)
+
+    def audit_export(self, write: audit.Write, since: datetime | None, against: Sequence[str]) -> Flow[LogCheck]:
+        return audit.export(self._session, write, milliseconds(since), against)
+
+    def audit_receipts(self) -> Flow[Receipts]:
+        return audit.receipts(self._session)
+
+    def audit_accept(self) -> Flow[LogCheck]:
+        return audit.accept(self._session)
+
+
+def milliseconds(moment: datetime | None) -> int:
+    """Since 1970, 0 for None; a moment without a time zone is this machine's."""
+    return 0 if moment is None else max(0, int(moment.timestamp() * 1000))
+
+
+Receipts: TypeAlias = list[Receipt]
 Noise: TypeAlias = "Mechanism | str | None"
 """A mechanism, or its text: PrivUnit(64) is "privunit:64"."""
 Subject: TypeAlias = str | Sequence[str] | None

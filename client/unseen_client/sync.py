@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from time import sleep
 from types import TracebackType
@@ -12,19 +13,22 @@ import grpc
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.audit.receipt import Receipt
 from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.flows.audit import Write
 from unseen_client.line import Line
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
+from unseen_client.protocol import AnyPath, Noise, Protocol, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
 
@@ -240,6 +244,36 @@ class Client:
         """
         return self._drive(self._protocol.erase(name, ids))
 
+    def status(self) -> ServerStatus:
+        """How the server is doing: for the role operator."""
+        return self._drive(self._protocol.status())
+
+    def audit_check(self) -> LogCheck:
+        """Whether the server's audit log goes on from what this device has seen of it; raises LogWentBack.
+
+        Every client does this by itself when it first meets a server.
+        """
+        return self._drive(self._protocol.audit_check())
+
+    def audit_receipts(self) -> Receipts:
+        """The receipts that this device keeps of this server, oldest first."""
+        return self._drive(self._protocol.audit_receipts())
+
+    def audit_prove(self, receipt: Receipt) -> LogCheck:
+        """Have the server prove that a receipt's act is in its log; raises ProofBroken, LogWentBack."""
+        return self._drive(self._protocol.audit_prove(receipt))
+
+    def audit_export(self, write: Write, *, since: datetime | None = None, against: Sequence[str] = ()) -> LogCheck:
+        """Fetch the log, check every leaf against the signed head, then give ``write`` its lines: for auditors.
+
+        ``against`` are signed heads from elsewhere that the log must have had. Raises ProofBroken, LogWentBack.
+        """
+        return self._drive(self._protocol.audit_export(write, since, against))
+
+    def audit_accept(self) -> LogCheck:
+        """Begin anew with the log that the server shows now, after it was restored from a backup."""
+        return self._drive(self._protocol.audit_accept())
+
     def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
         """Carry out a flow's steps until it is done."""
         with watching(progress) as watcher:
@@ -271,6 +305,7 @@ class Client:
         return None
 
     def _exchange(self, exchange: Exchange) -> None:
+        act = self._session.act(exchange)
         with self._line.channel() as channel:
             call = _call(channel, exchange.rpc)(
                 iter(exchange.requests), timeout=exchange.timeout_s, metadata=self._bearer.metadata()
@@ -278,6 +313,7 @@ class Client:
             try:
                 for reply in call:
                     exchange.receive(reply)
+                self._session.take_receipt(exchange, act, call.trailing_metadata())
             except grpc.RpcError as error:
                 named = translated(error, self._server)
                 if isinstance(named, ServerUnavailable):

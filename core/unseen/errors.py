@@ -34,6 +34,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── SealBroken          sealed bytes were altered, swapped or cut
     │   ├── WrongKey
     │   └── ProofBroken         a log does not prove what it said: it was rewritten, or another log is meant
+    │       └── LogWentBack     the audit log is not what this device saw before: restored from a backup, or rewritten
     ├── KeyMissing              this device does not hold the record key
     ├── KeyServiceFailed        what holds the server's master key did not answer or refused
     ├── UsedTwice               one-time key material was asked to serve again
@@ -179,6 +180,10 @@ class WrongKey(IntegrityError):
 
 class ProofBroken(IntegrityError):
     code = "PROOF_BROKEN"
+
+
+class LogWentBack(ProofBroken):
+    code = "LOG_WENT_BACK"
 
 
 class KeyMissing(UnseenError):

@@ -58,6 +58,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.SealBroken: "DATA_LOSS",
     errors.WrongKey: "DATA_LOSS",
     errors.ProofBroken: "DATA_LOSS",
+    errors.LogWentBack: "DATA_LOSS",
     errors.KeyMissing: "FAILED_PRECONDITION",
     errors.KeyServiceFailed: "INTERNAL",
     errors.UsedTwice: "FAILED_PRECONDITION",

@@ -7,6 +7,7 @@ the boundary -> ready
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -19,12 +20,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from unseen.audit.leaf import Details
-from unseen.errors import InvalidConfiguration, UnseenError
+from unseen.errors import AuditUnavailable, InvalidConfiguration, UnseenError
 from unseen.he.mask import MaskSource
 from unseen.keys.ring import KeyRings
 from unseen.store.recovery import Recovery
 from unseen.store.sqlite import FILE_NAME, SqliteStore
-from unseen.v1 import access_pb2_grpc, collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
+from unseen.v1 import (
+    access_pb2_grpc,
+    audit_pb2_grpc,
+    collections_pb2_grpc,
+    index_pb2_grpc,
+    info_pb2_grpc,
+    operations_pb2_grpc,
+    search_pb2_grpc,
+)
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
@@ -36,12 +45,18 @@ from unseen_server.config import Config, is_loopback
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.keys.choice import open_provider
 from unseen_server.keys.passphrase import VARIABLE, passphrase_from
+from unseen_server.operations.certificate import expires_s
+from unseen_server.operations.metrics import Metrics
+from unseen_server.operations.page import Page
+from unseen_server.operations.watched import watch
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
 from unseen_server.services.access import AccessService
+from unseen_server.services.audit import AuditService
 from unseen_server.services.collections import CollectionService
 from unseen_server.services.index import IndexService
 from unseen_server.services.info import InfoService, release
+from unseen_server.services.operations import OperatorService, Standing
 from unseen_server.services.search import SearchService
 from unseen_server.signing import open_signing_key
 from unseen_server.warm_up import warm_up
@@ -55,6 +70,8 @@ SERVICES = (
     "unseen.v1.CollectionService",
     "unseen.v1.IndexService",
     "unseen.v1.SearchService",
+    "unseen.v1.AuditService",
+    "unseen.v1.OperatorService",
 )
 
 
@@ -75,6 +92,8 @@ class RunningServer:
     audit: Audit
     refusals: Refusals
     ending_windows: asyncio.Task[None]
+    metrics: Metrics
+    page: Page | None = None
 
     async def stop(self) -> None:
         """Refuse new calls, let those under way end, close everything."""
@@ -89,6 +108,8 @@ class RunningServer:
         self.audit.record(SERVER, "server-stopped")
         await asyncio.to_thread(self.audit.close)
         self.store.close()
+        if self.page is not None:
+            await asyncio.to_thread(self.page.close)
 
 
 async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningServer:
@@ -96,6 +117,19 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
 
     ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
     """
+    metrics = Metrics(release())
+    page = Page(*config.metrics, config.tls, metrics.registry) if config.metrics else None
+    try:
+        running = await _start(config, make_masks, metrics)
+    except BaseException:
+        if page is not None:
+            await asyncio.to_thread(page.close)
+        raise
+    running.page = page
+    return running
+
+
+async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> RunningServer:
     store_failed = asyncio.Event()
     signed = SignedTokens(config.signed_tokens) if config.signed_tokens else None
     gate = Gate(config.entry, is_loopback(config.host), signed)
@@ -113,7 +147,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     try:
         grants = await asyncio.to_thread(Grants, store)
         _require_callers(config, grants)
-        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service))
+        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service), metrics)
     except BaseException:
         store.close()
         raise
@@ -124,17 +158,23 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         gate.open(grants)
         quotas.keep_in(store)
         refusals = Refusals(audit)
-        boundary.write_down_in(audit, refusals)
-        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
+        boundary.write_down_in(audit, refusals, metrics)
+        standing = _standing(config)
+        watch(metrics, engine, workers, audit, standing)
+        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid, audit), server)
         access = AccessService(engine, grants, quotas, workers)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(audit, workers), server)
+        operator = OperatorService(engine, workers, audit, metrics, standing)
+        operations_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
         index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
         search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, quotas, workers), server)
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
-        await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
+        with contextlib.suppress(AuditUnavailable):  # it starts all the same, and says that it cannot serve
+            await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
         await server.start()
     except BaseException:
         store.close()  # a thread that still loads ends at its next page
@@ -156,12 +196,27 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         audit,
         refusals,
         ending_windows,
+        metrics,
     )
 
 
-def open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None] = lambda _: None) -> Audit:
-    """The audit log that belongs to a store."""
-    return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+def open_audit(
+    config: Config,
+    store: SqliteStore,
+    on_room: Callable[[bool], None] = lambda _: None,
+    metrics: Metrics | None = None,
+) -> Audit:
+    """The audit log that belongs to a store; ``metrics`` counts its leaves."""
+    if metrics is None:
+        return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+    audit = Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room, metrics.leaves_written)
+    metrics.tenant_hash = audit.tenant_hash if config.metrics_by_tenant else None
+    return audit
+
+
+def _standing(config: Config) -> Standing:
+    certificate = None if config.tls is None else config.tls.certificate
+    return Standing(config.data, "sqlite", config.master_key.kind, lambda: expires_s(certificate))
 
 
 def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None]:
@@ -169,7 +224,10 @@ def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None
     loop = asyncio.get_running_loop()
 
     async def tell(has_room: bool) -> None:
-        log.error("the audit log %s", "has room again" if has_room else "cannot be written: every call is refused")
+        if has_room:
+            log.warning("the audit log has room again")
+        else:
+            log.error("the audit log cannot be written: every call is refused")
         status = health_pb2.HealthCheckResponse.SERVING if has_room else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *SERVICES):
             await health_service.set(service, status)
@@ -194,7 +252,7 @@ def _require_callers(config: Config, grants: Grants | None) -> None:
 def _load(engine: Engine) -> None:
     engine.load()
     warm_up()
-    log.info("%d rows in memory", engine.rows)
+    log.info("rows in memory", extra={"rows": engine.rows})
 
 
 def open_store(config: Config) -> SqliteStore:

@@ -48,6 +48,10 @@ class Config:
     """None: beside the file of the master key."""
     passphrase_fd: int | None = None
     """Where the passphrase of the master key comes from; None: a variable or the terminal."""
+    metrics: tuple[str, int] | None = None
+    """Host and port of the page that Prometheus reads."""
+    metrics_by_tenant: bool = False
+    """Whether that page counts by keyed hash of the tenant as well."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -58,6 +62,11 @@ class Config:
             raise InvalidConfiguration(
                 f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, "
                 "or listen on 127.0.0.1"
+            )
+        if self.tls is None and self.metrics is not None and not is_loopback(self.metrics[0]):
+            raise InvalidConfiguration(
+                f"--metrics {self.metrics[0]} can be reached from other machines, and there is no TLS: give --tls-cert "
+                "and --tls-key, or show metrics on 127.0.0.1"
             )
         if self.entry is Entry.LOOPBACK_OPEN and not is_loopback(self.host):
             raise InvalidConfiguration(
@@ -114,7 +123,7 @@ def require_apart(data: Path, master_key: MasterKeyChoice, ring: Path) -> None:
 def from_arguments(arguments: Sequence[str]) -> Config:
     """The configuration that a command line asks for; InvalidConfiguration says what to change."""
     given = _parser().parse_args(arguments)
-    host, port = _host_and_port(given.listen)
+    host, port = _host_and_port("--listen", given.listen)
     return Config(
         given.data,
         host,
@@ -127,6 +136,8 @@ def from_arguments(arguments: Sequence[str]) -> Config:
         _allowance(given),
         given.key_ring,
         given.passphrase_fd,
+        None if given.metrics is None else _host_and_port("--metrics", given.metrics),
+        given.metrics_by_tenant,
     )
 
 
@@ -147,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, (number, what) in QUOTAS.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=_positive, default=number, metavar="N", help=f"{what} (default {number:,})")
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="show metrics for Prometheus there: docs/operations.md")
+    parser.add_argument("--metrics-by-tenant", action="store_true", help="count by keyed hash of the tenant as well")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
     return parser
 
@@ -172,10 +185,10 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _host_and_port(listen: str) -> tuple[str, int]:
+def _host_and_port(option: str, listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
-        raise InvalidConfiguration(f"--listen {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
+        raise InvalidConfiguration(f"{option} {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

@@ -67,6 +67,21 @@ class Engine:
         """Live rows of everybody, for the server's own log."""
         return sum(live.info.rows for live in list(self._live.values()))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of packed rows, everybody's."""
+        return sum(live.memory_bytes for live in list(self._live.values()))
+
+    @property
+    def mask_blocks_ready(self) -> int:
+        """Blocks whose masks are made ahead."""
+        return sum(masks.blocks_ready for masks in list(self._masks.values()))
+
+    @property
+    def collection_count(self) -> int:
+        """Collections of everybody."""
+        return len(self._live)
+
     # Finding
 
     def collections(self, caller: Caller) -> list[CollectionInfo]:

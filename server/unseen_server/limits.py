@@ -97,6 +97,8 @@ TOKENS_PER_MESSAGE = 200
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""
+EXPORT_PAGE_BYTES = 256 * KIB
+"""Leaves of one message of an export of the audit log."""
 
 MAX_MASK_BATCHES_READY = 256
 """Masks made ahead, 130 KiB each: 2048 blocks, a reply for a million rows and more."""

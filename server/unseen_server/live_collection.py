@@ -64,6 +64,11 @@ class LiveCollection:
         """How rows lie in polynomials now."""
         return self._index.packing
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of packed rows."""
+        return self._index.memory_bytes
+
     def load(self) -> None:
         """Fill the memory from the store; before the first call of anything else."""
         self._index.reserve(self.info.slots)  # the last slots may be free, and still they are scored

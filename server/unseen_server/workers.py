@@ -134,6 +134,11 @@ class Workers:
         finally:
             self._bytes_held -= size_bytes
 
+    @property
+    def bytes_held(self) -> int:
+        """Bytes that calls hold now."""
+        return self._bytes_held
+
     def close(self) -> None:
         """Wait for what is under way, start nothing more."""
         self._scans.shutdown(wait=True, cancel_futures=True)

@@ -29,15 +29,23 @@ PUBLIC = {
     "PrivUnit",
     "Progress",
     "Quota",
+    "LogCheck",
+    "Receipt",
     "Record",
     "Refusal",
     "ServerInfo",
+    "ServerStatus",
     "StoreWentBack",
     "TLS",
     "TokenInfo",
 }
 
 METHODS = {
+    "audit_accept": "(self)",
+    "audit_check": "(self)",
+    "audit_export": "(self, write, *, since=None, against=())",
+    "audit_prove": "(self, receipt)",
+    "audit_receipts": "(self)",
     "access": "(self, collection=None)",
     "budget": "(self)",
     "close": "(self)",
@@ -60,6 +68,7 @@ METHODS = {
     "search_vector": "(self, name, vector, *, top_k=10)",
     "server_info": "(self)",
     "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
+    "status": "(self)",
 }
 
 

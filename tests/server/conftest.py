@@ -22,7 +22,7 @@ from unseen import params, wire
 from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_uid
 from unseen.he import packing, quantise
-from unseen.he.secret import PreparedQuery
+from unseen.he.secret import PreparedQuery, ReplyKey
 from unseen.types import CatalogueEntry, RowBatch
 from unseen.v1 import (
     access_pb2,
@@ -220,11 +220,15 @@ class Caller:
 
     def search(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> Float32Array:
         """Cosine of every slot, decrypted here."""
-        layout = packing.Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
-        query, key = PreparedQuery.prepare(PARAMETERS, layout).encrypt(quantise.quantise_query(PARAMETERS, vector))
+        query, key = self.encrypted(collection, vector)
         header, blocks = self.search_bytes(collection, query)
         raw = key.decrypt(blocks)[: header.slots] if header.slots else np.empty(0, np.int64)
         return quantise.to_cosines(PARAMETERS, raw)
+
+    def encrypted(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> tuple[bytes, ReplyKey]:
+        """A query's bytes and the key of its reply."""
+        layout = packing.Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
+        return PreparedQuery.prepare(PARAMETERS, layout).encrypt(quantise.quantise_query(PARAMETERS, vector))
 
     def search_bytes(
         self, collection: types_pb2.CollectionInfo, query: bytes

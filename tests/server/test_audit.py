@@ -136,6 +136,12 @@ def no_room(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_a_caller_that_leaves_does_not_take_its_leaf_along(open_audit: Callable[..., Audit]) -> None:
+    audit = open_audit()
+    assert not audit.record(LOCAL, "Search").cancel()
+    assert audit.record_now(LOCAL, "Search").index == 1
+
+
 def test_a_closed_audit_takes_nothing_more(open_audit: Callable[..., Audit]) -> None:
     audit = open_audit()
     audit.close()

@@ -55,6 +55,10 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.AccessService/CreateToken": _rule(Reach.TOKENS, Role.ADMIN),
     "/unseen.v1.AccessService/ListTokens": _rule(Reach.TOKENS, Role.ADMIN),
     "/unseen.v1.AccessService/RevokeToken": _rule(Reach.TOKENS, Role.ADMIN),
+    "/unseen.v1.AuditService/GetTreeHead": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ProveInclusion": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ExportLeaves": _rule(Reach.TENANT, Role.AUDITOR),
+    "/unseen.v1.OperatorService/GetStatus": _rule(Reach.SERVER, Role.OPERATOR),
 }
 """By the path that goes over the wire."""
 

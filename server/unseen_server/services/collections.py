@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unseen import wire
+from unseen.audit.leaf import Details
 from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.call import Call
 from unseen_server.engine import Engine
@@ -34,6 +35,7 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
             request.parameter_id,
             request.model_id,
         )
+        call.notes.add(Details(collection=info.uid))
         return collections_pb2.CreateCollectionResponse(collection=wire.collection_to_message(info))
 
     async def GetCollection(  # noqa: N802
@@ -41,6 +43,7 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
     ) -> collections_pb2.GetCollectionResponse:
         """Show one collection."""
         info = self._engine.by_name(call.caller, request.name)
+        call.notes.add(Details(collection=info.uid))
         return collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
 
     async def ListCollections(  # noqa: N802
