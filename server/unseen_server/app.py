@@ -280,15 +280,14 @@ def _tell(recovery: Recovery) -> None:
     """Say what had to be finished; the operator may have put back a copy without knowing what that means."""
     if recovery.erased_rows or recovery.deleted_collections:
         log.warning(
-            "%d rows and %d collections whose keys are destroyed were removed from the data: an erasure was cut short, "
-            "or the data is a copy from before one",
-            recovery.erased_rows,
-            recovery.deleted_collections,
+            "rows and collections whose keys are destroyed were removed from the data: an erasure was cut short, or "
+            "the data is a copy from before one",
+            extra={"rows": recovery.erased_rows, "collections": recovery.deleted_collections},
         )
     if recovery.repeated_cuts:
         log.warning(
-            "the key ring was older than the data: the keys of %d erased rows were destroyed again",
-            recovery.repeated_cuts,
+            "the key ring was older than the data: keys of erased rows were destroyed again",
+            extra={"rows": recovery.repeated_cuts},
         )
 
 

@@ -27,12 +27,16 @@ from unseen.types import CatalogueEntry, RowBatch
 from unseen.v1 import (
     access_pb2,
     access_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
     collections_pb2,
     collections_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     info_pb2,
     info_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
     types_pb2,
@@ -208,6 +212,24 @@ class Caller:
             request_id=request_id or random_uid(), collection_uid=uid, row_ids=b"".join(row_ids)
         )
         return index_pb2_grpc.IndexServiceStub(self.channel).EraseRows(request, timeout=30)
+
+    def tree_head(self) -> str:
+        return (
+            audit_pb2_grpc.AuditServiceStub(self.channel).GetTreeHead(audit_pb2.GetTreeHeadRequest(), timeout=30).head
+        )
+
+    def proof_of_leaf(self, index: int) -> audit_pb2.ProveInclusionResponse:
+        request = audit_pb2.ProveInclusionRequest(index=index)
+        return audit_pb2_grpc.AuditServiceStub(self.channel).ProveInclusion(request, timeout=30)
+
+    def exported_leaves(self) -> list[bytes]:
+        stub = audit_pb2_grpc.AuditServiceStub(self.channel)
+        pages = list(stub.ExportLeaves(audit_pb2.ExportLeavesRequest(), timeout=60))
+        return [leaf for page in pages for leaf in page.page.leaves]
+
+    def status(self) -> operations_pb2.GetStatusResponse:
+        stub = operations_pb2_grpc.OperatorServiceStub(self.channel)
+        return stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=30)
 
     def sync(self, uid: bytes, since: int = 0) -> tuple[int, dict[bytes, CatalogueEntry], list[bytes]]:
         """Epoch, what was added, what was erased."""

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from unseen.audit.leaf import text_of_time
 
 OURS = "unseen_server"
-NUMBERS = ("rows", "count", "seconds")
+NUMBERS = ("rows", "collections", "count", "seconds")
 """Fields that are numbers."""
 WORDS = ("method", "code", "type")
 """Fields that are one word of the server's own: a method, an error's code, a type's name."""

@@ -51,6 +51,10 @@ CALLS: dict[str, Callable[[Any, Target], Any]] = {
     "IndexService/EraseRows": lambda caller, target: caller.erase(target.collection.uid, [target.row_id]),
     "IndexService/SyncCatalogue": lambda caller, target: caller.sync(target.collection.uid),
     "SearchService/Search": lambda caller, target: caller.search(target.collection, np.ones(16, np.float32)),
+    "AuditService/GetTreeHead": lambda caller, _: caller.tree_head(),
+    "AuditService/ProveInclusion": lambda caller, _: caller.proof_of_leaf(0),
+    "AuditService/ExportLeaves": lambda caller, _: caller.exported_leaves(),
+    "OperatorService/GetStatus": lambda caller, _: caller.status(),
 }
 """A well-formed call of every method, by a caller, of a target."""
 
