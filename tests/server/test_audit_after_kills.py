@@ -19,10 +19,10 @@ import grpc
 from unseen.audit.leaf import leaf_fields
 from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
-from unseen.store.sqlite import SqliteStore
 from unseen.v1 import index_pb2_grpc
+from unseen_server.app import open_store
 from unseen_server.audit import Audit
-from unseen_server.master_key import open_master_key
+from unseen_server.config import from_arguments
 from unseen_server.signing import open_signing_key
 
 KILLS = int(os.environ.get("UNSEEN_AUDIT_KILLS", "3"))
@@ -66,7 +66,7 @@ def requests_for_one_row(enrolment_of: Any, make_rows: Any, uid: bytes, request_
 
 
 def require_no_gap(server: Any, acknowledged: dict[bytes, Receipt], tried: list[bytes]) -> None:
-    store = SqliteStore(server.data, open_master_key(server.master_key, make=False))
+    store = open_store(from_arguments(["--data", str(server.data), "--master-key", str(server.master_key)]))
     audit = Audit(server.data / "audit", store, open_signing_key(store))
     log = audit.log_of("")
     leaves = [leaf_fields(leaf) for leaf in log.leaves()]

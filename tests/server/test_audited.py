@@ -25,6 +25,7 @@ from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
@@ -32,7 +33,9 @@ Leaves = list[dict[str, Any]]
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1))
+    server = await app.start(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    )
     yield server
     await server.stop()
 
