@@ -44,9 +44,9 @@ def _from_descriptor(descriptor: int) -> str:
     try:
         with os.fdopen(descriptor, "rb") as file:
             line = file.read(LONGEST + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InvalidConfiguration(
-            f"the passphrase cannot be read from file descriptor {descriptor}: {error.strerror}"
+            f"the passphrase cannot be read from file descriptor {descriptor}: {error}"
         ) from error
     try:
         return line.decode("utf-8").rstrip("\r\n")
