@@ -30,7 +30,7 @@ from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.audit import Audit
 from unseen_server.audited import AuditedCall
-from unseen_server.call import Call
+from unseen_server.call import Call, Caller
 from unseen_server.operations.metrics import Metrics
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
@@ -54,6 +54,8 @@ class _Answering:
 
     path: str
     context: Context
+    caller: Caller | None = None
+    """None until it is known who calls."""
     audited: AuditedCall | None = None
     """None until its caller was let in."""
     held: ExitStack = field(default_factory=ExitStack)
@@ -62,10 +64,14 @@ class _Answering:
     """How it ended, for the metrics."""
     began_s: float = field(default_factory=time.monotonic)
 
+    def is_by(self, caller: Caller) -> None:
+        """It is known who calls."""
+        self.caller = caller
+
     @property
     def tenant(self) -> str | None:
-        """Whose caller it is; None when nobody was let in."""
-        return None if self.audited is None else self.audited.call.caller.tenant
+        """Whose caller it is; None while nobody known calls."""
+        return None if self.caller is None else self.caller.tenant
 
     @property
     def method(self) -> str:
@@ -184,7 +190,7 @@ class Boundary(aio.ServerInterceptor):
         """The call, when there is a place for it and its caller may make it; no byte of a message was read yet."""
         self._require_place()
         context = answering.context
-        call = Call(answering.method, self._gate.admit(answering.path, context))
+        call = Call(answering.method, self._gate.admit(answering.path, context, answering.is_by))
         answering.held.enter_context(self._quotas.under_way(call.caller))
         answering.audited = AuditedCall(self._audit, call, lambda receipt: _give(context, receipt))
         return answering.audited
@@ -202,7 +208,7 @@ class Boundary(aio.ServerInterceptor):
         audited = answering.audited
         answering.code = error.code
         if audited is None or audited.outcome != error.code:
-            self._refusals.note(audited.call.caller if audited else None, answering.method, error.code)
+            self._refusals.note(answering.caller, answering.method, error.code)
         _refuse(answering.context, error)
 
     def _require_place(self) -> None:

@@ -101,7 +101,7 @@ class Engine:
         """The caller's collection with this uid; CollectionNotFound when there is none."""
         live = self._live.get(uid)
         if live is None or not _reaches(caller, live):
-            raise _no_such_uid(uid)
+            raise _no_such_uid()
         return live
 
     def holds(self, caller: Caller, uid: bytes) -> bool:
@@ -163,7 +163,7 @@ class Engine:
         try:
             self._store.delete(request_id, uid_or_none)
         except CollectionNotFound:
-            raise _no_such_uid(uid) from None
+            raise _no_such_uid() from None
 
     def _count(self, tenant: str) -> int:
         return sum(live.tenant == tenant for live in self._live.values())
@@ -182,8 +182,8 @@ def _reaches(caller: Caller, live: LiveCollection) -> bool:
     return caller.may_touch(live.tenant, live.info.name)
 
 
-def _no_such_uid(uid: bytes) -> CollectionNotFound:
-    return CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+def _no_such_uid() -> CollectionNotFound:
+    return CollectionNotFound("no collection has this uid; it was deleted or belongs to another server")
 
 
 def _never_drawn(uid: bytes) -> bytes:
@@ -195,7 +195,7 @@ def require_parameters(info: CollectionInfo, parameter_id: str) -> None:
     """ParameterMismatch unless a message was made with the collection's parameter set."""
     if parameter_id != info.parameter_id:
         raise ParameterMismatch(
-            f"the message was made with parameter set {parameter_id[:16]!r}, the collection has {info.parameter_id}"
+            f"the message was made with another parameter set than the collection's, which is {info.parameter_id}"
         )
 
 

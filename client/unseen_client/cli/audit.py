@@ -24,9 +24,7 @@ Against = Annotated[
     typer.Option(help="File with a signed head, a receipt or an export from elsewhere; may be repeated."),
 ]
 
-app = typer.Typer(
-    help="Check the server's audit log; for auditors: verify, export it.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Check, prove, verify, export the audit log.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("check")

@@ -17,7 +17,9 @@ def sbom(
         bool, typer.Option("--all", help="Every package installed here, not only Unseen's own.")
     ] = False,
 ) -> None:
-    """Print a bill of materials (CycloneDX 1.6, JSON) of Unseen and what it stands on, as installed here.
+    """Print a bill of materials (CycloneDX).
+
+    It lists Unseen and what it stands on, as installed here: packages, versions, declared licences.
 
     \b
     Example:

@@ -24,14 +24,14 @@ def find_collection(tx: Transaction, uid: bytes) -> tuple[int, StoredCollection]
     """A collection and its number; CollectionNotFound when there is none."""
     found = tx.fetch(f"SELECT {COLUMNS} FROM collections WHERE uid = ?", (uid,))  # noqa: S608 - fixed names
     if not found:
-        raise CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+        raise CollectionNotFound("no collection has this uid; it was deleted or belongs to another server")
     return found[0][11], _stored_collection(found[0])
 
 
 def require_free_name(tx: Transaction, tenant: str, name: str) -> None:
     """CollectionExists when the tenant has a collection of this name."""
     if tx.fetch("SELECT number FROM collections WHERE tenant = ? AND name = ?", (tenant, name)):
-        raise CollectionExists(f"there is a collection named {name!r} already; choose another name")
+        raise CollectionExists("there is a collection of this name already; choose another name")
 
 
 def insert_collection(tx: Transaction, uid: bytes, new: NewCollection, tree_id: bytes) -> None:

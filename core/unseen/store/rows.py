@@ -43,27 +43,27 @@ def require_distinct(row_ids: Sequence[bytes]) -> None:
 
 def require_absent(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> None:
     """RowExists when one of the rows is there, withheld or not."""
-    for row_id in find_rows(tx, collection, row_ids):
-        raise RowExists(f"row {row_id.hex()} is enrolled already; erase it before enrolling it anew")
+    if find_rows(tx, collection, row_ids):
+        raise RowExists("a row with one of these ids is enrolled already; erase it before enrolling it anew")
 
 
 def require_rows(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
     """Where each row is, withheld ones included; RowNotFound when one is not there."""
     found = find_rows(tx, collection, row_ids)
-    return [_require_row(row_id, found.get(row_id)) for row_id in row_ids]
+    return [_require_row(found.get(row_id)) for row_id in row_ids]
 
 
 def require_live(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
     """Where each row is; RowNotFound when one is not there or is withheld."""
     places = require_rows(tx, collection, row_ids)
-    for row_id, place in zip(row_ids, places, strict=True):
-        _require_row(row_id, None if place.withheld else place)
+    for place in places:
+        _require_row(None if place.withheld else place)
     return places
 
 
-def _require_row(row_id: bytes, place: RowPlace | None) -> RowPlace:
+def _require_row(place: RowPlace | None) -> RowPlace:
     if place is None:
-        raise RowNotFound(f"row {row_id.hex()} is not enrolled here")
+        raise RowNotFound("a row with one of these ids is not enrolled here; nothing was changed")
     return place
 
 

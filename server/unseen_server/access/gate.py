@@ -56,10 +56,14 @@ class Gate:
         """Let in who holds one of these."""
         self._grants = grants
 
-    def admit(self, method: str, context: Context) -> Caller:
-        """Who calls; NotAuthenticated when nobody known does, NotPermitted when the method is not for it."""
+    def admit(self, method: str, context: Context, on_known: Callable[[Caller], None] = lambda _: None) -> Caller:
+        """Who calls; NotAuthenticated when nobody known does, NotPermitted when the method is not for it.
+
+        ``on_known`` is told who calls before its rights are looked at: the audit log names who tried more.
+        """
         rule = rule_for(method)
         caller = self._caller(context)
+        on_known(caller)
         rule.require(caller)
         return caller
 

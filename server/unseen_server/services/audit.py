@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from unseen.audit.leaf import leaf_fields, text_of_time
 from unseen.audit.log import Log, Snapshot
-from unseen.errors import InvalidInput, NotFound
+from unseen.errors import InvalidInput, NotFound, NotPermitted
 from unseen.v1 import audit_pb2, audit_pb2_grpc
 from unseen_server import limits
 from unseen_server.audit import Audit
@@ -43,6 +43,8 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         self, request: audit_pb2.ExportLeavesRequest, call: Call
     ) -> AsyncIterator[audit_pb2.ExportLeavesResponse]:
         """Send leaves from somewhere to the end, and the head that covers them."""
+        if call.caller.collections is not None:
+            raise NotPermitted("the audit log is about a whole tenant, this token for some of its collections")
         if request.since_ms > LAST_TIME_MS:
             raise InvalidInput(f"got a time of {request.since_ms} ms since 1970, expected at most {LAST_TIME_MS}")
         log = await self._workers.change(self._audit.log_of, call.caller.tenant)

@@ -110,4 +110,4 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
 
 
 def _may_know_all(call: Call) -> bool:
-    return call.caller.tenant == SERVER.tenant
+    return call.caller.tenant == SERVER.tenant and call.caller.collections is None
