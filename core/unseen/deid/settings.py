@@ -60,7 +60,7 @@ class DeidSettings:
     """
 
     method: Method = Method.SOLID
-    threshold: float = 0.2
+    threshold: float = 0.22
     """Scores above it count as faces, 0 to 1. Lower finds more faces and more that are none."""
     mask_scale: float = 1.3
     """How much larger than the found box the covered shape is: 1 to 4."""
