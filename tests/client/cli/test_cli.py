@@ -14,7 +14,20 @@ import pytest
 from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
-COMMANDS = ["serve", "create", "enrol", "search", "list", "erase", "collections", "delete", "info", "keys", "demo"]
+COMMANDS = [
+    "serve",
+    "create",
+    "enrol",
+    "search",
+    "list",
+    "erase",
+    "collections",
+    "delete",
+    "info",
+    "keys",
+    "tokens",
+    "demo",
+]
 
 
 def output(done):
@@ -145,11 +158,15 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         assert re.search(rf"^  {command} ", top, re.MULTILINE), command
     assert "..." not in top.partition("Commands:")[2], "a summary was cut"
     assert "3 server did not answer" in top
-    for command in set(COMMANDS) - {"serve", "demo", "keys"}:
+    for command in set(COMMANDS) - {"serve", "demo", "keys", "tokens"}:
         shown = unseen(command, "--help").stdout
         assert f"  unseen {command}" in shown, command
         assert "--json" in shown, command
         assert "UNSEEN_SERVER" in shown, command
+    for command in ("tokens create", "tokens list", "tokens revoke", "tokens whoami"):
+        shown = unseen(*command.split(), "--help").stdout
+        assert f"  unseen {command}" in shown
+        assert "UNSEEN_TOKEN_FILE" in shown
     for command in ("budget", "keys list", "keys export", "keys import"):
         shown = unseen(*command.split(), "--help").stdout
         assert f"  unseen {command}" in shown
