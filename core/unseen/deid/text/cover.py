@@ -24,7 +24,7 @@ from unseen.deid.text.report import CoveredLine, TextReport
 from unseen.errors import ImageRefused
 
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
-"""Shows a picture with some pixels painted over, in every way in which it may be looked at: uint8 (height, width, 3)."""
+"""Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""
 MOST_PASSES = 3
 FILL = (0, 0, 0)
 
@@ -36,19 +36,23 @@ def cover_text(
 
     reader: needed to keep marks; they are covered without one.
     """
-    mask, report = text_of(lambda painted: [_black(pixels, painted)], pixels.shape[:2], finder, reader, keep_marks)
+    nothing = np.zeros(pixels.shape[:2], np.bool_)
+    mask, report = text_of(lambda painted: [_black(pixels, painted)], nothing, finder, reader, keep_marks)
     return _black(pixels, mask), report
 
 
 def text_of(
-    views: Views, shape: tuple[int, ...], finder: TextFinder, reader: TextReader | None, keep_marks: bool = False
+    views: Views, painted: Mask, finder: TextFinder, reader: TextReader | None, keep_marks: bool = False
 ) -> tuple[Mask, TextReport]:
-    """Return which pixels (height, width) of a picture must be painted, and the report; ImageRefused when text remains."""
-    mask = np.zeros(shape, np.bool_)
+    """Return which pixels (height, width) of a picture must be painted, and the report; ImageRefused: text remains.
+
+    painted: (height, width), pixels that will be painted whatever is found.
+    """
+    mask = painted.copy()
     covered: list[CoveredLine] = []
     for passes in range(MOST_PASSES + 1):
         shown = views(mask)
-        lines = finder.find(*shown)
+        lines = finder.find(shown, mask)
         marks = [line for line in lines if keep_marks and reader is not None and _is_mark(line, shown[0], reader)]
         lines = [line for line in lines if not any(line is mark for mark in marks)]
         if not lines:

@@ -5,9 +5,13 @@ For the device only. Holds a picture for the length of a call. Boxes and scores 
 Letters of any script are found, not read. A line that is missed costs more than one that is none, so the threshold is
 low and a picture is looked at in several ways; what any look finds counts:
 
-    as it is ............ at its own size, in pieces
-    evened out, twice ... each place stretched to its own contrast and enlarged: faint print, letters of ten pixels
-    whole ............... reduced to one piece where it was more: letters that fill the picture
+    as it is .............. at its own size, in pieces
+    evened out ............ each place stretched to its own contrast: print that is hardly darker than its background
+    evened out, twice ..... and enlarged: letters of ten pixels
+    whole ................. reduced to one piece where it was more: letters that fill the picture
+
+Under every piece the network is shown a strip of plain print. Without it a picture that holds no text excites the
+network as if it were one huge letter (a third of a CT slice, half of an MR slice); beside real letters it does not.
 """
 
 from __future__ import annotations
@@ -21,8 +25,9 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from unseen.deid.text.blend import blended
 from unseen.deid.text.patches import Mask, Patch, grown, patches_of
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 from unseen.weights import open_session, read_manifest
@@ -33,6 +38,14 @@ FOLDER = Path(__file__).parent / "models"
 MODEL_FILE = "text_finder.onnx"
 SIDE_MULTIPLE_PX = 32
 """The network halves its picture five times."""
+STRIP_PX = 64
+STRIP_TEXT, STRIP_LETTER_PX = "Reference text 0123456789 ", 28
+THINNEST_PX, THICK_PX, THICKEST_PX = 2.5, 20, 40
+"""The detector marks the middle of a line, some two fifths of the letters' height: letters of up to 100 pixels."""
+LEAST_MEAN, LEAST_MEAN_OF_THICK = 0.25, 0.6
+"""Mean chance within a line. Faint print reaches the first, and no line of large letters has less than the second;
+textures that excite the detector over a wide area stay below."""
+LEVELS = (0.3, 0.5, 0.7, 0.85, 0.95)
 TILE_PX = 1024
 """Larger pictures are looked at in pieces of at most this side: 300 MB of memory instead of gigabytes."""
 OVERLAP_PX = 128
@@ -57,9 +70,12 @@ class Look:
         return f"x{self.scale:g}{' evened' if self.even else ''}"
 
 
-DEFAULT_LOOKS = (Look(1.0), Look(2.0, even=True))
+DEFAULT_LOOKS = (Look(1.0), Look(1.0, even=True), Look(2.0, even=True))
 """docs/deidentification.md has what each of them finds."""
-THRESHOLD = 0.15
+THRESHOLD = 0.3
+"""The chance that some pixel of a line must reach."""
+EXTENT = 0.5
+"""A line goes on for as long as the chance is this share of the threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,25 +112,35 @@ class TextFinder:
         """The hash of the network's file, as pinned."""
         return self._manifest.files[MODEL_FILE].sha256
 
-    def find(self, pixels: Pixels, *other_views: Pixels) -> list[Line]:
+    def find(self, views: Sequence[Pixels], painted: Mask | None = None) -> list[Line]:
         """Return the lines of text in a picture, in reading order.
 
-        pixels: uint8 (height, width, 3); other_views: the same picture shown otherwise, such as in another window.
+        views: the picture in every way in which it may be shown, uint8 (height, width, 3) each; painted: (height,
+        width), pixels that hold paint: nothing is there, and its hard edges are blended away before looking.
 
         Raises:
             ImageRefused: it cannot look.
-            InvalidInput: no such picture, or views of different sizes.
+            InvalidInput: no view, no such picture, or views of different sizes.
         """
-        chances = np.zeros(pixels.shape[:2], np.float32)
-        for view in (pixels, *other_views):
-            if view.dtype != np.uint8 or view.shape != (*chances.shape, 3) or 0 in view.shape:
+        shape = views[0].shape if views else ()
+        for view in views or [np.zeros((), np.uint8)]:
+            if view.dtype != np.uint8 or view.ndim != 3 or view.shape[2] != 3 or 0 in view.shape or view.shape != shape:
                 raise InvalidInput(
                     f"got pixels of shape {view.shape} and type {view.dtype}, expected (height, width, 3) of uint8, "
                     "the same for every view"
                 )
-            for look in self._looks_at(*chances.shape):
-                np.maximum(chances, self._look(view, look), out=chances)
-        return [_line(patch, chances) for patch in patches_of(chances > self.threshold)]
+        found = np.zeros(shape[:2], np.float32)
+        for view in views:
+            seen = view if painted is None else blended(view, painted)
+            for look in self._looks_at(*shape[:2]):
+                chances = self._look(seen, look)
+                if painted is not None:
+                    chances[painted] = 0
+                for patch in _lines(chances, self.threshold, look.scale):
+                    left, top, right, bottom = patch.box
+                    part = found[top:bottom, left:right]
+                    part[patch.inside] = np.maximum(part, chances[top:bottom, left:right])[patch.inside]
+        return [_line(patch, found) for patch in patches_of(found > 0)]
 
     def close(self) -> None:
         """Let go of the network; a later call reads it again."""
@@ -124,6 +150,13 @@ class TextFinder:
     @cached_property
     def _network(self) -> ort.InferenceSession:
         return open_session(self._manifest.read(MODEL_FILE), self._threads)
+
+    @cached_property
+    def _strip(self) -> npt.NDArray[np.float32]:
+        strip = Image.new("RGB", (TILE_PX + SIDE_MULTIPLE_PX, STRIP_PX))
+        font = ImageFont.load_default(STRIP_LETTER_PX)
+        ImageDraw.Draw(strip).text((8, 16), STRIP_TEXT * 4, fill="white", font=font)
+        return _in_network_units(strip)
 
     def _looks_at(self, height: int, width: int) -> Iterator[Look]:
         """The looks, and one at the whole of a picture that does not fit one piece: its largest letters would not."""
@@ -136,19 +169,20 @@ class TextFinder:
         height, width = pixels.shape[:2]
         size = (max(1, round(width * look.scale)), max(1, round(height * look.scale)))
         seen = Image.fromarray(_evened(pixels) if look.even else pixels).resize(size, Image.Resampling.BILINEAR)
-        picture = np.asarray(seen, np.float32) / 127.5 - 1
+        picture = _in_network_units(seen)
         chances = np.zeros((size[1], size[0]), np.float32)
         for rows in _pieces(size[1]):
             for columns in _pieces(size[0]):
                 part = chances[rows, columns]
                 np.maximum(part, self._run(picture[rows, columns])[: part.shape[0], : part.shape[1]], out=part)
-        return np.asarray(Image.fromarray(chances).resize((width, height), Image.Resampling.BILINEAR))
+        return np.array(Image.fromarray(chances).resize((width, height), Image.Resampling.BILINEAR))
 
     def _run(self, picture: npt.NDArray[np.float32]) -> Chances:
         """Chance of text for every pixel of a piece, which is filled up to what the network takes."""
         height, width = picture.shape[:2]
         missing = [-side % SIDE_MULTIPLE_PX for side in (height, width)]
         filled = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+        filled = np.concatenate([filled, self._strip[:, : filled.shape[1]]])
         with self._lock:
             network = self._network
         try:
@@ -158,6 +192,39 @@ class TextFinder:
         if chances.shape != filled.shape[:2] or not np.isfinite(chances).all():
             raise ImageRefused("the text finder gave no numbers, so the picture stays here")
         return chances
+
+
+def _in_network_units(picture: Image.Image) -> npt.NDArray[np.float32]:
+    """RGB as numbers from -1 to 1, what PP-OCR was trained on."""
+    return np.asarray(picture, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def _lines(chances: Chances, threshold: float, scale: float) -> list[Patch]:
+    """Patches that reach the threshold and are as thick as a line may be at the scale of a look.
+
+    Where a patch is too thick, what is thin within it at a higher level counts: a line on a texture that excites the
+    detector as a whole.
+    """
+    found: list[Patch] = []
+    within = chances > threshold * EXTENT
+    for level in (threshold * EXTENT, *LEVELS):
+        thick = np.zeros(chances.shape, np.bool_)
+        for patch in patches_of(within & (chances > level)):
+            left, top, right, bottom = patch.box
+            if patch.thickness * scale > THICKEST_PX:
+                thick[top:bottom, left:right] |= patch.inside
+            elif _is_line(patch, chances[top:bottom, left:right][patch.inside], threshold, scale):
+                found.append(patch)
+        if not thick.any():
+            return found
+        within = thick
+    return found
+
+
+def _is_line(patch: Patch, chances: Chances, threshold: float, scale: float) -> bool:
+    thickness = patch.thickness * scale
+    least_mean = LEAST_MEAN_OF_THICK if thickness > THICK_PX else LEAST_MEAN
+    return thickness >= THINNEST_PX and chances.max() > threshold and chances.mean() > least_mean
 
 
 def _pieces(side: int) -> list[slice]:

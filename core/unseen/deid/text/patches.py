@@ -82,10 +82,15 @@ def _patch(rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt
 
 def grown(inside: Mask, margin: int) -> Mask:
     """Return a mask larger by ``margin`` on every side, in which every pixel within that many steps of one is set."""
-    wide = np.pad(inside, margin).astype(np.int32)
+    return box_sums(np.pad(inside, margin).astype(np.float64), margin) > 0.5
+
+
+def box_sums(values: npt.NDArray[np.float64], radius: int) -> npt.NDArray[np.float64]:
+    """Return for each pixel the sum of the values within ``radius`` steps of it, diagonals counted as one step."""
+    sums = values
     for axis in (0, 1):
-        sums = np.cumsum(np.insert(wide, 0, 0, axis=axis), axis=axis)
-        size = wide.shape[axis]
-        low, high = np.clip(np.arange(size) - margin, 0, size), np.clip(np.arange(size) + margin + 1, 0, size)
-        wide = (np.take(sums, high, axis=axis) - np.take(sums, low, axis=axis) > 0).astype(np.int32)
-    return wide > 0
+        size = sums.shape[axis]
+        running = np.cumsum(np.insert(sums, 0, 0, axis=axis), axis=axis)
+        low, high = np.clip(np.arange(size) - radius, 0, size), np.clip(np.arange(size) + radius + 1, 0, size)
+        sums = np.take(running, high, axis=axis) - np.take(running, low, axis=axis)
+    return sums

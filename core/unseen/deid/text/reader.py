@@ -52,7 +52,7 @@ class TextReader:
         return self._manifest.files[MODEL_FILE].sha256
 
     def read(self, pixels: Pixels, box: tuple[int, int, int, int]) -> Reading:
-        """Return what stands in a box (left, top, right, bottom) of a picture uint8 (height, width, 3); ImageRefused."""
+        """Return what stands in a box (left, top, right, bottom) of pixels uint8 (height, width, 3); ImageRefused."""
         left, top, right, bottom = box
         line = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
         width = min(max(round(line.width * HEIGHT_PX / line.height), LEAST_WIDTH_PX), MOST_WIDTH_PX)
