@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated
 
-if TYPE_CHECKING:
-    from unseen_client.deid.dicom_file import DicomSettings
+import typer
+
+from unseen.deid.dicom.options import Option
+from unseen_client.deid.dicom_settings import DicomSettings, LookForText
 
 
 @dataclass(frozen=True)
 class DicomOptions:
-    """What a person may choose about DICOM objects: nothing yet."""
+    """What a person may choose about DICOM objects."""
+
+    dicom_option: Annotated[
+        list[Option] | None,
+        typer.Option(help="DICOM: what may stay, or is cleaned, beside the Basic Profile; may be repeated."),
+    ] = None
+    text: Annotated[LookForText, typer.Option(help="DICOM: which objects to look at for burned-in text.")] = (
+        LookForText.RISKY
+    )
+    keep_marks: Annotated[
+        bool, typer.Option("--keep-marks", help="Leave text that is a technical mark, such as 2.5 cm or MI 0.8.")
+    ] = False
+    home: Annotated[
+        Path | None, typer.Option(envvar="UNSEEN_HOME", help="DICOM: folder of this device's keys; pseudonyms need it.")
+    ] = None
 
     def settings(self) -> DicomSettings:
-        """The choices, checked; InvalidInput."""
-        from unseen_client.deid.dicom_file import DicomSettings
-
-        return DicomSettings()
+        """The choices, checked; InvalidConfiguration."""
+        return DicomSettings(
+            options=frozenset(self.dicom_option or ()),
+            text=self.text,
+            keep_marks=self.keep_marks,
+            home=self.home,
+        )

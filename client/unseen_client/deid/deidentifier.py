@@ -103,5 +103,5 @@ class Deidentifier:
         if kind is Kind.PHOTO:
             return PhotoPipeline(self._settings, self._output, self._workers)
         if kind is Kind.DICOM:
-            return DicomPipeline(self._dicom)
+            return DicomPipeline(self._dicom, self._workers)
         raise ImageRefused("got a file that is neither a photograph of a known kind nor DICOM; convert it first")

@@ -1,50 +1,163 @@
-"""DICOM objects in `unseen deid`: the pipeline for files that say DICM.
+"""DICOM objects in `unseen deid`: attributes by PS3.15, then the pixels, and a file that says what was done.
 
-Runs where the images are. Today every DICOM object is refused here and nothing is written: the attributes can be
-de-identified from Python (docs/dicom.md), the text in the pixels not yet.
+    bytes -> attributes, in a child that holds the site key and decodes nothing
+          -> may text be burned in? -> frames, in a child that decodes and holds no key
+                                    -> look, paint, look again -> BurnedInAnnotation NO, or ImageRefused
+
+Runs where the images are. Holds an object for the length of a call, models and child processes between calls.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from io import BytesIO
+from threading import Lock
+from typing import Any
 
+import numpy as np
+from PIL import Image, ImageDraw
+
+from unseen.deid.dicom.burned_in import BurnedInReport, Finders, burned_in
+from unseen.deid.dicom.stored import StoredFrames
+from unseen.deid.dicom.table import EDITION
+from unseen.deid.faces import FaceFinder
+from unseen.deid.text.finder import TextFinder
+from unseen.deid.text.patches import Mask
+from unseen.deid.text.reader import TextReader
 from unseen.errors import ImageRefused
+from unseen_client.deid.attributes import Attributes
+from unseen_client.deid.dicom_settings import DicomSettings, LookForText
+from unseen_client.deid.frames import Frames
 from unseen_client.deid.pipeline import Cleaned, Facts
+from unseen_client.deid.site_key import mark_of, site_key
+from unseen_client.home import default_home
+
+__all__ = ["DicomPipeline", "DicomSettings"]
 
 LARGEST_FILE_BYTES = 512 << 20
-
-
-@dataclass(frozen=True)
-class DicomSettings:
-    """How DICOM objects are de-identified."""
+LARGE_BYTES = 32 << 20
+"""Of larger files one at a time: an object and its frames are held several times over."""
+SUFFIX = ".dcm"
+COVERED_COLOUR = (230, 30, 30)
+NO_PICTURE_PX = 64
 
 
 class DicomPipeline:
-    """One DICOM object in, a de-identified one out, or ImageRefused."""
+    """One DICOM object in, a de-identified one out, or ImageRefused. Safe for several threads."""
 
     largest_file_bytes = LARGEST_FILE_BYTES
 
-    def __init__(self, settings: DicomSettings) -> None:
+    def __init__(self, settings: DicomSettings, workers: int = 1) -> None:
+        """Take the site key, or make it; InvalidConfiguration, IntegrityError, StoreFailed."""
         self._settings = settings
+        self._key = settings.site_key or site_key(settings.home or default_home())
+        self._attributes = Attributes(self._key, settings.options, workers)
+        self._frames = Frames(workers)
+        self._text, self._reader, self._faces = TextFinder(), TextReader(), FaceFinder()
+        self._large = Lock()
 
     def description(self) -> Facts:
-        """Return versions and settings that decide the output."""
-        return {"pipeline": "dicom"}
+        """Return the release, the edition, every setting, what finds text and faces, and which site key it is."""
+        return self._description
 
     def clean(self, data: bytes) -> Cleaned:
         """Return the de-identified object; ImageRefused."""
-        return deidentify_dicom_file(data, self._settings)
+        with self._room_for(data):
+            clean, facts, look = self._without_attributes(data)
+            if not look:
+                return Cleaned(clean, SUFFIX, facts)
+            frames = self._frames.decode(clean)
+            mask, report = burned_in(frames, self._finders(facts))
+            clean, attributes = _with_pixels(clean, facts["attributes"], frames, mask, report)
+            return Cleaned(clean, SUFFIX, {"attributes": attributes, "pixels": report.as_dict()}, report.covered)
 
     def preview(self, data: bytes) -> Cleaned:
-        """Return a picture of what would be covered; ImageRefused."""
-        return deidentify_dicom_file(data, self._settings)
+        """Return a PNG of the first frame with the places marked that ``clean`` would cover; ImageRefused."""
+        with self._room_for(data):
+            clean, facts, look = self._without_attributes(data)
+            if "pixels" not in facts:
+                return Cleaned(_png(Image.new("RGB", (NO_PICTURE_PX, NO_PICTURE_PX))), ".png", facts)
+            frames = self._frames.decode(clean)
+            if not look:
+                return Cleaned(_drawn(frames, None), ".png", facts)
+            _, report = burned_in(frames, self._finders(facts))
+            return Cleaned(_drawn(frames, report), ".png", {**facts, "pixels": report.as_dict()}, report.covered)
 
     def close(self) -> None:
-        """Let go of models."""
+        """End child processes and let go of models."""
+        self._attributes.close()
+        self._frames.close()
+        for finder in (self._text, self._reader, self._faces):
+            finder.close()
+
+    @cached_property
+    def _description(self) -> Facts:
+        return {
+            "pipeline": "dicom",
+            "release": version("unseen"),
+            "edition": EDITION,
+            "settings": self._settings.as_dict(),
+            "text_finder_sha256": self._text.detector_sha256,
+            "text_reader_sha256": self._reader.reader_sha256,
+            "face_finder_sha256": self._faces.detector_sha256,
+            "site_key_mark": mark_of(self._key),
+        }
+
+    def _without_attributes(self, data: bytes) -> tuple[bytes, dict[str, Any], bool]:
+        """The object without identifiers in its attributes, the facts so far, and whether to look at its pixels."""
+        clean, attributes = self._attributes.deidentify(data)
+        if not attributes["has_pixels"]:
+            return clean, {"attributes": attributes}, False
+        look = self._settings.text is LookForText.ALWAYS or bool(attributes["reasons_to_look"])
+        look = look and self._settings.text is not LookForText.NEVER
+        return clean, {"attributes": attributes, "pixels": "not looked at"}, look
+
+    def _finders(self, facts: Facts) -> Finders:
+        keep_marks = self._settings.keep_marks
+        faces = self._faces if facts["attributes"]["may_show_faces"] else None
+        return Finders(self._text, self._reader if keep_marks else None, faces, keep_marks)
+
+    @contextmanager
+    def _room_for(self, data: bytes) -> Iterator[None]:
+        """Let large objects through one after the other; MemoryError becomes ImageRefused."""
+        try:
+            if len(data) > LARGE_BYTES:
+                with self._large:
+                    yield
+            else:
+                yield
+        except MemoryError:
+            raise ImageRefused("the object does not fit the memory; split it, or give the device more") from None
 
 
-def deidentify_dicom_file(data: bytes, settings: DicomSettings) -> Cleaned:
-    """Return one DICOM object without identifiers in attributes and pixels; ImageRefused when a step cannot do it."""
-    raise ImageRefused(
-        "got a DICOM object, expected a photograph; de-identify its attributes from Python (docs/dicom.md)"
-    )
+def _with_pixels(
+    clean: bytes, attributes: Facts, frames: StoredFrames, mask: Mask, report: BurnedInReport
+) -> tuple[bytes, dict[str, Any]]:
+    """The object as a file that says that its pixels are clean, with the painted ones where anything was painted."""
+    from unseen.deid.dicom.cleaned import pixels_cleaned
+    from unseen.deid.dicom.report import DeidentifiedDicom, DicomReport
+
+    painted = frames.painted(mask) if report.covered else None
+    photometric = frames.shown.value if report.covered else None
+    before = DeidentifiedDicom(clean, DicomReport.from_dict(attributes))
+    after = pixels_cleaned(before, pixels=painted, photometric=photometric, faces_covered=report.faces_looked_for)
+    return after.data, after.report.as_dict()
+
+
+def _drawn(frames: StoredFrames, report: BurnedInReport | None) -> bytes:
+    picture = Image.fromarray(frames.views(0, np.zeros(frames.frame_shape, np.bool_))[0])
+    pen = ImageDraw.Draw(picture)
+    lines = [(line.box, f"{line.score:.2f}") for _, line in report.lines] if report else []
+    for (left, top, right, bottom), label in [*lines, *((box, "face") for _, box in (report.faces if report else ()))]:
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=COVERED_COLOUR)
+        pen.text((left, max(0, top - 11)), label, fill=COVERED_COLOUR)
+    return _png(picture)
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()

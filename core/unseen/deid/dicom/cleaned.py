@@ -72,7 +72,8 @@ def _put(dataset: DataSet, pixels: bytes, photometric: str | None) -> None:
         dataset[tag_of("PhotometricInterpretation")] = Element(
             tag_of("PhotometricInterpretation"), "CS", photometric.encode()
         )
-    if tag_of("PlanarConfiguration") in dataset:
+    samples = dataset.get(tag_of("SamplesPerPixel"))
+    if samples is not None and samples.value[:2] != b"\1\0":
         dataset[tag_of("PlanarConfiguration")] = Element(tag_of("PlanarConfiguration"), "US", struct.pack("<H", 0))
     for name in COMPRESSED_ONLY:
         dataset.pop(tag_of(name), None)

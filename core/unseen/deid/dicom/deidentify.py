@@ -25,6 +25,7 @@ from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.refuse import refuse_what_cannot_be_done
 from unseen.deid.dicom.report import DeidentifiedDicom, DicomReport
+from unseen.deid.dicom.risk import may_show_faces, reasons_to_look
 from unseen.deid.dicom.table import EDITION, methods
 from unseen.deid.dicom.walk import Walk
 from unseen.deid.dicom.write import write_part10
@@ -92,6 +93,9 @@ def _deidentified(
         pixel_comments_blanked=walk.pixels.comments_blanked if walk.pixels else 0,
         trailing_pixel_bytes_removed=walk.pixels.trailing_bytes if walk.pixels else 0,
         burned_in_annotation=burned_in.value.strip(b" \0").decode("ascii") if burned_in else "",
+        has_pixels=tag_of("PixelData") in result,
+        reasons_to_look=reasons_to_look(source.dataset),
+        may_show_faces=may_show_faces(source.dataset),
     )
     return DeidentifiedDicom(written, report)
 

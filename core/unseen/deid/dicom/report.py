@@ -27,12 +27,25 @@ class DicomReport:
     """Bytes behind the last frame."""
     burned_in_annotation: str
     """What the object says of its pixels: YES, NO or nothing. NO from the source is a claim, not a finding."""
+    has_pixels: bool = False
+    """Whether there is a picture of whole numbers; others are never looked at for text."""
+    reasons_to_look: tuple[str, ...] = ()
+    """Why somebody may have drawn text into the pixels, in words of our own; empty for what a scanner computed."""
+    may_show_faces: bool = False
+    """Whether the pixels may be a photograph of a person."""
     pixels_cleaned: bool = False
     """Whether someone declared the pixels clean through ``pixels_cleaned``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain numbers, strings and dictionaries, ready for JSON."""
-        return {**asdict(self), "options": list(self.options), "actions": dict(self.actions)}
+        lists = {"options": list(self.options), "reasons_to_look": list(self.reasons_to_look)}
+        return {**asdict(self), **lists, "actions": dict(self.actions)}
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> DicomReport:
+        """The inverse of ``as_dict``."""
+        tuples = {name: tuple(fields[name]) for name in ("options", "reasons_to_look")}
+        return DicomReport(**{**fields, **tuples})
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,0 +1,68 @@
+"""The child that de-identifies the attributes of DICOM objects. It is pure Python over bytes and decodes no pixel.
+
+Runs as a process of its own (``python -P -m unseen_client.deid.attributes_child BYTES``), limited (``child_limits``).
+It holds the site key, so no decoder in another language ever runs in it: ``frames_child`` has those, and no key.
+
+    start      magic, size of the choices, choices: {"site_key": hex, "options": [names]}   parent -> child, once
+    request    magic, size of the file, the file                                            parent -> child
+    reply      magic, outcome, size of the report, size of the file, report, file           child -> parent
+
+Report: JSON, or the reason of a refusal. An object that fills the memory ends the child, so that the next one finds it
+empty; any other refusal is an ordinary answer.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from typing import IO
+
+from unseen_client.child_limits import allow_computing, greet
+
+START = struct.Struct("<4sI")
+REQUEST = struct.Struct("<4sQ")
+REPLY = struct.Struct("<4sIIQ")
+START_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UAS1", b"UAQ1", b"UAR1"
+DONE, REFUSED = 0, 1
+CPU_S_PER_OBJECT = 30
+BYTES_PER_CPU_S = 4 << 20
+"""Large objects get more time: a second for this many bytes beside the thirty."""
+
+
+def main() -> None:
+    """Answer requests until the parent closes the pipe."""
+    from unseen.deid.dicom.deidentify import deidentify
+    from unseen.deid.dicom.options import Option
+    from unseen.errors import ImageRefused
+
+    greet()
+    requests, replies = sys.stdin.buffer, sys.stdout.buffer
+    _, size = START.unpack(requests.read(START.size))
+    choices = json.loads(requests.read(size))
+    site_key, options = bytes.fromhex(choices["site_key"]), frozenset(map(Option, choices["options"]))
+    while header := requests.read(REQUEST.size):
+        magic, size = REQUEST.unpack(header)
+        if magic != REQUEST_MAGIC:
+            return
+        allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
+        try:
+            result = deidentify(requests.read(size), site_key=site_key, options=options)
+        except ImageRefused as refusal:
+            _reply(replies, REFUSED, str(refusal).encode(), b"")
+            continue
+        except MemoryError:
+            _reply(replies, REFUSED, b"the object does not fit the memory of the process that reads it; split it", b"")
+            return
+        _reply(replies, DONE, json.dumps(result.report.as_dict()).encode(), result.data)
+
+
+def _reply(replies: IO[bytes], outcome: int, report: bytes, data: bytes) -> None:
+    replies.write(REPLY.pack(REPLY_MAGIC, outcome, len(report), len(data)))
+    replies.write(report)
+    replies.write(data)
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The site key: what new UIDs, patient ids and dates of DICOM objects are computed from. Made once, kept at home.
+
+Runs where the originals are. The same key gives the same pseudonyms in every run, so that studies stay together.
+Whoever holds it can test a guess (is this the pseudonym of that patient?), so it is kept like a record key: one file
+that only its owner reads, never sent anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from unseen.entropy import random_bytes
+from unseen.errors import IntegrityError, StoreFailed
+from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
+from unseen_client.home import private_folder, refuse_others, sync_folder
+
+FILE_NAME = "site-key.json"
+FORMAT = "unseen-site-key-1"
+_MARK_BYTES = 8
+
+
+def site_key(home: Path) -> bytes:
+    """Return the site key of a device's home, made when there is none yet.
+
+    Raises:
+        InvalidConfiguration: others can reach the file or the folder.
+        IntegrityError: the file is damaged.
+        StoreFailed: it cannot be read or written.
+    """
+    private_folder(home)
+    path = home / FILE_NAME
+    if not path.exists():
+        _make(path)
+    refuse_others(path, "600")
+    try:
+        return _parsed(path.read_bytes())
+    except OSError as error:
+        raise StoreFailed(f"cannot read the site key {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise IntegrityError(
+            f"the site key {path} is damaged; put a copy back, or remove it: a new key gives other pseudonyms"
+        ) from error
+
+
+def mark_of(key: bytes) -> str:
+    """16 hexadecimal digits that tell site keys apart in a report and say nothing else of them."""
+    return hmac.new(key, b"unseen site key mark", sha256).digest()[:_MARK_BYTES].hex()
+
+
+def _make(path: Path) -> None:
+    """Put a fresh key there, whole or not at all; one that another process put there in the meantime stays."""
+    key = base64.b64encode(random_bytes(SITE_KEY_BYTES)).decode("ascii")
+    fresh = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json.dumps({"format": FORMAT, "site_key": key}, indent=1).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(fresh, path)
+            except FileExistsError:
+                return
+        finally:
+            fresh.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreFailed(f"cannot write the site key {path}: {error.strerror}") from error
+
+
+def _parsed(data: bytes) -> bytes:
+    match json.loads(data):
+        case {"format": "unseen-site-key-1", "site_key": str(text)}:
+            key = base64.b64decode(text, validate=True)
+            if len(key) == SITE_KEY_BYTES:
+                return key
+    raise ValueError("no site key")
