@@ -36,6 +36,20 @@ ACTS: Mapping[str, Kind] = {
     "EraseRows": Kind.CHANGE,
     "SyncCatalogue": Kind.READ,
     "Search": Kind.READ,
+    "SetPolicy": Kind.CHANGE,
+    "GetPolicy": Kind.READ,
+    "AcceptPolicy": Kind.CHANGE,
+    "GetPolicyHistory": Kind.READ,
+    "RecordConsent": Kind.CHANGE,
+    "WithdrawConsent": Kind.CHANGE,
+    "ListConsents": Kind.READ,
+    "EraseSubject": Kind.CHANGE,
+    "ExportSubject": Kind.READ,
+    "ListCertificates": Kind.READ,
+    "SetHold": Kind.CHANGE,
+    "ListHolds": Kind.READ,
+    "BreakGlass": Kind.CHANGE,
+    "ListBreakGlass": Kind.READ,
 }
 """By the method's name in the contract. A leaf's act is that name."""
 

@@ -48,6 +48,8 @@ class Config:
     """None: beside the file of the master key."""
     passphrase_fd: int | None = None
     """Where the passphrase of the master key comes from; None: a variable or the terminal."""
+    accept_clock: bool = False
+    """Whether the clock is right although the store was last used years before."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -127,6 +129,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
         _allowance(given),
         given.key_ring,
         given.passphrase_fd,
+        given.accept_clock,
     )
 
 
@@ -148,6 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=_positive, default=number, metavar="N", help=f"{what} (default {number:,})")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
+    parser.add_argument(
+        "--accept-clock",
+        action="store_true",
+        help="the clock is right, although the store was last used years before it",
+    )
     return parser
 
 

@@ -13,8 +13,9 @@ from unseen_server.call import Call
 class InfoService(info_pb2_grpc.InfoServiceServicer):
     """Facts that hold for every caller."""
 
-    def __init__(self, store_uid: bytes) -> None:
+    def __init__(self, store_uid: bytes, signing_keys: tuple[bytes, ...]) -> None:
         self._store_uid = store_uid
+        self._signing_keys = signing_keys
 
     async def GetServerInfo(  # noqa: N802 - the contract's name
         self, request: info_pb2.GetServerInfoRequest, call: Call
@@ -27,6 +28,7 @@ class InfoService(info_pb2_grpc.InfoServiceServicer):
             max_rows_per_enrolment=limits.MAX_ROWS_PER_ENROLMENT,
             max_message_bytes=limits.MAX_MESSAGE_BYTES,
             max_record_bytes=limits.MAX_RECORD_BYTES,
+            signing_keys=self._signing_keys,
         )
 
 
