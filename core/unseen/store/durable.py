@@ -195,8 +195,7 @@ class DurableStore(Store):
             return rows.withheld(tx, collections.find_collection(tx, uid)[0])
 
     def entries(self, uid: bytes, row_ids: tuple[bytes, ...]) -> tuple[CatalogueEntry, ...]:
-        with self._database.reading() as tx:
-            return rows.entries(tx, collections.find_collection(tx, uid)[0], row_ids)
+        return catalogue.entries(self._database, self._seal_of, uid, row_ids)
 
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         next_slot = 0

@@ -98,18 +98,18 @@ def withheld(tx: Transaction, collection: int) -> tuple[PlacedRow, ...]:
     return tuple(PlacedRow(row_id, slot, withheld=True) for row_id, slot in found)
 
 
-def entries(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> tuple[CatalogueEntry, ...]:
-    """Rows as mirrors have them, withheld ones too; RowNotFound when one is not there."""
+def records_of(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[SealedRow]:
+    """The records of these rows, withheld ones too, in the order given; RowNotFound when one is not there."""
     found = tx.fetch_each(
-        f"SELECT row_id, slot, epoch, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
+        f"SELECT {PLACE}, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
         " WHERE collection = ? AND row_id = ?",
         [(collection, row_id) for row_id in row_ids],
     )
-    by_id = {row[0]: CatalogueEntry(*row) for row in found}
+    by_id = {place[0]: (SealPlace(*place), sealed) for *place, sealed in found}
     for row_id in row_ids:
         if row_id not in by_id:
             raise _not_there(row_id)
-    return tuple(by_id[row_id] for row_id in row_ids)
+    return [by_id[row_id] for row_id in row_ids]
 
 
 def withhold(tx: Transaction, collection: int, slots: Sequence[int]) -> None:
