@@ -22,9 +22,11 @@ from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.flows.audit import Write
+from unseen_client.flows.consents import Given
+from unseen_client.governance_aio import GovernanceAsyncCalls
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Receipts, Records, Subject, Tokens
+from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
@@ -41,7 +43,7 @@ LOOK_S = 0.1
 """Longer than an error needs to come back from most servers."""
 
 
-class AsyncClient:
+class AsyncClient(GovernanceAsyncCalls):
     """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
 
     async with AsyncClient("127.0.0.1:7443") as client:
@@ -151,6 +153,8 @@ class AsyncClient:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -161,8 +165,13 @@ class AsyncClient:
         ``noise``, ``PrivUnit(64)`` or "privunit:64", is put on every vector before it leaves, and charged to this
         device's ledger under ``subject``, one for all rows or one each, else under each row's id. Raises BudgetExceeded
         when that would pass the budget: nothing of that stream was released. docs/differential-privacy.md says more.
+
+        Where the collection has an agreement (docs/governance.md): ``subject`` says whom the rows are about,
+        ``consent`` what they rest on (else the subject's newest that fits), ``purpose`` what they may be searched for
+        (else all that it allows). Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
-        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, given), progress)
 
     async def enrol_vectors(
         self,
@@ -173,14 +182,17 @@ class AsyncClient:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
 
-        Ids already there are left as they are. ``noise`` and ``subject`` as for ``enrol_images``. Raises InvalidVector,
-        InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
+        Ids already there are left as they are. ``noise``, ``subject``, ``consent`` and ``purpose`` as for
+        ``enrol_images``. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
         """
-        return await self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return await self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, given), progress)
 
     async def budget(self) -> BudgetReport:
         """What this device's releases of noise amount to, and what is left of its budgets. Asks no server.
@@ -199,21 +211,23 @@ class AsyncClient:
         """
         return await self._drive(self._protocol.set_budget(per_subject, per_device, delta))
 
-    async def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
+    async def search_image(self, name: str, path: AnyPath, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""
-        return await self._drive(self._protocol.search_image(name, path, top_k))
+        return await self._drive(self._protocol.search_image(name, path, top_k, purpose))
 
-    async def search_text(self, name: str, text: str, *, top_k: int = 10) -> Hits:
+    async def search_text(self, name: str, text: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like words, best first; raises ModelMismatch, KeyMissing."""
-        return await self._drive(self._protocol.search_text(name, text, top_k))
+        return await self._drive(self._protocol.search_text(name, text, top_k, purpose))
 
-    async def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10) -> Hits:
+    async def search_vector(
+        self, name: str, vector: npt.ArrayLike, *, top_k: int = 10, purpose: str | None = None
+    ) -> Hits:
         """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
-        return await self._drive(self._protocol.search_vector(name, vector, top_k))
+        return await self._drive(self._protocol.search_vector(name, vector, top_k, purpose))
 
-    async def search_like(self, name: str, id: str, *, top_k: int = 10) -> Hits:  # noqa: A002 - the contract's name
+    async def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:  # noqa: A002 - the contract's name
         """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
-        return await self._drive(self._protocol.search_like(name, id, top_k))
+        return await self._drive(self._protocol.search_like(name, id, top_k, purpose))
 
     async def count(self, name: str) -> int:
         """Live rows of a collection; raises CollectionNotFound."""
@@ -227,14 +241,15 @@ class AsyncClient:
         """The record of one row; raises RowNotFound, KeyMissing."""
         return await self._drive(self._protocol.get(name, id))
 
-    async def erase(self, name: str, ids: str | Iterable[str]) -> int:
+    async def erase(self, name: str, ids: str | Iterable[str], *, certificate: AnyPath | None = None) -> int:
         """Erase rows from the server's disk and memory and from this device's mirror; gives how many.
 
         When one is not there nothing is erased and RowNotFound is raised; beyond 65,536 ids that holds for each run of
         65,536, and an error's note says how many were erased before. Other devices drop their copy of the sealed
-        records when they next synchronise.
+        records when they next synchronise. The server's signed certificates are verified, kept on this device, and
+        written to ``certificate``, one a line. Raises OnLegalHold.
         """
-        return await self._drive(self._protocol.erase(name, ids))
+        return await self._drive(self._protocol.erase(name, ids, certificate))
 
     async def status(self) -> ServerStatus:
         """How the server is doing: for the role operator."""

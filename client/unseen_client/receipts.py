@@ -19,9 +19,9 @@ from unseen.audit.head import TreeHead, open_head
 from unseen.audit.leaf import DONE, leaf_fields
 from unseen.audit.proof import verify_consistency, verify_inclusion
 from unseen.audit.receipt import Receipt
-from unseen.audit.signature import PUBLIC_KEY_BYTES
 from unseen.audit.tree import leaf_hash
 from unseen.errors import LogWentBack, MalformedMessage, ProofBroken, StoreFailed
+from unseen.signature import PUBLIC_KEY_BYTES
 from unseen_client.home import private_folder, refuse_others
 
 BUSY_TIMEOUT_S = 30.0

@@ -87,3 +87,5 @@ class ServerInfo:
     max_rows_per_enrolment: int
     max_message_bytes: int
     max_record_bytes: int
+    signing_keys: tuple[bytes, ...] = ()
+    """Ed25519 keys that its receipts and certificates are signed with, the newest last."""

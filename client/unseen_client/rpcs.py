@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from unseen.v1 import access_pb2, audit_pb2, collections_pb2, index_pb2, info_pb2, operations_pb2, search_pb2
+from unseen.v1 import (
+    access_pb2,
+    audit_pb2,
+    collections_pb2,
+    governance_pb2,
+    index_pb2,
+    info_pb2,
+    operations_pb2,
+    search_pb2,
+)
 from unseen_client.steps import Rpc
 
 GET_SERVER_INFO = Rpc(
@@ -54,6 +63,58 @@ EXPORT_LEAVES = Rpc(
 GET_STATUS = Rpc(
     "/unseen.v1.OperatorService/GetStatus", operations_pb2.GetStatusRequest, operations_pb2.GetStatusResponse
 )
+SET_POLICY = Rpc(
+    "/unseen.v1.GovernanceService/SetPolicy", governance_pb2.SetPolicyRequest, governance_pb2.SetPolicyResponse
+)
+GET_POLICY = Rpc(
+    "/unseen.v1.GovernanceService/GetPolicy", governance_pb2.GetPolicyRequest, governance_pb2.GetPolicyResponse
+)
+ACCEPT_POLICY = Rpc(
+    "/unseen.v1.GovernanceService/AcceptPolicy", governance_pb2.AcceptPolicyRequest, governance_pb2.AcceptPolicyResponse
+)
+GET_POLICY_HISTORY = Rpc(
+    "/unseen.v1.GovernanceService/GetPolicyHistory",
+    governance_pb2.GetPolicyHistoryRequest,
+    governance_pb2.GetPolicyHistoryResponse,
+)
+RECORD_CONSENT = Rpc(
+    "/unseen.v1.GovernanceService/RecordConsent",
+    governance_pb2.RecordConsentRequest,
+    governance_pb2.RecordConsentResponse,
+)
+WITHDRAW_CONSENT = Rpc(
+    "/unseen.v1.GovernanceService/WithdrawConsent",
+    governance_pb2.WithdrawConsentRequest,
+    governance_pb2.WithdrawConsentResponse,
+)
+LIST_CONSENTS = Rpc(
+    "/unseen.v1.GovernanceService/ListConsents", governance_pb2.ListConsentsRequest, governance_pb2.ListConsentsResponse
+)
+ERASE_SUBJECT = Rpc(
+    "/unseen.v1.GovernanceService/EraseSubject", governance_pb2.EraseSubjectRequest, governance_pb2.EraseSubjectResponse
+)
+EXPORT_SUBJECT = Rpc(
+    "/unseen.v1.GovernanceService/ExportSubject",
+    governance_pb2.ExportSubjectRequest,
+    governance_pb2.ExportSubjectResponse,
+)
+LIST_CERTIFICATES = Rpc(
+    "/unseen.v1.GovernanceService/ListCertificates",
+    governance_pb2.ListCertificatesRequest,
+    governance_pb2.ListCertificatesResponse,
+)
+SET_HOLD = Rpc("/unseen.v1.GovernanceService/SetHold", governance_pb2.SetHoldRequest, governance_pb2.SetHoldResponse)
+LIST_HOLDS = Rpc(
+    "/unseen.v1.GovernanceService/ListHolds", governance_pb2.ListHoldsRequest, governance_pb2.ListHoldsResponse
+)
+BREAK_GLASS = Rpc(
+    "/unseen.v1.GovernanceService/BreakGlass", governance_pb2.BreakGlassRequest, governance_pb2.BreakGlassResponse
+)
+LIST_BREAK_GLASS = Rpc(
+    "/unseen.v1.GovernanceService/ListBreakGlass",
+    governance_pb2.ListBreakGlassRequest,
+    governance_pb2.ListBreakGlassResponse,
+)
 
 ALL = (
     GET_SERVER_INFO,
@@ -73,4 +134,18 @@ ALL = (
     PROVE_INCLUSION,
     EXPORT_LEAVES,
     GET_STATUS,
+    SET_POLICY,
+    GET_POLICY,
+    ACCEPT_POLICY,
+    GET_POLICY_HISTORY,
+    RECORD_CONSENT,
+    WITHDRAW_CONSENT,
+    LIST_CONSENTS,
+    ERASE_SUBJECT,
+    EXPORT_SUBJECT,
+    LIST_CERTIFICATES,
+    SET_HOLD,
+    LIST_HOLDS,
+    BREAK_GLASS,
+    LIST_BREAK_GLASS,
 )

@@ -16,6 +16,8 @@ from unseen.audit.receipt import METADATA_KEY
 from unseen.deid.settings import DeidSettings
 from unseen.errors import MalformedMessage, ProofBroken
 from unseen.types import CollectionInfo
+from unseen_client.agreements import Agreements
+from unseen_client.controller_keys import ControllerKeys
 from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import KeyStore
 from unseen_client.mirror import Mirror
@@ -45,10 +47,15 @@ class Session:
         home: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         deid: DeidSettings | None = None,
+        wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.patience = Patience(timeout_s, clock, server)
         self.home = home or default_home()
         self.keys = KeyStore(self.home)
+        self.controller_keys = ControllerKeys(self.home)
+        self.agreements = Agreements(self.home)
+        self.wall_clock_s = wall_clock_s
+        """Seconds since 1970, for the dates of policies and consents."""
         self.pool = QueryPool()
         self.server: ServerInfo | None = None
         self.receipts: ReceiptBook | None = None
@@ -126,6 +133,7 @@ class Session:
             path.unlink(missing_ok=True)
         self.keys.forget(collection_uid)
         self.book().forget_collection(collection_uid)
+        self.agreements.forget(collection_uid)
 
     def preparer(self) -> Preparer:
         """Decoding, de-identification and embedding; loaded at first use, because models are large."""

@@ -40,6 +40,20 @@ ACTS: Mapping[str, Kind] = {
     "ProveInclusion": Kind.OPEN,
     "ExportLeaves": Kind.READ,
     "GetStatus": Kind.READ,
+    "SetPolicy": Kind.CHANGE,
+    "GetPolicy": Kind.READ,
+    "AcceptPolicy": Kind.CHANGE,
+    "GetPolicyHistory": Kind.READ,
+    "RecordConsent": Kind.CHANGE,
+    "WithdrawConsent": Kind.CHANGE,
+    "ListConsents": Kind.READ,
+    "EraseSubject": Kind.CHANGE,
+    "ExportSubject": Kind.READ,
+    "ListCertificates": Kind.READ,
+    "SetHold": Kind.CHANGE,
+    "ListHolds": Kind.READ,
+    "BreakGlass": Kind.CHANGE,
+    "ListBreakGlass": Kind.READ,
 }
 """By the method's name in the contract. A leaf's act is that name."""
 

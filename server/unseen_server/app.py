@@ -1,7 +1,7 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> key ring -> store -> tokens -> audit log -> engine (loaded, warmed) -> services behind
-the boundary -> ready
+config -> port -> master key -> key ring -> store -> tokens -> clock -> audit log -> engine (loaded, warmed) ->
+governance -> services behind the boundary -> ready
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from unseen.audit.leaf import Details
 from unseen.errors import AuditUnavailable, InvalidConfiguration, UnseenError
 from unseen.he.mask import MaskSource
 from unseen.keys.ring import KeyRings
+from unseen.store.interface import Store
 from unseen.store.recovery import Recovery
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.v1 import (
     access_pb2_grpc,
     audit_pb2_grpc,
     collections_pb2_grpc,
+    governance_pb2_grpc,
     index_pb2_grpc,
     info_pb2_grpc,
     operations_pb2_grpc,
@@ -43,6 +45,9 @@ from unseen_server.boundary import Boundary
 from unseen_server.certificates import server_credentials
 from unseen_server.config import Config, is_loopback
 from unseen_server.engine import Engine, MakeMasks
+from unseen_server.governance.assembly import Governance, assemble
+from unseen_server.governance.clock import Clock
+from unseen_server.governance.retention import Retention
 from unseen_server.keys.choice import open_provider
 from unseen_server.keys.passphrase import VARIABLE, passphrase_from
 from unseen_server.operations.certificate import expires_s
@@ -54,6 +59,7 @@ from unseen_server.refusals import Refusals
 from unseen_server.services.access import AccessService
 from unseen_server.services.audit import AuditService
 from unseen_server.services.collections import CollectionService
+from unseen_server.services.governance import GovernanceService
 from unseen_server.services.index import IndexService
 from unseen_server.services.info import InfoService, release
 from unseen_server.services.operations import OperatorService, Standing
@@ -72,7 +78,9 @@ SERVICES = (
     "unseen.v1.SearchService",
     "unseen.v1.AuditService",
     "unseen.v1.OperatorService",
+    "unseen.v1.GovernanceService",
 )
+MakeClock = Callable[[Store, bool], Clock]
 
 
 @dataclass
@@ -92,6 +100,9 @@ class RunningServer:
     audit: Audit
     refusals: Refusals
     ending_windows: asyncio.Task[None]
+    governance: Governance
+    retention: Retention
+    retaining: asyncio.Task[None]
     metrics: Metrics
     page: Page | None = None
 
@@ -99,6 +110,7 @@ class RunningServer:
         """Refuse new calls, let those under way end, close everything."""
         await self.health.enter_graceful_shutdown()
         await self.server.stop(limits.STOP_GRACE_S)
+        self.retaining.cancel()
         if not self.store_failed.is_set():
             await self.quotas.settle()
         await asyncio.to_thread(self.workers.close)
@@ -112,15 +124,23 @@ class RunningServer:
             await asyncio.to_thread(self.page.close)
 
 
-async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningServer:
+def system_clock(store: Store, accept: bool) -> Clock:
+    """The time as the system has it."""
+    return Clock(store, accept=accept)
+
+
+async def start(
+    config: Config, make_masks: MakeMasks = MaskSource, make_clock: MakeClock = system_clock
+) -> RunningServer:
     """Start a server; InvalidConfiguration, WrongKey or StoreFailed when it must not run.
 
-    ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
+    ``make_masks`` is for tests that show what an attacker reads where nothing is masked, ``make_clock`` for tests in
+    which time passes faster.
     """
     metrics = Metrics(release())
     page = Page(*config.metrics, config.tls, metrics.registry) if config.metrics else None
     try:
-        running = await _start(config, make_masks, metrics)
+        running = await _start(config, make_masks, make_clock, metrics)
     except BaseException:
         if page is not None:
             await asyncio.to_thread(page.close)
@@ -129,7 +149,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     return running
 
 
-async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> RunningServer:
+async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, metrics: Metrics) -> RunningServer:
     store_failed = asyncio.Event()
     signed = SignedTokens(config.signed_tokens) if config.signed_tokens else None
     gate = Gate(config.entry, is_loopback(config.host), signed)
@@ -147,6 +167,7 @@ async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> Run
     try:
         grants = await asyncio.to_thread(Grants, store)
         _require_callers(config, grants)
+        clock = await asyncio.to_thread(make_clock, store, config.accept_clock)
         audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service), metrics)
     except BaseException:
         store.close()
@@ -161,15 +182,24 @@ async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> Run
         boundary.write_down_in(audit, refusals, metrics)
         standing = _standing(config)
         watch(metrics, engine, workers, audit, standing)
+        signing_key = await asyncio.to_thread(open_signing_key, store)
+        governance = await asyncio.to_thread(assemble, store, engine, clock, signing_key, audit)
+        retention = Retention(governance, engine, workers)
+        await retention.once()
         info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid, audit), server)
         access = AccessService(engine, grants, quotas, workers)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(audit, workers), server)
         operator = OperatorService(engine, workers, audit, metrics, standing)
         operations_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
-        collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
-        index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, quotas, workers), server)
+        collections_pb2_grpc.add_CollectionServiceServicer_to_server(
+            CollectionService(engine, governance, workers), server
+        )
+        index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, governance, workers), server)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, governance, quotas, workers), server)
+        governance_pb2_grpc.add_GovernanceServiceServicer_to_server(
+            GovernanceService(engine, governance, workers), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -183,6 +213,7 @@ async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> Run
         await asyncio.to_thread(audit.close)
         raise
     ending_windows = asyncio.create_task(refusals.run())
+    retaining = asyncio.create_task(retention.run())
     return RunningServer(
         port,
         store_failed,
@@ -196,6 +227,9 @@ async def _start(config: Config, make_masks: MakeMasks, metrics: Metrics) -> Run
         audit,
         refusals,
         ending_windows,
+        governance,
+        retention,
+        retaining,
         metrics,
     )
 

@@ -52,6 +52,8 @@ class Config:
     """Host and port of the page that Prometheus reads."""
     metrics_by_tenant: bool = False
     """Whether that page counts by keyed hash of the tenant as well."""
+    accept_clock: bool = False
+    """Whether the clock is right although the store was last used years before."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -138,6 +140,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
         given.passphrase_fd,
         None if given.metrics is None else _host_and_port("--metrics", given.metrics),
         given.metrics_by_tenant,
+        given.accept_clock,
     )
 
 
@@ -161,6 +164,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics", metavar="HOST:PORT", help="show metrics for Prometheus there: docs/operations.md")
     parser.add_argument("--metrics-by-tenant", action="store_true", help="count by keyed hash of the tenant as well")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
+    parser.add_argument(
+        "--accept-clock",
+        action="store_true",
+        help="the clock is right, although the store was last used years before it",
+    )
     return parser
 
 

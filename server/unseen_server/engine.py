@@ -109,6 +109,10 @@ class Engine:
         live = self._live.get(uid)
         return live is not None and _reaches(caller, live)
 
+    def live(self, uid: bytes) -> LiveCollection | None:
+        """The collection with this uid, whoever's it is, None when there is none: for what the server does itself."""
+        return self._live.get(uid)
+
     def for_mutation(self, caller: Caller, uid: bytes, request_id: bytes) -> LiveCollection:
         """As ``by_uid``; RequestReplayed when the collection is gone and the request was carried out before that."""
         try:

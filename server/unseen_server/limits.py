@@ -35,6 +35,20 @@ MAX_NAME_LENGTH = 64
 MAX_CALLER_NAME_LENGTH = 128
 MAX_MODEL_ID_LENGTH = 128
 
+# What governance keeps of a collection
+
+MAX_COMPARTMENTS = 256
+"""Sets of purposes over all versions of a policy. Each takes at least 2,048 slots, so this many cost half a million."""
+MAX_CONSENTS = 2_000_000
+"""About 400 bytes of memory each."""
+MAX_POLICY_VERSIONS = 1000
+MAX_HOLDS = 1000
+MAX_EMERGENCIES = 1000
+RETENTION_EVERY_S = 60.0
+"""How often what has ended is erased. It is not found any more from the moment it ends."""
+ENROLMENT_MARK_S = 3600
+"""Rows enrolled within this time end together, at the end of the first: up to an hour before their full time."""
+
 # What is under way at once
 
 MAX_CALLS = 128

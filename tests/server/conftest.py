@@ -23,7 +23,7 @@ from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_uid
 from unseen.he import packing, quantise
 from unseen.he.secret import PreparedQuery, ReplyKey
-from unseen.types import CatalogueEntry, RowBatch
+from unseen.types import SLOTS_PER_EXTENT, CatalogueEntry, RowBatch
 from unseen.v1 import (
     access_pb2,
     access_pb2_grpc,
@@ -240,12 +240,23 @@ class Caller:
         erased = [row_id for page in pages for row_id in wire.split_row_ids(page.erased_row_ids)]
         return pages[-1].epoch, added, erased
 
-    def search(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> Float32Array:
-        """Cosine of every slot, decrypted here."""
+    def search(self, collection: types_pb2.CollectionInfo, vector: Float32Array, **fields: Any) -> Float32Array:
+        """Cosine of every slot, decrypted here; NaN for a slot whose block did not come."""
+        layout = packing.Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
         query, key = self.encrypted(collection, vector)
-        header, blocks = self.search_bytes(collection, query)
-        raw = key.decrypt(blocks)[: header.slots] if header.slots else np.empty(0, np.int64)
-        return quantise.to_cosines(PARAMETERS, raw)
+        header, blocks = self.search_bytes(collection, query, **fields)
+        raw = key.decrypt(blocks) if blocks else np.empty(0, np.int64)
+        came = quantise.to_cosines(PARAMETERS, raw)
+        if not header.partial:
+            return came[: header.slots]
+        extents = [run.first + at for run in header.extents for at in range(run.count)]
+        scores = np.full(-(-header.slots // SLOTS_PER_EXTENT) * SLOTS_PER_EXTENT, np.nan, np.float32)
+        for extent in extents:
+            slots = min(SLOTS_PER_EXTENT, header.slots - extent * SLOTS_PER_EXTENT)
+            blocks_here = layout.blocks(slots) * layout.rows_per_block
+            scores[extent * SLOTS_PER_EXTENT :][:blocks_here], came = came[:blocks_here], came[blocks_here:]
+        assert not len(came)
+        return scores[: header.slots]
 
     def encrypted(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> tuple[bytes, ReplyKey]:
         """A query's bytes and the key of its reply."""
@@ -253,11 +264,11 @@ class Caller:
         return PreparedQuery.prepare(PARAMETERS, layout).encrypt(quantise.quantise_query(PARAMETERS, vector))
 
     def search_bytes(
-        self, collection: types_pb2.CollectionInfo, query: bytes
+        self, collection: types_pb2.CollectionInfo, query: bytes, **fields: Any
     ) -> tuple[search_pb2.SearchReplyHeader, bytes]:
         """Reply header and blocks for a query's bytes."""
         stub = search_pb2_grpc.SearchServiceStub(self.channel)
-        header, *chunks = stub.Search(iter(search_requests(collection, query)), timeout=60)
+        header, *chunks = stub.Search(iter(search_requests(collection, query, **fields)), timeout=60)
         return header.header, b"".join(chunk.blocks for chunk in chunks)
 
     # Wrongly
@@ -330,7 +341,7 @@ def enrolment(uid: bytes, batch: RowBatch, request_id: bytes, **header: Any) -> 
     requests = [index_pb2.EnrolRowsRequest(header=index_pb2.EnrolHeader(**(fields | header)))]
     for start in range(0, len(batch.row_ids), 100):
         part = slice(start, start + 100)
-        some = RowBatch(batch.row_ids[part], batch.vectors[part], batch.sealed_records[part])
+        some = RowBatch(batch.row_ids[part], batch.vectors[part], batch.sealed_records[part], batch.consents[part])
         requests.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(some)))
     return requests
 

@@ -249,7 +249,8 @@ def test_memory_is_handed_back_after_rows_are_gone_and_while_others_may_change(
 ) -> None:
     calls: list[bool] = []
     monkeypatch.setattr(
-        "unseen_server.live_collection.hand_back_freed_memory", lambda: calls.append(live._mutating.locked())
+        "unseen_server.live_collection.hand_back_freed_memory",
+        lambda: calls.append(live._mutating._is_owned()),  # type: ignore[attr-defined]
     )
     batch = make_rows(3)[1]
     live.enrol(random_uid(), batch)

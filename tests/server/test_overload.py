@@ -270,14 +270,14 @@ async def test_health_is_answered_while_every_place_is_taken(
 
 @pytest.fixture
 def counted_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The first block of every batch that is scanned; a batch takes a fiftieth of a second longer than it would."""
+    """The first segment of every batch that is scanned; a batch takes a fiftieth of a second longer than it would."""
     scanned: list[int] = []
     batch = ScanIndex._batch
 
-    def counted(index: ScanIndex, first: int, *args: Any) -> bytes:
-        scanned.append(first)
+    def counted(index: ScanIndex, segments: list[int], *args: Any) -> bytes:
+        scanned.append(segments[0])
         time.sleep(0.02)
-        return batch(index, first, *args)
+        return batch(index, segments, *args)
 
     monkeypatch.setattr(ScanIndex, "_batch", counted)
     return scanned

@@ -19,7 +19,7 @@ import cryptography_vectors
 import pytest
 
 from unseen import envelope
-from unseen.audit import signature
+from unseen import signature
 from unseen.envelope import KEY_BYTES, NONCE_BYTES, TAG_BYTES, SealingKey, derive_key
 from unseen.errors import ProofBroken, SealBroken, WrongKey
 from unseen_server.keys import passphrase_file

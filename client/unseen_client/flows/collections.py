@@ -6,6 +6,7 @@ from unseen import params, wire
 from unseen.entropy import random_uid
 from unseen.errors import DeadlineExceeded, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, UnseenError
 from unseen.params import ParameterSet
+from unseen.signature import PUBLIC_KEY_BYTES
 from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
@@ -36,8 +37,15 @@ def server_info(session: Session) -> Flow[ServerInfo]:
             max_rows_per_enrolment=reply.max_rows_per_enrolment,
             max_message_bytes=reply.max_message_bytes,
             max_record_bytes=reply.max_record_bytes,
+            signing_keys=_signing_keys(reply),
         )
     return session.server
+
+
+def _signing_keys(reply: info_pb2.GetServerInfoResponse) -> tuple[bytes, ...]:
+    if any(len(key) != PUBLIC_KEY_BYTES for key in reply.signing_keys):
+        raise MalformedMessage(f"a server's signing key has another length than {PUBLIC_KEY_BYTES} bytes")
+    return tuple(reply.signing_keys)
 
 
 def create(

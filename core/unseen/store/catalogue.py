@@ -6,7 +6,7 @@ later epoch and belongs to the next synchronisation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from unseen.errors import Mismatch
 from unseen.store import rows
@@ -55,6 +55,15 @@ def changes(
         yield CatalogueChanges(until, (), ())
 
 
+def entries(database: Database, seal_of: SealOf, uid: bytes, row_ids: Sequence[bytes]) -> tuple[CatalogueEntry, ...]:
+    """As ``Store.entries``."""
+    with database.reading() as tx:
+        number, _ = find_collection(tx, uid)
+        found = rows.records_of(tx, number, row_ids)
+        seal = seal_of(tx, uid)
+    return _opened(seal, found)
+
+
 def _erased(database: Database, uid: bytes, since_epoch: int, until_epoch: int) -> Iterator[tuple[bytes, ...]]:
     if not since_epoch:
         return  # who has no row yet needs none taken away
@@ -80,7 +89,12 @@ def _added(
             seal = seal_of(tx, uid)
         if not found:
             return
-        places = [place for place, _ in found]
-        records = zip(places, seal.open_records(places, (sealed for _, sealed in found)), strict=True)
-        yield tuple(CatalogueEntry(place.row_id, place.slot, place.epoch, record) for place, record in records)
-        after = (places[-1].epoch, places[-1].slot)
+        yield _opened(seal, found)
+        last = found[-1][0]
+        after = (last.epoch, last.slot)
+
+
+def _opened(seal: CollectionSeal, found: Sequence[rows.SealedRow]) -> tuple[CatalogueEntry, ...]:
+    places = [place for place, _ in found]
+    records = zip(places, seal.open_records(places, (sealed for _, sealed in found)), strict=True)
+    return tuple(CatalogueEntry(place.row_id, place.slot, place.epoch, record) for place, record in records)

@@ -36,7 +36,7 @@ from unseen.store.recovery import Recovery, bring_in_step, require_trees
 from unseen.store.requests import Finished, Request
 from unseen.store.schema import SCHEMA_VERSION, records_table, vectors_table
 from unseen.store.sealing import CollectionSeal, StoreSeals
-from unseen.types import CatalogueChanges, RowBatch
+from unseen.types import CatalogueChanges, CatalogueEntry, RowBatch
 
 
 class DurableStore(Store):
@@ -189,6 +189,13 @@ class DurableStore(Store):
     def rows_resting_on(self, uid: bytes, consent: bytes) -> tuple[PlacedRow, ...]:
         with self._database.reading() as tx:
             return rows.rows_resting_on(tx, collections.find_collection(tx, uid)[0], consent)
+
+    def withheld(self, uid: bytes) -> tuple[PlacedRow, ...]:
+        with self._database.reading() as tx:
+            return rows.withheld(tx, collections.find_collection(tx, uid)[0])
+
+    def entries(self, uid: bytes, row_ids: tuple[bytes, ...]) -> tuple[CatalogueEntry, ...]:
+        return catalogue.entries(self._database, self._seal_of, uid, row_ids)
 
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         next_slot = 0

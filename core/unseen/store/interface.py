@@ -27,12 +27,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unseen.types import CatalogueChanges, CollectionInfo, Int16Matrix, RowBatch
+from unseen.types import SLOTS_PER_EXTENT as SLOTS_PER_EXTENT
+from unseen.types import CatalogueChanges, CatalogueEntry, CollectionInfo, Int16Matrix, RowBatch
 
 Slots = npt.NDArray[np.int64]
 
-SLOTS_PER_EXTENT = 2048
-"""The rows of the largest block there is: the ring degree at packing factor 1."""
 VECTORS_AT_ONCE = 4096
 """Rows that ``vectors`` opens in one go: 4 MiB at dimension 512, enough to fill whole blocks of every packing."""
 
@@ -161,6 +160,14 @@ class Store(ABC):
     @abstractmethod
     def rows_resting_on(self, uid: bytes, consent: bytes) -> tuple[PlacedRow, ...]:
         """Every row that was enrolled under a consent and is not erased, withheld ones included, in slot order."""
+
+    @abstractmethod
+    def withheld(self, uid: bytes) -> tuple[PlacedRow, ...]:
+        """Every withheld row, in slot order."""
+
+    @abstractmethod
+    def entries(self, uid: bytes, row_ids: tuple[bytes, ...]) -> tuple[CatalogueEntry, ...]:
+        """These rows as mirrors have them, in the order given, withheld ones too; RowNotFound when one is not there."""
 
     @abstractmethod
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:

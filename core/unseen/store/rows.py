@@ -63,8 +63,12 @@ def require_live(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> 
 
 def _require_row(place: RowPlace | None) -> RowPlace:
     if place is None:
-        raise RowNotFound("a row with one of these ids is not enrolled here; nothing was changed")
+        raise _not_there()
     return place
+
+
+def _not_there() -> RowNotFound:
+    return RowNotFound("a row with one of these ids is not enrolled here; nothing was changed")
 
 
 def find_rows(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> dict[bytes, RowPlace]:
@@ -84,6 +88,28 @@ def rows_resting_on(tx: Transaction, collection: int, consent: bytes) -> tuple[P
         (collection, consent),
     )
     return tuple(PlacedRow(row_id, slot, bool(withheld)) for row_id, slot, withheld in found)
+
+
+def withheld(tx: Transaction, collection: int) -> tuple[PlacedRow, ...]:
+    """Every withheld row, in slot order."""
+    found = tx.fetch(
+        "SELECT row_id, slot FROM live_rows WHERE collection = ? AND withheld = 1 ORDER BY slot", (collection,)
+    )
+    return tuple(PlacedRow(row_id, slot, withheld=True) for row_id, slot in found)
+
+
+def records_of(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[SealedRow]:
+    """The records of these rows, withheld ones too, in the order given; RowNotFound when one is not there."""
+    found = tx.fetch_each(
+        f"SELECT {PLACE}, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
+        " WHERE collection = ? AND row_id = ?",
+        [(collection, row_id) for row_id in row_ids],
+    )
+    by_id = {place[0]: (SealPlace(*place), sealed) for *place, sealed in found}
+    for row_id in row_ids:
+        if row_id not in by_id:
+            raise _not_there()
+    return [by_id[row_id] for row_id in row_ids]
 
 
 def withhold(tx: Transaction, collection: int, slots: Sequence[int]) -> None:

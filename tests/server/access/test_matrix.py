@@ -6,16 +6,21 @@ of one that the other does not follow fails here, and so does a server that foll
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.core.governance.written import SUBJECT
+from tests.server.governance.steward import Steward
 from unseen.bearer import BearerToken, draw_secret, secret_hash
 from unseen.entropy import random_uid
+from unseen.governance.consent import Consent
+from unseen.governance.policy import Policy
 from unseen.v1 import types_pb2
 from unseen_server.access.table import TABLE
 from unseen_server.call import Caller, Role
@@ -24,6 +29,19 @@ Make = Callable[..., Any]
 Rows = Callable[..., tuple[Any, Any]]
 ROLES = tuple(Role)
 HERE, THERE = "here", "there"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A collection's agreement and a consent to it, as its owner set them."""
+
+    uid: bytes
+    policy: Policy
+    consent: Consent
+
+    def as_seen_by(self, caller: Any) -> Steward:
+        """Somebody who acts on the collection."""
+        return Steward(caller, self.uid, self.policy)
 
 
 @dataclass
@@ -35,6 +53,8 @@ class Target:
     token_uid: bytes
     row_id: bytes
     make_rows: Rows
+    agreement: Agreement
+    """Of another collection, ``agreement.uid``, which has one."""
 
 
 CALLS: dict[str, Callable[[Any, Target], Any]] = {
@@ -55,6 +75,24 @@ CALLS: dict[str, Callable[[Any, Target], Any]] = {
     "AuditService/ProveInclusion": lambda caller, _: caller.proof_of_leaf(0),
     "AuditService/ExportLeaves": lambda caller, _: caller.exported_leaves(),
     "OperatorService/GetStatus": lambda caller, _: caller.status(),
+    "GovernanceService/SetPolicy": lambda caller, target: target.agreement.as_seen_by(caller).set_policy(),
+    "GovernanceService/GetPolicy": lambda caller, target: target.agreement.as_seen_by(caller).shown(),
+    "GovernanceService/AcceptPolicy": lambda caller, target: target.agreement.as_seen_by(caller).accept(),
+    "GovernanceService/GetPolicyHistory": lambda caller, target: target.agreement.as_seen_by(caller).history(),
+    "GovernanceService/RecordConsent": lambda caller, target: target.agreement.as_seen_by(caller).consent(
+        event_time=int(time.time())
+    ),
+    "GovernanceService/WithdrawConsent": lambda caller, target: target.agreement.as_seen_by(caller).withdraw(
+        target.agreement.consent.record_id
+    ),
+    "GovernanceService/ListConsents": lambda caller, target: target.agreement.as_seen_by(caller).states(),
+    "GovernanceService/EraseSubject": lambda caller, target: target.agreement.as_seen_by(caller).erase_subject(SUBJECT),
+    "GovernanceService/ExportSubject": lambda caller, target: target.agreement.as_seen_by(caller).export(SUBJECT),
+    "GovernanceService/ListCertificates": lambda caller, target: target.agreement.as_seen_by(caller).certificates(),
+    "GovernanceService/SetHold": lambda caller, target: target.agreement.as_seen_by(caller).hold("CASE-1"),
+    "GovernanceService/ListHolds": lambda caller, target: target.agreement.as_seen_by(caller).holds(),
+    "GovernanceService/BreakGlass": lambda caller, target: target.agreement.as_seen_by(caller).break_glass(),
+    "GovernanceService/ListBreakGlass": lambda caller, target: target.agreement.as_seen_by(caller).emergencies(),
 }
 """A well-formed call of every method, by a caller, of a target."""
 
@@ -99,7 +137,17 @@ def a_target(world: Any, call: Make, tenant: str, make_rows: Rows) -> Target:
     _, batch = make_rows(3)
     owner.enrol(collection.uid, batch)
     collection = owner.collection(collection.name)
-    return Target(tenant, collection, owner.create_token(tenant=tenant), batch.row_ids[0], make_rows)
+    token_uid = owner.create_token(tenant=tenant)
+    return Target(tenant, collection, token_uid, batch.row_ids[0], make_rows, an_agreement(owner))
+
+
+def an_agreement(owner: Any) -> Agreement:
+    """A collection with an agreement and a consent."""
+    steward = Steward(owner, owner.create(random_uid().hex()).uid)
+    steward.set_policy()
+    given = steward.consent(event_time=int(time.time()))
+    assert steward.policy is not None
+    return Agreement(steward.uid, steward.policy, given)
 
 
 @pytest.mark.parametrize("method", sorted(CALLS))
@@ -135,6 +183,7 @@ NAMES_SOMETHING = {
     "IndexService/SyncCatalogue": "uid",
     "SearchService/Search": "uid",
     "AccessService/RevokeToken": "token",
+    **{method: "uid" for method in CALLS if method.startswith("GovernanceService/")},
 }
 """Methods that name a thing, and how."""
 
@@ -147,13 +196,17 @@ def test_what_is_anothers_is_answered_as_what_is_not_there(
     server, texts = world
     caller = call(server, token=texts[HERE, "all"])
     theirs = a_target(world, call, THERE, make_rows)
-    absent = Target(THERE, types_pb2.CollectionInfo(), random_uid(), theirs.row_id, make_rows)
+    agreement = replace(theirs.agreement, uid=random_uid())
+    absent = Target(THERE, types_pb2.CollectionInfo(), random_uid(), theirs.row_id, make_rows, agreement)
     absent.collection.CopyFrom(theirs.collection)
     absent.collection.uid, absent.collection.name = random_uid(), random_uid().hex()
     told = []
     for target in (theirs, absent):
         refusal = caller.refusal(CALLS[method], caller, target)
-        told.append((refusal.status, refusal.code, refusal.message.replace(target.collection.uid.hex(), "UID")))
+        message = refusal.message
+        for uid in (target.collection.uid, target.agreement.uid):
+            message = message.replace(uid.hex(), "UID")
+        told.append((refusal.status, refusal.code, message))
     assert told[0] == told[1]
 
 

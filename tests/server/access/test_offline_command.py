@@ -14,6 +14,7 @@ from unseen_server import app
 from unseen_server.access import __main__ as offline
 from unseen_server.access.grants import Grants
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_token_is_all_there_is_on_the_output_and_stands(command: Callable[..., A
     code, out, err = command("create", "--name", "alice", "--role", "reader", "--searches-per-minute", "7")
     assert (code, len(out.splitlines())) == (0, 1)
     assert out.strip() not in err
-    store = app.open_store(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "master.key", None, 1))
+    store = app.open_store(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "master.key"), None, 1)
+    )
     grants = Grants(store)
     caller = grants.by_token(out.strip(), grants.all()[0].made_at)
     store.close()
@@ -78,7 +81,7 @@ def test_every_token_of_every_tenant_is_listed_and_one_is_revoked(command: Calla
 def test_audit_log_says_what_was_done_here(command: Callable[..., Any], tmp_path: Path) -> None:
     command("create", "--name", "x", "--role", "reader")
     command("list")
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "master.key", None, 1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "master.key"), None, 1)
     store = app.open_store(config)
     audit = app.open_audit(config, store)
     log = audit.log_of("")
