@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         InvalidName,
         InvalidVector,
         KeyMissing,
+        KeyServiceFailed,
         LimitExceeded,
         LogWentBack,
         MalformedMessage,
@@ -88,7 +89,6 @@ if TYPE_CHECKING:
     from unseen_client.transport import TLS
 
 __all__ = [
-    "TLS",
     "Access",
     "Agreement",
     "AlreadyExists",
@@ -124,6 +124,7 @@ __all__ = [
     "InvalidName",
     "InvalidVector",
     "KeyMissing",
+    "KeyServiceFailed",
     "LimitExceeded",
     "LogCheck",
     "LogWentBack",
@@ -162,6 +163,7 @@ __all__ = [
     "StoreFailed",
     "StoreWentBack",
     "SubjectExport",
+    "TLS",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
