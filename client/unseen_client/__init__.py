@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from unseen_client.transport import TLS
 
 __all__ = [
+    "TLS",
     "Access",
     "Agreement",
     "AlreadyExists",
@@ -163,7 +164,6 @@ __all__ = [
     "StoreFailed",
     "StoreWentBack",
     "SubjectExport",
-    "TLS",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",

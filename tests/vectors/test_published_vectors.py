@@ -18,8 +18,7 @@ from typing import Any
 import cryptography_vectors
 import pytest
 
-from unseen import envelope
-from unseen import signature
+from unseen import envelope, signature
 from unseen.envelope import KEY_BYTES, NONCE_BYTES, TAG_BYTES, SealingKey, derive_key
 from unseen.errors import ProofBroken, SealBroken, WrongKey
 from unseen_server.keys import passphrase_file
