@@ -32,6 +32,11 @@ ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 def hostile_objects(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of the bombs, then of so many mutations."""
     yield from bombs()
+    yield from mutations(count, seed)
+
+
+def mutations(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of so many objects that something was done to."""
     chance = random.Random(seed)
     originals = [(name, (FOLDER / name).read_bytes()) for name in SEEDS if (FOLDER / name).exists()]
     originals = [(name, data) for name, data in originals if len(data) <= LARGEST_SEED_BYTES]
@@ -96,7 +101,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     meta = base[: 144 + struct.unpack_from("<I", base, 140)[0]]
     header = base[: base.rindex(struct.pack("<HH", 0x7FE0, 0x0010))]
     opening = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF)
-    for megabytes in (1, 300, 2000):
+    for megabytes in (1, 300):
         squeezer = zlib.compressobj(9, zlib.DEFLATED, -15)
         block = bytes(1 << 20)
         body = b"".join(squeezer.compress(block) for _ in range(megabytes)) + squeezer.flush()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ def measured(count: int, seed: int) -> dict[str, Any]:
     attributes = Attributes(bytes(range(32)), frozenset({Option.CLEAN_STRUCTURED_CONTENT}), workers=1)
     frames = Frames(workers=1)
     outcomes, reasons, errors = Counter[str](), Counter[str](), Counter[str]()
-    slowest = (0.0, "")
+    slowest, peak = (0.0, ""), 0
     for name, data in hostile_objects(count, seed):
         started = time.perf_counter()
         step = "attributes"
@@ -65,9 +64,9 @@ def measured(count: int, seed: int) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001 - counting these is what the bench is for
             errors[f"{name}: {type(error).__name__}"] += 1
         slowest = max(slowest, (time.perf_counter() - started, name))
+        peak = max(peak, peak_mib(attributes), peak_mib(frames))
     attributes.close()
     frames.close()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
     return {
         "objects": outcomes.total() - outcomes["children that died"] + errors.total(),
         "outcomes": dict(outcomes),
@@ -77,6 +76,13 @@ def measured(count: int, seed: int) -> dict[str, Any]:
         "slowest": slowest[1],
         "child_peak_mib": peak,
     }
+
+
+def peak_mib(pool: Attributes | Frames) -> int:
+    """Most memory that the child which served last ever had; 0 when it is gone: its limit ended it then."""
+    with pool._children.one(MEMORY_BYTES) as child:
+        status = Path(f"/proc/{child.process_id}/status").read_text()
+    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def table(figures: dict[str, Any]) -> Iterator[str]:
