@@ -6,10 +6,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dcmtk orthanc softhsm2
+SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc softhsm2 tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
 PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
+# Letters of the scripts that the bench of burned-in text plants, and what reads them again.
+SCRIPT_PACKAGES := fonts-liberation fonts-noto-cjk fonts-noto-core $(addprefix tesseract-ocr-,ara ben chi-sim ell heb \
+	hin hye jpn kat kor rus tam tha)
 
 IMAGES ?=
 OUT    ?= demo-out

@@ -89,7 +89,13 @@ def _deidentifier(run: RunOptions, faces: FaceOptions, dicom: DicomOptions) -> D
     if run.format not in names:
         raise typer.BadParameter(f"got {run.format!r}, expected one of {', '.join(names)}", param_hint="--format")
     output = PhotoOutput(PhotoFormat(run.format), run.quality, run.longest_side)
-    return Deidentifier(settings, output=output, dicom=dicom_settings, workers=run.workers)
+    return Deidentifier(
+        settings,
+        output=output,
+        dicom=dicom_settings,
+        text_in_photographs=dicom.text_in_photographs,
+        workers=run.workers,
+    )
 
 
 def _words(report: DeidReport) -> str:

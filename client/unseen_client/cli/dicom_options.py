@@ -1,4 +1,4 @@
-"""The options that say how DICOM objects are de-identified."""
+"""The options that say how DICOM objects are de-identified, and where text is covered."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ class DicomOptions:
         list[Option] | None,
         typer.Option(help="DICOM: what may stay, or is cleaned, beside the Basic Profile; may be repeated."),
     ] = None
-    text: Annotated[LookForText, typer.Option(help="DICOM: which objects to look at for burned-in text.")] = (
-        LookForText.RISKY
-    )
+    text: Annotated[
+        LookForText,
+        typer.Option(help="Cover text in risky DICOM objects, in all of them and in photographs, or nowhere."),
+    ] = LookForText.RISKY
     keep_marks: Annotated[
         bool, typer.Option("--keep-marks", help="Leave text that is a technical mark, such as 2.5 cm or MI 0.8.")
     ] = False
     home: Annotated[
         Path | None, typer.Option(envvar="UNSEEN_HOME", help="DICOM: folder of this device's keys; pseudonyms need it.")
     ] = None
+
+    @property
+    def text_in_photographs(self) -> bool:
+        """Whether text is covered in photographs as well."""
+        return self.text is LookForText.ALWAYS
 
     def settings(self) -> DicomSettings:
         """The choices, checked; InvalidConfiguration."""

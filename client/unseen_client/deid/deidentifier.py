@@ -15,6 +15,7 @@ from threading import Lock
 from types import TracebackType
 
 from unseen.deid.settings import DeidSettings
+from unseen.deid.text.finder import TextFinder
 from unseen.errors import ImageRefused
 from unseen_client.decoders import workers as worker_count
 from unseen_client.deid.dicom_file import DicomPipeline, DicomSettings
@@ -38,12 +39,17 @@ class Deidentifier:
         *,
         output: PhotoOutput | None = None,
         dicom: DicomSettings | None = None,
+        text_in_photographs: bool = False,
         workers: int | None = None,
     ) -> None:
-        """settings: how faces are covered. output: how photographs are written. workers: files at once, None: cores."""
+        """settings: how faces are covered. output: how photographs are written. workers: files at once, None: cores.
+
+        text_in_photographs: cover text in photographs as well; in DICOM objects ``dicom`` says where it is covered.
+        """
         self._settings = settings or DeidSettings()
         self._output = output or PhotoOutput()
         self._dicom = dicom or DicomSettings()
+        self._text_in_photographs = text_in_photographs
         self._workers = worker_count(workers)
         self._lock = Lock()
         self._open: dict[Kind, Pipeline] = {}
@@ -101,7 +107,8 @@ class Deidentifier:
 
     def _opened(self, kind: Kind) -> Pipeline:
         if kind is Kind.PHOTO:
-            return PhotoPipeline(self._settings, self._output, self._workers)
+            text = TextFinder() if self._text_in_photographs else None
+            return PhotoPipeline(self._settings, self._output, self._workers, text=text)
         if kind is Kind.DICOM:
             return DicomPipeline(self._dicom, self._workers)
         raise ImageRefused("got a file that is neither a photograph of a known kind nor DICOM; convert it first")

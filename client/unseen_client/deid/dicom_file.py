@@ -18,15 +18,17 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from unseen.deid.dicom.burned_in import BurnedInReport, Finders, burned_in
 from unseen.deid.dicom.stored import StoredFrames
 from unseen.deid.dicom.table import EDITION
 from unseen.deid.faces import FaceFinder
+from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import TextFinder
 from unseen.deid.text.patches import Mask
 from unseen.deid.text.reader import TextReader
+from unseen.deid.text.report import CoveredLine
 from unseen.errors import ImageRefused
 from unseen_client.deid.attributes import Attributes
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
@@ -41,7 +43,6 @@ LARGEST_FILE_BYTES = 512 << 20
 LARGE_BYTES = 32 << 20
 """Of larger files one at a time: an object and its frames are held several times over."""
 SUFFIX = ".dcm"
-COVERED_COLOUR = (230, 30, 30)
 NO_PICTURE_PX = 64
 
 
@@ -148,13 +149,12 @@ def _with_pixels(
 
 
 def _drawn(frames: StoredFrames, report: BurnedInReport | None) -> bytes:
-    picture = Image.fromarray(frames.views(0, np.zeros(frames.frame_shape, np.bool_))[0])
-    pen = ImageDraw.Draw(picture)
-    lines = [(line.box, f"{line.score:.2f}") for _, line in report.lines] if report else []
-    for (left, top, right, bottom), label in [*lines, *((box, "face") for _, box in (report.faces if report else ()))]:
-        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=COVERED_COLOUR)
-        pen.text((left, max(0, top - 11)), label, fill=COVERED_COLOUR)
-    return _png(picture)
+    """The first frame, with every place that is painted in any frame."""
+    pixels = frames.views(0, np.zeros(frames.frame_shape, np.bool_))[0]
+    if report is None:
+        return _png(Image.fromarray(pixels))
+    places = [*(line for _, line in report.lines), *(CoveredLine(box, 1.0) for _, box in report.faces)]
+    return _png(Image.fromarray(drawn_lines(pixels, places)))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -1,5 +1,7 @@
 """Photographs in `unseen deid`: decode in a child, cover faces, write pixels anew. Nothing of the file is copied over.
 
+On request text is covered too, before faces are looked for.
+
 Runs where the images are. Holds a picture for the length of a call, and child processes between calls. What it returns
 holds pixels and what a format needs to say about them: no EXIF, no thumbnail, no comment, no colour profile.
 """
@@ -18,6 +20,10 @@ from unseen.deid.draw import drawn
 from unseen.deid.faces import FaceFinder, Pixels
 from unseen.deid.report import CoverReport
 from unseen.deid.settings import DeidSettings
+from unseen.deid.text.cover import cover_text
+from unseen.deid.text.draw import drawn_lines
+from unseen.deid.text.finder import TextFinder
+from unseen.deid.text.report import TextReport
 from unseen.errors import InvalidConfiguration
 from unseen_client.decode import LARGEST_SIDE_PX, SMALLEST_SIDE_PX
 from unseen_client.decode_child import LARGEST_FILE_BYTES
@@ -64,8 +70,12 @@ class PhotoPipeline:
 
     largest_file_bytes = LARGEST_FILE_BYTES
 
-    def __init__(self, settings: DeidSettings, output: PhotoOutput, workers: int | None = None) -> None:
+    def __init__(
+        self, settings: DeidSettings, output: PhotoOutput, workers: int | None = None, *, text: TextFinder | None = None
+    ) -> None:
+        """text: finds the text that is covered as well; None leaves text alone."""
         self._settings = settings
+        self._text = text
         self._output = output
         self._finder = FaceFinder(threshold=settings.threshold, long_sides_px=settings.long_sides_px)
         self._decoders = Decoders(workers, output.longest_side_px or LARGEST_SIDE_PX)
@@ -78,29 +88,38 @@ class PhotoPipeline:
             "detector_sha256": self._finder.detector_sha256,
             "settings": self._settings.as_dict(),
             "output": asdict(self._output),
+            "text_finder_sha256": self._text.detector_sha256 if self._text else "",
         }
 
     def clean(self, data: bytes) -> Cleaned:
         """Return the covered photograph; ImageRefused."""
-        _, covered, report = self._covered(data)
+        _, covered, report, text = self._covered(data)
         kind = self._output.format if self._output.format is not PhotoFormat.KEEP else _kept(data)
-        return Cleaned(_encoded(covered, kind, self._output.quality), _SUFFIXES[kind], _facts(report), _count(report))
+        encoded = _encoded(covered, kind, self._output.quality)
+        return Cleaned(encoded, _SUFFIXES[kind], _facts(report, text), _count(report, text))
 
     def preview(self, data: bytes) -> Cleaned:
         """Return a PNG of the photograph with boxes and scores drawn: faces are visible in it. ImageRefused."""
-        pixels, _, report = self._covered(data)
-        return Cleaned(_encoded(drawn(pixels, report), PhotoFormat.PNG, 0), ".png", _facts(report), _count(report))
+        pixels, _, report, text = self._covered(data)
+        picture = drawn(pixels, report)
+        picture = drawn_lines(picture, text.lines) if text else picture
+        return Cleaned(_encoded(picture, PhotoFormat.PNG, 0), ".png", _facts(report, text), _count(report, text))
 
     def close(self) -> None:
         """End child processes and let go of the detector."""
         self._decoders.close()
         self._finder.close()
+        if self._text is not None:
+            self._text.close()
 
-    def _covered(self, data: bytes) -> tuple[Pixels, Pixels, CoverReport]:
+    def _covered(self, data: bytes) -> tuple[Pixels, Pixels, CoverReport, TextReport | None]:
         with self._decoders.one() as decoder:
             picture = decoder.picture(data)
-        covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
-        return picture.pixels, covered, report
+        pixels, text = picture.pixels, None
+        if self._text is not None:
+            pixels, text = cover_text(pixels, self._text)
+        covered, report = deidentify(pixels, self._finder, self._settings, upright=picture.upright)
+        return picture.pixels, covered, report, text
 
 
 _SUFFIXES = {PhotoFormat.JPEG: ".jpg", PhotoFormat.PNG: ".png", PhotoFormat.WEBP: ".webp"}
@@ -123,9 +142,10 @@ def _encoded(pixels: Pixels, kind: PhotoFormat, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _facts(report: CoverReport) -> Facts:
-    return {name: fact for name, fact in report.as_dict().items() if name not in {"settings", "detector_sha256"}}
+def _facts(report: CoverReport, text: TextReport | None) -> Facts:
+    faces = {name: fact for name, fact in report.as_dict().items() if name not in {"settings", "detector_sha256"}}
+    return {**faces, "text": text.as_dict()["lines"]} if text else faces
 
 
-def _count(report: CoverReport) -> int:
-    return report.faces_covered + len(report.settings.always_cover)
+def _count(report: CoverReport, text: TextReport | None) -> int:
+    return report.faces_covered + len(report.settings.always_cover) + (text.lines_covered if text else 0)

@@ -72,7 +72,7 @@ class Look:
 
 DEFAULT_LOOKS = (Look(1.0), Look(1.0, even=True), Look(2.0, even=True))
 """docs/deidentification.md has what each of them finds."""
-THRESHOLD = 0.3
+THRESHOLD = 0.2
 """The chance that some pixel of a line must reach."""
 EXTENT = 0.5
 """A line goes on for as long as the chance is this share of the threshold."""
