@@ -46,6 +46,7 @@ from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
+SEARCH = "/unseen.v1.SearchService/Search"
 AUDIT_FOLDER = "audit"
 """In the data directory."""
 
@@ -101,7 +102,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     gate = Gate(config.entry, is_loopback(config.host), signed)
     workers = Workers(store_failed.set)
     quotas = Quotas(workers, config.everybody)
-    boundary = Boundary(store_failed.set, gate, quotas)
+    boundary = Boundary(store_failed.set, gate, quotas, {SEARCH: workers.require_scan_room})
     server = aio.server(
         interceptors=[boundary],
         options=_options(),
