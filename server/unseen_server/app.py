@@ -70,6 +70,7 @@ from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
+SEARCH = "/unseen.v1.SearchService/Search"
 SERVICES = (
     "unseen.v1.InfoService",
     "unseen.v1.AccessService",
@@ -155,7 +156,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
     gate = Gate(config.entry, is_loopback(config.host), signed)
     workers = Workers(store_failed.set)
     quotas = Quotas(workers, config.everybody)
-    boundary = Boundary(store_failed.set, gate, quotas)
+    boundary = Boundary(store_failed.set, gate, quotas, {SEARCH: workers.require_scan_room})
     server = aio.server(
         interceptors=[boundary],
         options=_options(),

@@ -38,6 +38,12 @@ async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
     await server.stop()
 
 
+def scan(workers: Workers, work: Callable[[], None]) -> asyncio.Future[None]:
+    """A search's part in the threads, its query at hand."""
+    with workers.scan_place() as place:
+        return place.scan(work)
+
+
 async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(work, *args)
 
@@ -249,12 +255,12 @@ async def test_waiting_scans_are_limited(monkeypatch: pytest.MonkeyPatch) -> Non
     def wait() -> None:
         release.wait(30)
 
-    admitted = [workers.scan(wait) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    admitted = [scan(workers, wait) for _ in range(limits.SCANS_AT_ONCE + 1)]
     with pytest.raises(Exception, match="wait already"):
-        workers.scan(lambda: None)
+        scan(workers, lambda: None)
     release.set()
     await asyncio.gather(*admitted)
-    await workers.scan(lambda: None)
+    await scan(workers, lambda: None)
     workers.close()
 
 
