@@ -94,7 +94,7 @@ class Governed:
 
     def _enrol(self, clients: Mapping[str, TimedClient]) -> None:
         seconds: dict[str, list[float]] = {name: [] for name in clients}
-        for round_number in range(ENROLMENTS + 1):
+        for round_number in range(min(ENROLMENTS, self.repeats) + 1):
             for name in in_turn(clients, round_number):
                 vectors = self._random.standard_normal((ROWS_EACH, self.dimension)).astype(np.float32)
                 ids = [f"{name}-{round_number}-{row}" for row in range(ROWS_EACH)]
