@@ -88,6 +88,7 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
+	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
