@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc tesseract-ocr
+SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc softhsm2 tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
 PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
@@ -36,7 +36,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
 
 # What development needs on top of it.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp
-	$(PIP) install -q -c constraints/tested.txt -e '.[server,deid,dev]'
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,kms,pkcs11,deid,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------

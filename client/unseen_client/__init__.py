@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unseen.audit.receipt import Receipt
     from unseen.deid.settings import DeidSettings
     from unseen.dp.gaussian import Gaussian
     from unseen.dp.metric import MetricVonMisesFisher
@@ -24,26 +25,37 @@ if TYPE_CHECKING:
         AlreadyExists,
         AuditUnavailable,
         BudgetExceeded,
+        ClockUncertain,
         CollectionExists,
         CollectionNotFound,
+        ConsentNotFound,
+        ConsentNotValid,
+        ControllerChanged,
         DeadlineExceeded,
         ImageRefused,
         IntegrityError,
         InvalidConfiguration,
+        InvalidDocument,
         InvalidInput,
         InvalidName,
         InvalidVector,
         KeyMissing,
         LimitExceeded,
+        LogWentBack,
         MalformedMessage,
         Mismatch,
         ModelMismatch,
         NotAuthenticated,
         NotFound,
         NotPermitted,
+        OnLegalHold,
         PackingChanged,
         ParameterMismatch,
+        PolicyNotAccepted,
+        PolicyNotFound,
+        PolicyRefused,
         ProofBroken,
+        PurposeNotAllowed,
         QuotaExceeded,
         RequestReplayed,
         RowExists,
@@ -58,15 +70,19 @@ if TYPE_CHECKING:
         UsedTwice,
         WrongKey,
     )
+    from unseen.governance.consent import Consent
+    from unseen.governance.policy import Policy
     from unseen.types import CollectionInfo
     from unseen_client.access import Access, Quota, TokenInfo
     from unseen_client.aio import AsyncClient
     from unseen_client.deid.deidentifier import Deidentifier
     from unseen_client.deid.outcome import DeidReport
     from unseen_client.deid.photo import PhotoOutput
+    from unseen_client.governed import Agreement, ConsentStatus, Emergency, Erasure, Hold, SubjectExport
     from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
-    from unseen_client.report import EnrolReport, Hit, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.report import EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
     from unseen_client.transport import TLS
@@ -74,30 +90,43 @@ if TYPE_CHECKING:
 __all__ = [
     "TLS",
     "Access",
+    "Agreement",
     "AlreadyExists",
     "AsyncClient",
     "AuditUnavailable",
     "BudgetExceeded",
     "BudgetReport",
     "Client",
+    "ClockUncertain",
     "CollectionExists",
     "CollectionInfo",
     "CollectionNotFound",
+    "Consent",
+    "ConsentNotFound",
+    "ConsentNotValid",
+    "ConsentStatus",
+    "ControllerChanged",
     "DeadlineExceeded",
     "DeidReport",
     "DeidSettings",
     "Deidentifier",
+    "Emergency",
     "EnrolReport",
+    "Erasure",
     "Gaussian",
     "Hit",
+    "Hold",
     "ImageRefused",
     "IntegrityError",
     "InvalidConfiguration",
+    "InvalidDocument",
     "InvalidInput",
     "InvalidName",
     "InvalidVector",
     "KeyMissing",
     "LimitExceeded",
+    "LogCheck",
+    "LogWentBack",
     "MalformedMessage",
     "MetricVonMisesFisher",
     "Mismatch",
@@ -105,14 +134,21 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "OnLegalHold",
     "PackingChanged",
     "ParameterMismatch",
     "PhotoOutput",
+    "Policy",
+    "PolicyNotAccepted",
+    "PolicyNotFound",
+    "PolicyRefused",
     "PrivUnit",
     "Progress",
     "ProofBroken",
+    "PurposeNotAllowed",
     "Quota",
     "QuotaExceeded",
+    "Receipt",
     "Record",
     "Refusal",
     "RequestReplayed",
@@ -121,9 +157,11 @@ __all__ = [
     "SealBroken",
     "ServerBusy",
     "ServerInfo",
+    "ServerStatus",
     "ServerUnavailable",
     "StoreFailed",
     "StoreWentBack",
+    "SubjectExport",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
@@ -134,25 +172,36 @@ __all__ = [
 
 _HOMES = {
     "Access": "unseen_client.access",
+    "Agreement": "unseen_client.governed",
     "AsyncClient": "unseen_client.aio",
     "BudgetReport": "unseen_client.privacy.book",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",
+    "Consent": "unseen.governance.consent",
+    "ConsentStatus": "unseen_client.governed",
     "DeidReport": "unseen_client.deid.outcome",
     "DeidSettings": "unseen.deid.settings",
     "Deidentifier": "unseen_client.deid.deidentifier",
+    "Emergency": "unseen_client.governed",
     "EnrolReport": "unseen_client.report",
+    "Erasure": "unseen_client.governed",
     "Gaussian": "unseen.dp.gaussian",
     "Hit": "unseen_client.report",
-    "PhotoOutput": "unseen_client.deid.photo",
+    "Hold": "unseen_client.governed",
+    "LogCheck": "unseen_client.report",
     "MetricVonMisesFisher": "unseen.dp.metric",
+    "PhotoOutput": "unseen_client.deid.photo",
+    "Policy": "unseen.governance.policy",
     "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
     "Quota": "unseen_client.access",
+    "Receipt": "unseen.audit.receipt",
     "Record": "unseen_client.records",
     "Refusal": "unseen_client.report",
     "ServerInfo": "unseen_client.report",
+    "ServerStatus": "unseen_client.status",
     "StoreWentBack": "unseen_client.report",
+    "SubjectExport": "unseen_client.governed",
     "TLS": "unseen_client.transport",
     "TokenInfo": "unseen_client.access",
 }

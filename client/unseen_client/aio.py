@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -14,17 +15,22 @@ import grpc.aio
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.audit.receipt import Receipt
 from unseen.deid.settings import DeidSettings
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.flows.audit import Write
+from unseen_client.flows.consents import Given
+from unseen_client.governance_aio import GovernanceAsyncCalls
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
+from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
 
@@ -37,7 +43,7 @@ LOOK_S = 0.1
 """Longer than an error needs to come back from most servers."""
 
 
-class AsyncClient:
+class AsyncClient(GovernanceAsyncCalls):
     """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
 
     async with AsyncClient("127.0.0.1:7443") as client:
@@ -147,6 +153,8 @@ class AsyncClient:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -157,8 +165,13 @@ class AsyncClient:
         ``noise``, ``PrivUnit(64)`` or "privunit:64", is put on every vector before it leaves, and charged to this
         device's ledger under ``subject``, one for all rows or one each, else under each row's id. Raises BudgetExceeded
         when that would pass the budget: nothing of that stream was released. docs/differential-privacy.md says more.
+
+        Where the collection has an agreement (docs/governance.md): ``subject`` says whom the rows are about,
+        ``consent`` what they rest on (else the subject's newest that fits), ``purpose`` what they may be searched for
+        (else all that it allows). Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
-        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, given), progress)
 
     async def enrol_vectors(
         self,
@@ -169,14 +182,17 @@ class AsyncClient:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
 
-        Ids already there are left as they are. ``noise`` and ``subject`` as for ``enrol_images``. Raises InvalidVector,
-        InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
+        Ids already there are left as they are. ``noise``, ``subject``, ``consent`` and ``purpose`` as for
+        ``enrol_images``. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
         """
-        return await self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return await self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, given), progress)
 
     async def budget(self) -> BudgetReport:
         """What this device's releases of noise amount to, and what is left of its budgets. Asks no server.
@@ -195,21 +211,23 @@ class AsyncClient:
         """
         return await self._drive(self._protocol.set_budget(per_subject, per_device, delta))
 
-    async def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
+    async def search_image(self, name: str, path: AnyPath, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""
-        return await self._drive(self._protocol.search_image(name, path, top_k))
+        return await self._drive(self._protocol.search_image(name, path, top_k, purpose))
 
-    async def search_text(self, name: str, text: str, *, top_k: int = 10) -> Hits:
+    async def search_text(self, name: str, text: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like words, best first; raises ModelMismatch, KeyMissing."""
-        return await self._drive(self._protocol.search_text(name, text, top_k))
+        return await self._drive(self._protocol.search_text(name, text, top_k, purpose))
 
-    async def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10) -> Hits:
+    async def search_vector(
+        self, name: str, vector: npt.ArrayLike, *, top_k: int = 10, purpose: str | None = None
+    ) -> Hits:
         """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
-        return await self._drive(self._protocol.search_vector(name, vector, top_k))
+        return await self._drive(self._protocol.search_vector(name, vector, top_k, purpose))
 
-    async def search_like(self, name: str, id: str, *, top_k: int = 10) -> Hits:  # noqa: A002 - the contract's name
+    async def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:  # noqa: A002 - the contract's name
         """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
-        return await self._drive(self._protocol.search_like(name, id, top_k))
+        return await self._drive(self._protocol.search_like(name, id, top_k, purpose))
 
     async def count(self, name: str) -> int:
         """Live rows of a collection; raises CollectionNotFound."""
@@ -223,14 +241,47 @@ class AsyncClient:
         """The record of one row; raises RowNotFound, KeyMissing."""
         return await self._drive(self._protocol.get(name, id))
 
-    async def erase(self, name: str, ids: str | Iterable[str]) -> int:
+    async def erase(self, name: str, ids: str | Iterable[str], *, certificate: AnyPath | None = None) -> int:
         """Erase rows from the server's disk and memory and from this device's mirror; gives how many.
 
         When one is not there nothing is erased and RowNotFound is raised; beyond 65,536 ids that holds for each run of
         65,536, and an error's note says how many were erased before. Other devices drop their copy of the sealed
-        records when they next synchronise.
+        records when they next synchronise. The server's signed certificates are verified, kept on this device, and
+        written to ``certificate``, one a line. Raises OnLegalHold.
         """
-        return await self._drive(self._protocol.erase(name, ids))
+        return await self._drive(self._protocol.erase(name, ids, certificate))
+
+    async def status(self) -> ServerStatus:
+        """How the server is doing: for the role operator."""
+        return await self._drive(self._protocol.status())
+
+    async def audit_check(self) -> LogCheck:
+        """Whether the server's audit log goes on from what this device has seen of it; raises LogWentBack.
+
+        Every client does this by itself when it first meets a server.
+        """
+        return await self._drive(self._protocol.audit_check())
+
+    async def audit_receipts(self) -> Receipts:
+        """The receipts that this device keeps of this server, oldest first."""
+        return await self._drive(self._protocol.audit_receipts())
+
+    async def audit_prove(self, receipt: Receipt) -> LogCheck:
+        """Have the server prove that a receipt's act is in its log; raises ProofBroken, LogWentBack."""
+        return await self._drive(self._protocol.audit_prove(receipt))
+
+    async def audit_export(
+        self, write: Write, *, since: datetime | None = None, against: Sequence[str] = ()
+    ) -> LogCheck:
+        """Fetch the log, check every leaf against the signed head, then give ``write`` its lines: for auditors.
+
+        ``against`` are signed heads from elsewhere that the log must have had. Raises ProofBroken, LogWentBack.
+        """
+        return await self._drive(self._protocol.audit_export(write, since, against))
+
+    async def audit_accept(self) -> LogCheck:
+        """Begin anew with the log that the server shows now, after it was restored from a backup."""
+        return await self._drive(self._protocol.audit_accept())
 
     async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
         """Carry out a flow's steps until it is done."""
@@ -288,6 +339,7 @@ class AsyncClient:
 
     async def _stream(self, exchange: Exchange, receive: Callable[[Message], Awaitable[None]], look_s: float) -> None:
         over = asyncio.Event()
+        act = await asyncio.to_thread(self._session.act, exchange)
         metadata = await asyncio.to_thread(self._bearer.metadata)  # reads a file or asks whoever gives tokens
         call = self._call(exchange.rpc)(
             _until(over, exchange.requests, look_s), timeout=exchange.timeout_s, metadata=metadata
@@ -296,6 +348,8 @@ class AsyncClient:
         try:
             async for reply in call:
                 await receive(reply)
+            trailing = await call.trailing_metadata()
+            await asyncio.to_thread(self._session.take_receipt, exchange, act, trailing)
         finally:
             call.cancel()
 

@@ -158,6 +158,8 @@ class Mirror:
     ) -> list[MirroredHit] | None:
         """The ``top_k`` best live rows for scores by slot (n,), best first; ties go to the lower slot.
 
+        A slot whose score is NaN was not scored.
+
         None when this copy is behind the reply: it cannot tell which rows were scored.
         Rows newer than the reply are left out: the score in their slot may be of a row that was there before.
         """
@@ -165,7 +167,7 @@ class Mirror:
             if self._epoch < reply_epoch:
                 return None
             epochs = self._slot_epochs[: len(scores)]
-            live = np.flatnonzero((epochs > 0) & (epochs <= reply_epoch))
+            live = np.flatnonzero((epochs > 0) & (epochs <= reply_epoch) & ~np.isnan(scores[: len(epochs)]))
             hits = [self._hit(int(slot), float(scores[slot])) for slot in _best(scores, live, top_k + 1)]
         return [hit for hit in hits if hit.row_id != without][:top_k]
 

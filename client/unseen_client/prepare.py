@@ -46,7 +46,7 @@ THUMBNAIL_SIDE_PX = 128
 THUMBNAIL_QUALITY = 80
 CONTENT_ID_DIGITS = 16
 SURE_OF_A_FACE = 0.5
-"""Covered is from 0.2 up, for safety; "there is a person" goes into the vector from here up, for truth."""
+"""Covered is from 0.22 up, for safety; "there is a person" goes into the vector from here up, for truth."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,21 +8,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from unseen.audit.receipt import Receipt
 from unseen.bearer import life_s
 from unseen.errors import InvalidInput, InvalidVector
 from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
-from unseen_client.flows import access, collections, enrol, images, rows, similar
+from unseen_client.flows import access, audit, collections, enrol, images, operations, rows, similar
+from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
-from unseen_client.session import Session
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
 if TYPE_CHECKING:
@@ -32,11 +36,8 @@ if TYPE_CHECKING:
 AnyPath: TypeAlias = str | os.PathLike[str]
 
 
-class Protocol:
+class Protocol(GovernanceProtocol):
     """Every public call of one client, as a flow to be driven."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def server_info(self) -> Flow[ServerInfo]:
         return collections.server_info(self._session)
@@ -90,11 +91,11 @@ class Protocol:
         paths: AnyPath | Iterable[AnyPath],
         records: Sequence[Record] | None,
         noise: Noise = None,
-        subject: Subject = None,
+        given: Given = NOTHING,
     ) -> Flow[EnrolReport]:
         several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
         return images.enrol_images(
-            self._session, name, [Path(path) for path in several], records, as_mechanism(noise), subject
+            self._session, name, [Path(path) for path in several], records, as_mechanism(noise), given
         )
 
     def enrol_vectors(
@@ -104,9 +105,9 @@ class Protocol:
         vectors: npt.ArrayLike,
         records: Sequence[Record] | None,
         noise: Noise = None,
-        subject: Subject = None,
+        given: Given = NOTHING,
     ) -> Flow[EnrolReport]:
-        return enrol.enrol_vectors(self._session, name, ids, as_vectors(vectors), records, as_mechanism(noise), subject)
+        return enrol.enrol_vectors(self._session, name, ids, as_vectors(vectors), records, as_mechanism(noise), given)
 
     def budget(self) -> Flow[BudgetReport]:
         return local(lambda: self._session.book().report())
@@ -117,17 +118,19 @@ class Protocol:
 
         return local(keep)
 
-    def search_vector(self, name: str, vector: npt.ArrayLike, top_k: int) -> Flow[list[Hit]]:
-        return similar.to_vector(self._session, name, as_vectors(vector), top_k)
+    def search_vector(
+        self, name: str, vector: npt.ArrayLike, top_k: int, purpose: str | None = None
+    ) -> Flow[list[Hit]]:
+        return similar.to_vector(self._session, name, as_vectors(vector), top_k, purpose or "")
 
-    def search_image(self, name: str, path: AnyPath, top_k: int) -> Flow[list[Hit]]:
-        return similar.to_image(self._session, name, Path(path), top_k)
+    def search_image(self, name: str, path: AnyPath, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
+        return similar.to_image(self._session, name, Path(path), top_k, purpose or "")
 
-    def search_text(self, name: str, text: str, top_k: int) -> Flow[list[Hit]]:
-        return similar.to_text(self._session, name, text, top_k)
+    def search_text(self, name: str, text: str, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
+        return similar.to_text(self._session, name, text, top_k, purpose or "")
 
-    def search_like(self, name: str, row: str, top_k: int) -> Flow[list[Hit]]:
-        return similar.to_row(self._session, name, row, top_k)
+    def search_like(self, name: str, row: str, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
+        return similar.to_row(self._session, name, row, top_k, purpose or "")
 
     def count(self, name: str) -> Flow[int]:
         return rows.count(self._session, name)
@@ -138,15 +141,44 @@ class Protocol:
     def get(self, name: str, row: str) -> Flow[Record]:
         return rows.get_record(self._session, name, row)
 
-    def erase(self, name: str, ids: str | Iterable[str]) -> Flow[int]:
+    def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
         several = [ids] if isinstance(ids, str) else ids
-        return rows.erase(self._session, name, tuple(dict.fromkeys(several)))
+        path = None if certificate is None else Path(certificate)
+        return rows.erase(self._session, name, tuple(dict.fromkeys(several)), path)
+
+    def status(self) -> Flow[ServerStatus]:
+        return operations.status(self._session)
+
+    def audit_check(self) -> Flow[LogCheck]:
+        return audit.check(self._session)
+
+    def audit_prove(self, receipt: Receipt) -> Flow[LogCheck]:
+        return audit.prove(self._session, receipt)
+
+    def audit_export(self, write: audit.Write, since: datetime | None, against: Sequence[str]) -> Flow[LogCheck]:
+        return audit.export(self._session, write, milliseconds(since), against)
+
+    def audit_receipts(self) -> Flow[Receipts]:
+        return audit.receipts(self._session)
+
+    def audit_accept(self) -> Flow[LogCheck]:
+        return audit.accept(self._session)
 
 
+def milliseconds(moment: datetime | None) -> int:
+    """Since 1970, 0 for None; a moment without a time zone is this machine's."""
+    return 0 if moment is None else max(0, int(moment.timestamp() * 1000))
+
+
+Receipts: TypeAlias = list[Receipt]
 Noise: TypeAlias = "Mechanism | str | None"
 """A mechanism, or its text: PrivUnit(64) is "privunit:64"."""
 Subject: TypeAlias = str | Sequence[str] | None
-"""Whose privacy rows cost: one for all rows, one for each, or each row for itself."""
+"""Whom rows are about, and whose privacy they cost: one for all rows, one for each, or each row for itself."""
+GivenConsent: TypeAlias = "AnyConsent | Sequence[AnyConsent] | None"
+"""What rows rest on: a consent or its record id, one for all or one for each."""
+Purpose: TypeAlias = str | Sequence[str] | None
+"""What rows may be searched for: one or more purposes of the agreement."""
 Tokens: TypeAlias = list[TokenInfo]
 Records: TypeAlias = list[Record]
 """What lists give; named, because inside the classes ``list`` is the method."""

@@ -65,6 +65,18 @@ class EnrolReport:
 
 
 @dataclass(frozen=True)
+class LogCheck:
+    """What a server's audit log was found to be."""
+
+    leaves: int
+    """How many acts it holds now."""
+    since: int
+    """How many it held when this device saw it last; 0 for never. It was shown to have only grown since."""
+    head: str
+    """The signed head: hand it to others, who can compare it with what they are shown."""
+
+
+@dataclass(frozen=True)
 class ServerInfo:
     """What a server is and takes."""
 
@@ -75,3 +87,5 @@ class ServerInfo:
     max_rows_per_enrolment: int
     max_message_bytes: int
     max_record_bytes: int
+    signing_keys: tuple[bytes, ...] = ()
+    """Ed25519 keys that its receipts and certificates are signed with, the newest last."""

@@ -68,6 +68,11 @@ def pause_s(failed_tries: int) -> float:
     return longest * (0.5 + random_bytes(1)[0] / 512)
 
 
+def later_s(asked_s: float) -> float:
+    """The time that a server asked for and up to a quarter more: else all that it sent away come back together."""
+    return asked_s * (1 + random_bytes(1)[0] / 1024)
+
+
 def ask(
     patience: Patience, rpc: Rpc, requests: Sequence[Message], make_receiver: Callable[[], AnyReceiver]
 ) -> Flow[AnyReceiver]:
@@ -86,7 +91,7 @@ def ask(
         except (ServerUnavailable, ServerBusy, QuotaExceeded) as error:
             if isinstance(error, QuotaExceeded) and error.retry_after_s is None:
                 raise
-            wait_s = max(pause_s(tries), error.retry_after_s or 0.0)
+            wait_s = max(pause_s(tries), later_s(error.retry_after_s or 0.0))
             if patience.clock() + wait_s >= give_up_at:
                 raise _given_up(error, tries, patience) from error
             yield Pause(wait_s)

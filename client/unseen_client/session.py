@@ -5,25 +5,34 @@ Held by the device. Everything here is safe to use from several threads, because
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from unseen.audit.receipt import METADATA_KEY
 from unseen.deid.settings import DeidSettings
+from unseen.errors import MalformedMessage, ProofBroken
 from unseen.types import CollectionInfo
+from unseen_client.agreements import Agreements
+from unseen_client.controller_keys import ControllerKeys
 from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import KeyStore
 from unseen_client.mirror import Mirror
 from unseen_client.pool import QueryPool
+from unseen_client.receipts import Act, ReceiptBook
 from unseen_client.report import ServerInfo
 from unseen_client.retry import Patience
+from unseen_client.steps import Exchange
 
 if TYPE_CHECKING:
     from unseen_client.prepare import Preparer
     from unseen_client.privacy.book import PrivacyBook
 
+_ORIGIN = re.compile(r"unseen/([0-9a-f]{32})/([0-9a-f]{16})")
+"""An audit log's name: the store's uid and a hash that is the tenant's."""
 DEFAULT_TIMEOUT_S = 30.0
 """Time enough for a restart of the server or for a slow uplink; a query takes well under a second."""
 
@@ -38,12 +47,19 @@ class Session:
         home: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         deid: DeidSettings | None = None,
+        wall_clock_s: Callable[[], float] = time.time,
     ) -> None:
         self.patience = Patience(timeout_s, clock, server)
         self.home = home or default_home()
         self.keys = KeyStore(self.home)
+        self.controller_keys = ControllerKeys(self.home)
+        self.agreements = Agreements(self.home)
+        self.wall_clock_s = wall_clock_s
+        """Seconds since 1970, for the dates of policies and consents."""
         self.pool = QueryPool()
         self.server: ServerInfo | None = None
+        self.receipts: ReceiptBook | None = None
+        """What this device keeps of the server's audit log; None until the server has named it."""
         self._lock = threading.Lock()
         self._collections: dict[str, CollectionInfo] = {}
         self._mirrors: dict[Path, Mirror] = {}
@@ -74,6 +90,40 @@ class Session:
                 self._mirrors[path] = Mirror(path)
             return self._mirrors[path]
 
+    def know_log(self, store_uid: bytes, origin: str) -> ReceiptBook:
+        """The receipts of the audit log with this name, opened once; MalformedMessage for a name that is none."""
+        found = _ORIGIN.fullmatch(origin)
+        if found is None or found[1] != store_uid.hex():
+            raise MalformedMessage("the server names an audit log in a way that this release does not know")
+        with self._lock:
+            if self.receipts is None:
+                self.receipts = ReceiptBook(self._receipts_folder(store_uid) / f"{found[2]}.sqlite", origin)
+            return self.receipts
+
+    def has_receipts_of(self, store_uid: bytes) -> bool:
+        """Whether this device ever kept anything of an audit log of this store."""
+        return self._receipts_folder(store_uid).exists()
+
+    def act(self, exchange: Exchange) -> Act | None:
+        """What the receipt of an exchange will have to be about; None while no log is known."""
+        if self.receipts is None or not exchange.requests:
+            return None
+        first = exchange.requests[0]
+        request_id = getattr(getattr(first, "header", first), "request_id", b"")
+        return Act(exchange.rpc.path.rpartition("/")[2], request_id, self.receipts.size)
+
+    def take_receipt(self, exchange: Exchange, act: Act | None, metadata: Iterable[Any] | None) -> None:
+        """Check and keep what an answer's trailing metadata carries; raises ProofBroken when there should be more."""
+        if self.receipts is None or act is None:
+            return
+        data = next((value for key, value in metadata or () if key == METADATA_KEY), None)
+        if data is not None:
+            self.receipts.take(bytes(data), act)
+        elif exchange.rpc.leaves_receipt:
+            raise ProofBroken(
+                "the server answered without a receipt of its audit log, and it has one; do not trust this server"
+            )
+
     def destroy(self, store_uid: bytes, collection_uid: bytes) -> None:
         """Remove the mirror and the record key of a collection that is no more."""
         path = self._mirror_path(store_uid, collection_uid)
@@ -83,6 +133,7 @@ class Session:
             path.unlink(missing_ok=True)
         self.keys.forget(collection_uid)
         self.book().forget_collection(collection_uid)
+        self.agreements.forget(collection_uid)
 
     def preparer(self) -> Preparer:
         """Decoding, de-identification and embedding; loaded at first use, because models are large."""
@@ -111,6 +162,12 @@ class Session:
             if self._preparer is not None:
                 self._preparer.close()
                 self._preparer = None
+            if self.receipts is not None:
+                self.receipts.close()
+                self.receipts = None
+
+    def _receipts_folder(self, store_uid: bytes) -> Path:
+        return self.home / "receipts" / store_uid.hex()
 
     def _mirror_path(self, store_uid: bytes, collection_uid: bytes) -> Path:
         return self.home / "mirrors" / store_uid.hex() / f"{collection_uid.hex()}.sqlite"

@@ -22,6 +22,8 @@ class Rpc:
     path: str
     request_type: type[Message]
     reply_type: type[Message]
+    leaves_receipt: bool = False
+    """Whether an answer without a receipt of the server's audit log is refused, once that log is known."""
 
 
 @dataclass(frozen=True)

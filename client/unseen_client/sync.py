@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from time import sleep
 from types import TracebackType
@@ -12,19 +13,24 @@ import grpc
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from unseen.audit.receipt import Receipt
 from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.flows.audit import Write
+from unseen_client.flows.consents import Given
+from unseen_client.governance_sync import GovernanceCalls
 from unseen_client.line import Line
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Noise, Protocol, Records, Subject, Tokens
+from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, ServerInfo
+from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
+from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
 
@@ -33,7 +39,7 @@ Hits = list[Hit]
 Collections = list[CollectionInfo]
 
 
-class Client:
+class Client(GovernanceCalls):
     """Encrypted image search from one device, for threads. Make a new one after a fork.
 
     with Client("127.0.0.1:7443") as client:
@@ -155,6 +161,8 @@ class Client:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -165,8 +173,13 @@ class Client:
         ``noise``, ``PrivUnit(64)`` or "privunit:64", is put on every vector before it leaves, and charged to this
         device's ledger under ``subject``, one for all rows or one each, else under each row's id. Raises BudgetExceeded
         when that would pass the budget: nothing of that stream was released. docs/differential-privacy.md says more.
+
+        Where the collection has an agreement (docs/governance.md): ``subject`` says whom the rows are about,
+        ``consent`` what they rest on (else the subject's newest that fits), ``purpose`` what they may be searched for
+        (else all that it allows). Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
-        return self._drive(self._protocol.enrol_images(name, paths, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return self._drive(self._protocol.enrol_images(name, paths, records, noise, given), progress)
 
     def enrol_vectors(
         self,
@@ -177,14 +190,17 @@ class Client:
         records: Sequence[Record] | None = None,
         noise: Noise = None,
         subject: Subject = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
 
-        Ids already there are left as they are. ``noise`` and ``subject`` as for ``enrol_images``. Raises InvalidVector,
-        InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
+        Ids already there are left as they are. ``noise``, ``subject``, ``consent`` and ``purpose`` as for
+        ``enrol_images``. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
         """
-        return self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, subject), progress)
+        given = Given(subject, consent, purpose)
+        return self._drive(self._protocol.enrol_vectors(name, ids, vectors, records, noise, given), progress)
 
     def budget(self) -> BudgetReport:
         """What this device's releases of noise amount to, and what is left of its budgets. Asks no server.
@@ -203,21 +219,21 @@ class Client:
         """
         return self._drive(self._protocol.set_budget(per_subject, per_device, delta))
 
-    def search_image(self, name: str, path: AnyPath, *, top_k: int = 10) -> Hits:
+    def search_image(self, name: str, path: AnyPath, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""
-        return self._drive(self._protocol.search_image(name, path, top_k))
+        return self._drive(self._protocol.search_image(name, path, top_k, purpose))
 
-    def search_text(self, name: str, text: str, *, top_k: int = 10) -> Hits:
+    def search_text(self, name: str, text: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like words, best first; raises ModelMismatch, KeyMissing."""
-        return self._drive(self._protocol.search_text(name, text, top_k))
+        return self._drive(self._protocol.search_text(name, text, top_k, purpose))
 
-    def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10) -> Hits:
+    def search_vector(self, name: str, vector: npt.ArrayLike, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
-        return self._drive(self._protocol.search_vector(name, vector, top_k))
+        return self._drive(self._protocol.search_vector(name, vector, top_k, purpose))
 
-    def search_like(self, name: str, id: str, *, top_k: int = 10) -> Hits:  # noqa: A002 - the contract's name
+    def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:  # noqa: A002 - the contract's name
         """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
-        return self._drive(self._protocol.search_like(name, id, top_k))
+        return self._drive(self._protocol.search_like(name, id, top_k, purpose))
 
     def count(self, name: str) -> int:
         """Live rows of a collection; raises CollectionNotFound."""
@@ -231,14 +247,45 @@ class Client:
         """The record of one row; raises RowNotFound, KeyMissing."""
         return self._drive(self._protocol.get(name, id))
 
-    def erase(self, name: str, ids: str | Iterable[str]) -> int:
+    def erase(self, name: str, ids: str | Iterable[str], *, certificate: AnyPath | None = None) -> int:
         """Erase rows from the server's disk and memory and from this device's mirror; gives how many.
 
         When one is not there nothing is erased and RowNotFound is raised; beyond 65,536 ids that holds for each run of
         65,536, and an error's note says how many were erased before. Other devices drop their copy of the sealed
-        records when they next synchronise.
+        records when they next synchronise. The server's signed certificates are verified, kept on this device, and
+        written to ``certificate``, one a line. Raises OnLegalHold.
         """
-        return self._drive(self._protocol.erase(name, ids))
+        return self._drive(self._protocol.erase(name, ids, certificate))
+
+    def status(self) -> ServerStatus:
+        """How the server is doing: for the role operator."""
+        return self._drive(self._protocol.status())
+
+    def audit_check(self) -> LogCheck:
+        """Whether the server's audit log goes on from what this device has seen of it; raises LogWentBack.
+
+        Every client does this by itself when it first meets a server.
+        """
+        return self._drive(self._protocol.audit_check())
+
+    def audit_receipts(self) -> Receipts:
+        """The receipts that this device keeps of this server, oldest first."""
+        return self._drive(self._protocol.audit_receipts())
+
+    def audit_prove(self, receipt: Receipt) -> LogCheck:
+        """Have the server prove that a receipt's act is in its log; raises ProofBroken, LogWentBack."""
+        return self._drive(self._protocol.audit_prove(receipt))
+
+    def audit_export(self, write: Write, *, since: datetime | None = None, against: Sequence[str] = ()) -> LogCheck:
+        """Fetch the log, check every leaf against the signed head, then give ``write`` its lines: for auditors.
+
+        ``against`` are signed heads from elsewhere that the log must have had. Raises ProofBroken, LogWentBack.
+        """
+        return self._drive(self._protocol.audit_export(write, since, against))
+
+    def audit_accept(self) -> LogCheck:
+        """Begin anew with the log that the server shows now, after it was restored from a backup."""
+        return self._drive(self._protocol.audit_accept())
 
     def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
         """Carry out a flow's steps until it is done."""
@@ -271,6 +318,7 @@ class Client:
         return None
 
     def _exchange(self, exchange: Exchange) -> None:
+        act = self._session.act(exchange)
         with self._line.channel() as channel:
             call = _call(channel, exchange.rpc)(
                 iter(exchange.requests), timeout=exchange.timeout_s, metadata=self._bearer.metadata()
@@ -278,6 +326,7 @@ class Client:
             try:
                 for reply in call:
                     exchange.receive(reply)
+                self._session.take_receipt(exchange, act, call.trailing_metadata())
             except grpc.RpcError as error:
                 named = translated(error, self._server)
                 if isinstance(named, ServerUnavailable):

@@ -9,11 +9,14 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── MalformedMessage    bytes from the other side that do not parse
     │   ├── UnsafeParameters
     │   ├── InvalidConfiguration
-    │   └── UnsupportedEvent    a release of noise that no accountant here understands: never counted as free
+    │   ├── UnsupportedEvent    a release of noise that no accountant here understands: never counted as free
+    │   └── InvalidDocument     a policy, consent or certificate that is not what it should be
     ├── ImageRefused            a privacy step could not do its work, so the image stays on the device
     ├── NotFound
     │   ├── CollectionNotFound
-    │   └── RowNotFound
+    │   ├── RowNotFound
+    │   ├── PolicyNotFound
+    │   └── ConsentNotFound
     ├── AlreadyExists
     │   ├── CollectionExists
     │   └── RowExists
@@ -23,6 +26,12 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   └── PackingChanged      the collection was re-packed: ask again and encrypt anew
     ├── NotAuthenticated        no token or certificate, or one that does not hold (any more)
     ├── NotPermitted            the caller is known, but this is not for it
+    ├── PolicyRefused           the collection's agreement does not allow it
+    │   ├── PolicyNotAccepted   there is an agreement, or a newer version of it, to be accepted first
+    │   ├── PurposeNotAllowed   a query without a purpose, or for one that the agreement does not have
+    │   ├── ConsentNotValid     rows without a consent, or with one that was withdrawn, has ended or covers less
+    │   ├── OnLegalHold         rows that must be kept: nothing was erased
+    │   └── ClockUncertain      the server's clock leapt: what has ended cannot be told, so nothing is scored
     ├── RequestReplayed         a mutation that was already carried out, or a request id used for something else
     ├── LimitExceeded           larger or more than this server takes
     │   ├── QuotaExceeded       more than this caller may have by now: later there is more
@@ -34,7 +43,11 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── SealBroken          sealed bytes were altered, swapped or cut
     │   ├── WrongKey
     │   └── ProofBroken         a log does not prove what it said: it was rewritten, or another log is meant
+    │       └── LogWentBack     the audit log is not what this device saw before: restored from a backup, or rewritten
+    │   ├── ProofBroken         a signature or a log does not prove what it said
+    │   └── ControllerChanged   an agreement is signed by another key than the one that this device knows
     ├── KeyMissing              this device does not hold the record key
+    ├── KeyServiceFailed        what holds the server's master key did not answer or refused
     ├── UsedTwice               one-time key material was asked to serve again
     ├── AuditUnavailable        the audit log cannot be written, so nothing is done that it would have to say
     └── StoreFailed             the disk refused: nothing was acknowledged
@@ -84,6 +97,10 @@ class UnsupportedEvent(InvalidInput):
     code = "UNSUPPORTED_EVENT"
 
 
+class InvalidDocument(InvalidInput):
+    code = "INVALID_DOCUMENT"
+
+
 class ImageRefused(UnseenError):
     code = "IMAGE_REFUSED"
 
@@ -98,6 +115,14 @@ class CollectionNotFound(NotFound):
 
 class RowNotFound(NotFound):
     code = "ROW_NOT_FOUND"
+
+
+class PolicyNotFound(NotFound):
+    code = "POLICY_NOT_FOUND"
+
+
+class ConsentNotFound(NotFound):
+    code = "CONSENT_NOT_FOUND"
 
 
 class AlreadyExists(UnseenError):
@@ -134,6 +159,30 @@ class NotAuthenticated(UnseenError):
 
 class NotPermitted(UnseenError):
     code = "NOT_PERMITTED"
+
+
+class PolicyRefused(UnseenError):
+    code = "POLICY_REFUSED"
+
+
+class PolicyNotAccepted(PolicyRefused):
+    code = "POLICY_NOT_ACCEPTED"
+
+
+class PurposeNotAllowed(PolicyRefused):
+    code = "PURPOSE_NOT_ALLOWED"
+
+
+class ConsentNotValid(PolicyRefused):
+    code = "CONSENT_NOT_VALID"
+
+
+class OnLegalHold(PolicyRefused):
+    code = "ON_LEGAL_HOLD"
+
+
+class ClockUncertain(PolicyRefused):
+    code = "CLOCK_UNCERTAIN"
 
 
 class RequestReplayed(UnseenError):
@@ -180,8 +229,20 @@ class ProofBroken(IntegrityError):
     code = "PROOF_BROKEN"
 
 
+class LogWentBack(ProofBroken):
+    code = "LOG_WENT_BACK"
+
+
+class ControllerChanged(IntegrityError):
+    code = "CONTROLLER_CHANGED"
+
+
 class KeyMissing(UnseenError):
     code = "KEY_MISSING"
+
+
+class KeyServiceFailed(UnseenError):
+    code = "KEY_SERVICE_FAILED"
 
 
 class UsedTwice(UnseenError):

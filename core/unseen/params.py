@@ -134,7 +134,7 @@ def by_id(parameter_id: str) -> ParameterSet:
         if parameters.id == parameter_id:
             return parameters
     known = ", ".join(f"{p.name} ({p.id})" for p in PUBLISHED)
-    raise ParameterMismatch(f"parameter set {parameter_id[:16]!r} is not known here; this build has {known}")
+    raise ParameterMismatch(f"this parameter set is not known here; this build has {known}")
 
 
 def by_name(name: str) -> ParameterSet:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 UID_BYTES = 16
 """Collections, rows and requests are named by 16 random bytes: nothing to guess, nothing to read."""
 
+SLOTS_PER_EXTENT = 2048
+"""The rows of the largest block there is: the ring degree at packing factor 1. Rows of two compartments share none."""
+
 Int16Matrix = npt.NDArray[np.int16]
 Float32Matrix = npt.NDArray[np.float32]
 

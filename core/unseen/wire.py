@@ -20,6 +20,8 @@ CODE_METADATA_KEY = "unseen-code"
 """Trailing metadata key that carries an error's stable code."""
 RETRY_METADATA_KEY = "unseen-retry-after-s"
 """Trailing metadata key that carries the seconds after which the same request may succeed, as a decimal."""
+NO_CONSENT = bytes(UID_BYTES)
+"""Stands for a row without a consent among rows that have one."""
 EPOCH_LIMIT = 1 << 63
 """Stores and mirrors keep epochs as signed 64-bit integers."""
 MAX_CHUNK_BYTES = 1 << 20
@@ -34,10 +36,13 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.UnsafeParameters: "INVALID_ARGUMENT",
     errors.InvalidConfiguration: "INVALID_ARGUMENT",
     errors.UnsupportedEvent: "INVALID_ARGUMENT",
+    errors.InvalidDocument: "INVALID_ARGUMENT",
     errors.ImageRefused: "FAILED_PRECONDITION",
     errors.NotFound: "NOT_FOUND",
     errors.CollectionNotFound: "NOT_FOUND",
     errors.RowNotFound: "NOT_FOUND",
+    errors.PolicyNotFound: "NOT_FOUND",
+    errors.ConsentNotFound: "NOT_FOUND",
     errors.AlreadyExists: "ALREADY_EXISTS",
     errors.CollectionExists: "ALREADY_EXISTS",
     errors.RowExists: "ALREADY_EXISTS",
@@ -47,6 +52,12 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.PackingChanged: "ABORTED",
     errors.NotAuthenticated: "UNAUTHENTICATED",
     errors.NotPermitted: "PERMISSION_DENIED",
+    errors.PolicyRefused: "FAILED_PRECONDITION",
+    errors.PolicyNotAccepted: "FAILED_PRECONDITION",
+    errors.PurposeNotAllowed: "FAILED_PRECONDITION",
+    errors.ConsentNotValid: "FAILED_PRECONDITION",
+    errors.OnLegalHold: "FAILED_PRECONDITION",
+    errors.ClockUncertain: "FAILED_PRECONDITION",
     errors.RequestReplayed: "FAILED_PRECONDITION",
     errors.LimitExceeded: "RESOURCE_EXHAUSTED",
     errors.QuotaExceeded: "RESOURCE_EXHAUSTED",
@@ -58,7 +69,10 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.SealBroken: "DATA_LOSS",
     errors.WrongKey: "DATA_LOSS",
     errors.ProofBroken: "DATA_LOSS",
+    errors.LogWentBack: "DATA_LOSS",
+    errors.ControllerChanged: "DATA_LOSS",
     errors.KeyMissing: "FAILED_PRECONDITION",
+    errors.KeyServiceFailed: "INTERNAL",
     errors.UsedTwice: "FAILED_PRECONDITION",
     errors.AuditUnavailable: "UNAVAILABLE",
     errors.StoreFailed: "INTERNAL",
@@ -166,6 +180,7 @@ def batch_to_message(batch: RowBatch) -> index_pb2.EnrolBatch:
         row_ids=join_row_ids(batch.row_ids),
         vectors=np.ascontiguousarray(batch.vectors, dtype="<i2").tobytes(),
         sealed_records=batch.sealed_records,
+        consents=_join_consents(batch.consents),
     )
 
 
@@ -182,8 +197,20 @@ def batch_from_message(message: index_pb2.EnrolBatch, dimension: int) -> RowBatc
         )
     if len(message.sealed_records) != len(row_ids):
         raise MalformedMessage(f"{len(row_ids)} rows need as many sealed records, got {len(message.sealed_records)}")
+    consents = _split_consents(message.consents)
+    if consents and len(consents) != len(row_ids):
+        raise MalformedMessage(f"{len(row_ids)} rows need as many consents or none at all, got {len(consents)}")
     vectors = np.frombuffer(message.vectors, dtype="<i2").astype(np.int16, copy=False).reshape(len(row_ids), dimension)
-    return RowBatch(row_ids=row_ids, vectors=vectors, sealed_records=tuple(message.sealed_records))
+    return RowBatch(row_ids=row_ids, vectors=vectors, sealed_records=tuple(message.sealed_records), consents=consents)
+
+
+def _join_consents(consents: Sequence[bytes]) -> bytes:
+    return join_row_ids([consent or NO_CONSENT for consent in consents]) if any(consents) else b""
+
+
+def _split_consents(data: bytes) -> tuple[bytes, ...]:
+    consents = tuple(b"" if consent == NO_CONSENT else consent for consent in split_row_ids(data))
+    return consents if any(consents) else ()
 
 
 # The catalogue

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
-from unseen.errors import IntegrityError, InvalidConfiguration, Mismatch, StoreFailed
+from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, Mismatch, StoreFailed
 from unseen_server import app
 from unseen_server.config import Config, from_arguments
+from unseen_server.operations.log_lines import say_only_what_is_allowed
 from unseen_server.process import prepare_process
 
 STOPPED, FAILED, REFUSED = 0, 1, 2
@@ -24,10 +24,10 @@ STOPPED, FAILED, REFUSED = 0, 1, 2
 def main() -> int:
     """Run the server that the command line asks for."""
     prepare_process()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    say_only_what_is_allowed(sys.stderr)
     try:
         return asyncio.run(_serve(from_arguments(sys.argv[1:])))
-    except (InvalidConfiguration, IntegrityError, Mismatch) as error:
+    except (InvalidConfiguration, IntegrityError, KeyServiceFailed, Mismatch) as error:
         sys.stderr.write(f"unseen server: {error}\n")
         return REFUSED
     except StoreFailed as error:

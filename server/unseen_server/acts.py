@@ -19,7 +19,7 @@ class Kind(Enum):
 
     CHANGE = "a leaf before it is tried, another before its answer leaves"
     READ = "a leaf before the first byte of its answer leaves"
-    OPEN = "no leaf: it says nothing of anybody's data"
+    OPEN = "no leaf: it says nothing of anybody's data, only of the server or of the log itself"
 
 
 ACTS: Mapping[str, Kind] = {
@@ -36,6 +36,24 @@ ACTS: Mapping[str, Kind] = {
     "EraseRows": Kind.CHANGE,
     "SyncCatalogue": Kind.READ,
     "Search": Kind.READ,
+    "GetTreeHead": Kind.OPEN,
+    "ProveInclusion": Kind.OPEN,
+    "ExportLeaves": Kind.READ,
+    "GetStatus": Kind.READ,
+    "SetPolicy": Kind.CHANGE,
+    "GetPolicy": Kind.READ,
+    "AcceptPolicy": Kind.CHANGE,
+    "GetPolicyHistory": Kind.READ,
+    "RecordConsent": Kind.CHANGE,
+    "WithdrawConsent": Kind.CHANGE,
+    "ListConsents": Kind.READ,
+    "EraseSubject": Kind.CHANGE,
+    "ExportSubject": Kind.READ,
+    "ListCertificates": Kind.READ,
+    "SetHold": Kind.CHANGE,
+    "ListHolds": Kind.READ,
+    "BreakGlass": Kind.CHANGE,
+    "ListBreakGlass": Kind.READ,
 }
 """By the method's name in the contract. A leaf's act is that name."""
 

@@ -1,12 +1,13 @@
 """The server put together: every part is made and handed to the next in one function, ``start``.
 
-config -> port -> master key -> store -> audit log -> engine (loaded, warmed) -> tokens -> services behind the boundary
--> ready
+config -> port -> master key -> key ring -> store -> tokens -> clock -> audit log -> engine (loaded, warmed) ->
+governance -> services behind the boundary -> ready
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -19,26 +20,49 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from unseen.audit.leaf import Details
-from unseen.errors import InvalidConfiguration
+from unseen.errors import AuditUnavailable, InvalidConfiguration, UnseenError
 from unseen.he.mask import MaskSource
+from unseen.keys.ring import KeyRings
+from unseen.store.interface import Store
+from unseen.store.recovery import Recovery
 from unseen.store.sqlite import FILE_NAME, SqliteStore
-from unseen.v1 import access_pb2_grpc, collections_pb2_grpc, index_pb2_grpc, info_pb2_grpc, search_pb2_grpc
+from unseen.v1 import (
+    access_pb2_grpc,
+    audit_pb2_grpc,
+    collections_pb2_grpc,
+    governance_pb2_grpc,
+    index_pb2_grpc,
+    info_pb2_grpc,
+    operations_pb2_grpc,
+    search_pb2_grpc,
+)
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
 from unseen_server.access.signed_tokens import SignedTokens
-from unseen_server.audit import SERVER, Audit
+from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
 from unseen_server.boundary import Boundary
 from unseen_server.certificates import server_credentials
 from unseen_server.config import Config, is_loopback
 from unseen_server.engine import Engine, MakeMasks
-from unseen_server.master_key import open_master_key
+from unseen_server.governance.assembly import Governance, assemble
+from unseen_server.governance.clock import Clock
+from unseen_server.governance.retention import Retention
+from unseen_server.keys.choice import open_provider
+from unseen_server.keys.passphrase import VARIABLE, passphrase_from
+from unseen_server.operations.certificate import expires_s
+from unseen_server.operations.metrics import Metrics
+from unseen_server.operations.page import Page
+from unseen_server.operations.watched import watch
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
 from unseen_server.services.access import AccessService
+from unseen_server.services.audit import AuditService
 from unseen_server.services.collections import CollectionService
+from unseen_server.services.governance import GovernanceService
 from unseen_server.services.index import IndexService
 from unseen_server.services.info import InfoService, release
+from unseen_server.services.operations import OperatorService, Standing
 from unseen_server.services.search import SearchService
 from unseen_server.signing import open_signing_key
 from unseen_server.warm_up import warm_up
@@ -46,16 +70,17 @@ from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-AUDIT_FOLDER = "audit"
-"""In the data directory."""
-
 SERVICES = (
     "unseen.v1.InfoService",
     "unseen.v1.AccessService",
     "unseen.v1.CollectionService",
     "unseen.v1.IndexService",
     "unseen.v1.SearchService",
+    "unseen.v1.AuditService",
+    "unseen.v1.OperatorService",
+    "unseen.v1.GovernanceService",
 )
+MakeClock = Callable[[Store, bool], Clock]
 
 
 @dataclass
@@ -75,11 +100,17 @@ class RunningServer:
     audit: Audit
     refusals: Refusals
     ending_windows: asyncio.Task[None]
+    governance: Governance
+    retention: Retention
+    retaining: asyncio.Task[None]
+    metrics: Metrics
+    page: Page | None = None
 
     async def stop(self) -> None:
         """Refuse new calls, let those under way end, close everything."""
         await self.health.enter_graceful_shutdown()
         await self.server.stop(limits.STOP_GRACE_S)
+        self.retaining.cancel()
         if not self.store_failed.is_set():
             await self.quotas.settle()
         await asyncio.to_thread(self.workers.close)
@@ -89,13 +120,36 @@ class RunningServer:
         self.audit.record(SERVER, "server-stopped")
         await asyncio.to_thread(self.audit.close)
         self.store.close()
+        if self.page is not None:
+            await asyncio.to_thread(self.page.close)
 
 
-async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningServer:
+def system_clock(store: Store, accept: bool) -> Clock:
+    """The time as the system has it."""
+    return Clock(store, accept=accept)
+
+
+async def start(
+    config: Config, make_masks: MakeMasks = MaskSource, make_clock: MakeClock = system_clock
+) -> RunningServer:
     """Start a server; InvalidConfiguration, WrongKey or StoreFailed when it must not run.
 
-    ``make_masks`` is for tests that show what an attacker reads where nothing is masked.
+    ``make_masks`` is for tests that show what an attacker reads where nothing is masked, ``make_clock`` for tests in
+    which time passes faster.
     """
+    metrics = Metrics(release())
+    page = Page(*config.metrics, config.tls, metrics.registry) if config.metrics else None
+    try:
+        running = await _start(config, make_masks, make_clock, metrics)
+    except BaseException:
+        if page is not None:
+            await asyncio.to_thread(page.close)
+        raise
+    running.page = page
+    return running
+
+
+async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, metrics: Metrics) -> RunningServer:
     store_failed = asyncio.Event()
     signed = SignedTokens(config.signed_tokens) if config.signed_tokens else None
     gate = Gate(config.entry, is_loopback(config.host), signed)
@@ -111,7 +165,10 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     store = await asyncio.to_thread(open_store, config)
     health_service = health.HealthServicer()
     try:
-        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service))
+        grants = await asyncio.to_thread(Grants, store)
+        _require_callers(config, grants)
+        clock = await asyncio.to_thread(make_clock, store, config.accept_clock)
+        audit = await asyncio.to_thread(open_audit, config, store, _room_teller(health_service), metrics)
     except BaseException:
         store.close()
         raise
@@ -119,22 +176,35 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
     loading = asyncio.create_task(asyncio.to_thread(_load, engine))
     try:
         await asyncio.shield(loading)
-        grants = await asyncio.to_thread(Grants, store)
-        _require_callers(config, grants)
         gate.open(grants)
         quotas.keep_in(store)
         refusals = Refusals(audit)
-        boundary.write_down_in(audit, refusals)
-        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid), server)
+        boundary.write_down_in(audit, refusals, metrics)
+        standing = _standing(config)
+        watch(metrics, engine, workers, audit, standing)
+        signing_key = await asyncio.to_thread(open_signing_key, store)
+        governance = await asyncio.to_thread(assemble, store, engine, clock, signing_key, audit)
+        retention = Retention(governance, engine, workers)
+        await retention.once()
+        info_pb2_grpc.add_InfoServiceServicer_to_server(InfoService(store.uid, audit), server)
         access = AccessService(engine, grants, quotas, workers)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
-        collections_pb2_grpc.add_CollectionServiceServicer_to_server(CollectionService(engine, workers), server)
-        index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, workers), server)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, quotas, workers), server)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(audit, workers), server)
+        operator = OperatorService(engine, workers, audit, metrics, standing)
+        operations_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
+        collections_pb2_grpc.add_CollectionServiceServicer_to_server(
+            CollectionService(engine, governance, workers), server
+        )
+        index_pb2_grpc.add_IndexServiceServicer_to_server(IndexService(engine, store, governance, workers), server)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchService(engine, governance, quotas, workers), server)
+        governance_pb2_grpc.add_GovernanceServiceServicer_to_server(
+            GovernanceService(engine, governance, workers), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
-        await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
+        with contextlib.suppress(AuditUnavailable):  # it starts all the same, and says that it cannot serve
+            await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
         await server.start()
     except BaseException:
         store.close()  # a thread that still loads ends at its next page
@@ -143,6 +213,7 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         await asyncio.to_thread(audit.close)
         raise
     ending_windows = asyncio.create_task(refusals.run())
+    retaining = asyncio.create_task(retention.run())
     return RunningServer(
         port,
         store_failed,
@@ -156,12 +227,30 @@ async def start(config: Config, make_masks: MakeMasks = MaskSource) -> RunningSe
         audit,
         refusals,
         ending_windows,
+        governance,
+        retention,
+        retaining,
+        metrics,
     )
 
 
-def open_audit(config: Config, store: SqliteStore, on_room: Callable[[bool], None] = lambda _: None) -> Audit:
-    """The audit log that belongs to a store."""
-    return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+def open_audit(
+    config: Config,
+    store: SqliteStore,
+    on_room: Callable[[bool], None] = lambda _: None,
+    metrics: Metrics | None = None,
+) -> Audit:
+    """The audit log that belongs to a store; ``metrics`` counts its leaves."""
+    if metrics is None:
+        return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+    audit = Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room, metrics.leaves_written)
+    metrics.tenant_hash = audit.tenant_hash if config.metrics_by_tenant else None
+    return audit
+
+
+def _standing(config: Config) -> Standing:
+    certificate = None if config.tls is None else config.tls.certificate
+    return Standing(config.data, "sqlite", config.master_key.kind, lambda: expires_s(certificate))
 
 
 def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None]:
@@ -169,7 +258,10 @@ def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None
     loop = asyncio.get_running_loop()
 
     async def tell(has_room: bool) -> None:
-        log.error("the audit log %s", "has room again" if has_room else "cannot be written: every call is refused")
+        if has_room:
+            log.warning("the audit log has room again")
+        else:
+            log.error("the audit log cannot be written: every call is refused")
         status = health_pb2.HealthCheckResponse.SERVING if has_room else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", *SERVICES):
             await health_service.set(service, status)
@@ -194,7 +286,7 @@ def _require_callers(config: Config, grants: Grants | None) -> None:
 def _load(engine: Engine) -> None:
     engine.load()
     warm_up()
-    log.info("%d rows in memory", engine.rows)
+    log.info("rows in memory", extra={"rows": engine.rows})
 
 
 def open_store(config: Config) -> SqliteStore:
@@ -206,13 +298,31 @@ def open_store(config: Config) -> SqliteStore:
     if not has_data:
         _require_callers(config, None)
         _make_folder(config.data)
+    ask = passphrase_from(config.passphrase_fd, VARIABLE, "passphrase of the master key")
     try:
-        master_key = open_master_key(config.master_key, make=not has_data)
-    except InvalidConfiguration:
-        if not has_folder:
+        provider = open_provider(config.master_key, not has_data, ask)
+        store = SqliteStore(config.data, KeyRings(config.ring_folder, provider))
+    except UnseenError:
+        if not has_folder and not any(config.data.iterdir()):
             config.data.rmdir()  # a start that is refused leaves no trace
         raise
-    return SqliteStore(config.data, master_key)
+    _tell(store.recovery)
+    return store
+
+
+def _tell(recovery: Recovery) -> None:
+    """Say what had to be finished; the operator may have put back a copy without knowing what that means."""
+    if recovery.erased_rows or recovery.deleted_collections:
+        log.warning(
+            "rows and collections whose keys are destroyed were removed from the data: an erasure was cut short, or "
+            "the data is a copy from before one",
+            extra={"rows": recovery.erased_rows, "collections": recovery.deleted_collections},
+        )
+    if recovery.repeated_cuts:
+        log.warning(
+            "the key ring was older than the data: keys of erased rows were destroyed again",
+            extra={"rows": recovery.repeated_cuts},
+        )
 
 
 def _make_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ import hmac
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ from unseen.store.interface import Store
 from unseen_server.call import Caller
 from unseen_server.signing import SigningKey
 
+AUDIT_FOLDER = "audit"
+"""In the data directory."""
 KEY_FACT_KIND = "audit-key"
 KEY_FORMAT = b"\x01"
 LEAVES_AT_ONCE = 1024
@@ -56,17 +58,20 @@ class Audit:
         store: Store,
         signing_key: SigningKey,
         on_room: Callable[[bool], None] = lambda _: None,
+        on_written: Callable[[int, float], None] = lambda *_: None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Open every log in ``folder``; IntegrityError when one lost leaves or was altered.
 
-        ``on_room`` is called from another thread with False when nothing can be written, with True when it can again.
+        Called from another thread: ``on_room`` with False when nothing can be written, with True when it can again;
+        ``on_written`` with the number of a group's leaves and the seconds that it took.
         """
         self._folder = folder
         self._store_uid = store.uid
         self._key = _open_key(store)
         self._signing_key = signing_key
         self._on_room = on_room
+        self._on_written = on_written
         self._clock_ns = clock_ns
         self._has_room = True
         self._closing = False
@@ -106,10 +111,19 @@ class Audit:
                 self._by_tenant[tenant] = self._open(self._name_of(tenant))
             return self._by_tenant[tenant]
 
-    def logs(self) -> Iterable[Log]:
+    def origin_of(self, tenant: str) -> str:
+        """The name of a tenant's log: in every head of it."""
+        return self._origin(self._name_of(tenant))
+
+    def logs(self) -> Sequence[Log]:
         """Every log there is."""
         with self._opening:
             return tuple(self._logs.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether acts can be written down."""
+        return self._has_room
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
@@ -120,9 +134,9 @@ class Audit:
         """What leaves have in place of a data subject's pseudonym: 16 bytes, keyed."""
         return self._keyed_hash(b"unseen/audit/subject", pseudonym)[:16]
 
-    def caller_hash(self, caller: Caller) -> str:
-        """What diagnostics may say in place of a caller's tenant and name: 16 hex digits, keyed."""
-        return self._keyed_hash(b"unseen/audit/caller", f"{caller.tenant}\0{caller.name}")[:8].hex()
+    def tenant_hash(self, tenant: str) -> str:
+        """What diagnostics may say in place of a tenant's name: 16 hex digits, keyed; not those of its log's folder."""
+        return self._keyed_hash(b"unseen/audit/tenant-in-metrics", tenant)[:8].hex()
 
     def copy_to(self, folder: Path) -> None:
         """Copy every log as it is on disk now. To be called after the store was copied: no effect without its leaf."""
@@ -141,21 +155,27 @@ class Audit:
     # The one thread that writes
 
     def _write(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing, None if self._has_room else TRY_AGAIN_S)
-                if self._closing and not self._waiting:
-                    return
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LEAVES_AT_ONCE))]
+        while (group := self._next_group()) is not None:
             by_tenant: dict[str, list[_Waiting]] = {}
             for waiting in group:
                 by_tenant.setdefault(waiting.tenant, []).append(waiting)
             for tenant, its in by_tenant.items():
                 self._append(tenant, its)
-            if not group:
-                self._try_again()
+
+    def _next_group(self) -> list[_Waiting] | None:
+        """What waits, as soon as something does; None when everything is written and nothing more will come.
+
+        Without room a leaf of our own is tried after a while: that it can be written tells that there is room again.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing, None if self._has_room else TRY_AGAIN_S)
+            if not self._waiting and not self._closing:
+                self.record(SERVER, "audit-log-has-room-again")
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LEAVES_AT_ONCE))]
+            return None if self._closing and not group else group
 
     def _append(self, tenant: str, group: list[_Waiting]) -> None:
+        began_s = time.monotonic()
         try:
             appended = self.log_of(tenant).append([waiting.leaf for waiting in group])
         except Exception as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
@@ -165,12 +185,9 @@ class Audit:
                 waiting.receipt.set_exception(failure)
             return
         self._say_room(True)
+        self._on_written(len(group), time.monotonic() - began_s)
         for at, waiting in enumerate(group, appended.first_index):
             waiting.receipt.set_result(Receipt(at, waiting.leaf, appended.head))
-
-    def _try_again(self) -> None:
-        """A leaf that says that there was no room: when it can be written, there is some again."""
-        self.record(SERVER, "audit-log-has-room-again")
 
     def _say_room(self, has_room: bool) -> None:
         if has_room != self._has_room:
@@ -184,10 +201,12 @@ class Audit:
 
     def _open(self, name: str) -> Log:
         if name not in self._logs:
-            origin = f"unseen/{self._store_uid.hex()}/{name}"
             key = derive_key(self._key, f"unseen/audit/log/{name}".encode())
-            self._logs[name] = Log(self._folder / name, origin, key, self._signing_key)
+            self._logs[name] = Log(self._folder / name, self._origin(name), key, self._signing_key)
         return self._logs[name]
+
+    def _origin(self, name: str) -> str:
+        return f"unseen/{self._store_uid.hex()}/{name}"
 
     def _keyed_hash(self, purpose: bytes, text: str) -> bytes:
         return hmac.new(derive_key(self._key, purpose), text.encode(), hashlib.sha256).digest()

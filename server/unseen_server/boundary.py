@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,13 +23,15 @@ from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from unseen import wire
+from unseen.audit.leaf import DONE
 from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreFailed, UnseenError
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.audit import Audit
 from unseen_server.audited import AuditedCall
-from unseen_server.call import Call
+from unseen_server.call import Call, Caller
+from unseen_server.operations.metrics import Metrics
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
 
@@ -41,6 +43,8 @@ Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 Parse = Callable[[bytes], Message]
 
+CANCELLED = "CANCELLED"
+"""The metrics' code of a call whose caller left."""
 HEALTH_SERVICE = "/grpc.health.v1.Health"
 
 
@@ -50,10 +54,24 @@ class _Answering:
 
     path: str
     context: Context
+    caller: Caller | None = None
+    """None until it is known who calls."""
     audited: AuditedCall | None = None
     """None until its caller was let in."""
     held: ExitStack = field(default_factory=ExitStack)
     """What is given back when it ends."""
+    code: str = DONE
+    """How it ended, for the metrics."""
+    began_s: float = field(default_factory=time.monotonic)
+
+    def is_by(self, caller: Caller) -> None:
+        """It is known who calls."""
+        self.caller = caller
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose caller it is; None while nobody known calls."""
+        return None if self.caller is None else self.caller.tenant
 
     @property
     def method(self) -> str:
@@ -75,11 +93,13 @@ class Boundary(aio.ServerInterceptor):
         self._health_calls = 0
         self._audit: Audit
         self._refusals: Refusals
+        self._metrics: Metrics
 
-    def write_down_in(self, audit: Audit, refusals: Refusals) -> None:
+    def write_down_in(self, audit: Audit, refusals: Refusals, metrics: Metrics) -> None:
         """Where acts go. To be called before the first call comes; the log is opened after the port is bound."""
         self._audit = audit
         self._refusals = refusals
+        self._metrics = metrics
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -140,32 +160,37 @@ class Boundary(aio.ServerInterceptor):
         answering = _Answering(path, context)
         method = answering.method
         self._calls += 1
+        self._metrics.call_began()
         try:
-            async with asyncio.timeout(limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S):
+            async with asyncio.timeout(_time_for(method, context)):
                 yield answering
         except UnseenError as error:
-            log.info("%s refused: %s", method, error.code)
+            log.info("call refused", extra={"method": method, "code": error.code})
             if isinstance(error, StoreFailed):
                 self._on_store_failure()
             self._refuse(answering, error)
         except TimeoutError:
-            log.info("%s cut: took too long", method)
+            log.info("call cut: it took too long", extra={"method": method})
             self._refuse(
                 answering, DeadlineExceeded("the call took longer than this server allows; ask for less at once")
             )
-        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a typed answer
-            log.error("%s failed: %s at %s", method, type(error).__name__, _place(error))
+        except Exception as error:  # whatever it was, the caller gets a typed answer
+            log.error("call failed", exc_info=error, extra={"method": method})
             unknown = UnseenError("the server failed in a way it does not know; its log says where")
             self._refuse(answering, unknown)
+        except asyncio.CancelledError:
+            answering.code = CANCELLED
+            raise
         finally:
             self._calls -= 1
             answering.held.close()
+            self._metrics.call_ended(method, answering.code, time.monotonic() - answering.began_s, answering.tenant)
 
     def _admitted(self, answering: _Answering) -> AuditedCall:
         """The call, when there is a place for it and its caller may make it; no byte of a message was read yet."""
         self._require_place()
         context = answering.context
-        call = Call(answering.method, self._gate.admit(answering.path, context))
+        call = Call(answering.method, self._gate.admit(answering.path, context, answering.is_by))
         answering.held.enter_context(self._quotas.under_way(call.caller))
         answering.audited = AuditedCall(self._audit, call, lambda receipt: _give(context, receipt))
         return answering.audited
@@ -181,8 +206,9 @@ class Boundary(aio.ServerInterceptor):
 
     def _refuse(self, answering: _Answering, error: UnseenError) -> None:
         audited = answering.audited
+        answering.code = error.code
         if audited is None or audited.outcome != error.code:
-            self._refusals.note(audited.call.caller if audited else None, answering.method, error.code)
+            self._refusals.note(answering.caller, answering.method, error.code)
         _refuse(answering.context, error)
 
     def _require_place(self) -> None:
@@ -191,6 +217,13 @@ class Boundary(aio.ServerInterceptor):
                 f"more than {limits.MAX_CALLS} calls are under way; wait a little, then try again",
                 retry_after_s=limits.RETRY_CALL_S,
             )
+
+
+def _time_for(method: str, context: Context) -> float:
+    """Seconds that a call may take: what its client waits for, at most what the server allows."""
+    most_s = limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S
+    left_s: Any = context.time_remaining()  # None without a deadline, whatever the stubs say
+    return most_s if left_s is None else min(most_s, left_s)
 
 
 def _behaviour(handler: Handler) -> Any:
@@ -202,13 +235,6 @@ def _as_stream(handler: Handler, behaviour: Any) -> Handler:
     wrap = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
     wrapped: Handler = wrap(behaviour, request_deserializer=None, response_serializer=handler.response_serializer)
     return wrapped
-
-
-def _place(error: BaseException) -> str:
-    """Where an error was raised; never its message, which may quote what a caller sent."""
-    return " < ".join(
-        f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))
-    )
 
 
 def _refuse(context: Context, error: UnseenError) -> None:

@@ -49,7 +49,7 @@ def server_credentials(files: TlsFiles, now: Callable[[], dt.datetime]) -> grpc.
         try:
             better = _checked(files, now())
         except InvalidConfiguration as error:
-            log.error("TLS files were changed, and the old ones stay in use: %s", error)
+            log.error("TLS files were changed, and the old ones stay in use", extra={"reason": str(error)})
             return None
         log.info("TLS files were changed: new connections get the new ones")
         return better

@@ -14,6 +14,7 @@ from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
+from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
 QUOTAS = {
@@ -33,7 +34,7 @@ class Config:
     host: str
     port: int
     """0 lets the system choose."""
-    master_key: Path
+    master_key: MasterKeyChoice
     tls: TlsFiles | None
     threads: int
     """Threads of one scan."""
@@ -43,6 +44,16 @@ class Config:
     """Whose JSON Web Tokens to take."""
     everybody: Allowance = DEFAULT_ALLOWANCE
     """What a caller may use whose token does not say."""
+    key_ring: Path | None = None
+    """None: beside the file of the master key."""
+    passphrase_fd: int | None = None
+    """Where the passphrase of the master key comes from; None: a variable or the terminal."""
+    metrics: tuple[str, int] | None = None
+    """Host and port of the page that Prometheus reads."""
+    metrics_by_tenant: bool = False
+    """Whether that page counts by keyed hash of the tenant as well."""
+    accept_clock: bool = False
+    """Whether the clock is right although the store was last used years before."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -54,16 +65,22 @@ class Config:
                 f"{self.host} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, "
                 "or listen on 127.0.0.1"
             )
+        if self.tls is None and self.metrics is not None and not is_loopback(self.metrics[0]):
+            raise InvalidConfiguration(
+                f"--metrics {self.metrics[0]} can be reached from other machines, and there is no TLS: give --tls-cert "
+                "and --tls-key, or show metrics on 127.0.0.1"
+            )
         if self.entry is Entry.LOOPBACK_OPEN and not is_loopback(self.host):
             raise InvalidConfiguration(
                 f"--auth {Entry.LOOPBACK_OPEN} is for a server that only its own machine reaches, and {self.host} can "
                 "be reached from others: listen on 127.0.0.1, or leave --auth out"
             )
-        if _resolved(self.master_key).is_relative_to(_resolved(self.data)):
-            raise InvalidConfiguration(
-                f"the master key {self.master_key} lies in the data directory {self.data}: whoever takes a backup of "
-                "one would have both; give --master-key a place elsewhere"
-            )
+        require_apart(self.data, self.master_key, self.ring_folder)
+
+    @property
+    def ring_folder(self) -> Path:
+        """The folder of the key ring."""
+        return ring_folder(self.key_ring, self.master_key)
 
     @property
     def names_callers(self) -> bool:
@@ -85,20 +102,45 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def ring_folder(named: Path | None, master_key: MasterKeyChoice) -> Path:
+    """The folder of the key ring: as named, or beside the master key; InvalidConfiguration when it has no file."""
+    folder = named or master_key.ring_folder
+    if folder is None:
+        raise InvalidConfiguration(
+            f"a master key of kind {master_key.kind} has no file to put the key ring beside; give --key-ring a folder"
+        )
+    return folder
+
+
+def require_apart(data: Path, master_key: MasterKeyChoice, ring: Path) -> None:
+    """InvalidConfiguration when a key lies in the data directory: whoever takes a backup of one would have both."""
+    for name, option, path in (("master key", "--master-key", master_key.path), ("key ring", "--key-ring", ring)):
+        if path is not None and _resolved(path).is_relative_to(_resolved(data)):
+            raise InvalidConfiguration(
+                f"the {name} {path} lies in the data directory {data}: whoever takes a backup of one would have both; "
+                f"give {option} a place elsewhere"
+            )
+
+
 def from_arguments(arguments: Sequence[str]) -> Config:
     """The configuration that a command line asks for; InvalidConfiguration says what to change."""
     given = _parser().parse_args(arguments)
-    host, port = _host_and_port(given.listen)
+    host, port = _host_and_port("--listen", given.listen)
     return Config(
         given.data,
         host,
         port,
-        given.master_key,
+        MasterKeyChoice.parse(given.master_key),
         _tls_files(given),
         given.threads,
         given.auth,
         _signed_tokens(given),
         _allowance(given),
+        given.key_ring,
+        given.passphrase_fd,
+        None if given.metrics is None else _host_and_port("--metrics", given.metrics),
+        given.metrics_by_tenant,
+        given.accept_clock,
     )
 
 
@@ -106,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m unseen_server", description=__doc__, allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the store lives; made if absent")
     parser.add_argument("--listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port 0: the system chooses")
-    parser.add_argument(
-        "--master-key", type=Path, required=True, metavar="FILE", help="made at the first start; outside --data"
-    )
+    add_key_arguments(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")
     parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument("--tls-client-ca", type=Path, metavar="PEM", help="clients need a certificate from this one")
@@ -121,8 +161,31 @@ def _parser() -> argparse.ArgumentParser:
     for name, (number, what) in QUOTAS.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=_positive, default=number, metavar="N", help=f"{what} (default {number:,})")
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="show metrics for Prometheus there: docs/operations.md")
+    parser.add_argument("--metrics-by-tenant", action="store_true", help="count by keyed hash of the tenant as well")
     parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
+    parser.add_argument(
+        "--accept-clock",
+        action="store_true",
+        help="the clock is right, although the store was last used years before it",
+    )
     return parser
+
+
+def add_key_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options about keys, which the server and its key commands share."""
+    parser.add_argument(
+        "--master-key",
+        required=True,
+        metavar="KEY",
+        help="a file (made at the first start; outside --data), passphrase:FILE, aws-kms:ARN, pkcs11:URI or vault:URL",
+    )
+    parser.add_argument(
+        "--key-ring", type=Path, metavar="DIR", help="folder of the key ring; without it beside the master key's file"
+    )
+    parser.add_argument(
+        "--passphrase-fd", type=int, metavar="N", help="read the master key's passphrase from this file descriptor"
+    )
 
 
 def _usable_cores() -> int:
@@ -130,10 +193,10 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _host_and_port(listen: str) -> tuple[str, int]:
+def _host_and_port(option: str, listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit():
-        raise InvalidConfiguration(f"--listen {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
+        raise InvalidConfiguration(f"{option} {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

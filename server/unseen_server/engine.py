@@ -67,6 +67,21 @@ class Engine:
         """Live rows of everybody, for the server's own log."""
         return sum(live.info.rows for live in list(self._live.values()))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of packed rows, everybody's."""
+        return sum(live.memory_bytes for live in list(self._live.values()))
+
+    @property
+    def mask_blocks_ready(self) -> int:
+        """Blocks whose masks are made ahead."""
+        return sum(masks.blocks_ready for masks in list(self._masks.values()))
+
+    @property
+    def collection_count(self) -> int:
+        """Collections of everybody."""
+        return len(self._live)
+
     # Finding
 
     def collections(self, caller: Caller) -> list[CollectionInfo]:
@@ -86,13 +101,17 @@ class Engine:
         """The caller's collection with this uid; CollectionNotFound when there is none."""
         live = self._live.get(uid)
         if live is None or not _reaches(caller, live):
-            raise _no_such_uid(uid)
+            raise _no_such_uid()
         return live
 
     def holds(self, caller: Caller, uid: bytes) -> bool:
         """Whether the caller has a collection with this uid."""
         live = self._live.get(uid)
         return live is not None and _reaches(caller, live)
+
+    def live(self, uid: bytes) -> LiveCollection | None:
+        """The collection with this uid, whoever's it is, None when there is none: for what the server does itself."""
+        return self._live.get(uid)
 
     def for_mutation(self, caller: Caller, uid: bytes, request_id: bytes) -> LiveCollection:
         """As ``by_uid``; RequestReplayed when the collection is gone and the request was carried out before that."""
@@ -148,7 +167,7 @@ class Engine:
         try:
             self._store.delete(request_id, uid_or_none)
         except CollectionNotFound:
-            raise _no_such_uid(uid) from None
+            raise _no_such_uid() from None
 
     def _count(self, tenant: str) -> int:
         return sum(live.tenant == tenant for live in self._live.values())
@@ -167,8 +186,8 @@ def _reaches(caller: Caller, live: LiveCollection) -> bool:
     return caller.may_touch(live.tenant, live.info.name)
 
 
-def _no_such_uid(uid: bytes) -> CollectionNotFound:
-    return CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+def _no_such_uid() -> CollectionNotFound:
+    return CollectionNotFound("no collection has this uid; it was deleted or belongs to another server")
 
 
 def _never_drawn(uid: bytes) -> bytes:
@@ -180,7 +199,7 @@ def require_parameters(info: CollectionInfo, parameter_id: str) -> None:
     """ParameterMismatch unless a message was made with the collection's parameter set."""
     if parameter_id != info.parameter_id:
         raise ParameterMismatch(
-            f"the message was made with parameter set {parameter_id[:16]!r}, the collection has {info.parameter_id}"
+            f"the message was made with another parameter set than the collection's, which is {info.parameter_id}"
         )
 
 

@@ -35,6 +35,20 @@ MAX_NAME_LENGTH = 64
 MAX_CALLER_NAME_LENGTH = 128
 MAX_MODEL_ID_LENGTH = 128
 
+# What governance keeps of a collection
+
+MAX_COMPARTMENTS = 256
+"""Sets of purposes over all versions of a policy. Each takes at least 2,048 slots, so this many cost half a million."""
+MAX_CONSENTS = 2_000_000
+"""About 400 bytes of memory each."""
+MAX_POLICY_VERSIONS = 1000
+MAX_HOLDS = 1000
+MAX_EMERGENCIES = 1000
+RETENTION_EVERY_S = 60.0
+"""How often what has ended is erased. It is not found any more from the moment it ends."""
+ENROLMENT_MARK_S = 3600
+"""Rows enrolled within this time end together, at the end of the first: up to an hour before their full time."""
+
 # What is under way at once
 
 MAX_CALLS = 128
@@ -46,6 +60,8 @@ MAX_RPCS = 256
 MAX_STREAMS_PER_CONNECTION = 64
 RETRY_CALL_S = 0.5
 """Told to who is refused because too much is under way: about the length of a search of a million rows."""
+RETRY_SCAN_S = 0.1
+"""The least that is told to a search; it is more when searches take longer."""
 MAX_BUCKETS = 10_000
 """Callers whose use is counted; beyond it those who were quiet are forgotten, which changes nothing for them."""
 MAX_BYTES_UNDER_WAY = 512 * MIB
@@ -53,7 +69,11 @@ MAX_BYTES_UNDER_WAY = 512 * MIB
 SCANS_AT_ONCE = 2
 """One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
 MAX_SCANS_WAITING = 64
-"""A scan of a million rows takes half a second: who would wait for more than 64 of them is told at once."""
+"""Those of a burst: a scan of a million rows takes half a second, so the last of them waits for a quarter minute."""
+STANDING_SCANS_WAITING = 2
+"""Those of a queue that does not empty: whoever is let in waits for one scan, and the others are told at once."""
+STANDING_AFTER_S = 1.0
+"""A queue that was not empty for this long is no burst."""
 
 # How long things may take
 
@@ -91,6 +111,8 @@ TOKENS_PER_MESSAGE = 200
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""
+EXPORT_PAGE_BYTES = 256 * KIB
+"""Leaves of one message of an export of the audit log."""
 
 MAX_MASK_BATCHES_READY = 256
 """Masks made ahead, 130 KiB each: 2048 blocks, a reply for a million rows and more."""

@@ -11,17 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
 from unseen.he import packing, quantise
 from unseen.he.scan import ScanIndex
 from unseen.params import ParameterSet
-from unseen.store.interface import Change, Slots, Store, StoredCollection
+from unseen.store.interface import SLOTS_PER_EXTENT, Change, Slots, Store, StoredCollection
 from unseen.types import CollectionInfo, Int16Matrix, RowBatch
 from unseen_server import limits
 from unseen_server.masks_ahead import MasksAhead
 from unseen_server.process import hand_back_freed_memory
 from unseen_server.read_ahead import read_ahead
 from unseen_server.readers_writer import ReadersWriterLock
+
+Compartments = Callable[[], frozenset[int]]
+"""Says, when a scan begins, of which compartments rows may be scored."""
+Extents = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,9 @@ class ReplyStart:
     epoch: int
     slots: int
     blocks: int
+    """Blocks that follow."""
+    extents: Extents | None
+    """The extents whose blocks follow, rising; None for every one."""
 
 
 class LiveCollection:
@@ -46,7 +56,8 @@ class LiveCollection:
         self._index = ScanIndex(parameters, stored.info.dimension, stored.info.packing_factor, masks.source, threads)
         self._is_gone = False
         self._is_broken = False
-        self._mutating = threading.Lock()
+        self._extents: Extents = np.empty(0, np.int64)
+        self._mutating = threading.RLock()
         self._lock = ReadersWriterLock()
 
     @property
@@ -64,31 +75,46 @@ class LiveCollection:
         """How rows lie in polynomials now."""
         return self._index.packing
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of packed rows."""
+        return self._index.memory_bytes
+
     def load(self) -> None:
         """Fill the memory from the store; before the first call of anything else."""
         self._index.reserve(self.info.slots)  # the last slots may be free, and still they are scored
         for page in read_ahead(self._store.vectors(self.info.uid)):
             self._index.put(page.slots, page.vectors)
+        self._read_extents()
         self._masks.want(self.info.uid, self.packing, self.info.slots)
 
     # Mutations
 
-    def enrol(self, request_id: bytes, batch: RowBatch) -> Change:
-        """Add rows: on disk, then searchable, then returned."""
+    def enrol(self, request_id: bytes, batch: RowBatch, compartment: int = 0) -> Change:
+        """Add rows to a compartment: on disk, then searchable, then returned."""
         quantise.check_rows(self.parameters, batch.vectors)
-        with self._mutation():
+        with self.changing():
             too_many = self.info.slots + len(batch.row_ids) > limits.MAX_SLOTS
             if too_many and not self._store.knows_request(request_id):
                 raise LimitExceeded(f"a collection has at most {limits.MAX_SLOTS} slots; make another one")
-            change = self._store.enrol(request_id, self.info.uid, batch)
+            change = self._store.enrol(request_id, self.info.uid, batch, compartment)
             if not change.repeated:
                 self._apply(change, batch.vectors)
                 self._repack_when_grown()
         return change
 
+    def withhold(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        """Take rows out of every search and mirror: marked on disk, then gone from memory, then returned."""
+        with self.changing():
+            change = self._store.withhold(request_id, self.info.uid, row_ids)
+            if not change.repeated:
+                self._apply(change, None)
+        hand_back_freed_memory()
+        return change
+
     def erase(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
         """Destroy rows: gone from disk, then from memory, then returned."""
-        with self._mutation():
+        with self.changing():
             change = self._store.erase(request_id, self.info.uid, row_ids)
             if not change.repeated:
                 self._apply(change, None)
@@ -97,7 +123,7 @@ class LiveCollection:
 
     def delete(self, request_id: bytes) -> None:
         """Destroy the collection: gone from disk, then from memory, then returned."""
-        with self._mutation():
+        with self.changing():
             self._store.delete(request_id, self.info.uid)
             with self._lock.writing():
                 self._is_gone = True
@@ -108,8 +134,11 @@ class LiveCollection:
         hand_back_freed_memory()
 
     @contextmanager
-    def _mutation(self) -> Iterator[None]:
-        """One at a time. After a failure of the store disk and memory may differ: nothing is answered from then on."""
+    def changing(self) -> Iterator[None]:
+        """One change at a time, which may be made of several; whoever has begun one may begin another within it.
+
+        After a failure of the store disk and memory may differ: nothing is answered from then on.
+        """
         with self._mutating:
             self._require_whole()
             try:
@@ -127,6 +156,7 @@ class LiveCollection:
             try:
                 self._write(change.slots, vectors)
                 self._stored = change.collection
+                self._read_extents()
             except Exception as error:
                 self._is_broken = True  # before the lock goes back: the next search must not see half of a change
                 raise StoreFailed(
@@ -138,6 +168,11 @@ class LiveCollection:
             self._index.clear(slots)
         else:
             self._index.put(slots, vectors)
+
+    def _read_extents(self) -> None:
+        """Which compartment each extent of slots belongs to: for good, so it is asked only when there are more."""
+        if len(self._extents) * SLOTS_PER_EXTENT < self.info.slots:
+            self._extents = np.array(self._store.extents(self.info.uid), np.int64)
 
     def _repack_when_grown(self) -> None:
         info, chosen_at = self.info, self._stored.packed_at_slots
@@ -159,20 +194,34 @@ class LiveCollection:
         start: Callable[[ReplyStart], None],
         emit: Callable[[bytes], None],
         cancelled: Callable[[], bool],
+        compartments: Compartments | None = None,
     ) -> None:
-        """Score a query of exactly the right length against every row, in the caller's thread.
+        """Score a query of exactly the right length, in the caller's thread: every row, or those of some compartments.
 
         Calls ``start`` once and then ``emit`` with whole blocks; both must return at once. MalformedMessage for a
         query that does not parse, PackingChanged when the collection was re-packed since the query was made.
         """
+        allowed = None if compartments is None else compartments()
         with self._lock.reading():
             self._require_whole()
             if self._is_gone:
                 raise CollectionNotFound("the collection was deleted while the query was on its way")
             self.require_packing(packing_factor)
             info = self.info
-            start(ReplyStart(info.epoch, info.slots, self.packing.blocks(info.slots)))
-            self._index.answer(query, info.slots, emit, cancelled)
+            blocks = self.packing.blocks(info.slots)
+            if allowed is None:
+                start(ReplyStart(info.epoch, info.slots, blocks, None))
+                self._index.answer(query, info.slots, emit, cancelled)
+                return
+            # A row takes a block with rows of its own compartment only: what is left out here, no query reaches.
+            extents = np.flatnonzero(np.isin(self._extents, list(allowed)))
+            wanted = np.isin(np.arange(blocks) * self.packing.rows_per_block // SLOTS_PER_EXTENT, extents)
+            start(ReplyStart(info.epoch, info.slots, int(wanted.sum()), extents))
+            self._index.answer(query, info.slots, emit, cancelled, wanted)
+
+    def compartment_of(self, slot: int) -> int:
+        """The compartment of a row in this slot."""
+        return int(self._extents[slot // SLOTS_PER_EXTENT])
 
     def require_packing(self, packing_factor: int) -> None:
         """PackingChanged unless a query was made for the packing of now."""

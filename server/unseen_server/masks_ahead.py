@@ -38,6 +38,13 @@ class MasksAhead:
             if before:
                 self._keep(before[0])
 
+    @property
+    def blocks_ready(self) -> int:
+        """Blocks whose masks are made ahead, all packings together."""
+        with self._lock:
+            packings = {packing.rows_per_block: packing for packing, _ in self._wanted.values()}
+        return sum(self.source.ready(packing) for packing in packings.values()) * BATCH_BLOCKS
+
     def _keep(self, packing: Packing) -> None:
         same = (count for other, count in self._wanted.values() if other.rows_per_block == packing.rows_per_block)
         self.source.keep_ready(packing, max(same, default=0))

@@ -22,33 +22,40 @@ def open_master_key(path: Path, make: bool) -> bytes:
 
     InvalidConfiguration when it is absent and the data is not, open to others, or not a master key.
     """
-    if not _exists(path):
+    if not exists(path):
         if not make:
             raise InvalidConfiguration(
                 f"there is data, but no master key at {path}: give --master-key the file that was made with the data"
             )
-        try:
-            _make(path)
-        except OSError as error:
-            raise InvalidConfiguration(f"the master key {path} cannot be made: {error.strerror}") from error
-    return _read(path)
+        write_once(path, f"{HEADER}{random_bytes(KEY_BYTES).hex()}\n".encode("ascii"))
+    return _parse(read_private(path, len(HEADER) + 2 * KEY_BYTES + 2), path)
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether there is a master key file; InvalidConfiguration when the system does not say."""
     try:
         return path.exists()
     except OSError as error:
         raise InvalidConfiguration(f"the master key {path} cannot be looked for: {error.strerror}") from error
 
 
-def _make(path: Path) -> None:
-    """The key appears under its name whole or not at all: half of one would block every later start."""
-    line = f"{HEADER}{random_bytes(KEY_BYTES).hex()}\n".encode("ascii")
+def write_once(path: Path, content: bytes) -> None:
+    """Make a private file, on disk when this returns. InvalidConfiguration when the disk refuses.
+
+    It appears under its name whole or not at all: half of a key would block every later start.
+    """
+    try:
+        _write_once(path, content)
+    except OSError as error:
+        raise InvalidConfiguration(f"the master key {path} cannot be made: {error.strerror}") from error
+
+
+def _write_once(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".unfinished-{random_bytes(8).hex()}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(line)
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
         os.link(unfinished, path)  # unlike a renaming it never replaces a key
@@ -61,16 +68,17 @@ def _make(path: Path) -> None:
         os.close(folder)
 
 
-def _read(path: Path) -> bytes:
+def read_private(path: Path, most_bytes: int) -> bytes:
+    """The first bytes of a file that others cannot open; InvalidConfiguration when they can, or it cannot be read."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            line = file.read(len(HEADER) + 2 * KEY_BYTES + 2)
+            content = file.read(most_bytes)
     except OSError as error:
         raise InvalidConfiguration(f"the master key {path} cannot be read: {error.strerror}") from error
     if mode & 0o077:
         raise InvalidConfiguration(f"the master key {path} is open to others (mode {mode:o}): chmod 600 it")
-    return _parse(line, path)
+    return content
 
 
 def _parse(line: bytes, path: Path) -> bytes:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from unseen.audit.head import TreeHead, sign_head
-from unseen.audit.signature import signed_bytes
 from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError
+from unseen.signature import signed_bytes
 from unseen.store.interface import Store
 
 KEY_BYTES = 32
@@ -35,7 +35,7 @@ class SigningKey:
         return self.public_keys[-1]
 
     def sign(self, purpose: str, document: bytes) -> bytes:
-        """64 bytes that ``unseen.audit.signature.verify_signature`` checks."""
+        """64 bytes that ``unseen.signature.verify_signature`` checks."""
         return self._newest.sign(signed_bytes(purpose, document))
 
     def sign_head(self, head: TreeHead) -> str:

@@ -1,12 +1,17 @@
 """Where the work that must not block the event loop is done: threads for scans, threads for changes, bytes held.
 
 Scans and changes have threads of their own, so that a queue of scans never keeps a mutation or a listing waiting.
+
+A burst of scans may wait in a queue. A queue that stands is another thing: it makes every search slower and answers not
+one more. So when it did not empty for a while, only so many may wait that the threads stay busy; the others are told at
+once, and after which time (the idea of CoDel, RFC 8289: judge a queue by how long it stands, not by its length).
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -26,13 +31,16 @@ CHANGE_THREADS = 4
 class Workers:
     """Used by one event loop."""
 
-    def __init__(self, on_store_failure: Callable[[], None]) -> None:
+    def __init__(self, on_store_failure: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         """``on_store_failure`` is called in the loop when a piece of work met a failed store, caller or no caller."""
+        self._clock = clock
         self._on_store_failure = on_store_failure
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._changes = ThreadPoolExecutor(CHANGE_THREADS, "unseen-change")
         self._scans = ThreadPoolExecutor(limits.SCANS_AT_ONCE, "unseen-answer")
         self._scans_admitted = 0
+        self._scan_s = 0.0
+        self._queue_empty_at = self._clock()
         self._bytes_held = 0
 
     async def change(
@@ -75,28 +83,61 @@ class Workers:
         if not ended.cancelled() and isinstance(ended.exception(), StoreFailed):
             loop.call_soon_threadsafe(self._on_store_failure)
 
+    def require_scan_room(self) -> None:
+        """ServerBusy when a scan that is asked for now would not be let in: said before its query is read."""
+        waiting = self._scans_admitted - limits.SCANS_AT_ONCE
+        stands = self._clock() - self._queue_empty_at > limits.STANDING_AFTER_S
+        most = limits.STANDING_SCANS_WAITING if stands and waiting > 0 else limits.MAX_SCANS_WAITING
+        if waiting >= most:
+            wait_s = max(limits.RETRY_SCAN_S, self._scan_s * waiting / limits.SCANS_AT_ONCE)
+            raise ServerBusy(
+                f"{waiting} searches wait already; try again in {wait_s:.1f} s", retry_after_s=round(wait_s, 1)
+            )
+
     def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Start a scan as soon as a thread is free; ServerBusy when too many wait already."""
-        if self._scans_admitted >= limits.SCANS_AT_ONCE + limits.MAX_SCANS_WAITING:
-            raise ServerBusy(f"{limits.MAX_SCANS_WAITING} searches wait already; wait a little, then try again")
+        self.require_scan_room()
         self._scans_admitted += 1
-        done = asyncio.get_running_loop().run_in_executor(self._scans, work)
+        self._note_queue()
+        done = asyncio.get_running_loop().run_in_executor(self._scans, self._timed, work)
         done.add_done_callback(self._scan_done)
         return done
 
+    def _timed(self, work: Callable[[], None]) -> None:
+        began = self._clock()
+        try:
+            work()
+        finally:
+            # Of two threads that write at once one is lost: for an estimate that is good enough.
+            self._scan_s += (self._clock() - began - self._scan_s) / 8
+
     def _scan_done(self, _: asyncio.Future[None]) -> None:
+        self._note_queue()
         self._scans_admitted -= 1
+        self._note_queue()
+
+    def _note_queue(self) -> None:
+        if self._scans_admitted <= limits.SCANS_AT_ONCE:
+            self._queue_empty_at = self._clock()
 
     @contextmanager
     def holding(self, size_bytes: int) -> Iterator[None]:
         """Count bytes that a call holds in memory; ServerBusy when all calls together hold too many."""
         if self._bytes_held and self._bytes_held + size_bytes > limits.MAX_BYTES_UNDER_WAY:
-            raise ServerBusy("the messages under way fill the memory set aside for them; wait a little, then try again")
+            raise ServerBusy(
+                "the messages under way fill the memory set aside for them; wait a little, then try again",
+                retry_after_s=limits.RETRY_CALL_S,
+            )
         self._bytes_held += size_bytes
         try:
             yield
         finally:
             self._bytes_held -= size_bytes
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes that calls hold now."""
+        return self._bytes_held
 
     def close(self) -> None:
         """Wait for what is under way, start nothing more."""

@@ -29,6 +29,7 @@ from unseen.types import CollectionInfo, RowBatch
 from unseen.v1 import collections_pb2, collections_pb2_grpc, index_pb2, index_pb2_grpc, search_pb2, search_pb2_grpc
 from unseen_server.app import start
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Int64Array = npt.NDArray[np.int64]
 MakeMasks = Callable[[ParameterSet], MaskSource]
@@ -44,7 +45,9 @@ class ServerThread:
         self.port = 0
         self._ready, self._ended = threading.Event(), asyncio.Event()
         self._loop = asyncio.new_event_loop()
-        config = Config(folder / "data", "127.0.0.1", 0, folder / "master.key", None, threads=1)
+        config = Config(
+            folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "master.key"), None, threads=1
+        )
         self._thread = threading.Thread(target=self._run, args=(config, make_masks))
         self._thread.start()
         self._ready.wait()

@@ -14,6 +14,7 @@ from unseen_client import AsyncClient, Client
 
 PUBLIC = {
     "Access",
+    "Agreement",
     "AsyncClient",
     "BudgetReport",
     "Client",
@@ -21,23 +22,38 @@ PUBLIC = {
     "DeidReport",
     "DeidSettings",
     "Deidentifier",
+    "Consent",
+    "ConsentStatus",
+    "Emergency",
     "EnrolReport",
+    "Erasure",
     "Gaussian",
     "Hit",
+    "Hold",
     "MetricVonMisesFisher",
     "PhotoOutput",
+    "Policy",
     "PrivUnit",
     "Progress",
     "Quota",
+    "LogCheck",
+    "Receipt",
     "Record",
     "Refusal",
     "ServerInfo",
+    "ServerStatus",
     "StoreWentBack",
+    "SubjectExport",
     "TLS",
     "TokenInfo",
 }
 
 METHODS = {
+    "audit_accept": "(self)",
+    "audit_check": "(self)",
+    "audit_export": "(self, write, *, since=None, against=())",
+    "audit_prove": "(self, receipt)",
+    "audit_receipts": "(self)",
     "access": "(self, collection=None)",
     "budget": "(self)",
     "close": "(self)",
@@ -46,20 +62,43 @@ METHODS = {
     "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
-    "enrol_images": "(self, name, paths, *, records=None, noise=None, subject=None, progress=False)",
-    "enrol_vectors": "(self, name, ids, vectors, *, records=None, noise=None, subject=None, progress=False)",
-    "erase": "(self, name, ids)",
+    "enrol_images": (
+        "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
+    ),
+    "enrol_vectors": (
+        "(self, name, ids, vectors, *, records=None, "
+        "noise=None, subject=None, consent=None, purpose=None, progress=False)"
+    ),
+    "erase": "(self, name, ids, *, certificate=None)",
     "get": "(self, name, id)",
     "list": "(self, name, *, limit=None, offset=0)",
     "list_collections": "(self)",
     "list_tokens": "(self)",
     "revoke_token": "(self, uid)",
-    "search_image": "(self, name, path, *, top_k=10)",
-    "search_like": "(self, name, id, *, top_k=10)",
-    "search_text": "(self, name, text, *, top_k=10)",
-    "search_vector": "(self, name, vector, *, top_k=10)",
+    "search_image": "(self, name, path, *, top_k=10, purpose=None)",
+    "search_like": "(self, name, id, *, top_k=10, purpose=None)",
+    "search_text": "(self, name, text, *, top_k=10, purpose=None)",
+    "search_vector": "(self, name, vector, *, top_k=10, purpose=None)",
     "server_info": "(self)",
     "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
+    "status": "(self)",
+    "accept_policy": "(self, name, *, new_key=None)",
+    "certificates": "(self, name)",
+    "consents": "(self, name, *, subject=None)",
+    "emergencies": "(self, name)",
+    "end_emergency": "(self, name, *, grantee='')",
+    "erase_subject": "(self, name, subject, *, certificate=None)",
+    "export_subject": "(self, name, subject)",
+    "holds": "(self, name)",
+    "lift_hold": "(self, name, reason_code)",
+    "open_emergency": "(self, name, reason_code, *, hours=1.0, grantee='')",
+    "policy": "(self, name, *, version=0)",
+    "policy_history": "(self, name)",
+    "processing_activities": "(self)",
+    "record_consent": "(self, name, subject, *, purposes=None, valid_for=None, method='', language='en')",
+    "set_hold": "(self, name, reason_code, *, subject=None)",
+    "set_policy": "(self, name, terms, *, key='controller')",
+    "withdraw_consent": "(self, name, *, subject=None, consent=None)",
 }
 
 
@@ -89,8 +128,8 @@ def without_annotations(function):
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_the_methods_are_those_of_the_public_contract(kind):
-    methods = {name: without_annotations(one) for name, one in vars(kind).items() if name[0] != "_"}
-    assert methods == METHODS
+    public = {name: one for base in kind.__mro__[:-1] for name, one in vars(base).items() if name[0] != "_"}
+    assert {name: without_annotations(one) for name, one in public.items()} == METHODS
 
 
 def test_both_clients_have_the_same_methods_with_the_same_signatures():

@@ -12,6 +12,7 @@ from unseen.errors import (
     LimitExceeded,
     MalformedMessage,
     PackingChanged,
+    QuotaExceeded,
     ServerBusy,
     ServerUnavailable,
     StoreFailed,
@@ -69,6 +70,25 @@ def test_what_passes_is_asked_again_after_a_pause_with_the_same_bytes(error):
     assert reply == REPLY
     assert [type(step) for step in steps] == [Exchange, Pause, Exchange, Pause, Exchange]
     assert steps[0].requests is steps[2].requests is steps[4].requests
+
+
+@pytest.mark.parametrize("error", [ServerBusy, QuotaExceeded])
+def test_the_time_that_the_server_asks_for_is_waited_and_a_little_more(error):
+    for _ in range(50):
+        _, steps, _ = drive([error("no", retry_after_s=8.0), [REPLY]])
+        assert 8.0 <= steps[1].seconds <= 10.0
+
+
+def test_waiting_longer_than_there_is_time_is_refused_at_once_with_the_time_to_wait():
+    with pytest.raises(QuotaExceeded) as refused:
+        drive([QuotaExceeded("full", retry_after_s=3600.0)])
+    assert refused.value.retry_after_s == 3600.0
+    assert "full; tried 1 times" in str(refused.value)
+
+
+def test_what_no_waiting_helps_is_not_asked_again():
+    with pytest.raises(QuotaExceeded, match="never"):
+        drive([QuotaExceeded("never"), [REPLY]])
 
 
 def test_no_answer_at_all_counts_as_cut():

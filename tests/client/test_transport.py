@@ -17,12 +17,16 @@ from unseen.errors import (
     InvalidConfiguration,
     LimitExceeded,
     Mismatch,
+    NotAuthenticated,
+    NotPermitted,
     PackingChanged,
+    ServerBusy,
     ServerUnavailable,
     UnseenError,
 )
 from unseen.v1 import access_pb2, collections_pb2, index_pb2, info_pb2, search_pb2
 from unseen_client import TLS, Client, rpcs
+from unseen_client.bearer import TokenBearer
 from unseen_client.transport import channel_credentials, is_loopback, require_address, translated
 
 
@@ -59,8 +63,8 @@ class Failure(grpc.RpcError):
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitExceeded),
         (grpc.StatusCode.UNIMPLEMENTED, Mismatch),
-        (grpc.StatusCode.UNAUTHENTICATED, InvalidConfiguration),
-        (grpc.StatusCode.PERMISSION_DENIED, InvalidConfiguration),
+        (grpc.StatusCode.UNAUTHENTICATED, NotAuthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, NotPermitted),
         (grpc.StatusCode.INTERNAL, UnseenError),
     ],
 )
@@ -116,10 +120,35 @@ def test_another_machine_needs_tls_or_an_explicit_word(home):
     Client("10.0.0.1:7443", home=home, insecure_no_tls=True).close()
 
 
-def test_a_token_never_travels_in_the_clear():
-    with pytest.raises(InvalidConfiguration, match="TLS"):
-        channel_credentials("127.0.0.1:7443", None, "secret", insecure_no_tls=True)
-    assert channel_credentials("10.0.0.1:7443", TLS(), "secret", insecure_no_tls=False) is not None
+@pytest.mark.parametrize("insecure_no_tls", [False, True])
+def test_a_token_never_travels_in_the_clear_to_another_machine(home, insecure_no_tls):
+    for server in ("10.0.0.1:7443", "search.example.org:7443"):
+        with pytest.raises(InvalidConfiguration, match="TLS"):
+            channel_credentials(server, None, TokenBearer("secret"), insecure_no_tls)
+        with pytest.raises(InvalidConfiguration, match="TLS"):
+            Client(server, token=lambda: "secret", home=home, insecure_no_tls=insecure_no_tls)
+        assert channel_credentials(server, TLS(), TokenBearer("secret"), insecure_no_tls=False) is not None
+    assert channel_credentials("127.0.0.1:7443", None, TokenBearer("secret"), insecure_no_tls) is None
+
+
+def test_the_time_that_a_server_names_comes_with_its_error():
+    def waits(*metadata):
+        failure = Failure(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "wait", ((wire.CODE_METADATA_KEY, "SERVER_BUSY"), *metadata)
+        )
+        error = translated(failure, "s:1")
+        assert isinstance(error, ServerBusy)
+        return error.retry_after_s
+
+    assert waits((wire.RETRY_METADATA_KEY, "2.5")) == 2.5
+    for nonsense in ("", "soon", "-1", "nan", "inf", "1e300"):
+        assert waits((wire.RETRY_METADATA_KEY, nonsense)) is None
+    assert waits() is None
+
+
+def test_grpcs_own_limit_of_calls_counts_as_busy():
+    failure = Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!")
+    assert isinstance(translated(failure, "s:1"), ServerBusy)
 
 
 def test_tls_files_are_checked_before_anything_is_sent(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,25 +16,34 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.server.tokens import make_grant
+from tests.server.tokens import write_grants as write_grants_into
 from unseen import params, wire
+from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_uid
 from unseen.he import packing, quantise
-from unseen.he.secret import PreparedQuery
-from unseen.types import CatalogueEntry, RowBatch
+from unseen.he.secret import PreparedQuery, ReplyKey
+from unseen.types import SLOTS_PER_EXTENT, CatalogueEntry, RowBatch
 from unseen.v1 import (
+    access_pb2,
+    access_pb2_grpc,
+    audit_pb2,
+    audit_pb2_grpc,
     collections_pb2,
     collections_pb2_grpc,
     index_pb2,
     index_pb2_grpc,
     info_pb2,
     info_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
     types_pb2,
 )
 
 PARAMETERS = params.DEFAULT
-READY_LINE = "unseen server listening on 127.0.0.1:"
+READY_LINE = "unseen server listening on "
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -61,7 +71,7 @@ class ServerProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith(READY_LINE), (line, self.log())
-        self.port = int(line.removeprefix(READY_LINE))
+        self.port = int(line.rpartition(":")[2])
         return self
 
     def log(self) -> str:
@@ -105,6 +115,7 @@ class Refusal:
     status: str
     code: str | None
     message: str
+    retry_after_s: float | None = None
 
 
 @dataclass
@@ -145,6 +156,45 @@ class Caller:
         request = collections_pb2.GetCollectionRequest(name=name)
         return collections_pb2_grpc.CollectionServiceStub(self.channel).GetCollection(request, timeout=30).collection
 
+    def collections(self) -> list[types_pb2.CollectionInfo]:
+        request = collections_pb2.ListCollectionsRequest()
+        stub = collections_pb2_grpc.CollectionServiceStub(self.channel)
+        return list(stub.ListCollections(request, timeout=30).collections)
+
+    def access(self, collection: str = "") -> access_pb2.GetAccessResponse:
+        request = access_pb2.GetAccessRequest(collection_name=collection)
+        return access_pb2_grpc.AccessServiceStub(self.channel).GetAccess(request, timeout=30)
+
+    def create_token(
+        self,
+        tenant: str = "",
+        roles: Iterable[str] = ("admin",),
+        collections: Iterable[str] = (),
+        name: str = "somebody",
+        **fields: Any,
+    ) -> bytes:
+        """The uid of a new token; nobody knows its secret unless its hash is given."""
+        scope = list(collections)
+        access = access_pb2.Access(
+            tenant=tenant, name=name, roles=list(roles), collections=scope, every_collection=not scope
+        )
+        usual: dict[str, Any] = {
+            "request_id": random_uid(),
+            "expires_at_s": int(time.time()) + 3600,
+            "secret_hash": secret_hash(draw_secret()),
+        }
+        fields = usual | fields
+        request = access_pb2.CreateTokenRequest(access=access, **fields)
+        return access_pb2_grpc.AccessServiceStub(self.channel).CreateToken(request, timeout=30).token_uid
+
+    def tokens(self) -> list[access_pb2.Token]:
+        stub = access_pb2_grpc.AccessServiceStub(self.channel)
+        return [token for page in stub.ListTokens(access_pb2.ListTokensRequest(), timeout=30) for token in page.tokens]
+
+    def revoke(self, uid: bytes) -> None:
+        request = access_pb2.RevokeTokenRequest(token_uid=uid)
+        access_pb2_grpc.AccessServiceStub(self.channel).RevokeToken(request, timeout=30)
+
     def delete(self, uid: bytes, request_id: bytes | None = None) -> None:
         request = collections_pb2.DeleteCollectionRequest(request_id=request_id or random_uid(), collection_uid=uid)
         collections_pb2_grpc.CollectionServiceStub(self.channel).DeleteCollection(request, timeout=30)
@@ -163,6 +213,24 @@ class Caller:
         )
         return index_pb2_grpc.IndexServiceStub(self.channel).EraseRows(request, timeout=30)
 
+    def tree_head(self) -> str:
+        return (
+            audit_pb2_grpc.AuditServiceStub(self.channel).GetTreeHead(audit_pb2.GetTreeHeadRequest(), timeout=30).head
+        )
+
+    def proof_of_leaf(self, index: int) -> audit_pb2.ProveInclusionResponse:
+        request = audit_pb2.ProveInclusionRequest(index=index)
+        return audit_pb2_grpc.AuditServiceStub(self.channel).ProveInclusion(request, timeout=30)
+
+    def exported_leaves(self) -> list[bytes]:
+        stub = audit_pb2_grpc.AuditServiceStub(self.channel)
+        pages = list(stub.ExportLeaves(audit_pb2.ExportLeavesRequest(), timeout=60))
+        return [leaf for page in pages for leaf in page.page.leaves]
+
+    def status(self) -> operations_pb2.GetStatusResponse:
+        stub = operations_pb2_grpc.OperatorServiceStub(self.channel)
+        return stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=30)
+
     def sync(self, uid: bytes, since: int = 0) -> tuple[int, dict[bytes, CatalogueEntry], list[bytes]]:
         """Epoch, what was added, what was erased."""
         request = index_pb2.SyncCatalogueRequest(collection_uid=uid, since_epoch=since)
@@ -172,20 +240,35 @@ class Caller:
         erased = [row_id for page in pages for row_id in wire.split_row_ids(page.erased_row_ids)]
         return pages[-1].epoch, added, erased
 
-    def search(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> Float32Array:
-        """Cosine of every slot, decrypted here."""
+    def search(self, collection: types_pb2.CollectionInfo, vector: Float32Array, **fields: Any) -> Float32Array:
+        """Cosine of every slot, decrypted here; NaN for a slot whose block did not come."""
         layout = packing.Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
-        query, key = PreparedQuery.prepare(PARAMETERS, layout).encrypt(quantise.quantise_query(PARAMETERS, vector))
-        header, blocks = self.search_bytes(collection, query)
-        raw = key.decrypt(blocks)[: header.slots] if header.slots else np.empty(0, np.int64)
-        return quantise.to_cosines(PARAMETERS, raw)
+        query, key = self.encrypted(collection, vector)
+        header, blocks = self.search_bytes(collection, query, **fields)
+        raw = key.decrypt(blocks) if blocks else np.empty(0, np.int64)
+        came = quantise.to_cosines(PARAMETERS, raw)
+        if not header.partial:
+            return came[: header.slots]
+        extents = [run.first + at for run in header.extents for at in range(run.count)]
+        scores = np.full(-(-header.slots // SLOTS_PER_EXTENT) * SLOTS_PER_EXTENT, np.nan, np.float32)
+        for extent in extents:
+            slots = min(SLOTS_PER_EXTENT, header.slots - extent * SLOTS_PER_EXTENT)
+            blocks_here = layout.blocks(slots) * layout.rows_per_block
+            scores[extent * SLOTS_PER_EXTENT :][:blocks_here], came = came[:blocks_here], came[blocks_here:]
+        assert not len(came)
+        return scores[: header.slots]
+
+    def encrypted(self, collection: types_pb2.CollectionInfo, vector: Float32Array) -> tuple[bytes, ReplyKey]:
+        """A query's bytes and the key of its reply."""
+        layout = packing.Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
+        return PreparedQuery.prepare(PARAMETERS, layout).encrypt(quantise.quantise_query(PARAMETERS, vector))
 
     def search_bytes(
-        self, collection: types_pb2.CollectionInfo, query: bytes
+        self, collection: types_pb2.CollectionInfo, query: bytes, **fields: Any
     ) -> tuple[search_pb2.SearchReplyHeader, bytes]:
         """Reply header and blocks for a query's bytes."""
         stub = search_pb2_grpc.SearchServiceStub(self.channel)
-        header, *chunks = stub.Search(iter(search_requests(collection, query)), timeout=60)
+        header, *chunks = stub.Search(iter(search_requests(collection, query, **fields)), timeout=60)
         return header.header, b"".join(chunk.blocks for chunk in chunks)
 
     # Wrongly
@@ -207,7 +290,11 @@ class Caller:
             call(*args, **kwargs)
         except grpc.RpcError as error:
             codes = {entry.key: str(entry.value) for entry in error.trailing_metadata() or ()}
-            return Refusal(error.code().name, codes.get(wire.CODE_METADATA_KEY), error.details() or "")
+            retry = codes.get(wire.RETRY_METADATA_KEY)
+            details = error.details() or ""
+            return Refusal(
+                error.code().name, codes.get(wire.CODE_METADATA_KEY), details, float(retry) if retry else None
+            )
         return None
 
 
@@ -254,7 +341,7 @@ def enrolment(uid: bytes, batch: RowBatch, request_id: bytes, **header: Any) -> 
     requests = [index_pb2.EnrolRowsRequest(header=index_pb2.EnrolHeader(**(fields | header)))]
     for start in range(0, len(batch.row_ids), 100):
         part = slice(start, start + 100)
-        some = RowBatch(batch.row_ids[part], batch.vectors[part], batch.sealed_records[part])
+        some = RowBatch(batch.row_ids[part], batch.vectors[part], batch.sealed_records[part], batch.consents[part])
         requests.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(some)))
     return requests
 
@@ -287,6 +374,24 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield make
     for server in made:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def new_grant() -> Callable[..., Any]:
+    """A grant and the text of its token."""
+    return make_grant
+
+
+@pytest.fixture(scope="session")
+def write_grants() -> Callable[..., Any]:
+    """Writes grants into a folder whose server does not run yet."""
+    return write_grants_into
+
+
+@pytest.fixture(scope="session")
+def new_server() -> Callable[..., ServerProcess]:
+    """A server in a folder of the test's choice, which the test must stop."""
+    return ServerProcess
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen.audit import tree
 from unseen.audit.head import open_head
 from unseen.audit.leaf import Details, leaf_fields
@@ -20,7 +21,6 @@ from unseen_server.audit import Audit
 from unseen_server.call import LOCAL, Caller
 from unseen_server.signing import open_signing_key
 
-MASTER_KEY = bytes(range(32))
 CLOCK_NS = 1_764_158_860_123_456_789
 NURSE = Caller(tenant="radiology", name="nurse", roles=frozenset())
 
@@ -39,7 +39,7 @@ def open_audit(tmp_path: Path) -> Iterator[Callable[..., Audit]]:
     def open_(**options: Any) -> Audit:
         close()
         (tmp_path / "data").mkdir(exist_ok=True)
-        store = SqliteStore(tmp_path / "data", MASTER_KEY)
+        store = SqliteStore(tmp_path / "data", rings_beside(tmp_path / "data"))
         opened.append((Audit(tmp_path / "data/audit", store, open_signing_key(store), **options), store))
         return opened[-1][0]
 
@@ -134,6 +134,12 @@ def test_without_room_acts_are_refused_until_there_is_some(
 
 def no_room(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_a_caller_that_leaves_does_not_take_its_leaf_along(open_audit: Callable[..., Audit]) -> None:
+    audit = open_audit()
+    assert not audit.record(LOCAL, "Search").cancel()
+    assert audit.record_now(LOCAL, "Search").index == 1
 
 
 def test_a_closed_audit_takes_nothing_more(open_audit: Callable[..., Audit]) -> None:

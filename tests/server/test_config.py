@@ -13,8 +13,11 @@ import pytest
 
 from unseen.errors import InvalidConfiguration
 from unseen_server import app
+from unseen_server.access.gate import Entry
+from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.certificates import TlsFiles
 from unseen_server.config import Config, from_arguments, is_loopback
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 
@@ -44,15 +47,17 @@ def test_address_that_others_reach_is_refused_without_tls(tmp_path: Path, host: 
         parse(tmp_path, "--listen", f"{host}:7443")
 
 
-def test_address_that_others_reach_is_taken_with_all_of_tls(tmp_path: Path) -> None:
+def test_address_that_others_reach_is_taken_with_a_certificate_and_its_key(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("cert", "tls-key", "ca")]
     for file in files:
         file.touch()
     names = ("--tls-cert", "--tls-key", "--tls-client-ca")
     options = [word for pair in zip(names, map(str, files), strict=True) for word in pair]
-    assert parse(tmp_path, "--listen", "0.0.0.0:7443", *options).tls is not None
-    with pytest.raises(InvalidConfiguration, match="all of"):
-        parse(tmp_path, "--listen", "0.0.0.0:7443", *options[:4])
+    assert parse(tmp_path, "--listen", "0.0.0.0:7443", *options).tls == TlsFiles(*files)
+    assert parse(tmp_path, "--listen", "0.0.0.0:7443", *options[:4]).tls == TlsFiles(*files[:2])
+    for some in (options[:2], options[2:4], options[4:], options[:2] + options[4:]):
+        with pytest.raises(InvalidConfiguration, match="both --tls-cert and --tls-key"):
+            parse(tmp_path, "--listen", "0.0.0.0:7443", *some)
     files[1].unlink()
     with pytest.raises(InvalidConfiguration, match="not a file"):
         parse(tmp_path, *options)
@@ -84,6 +89,51 @@ def test_master_key_in_the_data_directory_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidConfiguration, match="lies in the data directory"):
             from_arguments(["--data", str(data), "--master-key", str(place)])
+
+
+def test_server_open_to_its_own_machine_is_for_loopback_only(tmp_path: Path) -> None:
+    assert parse(tmp_path, "--auth", "loopback-open").entry is Entry.LOOPBACK_OPEN
+    files = [tmp_path / name for name in ("cert", "tls-key")]
+    for file in files:
+        file.touch()
+    tls = ("--tls-cert", str(files[0]), "--tls-key", str(files[1]))
+    with pytest.raises(InvalidConfiguration, match="--auth"):
+        parse(tmp_path, "--listen", "0.0.0.0:7443", "--auth", "loopback-open", *tls)
+
+
+def test_signed_tokens_need_issuer_audience_and_keys(tmp_path: Path) -> None:
+    options = (
+        "--jwt-issuer",
+        "https://issuer.example",
+        "--jwt-audience",
+        "unseen",
+        "--jwt-keys",
+        str(tmp_path / "keys"),
+    )
+    expected = JwtSettings("https://issuer.example", "unseen", tmp_path / "keys")
+    assert parse(tmp_path, *options).signed_tokens == expected
+    for some in (options[:2], options[:4], options[2:], options[4:]):
+        with pytest.raises(InvalidConfiguration, match="all of --jwt-issuer"):
+            parse(tmp_path, *some)
+
+
+def test_quotas_are_finite_unless_told_otherwise_and_never_zero(tmp_path: Path) -> None:
+    usual = parse(tmp_path).everybody
+    assert all(number is not None and number > 0 for number in vars(usual).values())
+    told = parse(tmp_path, "--bits-per-row-per-day", "9", "--searches-per-minute", "8")
+    assert (told.everybody.bits_per_row_per_day, told.everybody.searches_per_minute) == (9, 8)
+    assert told.everybody.calls_at_once == usual.calls_at_once
+    for number in ("0", "-1", "many"):
+        with pytest.raises(SystemExit):
+            parse(tmp_path, "--bits-per-row-per-day", number)
+
+
+def test_unknown_option_stops_the_start_in_words(make_server: Make) -> None:
+    server = make_server()
+    result = subprocess.run(server.command("--no-such-option"), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "unrecognized arguments: --no-such-option" in result.stderr
+    assert list(server.folder.iterdir()) == []
 
 
 def test_names_that_resolve_elsewhere_are_not_loopback() -> None:
@@ -141,7 +191,7 @@ def test_tls_files_that_hold_no_certificate_are_refused_before_anything_is_writt
     pem = server.folder / "no.pem"
     pem.write_text("no certificate\n")
     options = [word for name in ("--tls-cert", "--tls-key", "--tls-client-ca") for word in (name, str(pem))]
-    assert "no certificate and its key" in refused(server, *options)
+    assert "no.pem holds no certificate in PEM form" in refused(server, *options)
     assert "cannot be looked for" in refused(server, "--tls-cert", "x" * 300, *options[2:])
 
 
@@ -156,7 +206,7 @@ async def test_file_that_the_system_withholds_is_refused(
 
     pem = tmp_path / "pem"
     tls = TlsFiles(pem, pem, pem) if look == "read_bytes" else None
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", tls, 1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), tls, 1)
     monkeypatch.setattr(Path, look, denied)
     with pytest.raises(InvalidConfiguration, match="Permission denied"):
         await app.start(config)

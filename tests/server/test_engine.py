@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.errors import (
@@ -31,7 +32,7 @@ PARAMETERS = params.DEFAULT
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield store
     store.close()
 

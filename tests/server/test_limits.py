@@ -20,6 +20,7 @@ from unseen.he.mask import insecure_no_mask
 from unseen_server import app, limits
 from unseen_server.call import LOCAL
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.services.search import SearchService
 from unseen_server.workers import CHANGE_THREADS, Workers
 
@@ -29,7 +30,9 @@ Make = Callable[..., Any]
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
     """A server inside the test, so that its limits can be made small."""
-    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1))
+    server = await app.start(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    )
     yield server
     await server.stop()
 
@@ -311,7 +314,7 @@ async def test_cancelled_calls_give_back_what_they_held(
 async def test_masks_can_be_left_out_where_the_server_is_put_together_and_nowhere_else(
     tmp_path: Path, call: Make, make_rows: Make
 ) -> None:
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
     server = await app.start(config, make_masks=insecure_no_mask)
     caller = call(server)
     collection = await in_thread(caller.create)
@@ -333,7 +336,9 @@ async def test_limit_of_metadata_is_ours_and_not_that_of_grpc(
 ) -> None:
     """The transport's options are heard, not merely accepted."""
     monkeypatch.setattr(limits, "MAX_METADATA_BYTES", most_bytes)
-    server = await app.start(Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1))
+    server = await app.start(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    )
     caller = call(server)
     info = caller.channel.unary_unary("/unseen.v1.InfoService/GetServerInfo")
     large = (("x-large", "a" * sent_bytes),)

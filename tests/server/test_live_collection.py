@@ -12,6 +12,7 @@ import apsw
 import numpy as np
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.errors import (
@@ -41,7 +42,7 @@ MOST_COSINE_ERROR = 0.012
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = SqliteStore(tmp_path, bytes(32))
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     yield store
     store.close()
 
@@ -248,7 +249,8 @@ def test_memory_is_handed_back_after_rows_are_gone_and_while_others_may_change(
 ) -> None:
     calls: list[bool] = []
     monkeypatch.setattr(
-        "unseen_server.live_collection.hand_back_freed_memory", lambda: calls.append(live._mutating.locked())
+        "unseen_server.live_collection.hand_back_freed_memory",
+        lambda: calls.append(live._mutating._is_owned()),  # type: ignore[attr-defined]
     )
     batch = make_rows(3)[1]
     live.enrol(random_uid(), batch)

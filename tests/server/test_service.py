@@ -154,6 +154,6 @@ def test_log_holds_no_name_no_id_and_no_content(server: Any, caller: Any, make_r
     caller.refusal(caller.enrol, collection.uid, batch)
     caller.refusal(caller.collection, "another-telling-name")
     log = server.log()
-    assert "refused: ROW_EXISTS" in log
+    assert '"code": "ROW_EXISTS"' in log
     for secret in ("telling", collection.uid.hex(), batch.row_ids[0].hex()):
         assert secret not in log

@@ -1,59 +1,20 @@
-"""TLS both ways: the server proves itself, and lets in only clients whose certificate comes from its own authority."""
+"""TLS: the server proves itself; clients prove themselves by a certificate of its own authority, or by a token."""
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
+import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.server.identities import Identity, credentials, issue, tls_options
+from unseen_server.call import Caller, Role
 
 Make = Callable[..., Any]
-
-
-@dataclass
-class Identity:
-    """A certificate and its key, PEM."""
-
-    certificate: x509.Certificate
-    private_key: ec.EllipticCurvePrivateKey
-
-    @property
-    def certificate_pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    @property
-    def key_pem(self) -> bytes:
-        return self.private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-
-def issue(name: str, issuer: Identity | None = None) -> Identity:
-    """A certificate for 127.0.0.1, by an issuer or by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.certificate.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-    )
-    return Identity(builder.sign(issuer.private_key if issuer else key, hashes.SHA256()), key)
+OUTSIDE = ("--listen", "0.0.0.0:0")
+"""Reachable from other machines, and from this one as 127.0.0.1."""
 
 
 @pytest.fixture
@@ -63,23 +24,7 @@ def authority() -> Identity:
 
 @pytest.fixture
 def tls_server(make_server: Make, authority: Identity, tmp_path: Path) -> Any:
-    identity = issue("server", authority)
-    contents = {
-        "server.pem": identity.certificate_pem,
-        "server.key": identity.key_pem,
-        "ca.pem": authority.certificate_pem,
-    }
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-    names = ("--tls-cert", "--tls-key", "--tls-client-ca")
-    return make_server(
-        *(word for pair in zip(names, (str(tmp_path / name) for name in contents), strict=True) for word in pair)
-    ).start()
-
-
-def credentials(trusted: Identity, client: Identity | None) -> grpc.ChannelCredentials:
-    pair = (client.key_pem, client.certificate_pem) if client else (None, None)
-    return grpc.ssl_channel_credentials(trusted.certificate_pem, *pair)
+    return make_server(*tls_options(tmp_path, issue("server", authority), authority)).start()
 
 
 def test_client_of_our_authority_searches(tls_server: Any, authority: Identity, call: Make, make_rows: Make) -> None:
@@ -87,6 +32,7 @@ def test_client_of_our_authority_searches(tls_server: Any, authority: Identity, 
     vectors, batch = make_rows(5)
     caller.enrol(caller.create().uid, batch)
     assert caller.search(caller.collection(), vectors[3])[3] > 0.98
+    assert caller.access().access.name == "device"
 
 
 def test_others_are_not_let_in(tls_server: Any, authority: Identity, call: Make) -> None:
@@ -101,3 +47,56 @@ def test_others_are_not_let_in(tls_server: Any, authority: Identity, call: Make)
         assert caller.refusal(caller.info).status == "UNAVAILABLE"
     friend = call(tls_server, credentials(authority, issue("device", authority)))
     assert len(friend.info().store_uid) == 16
+
+
+def test_certificate_without_a_usable_name_is_told_so(tls_server: Any, authority: Identity, call: Make) -> None:
+    for name in ("caf\u00e9", "two\nlines", " padded"):
+        caller = call(tls_server, credentials(authority, issue(name, authority)))
+        refusal = caller.refusal(caller.info)
+        assert (refusal.code, "certificate" in refusal.message) == ("NOT_AUTHENTICATED", True), name
+
+
+def test_tls_and_a_token_are_enough(
+    make_server: Make, authority: Identity, tmp_path: Path, call: Make, write_grants: Make
+) -> None:
+    texts = write_grants(tmp_path, {"reader": Caller("ward", "alice", frozenset({Role.READER}))})
+    server = make_server(*tls_options(tmp_path, issue("server", authority)), *OUTSIDE).start()
+    holder = call(server, credentials(authority), texts["reader"])
+    assert holder.access().access.tenant == "ward"
+    nobody = call(server, credentials(authority))
+    assert nobody.refusal(nobody.info).status == "UNAUTHENTICATED"
+
+
+def test_certificate_names_a_caller_once_tokens_are_in_use(
+    make_server: Make, authority: Identity, tmp_path: Path, call: Make, write_grants: Make
+) -> None:
+    named = Caller("ward", "scanner 7", frozenset({Role.CONTRIBUTOR}))
+    texts = write_grants(
+        tmp_path, {"bound": (named, "device-7"), "reader": Caller("lab", "bob", frozenset({Role.READER}))}
+    )
+    server = make_server(*tls_options(tmp_path, issue("server", authority), authority), *OUTSIDE).start()
+    bound = call(server, credentials(authority, issue("device-7", authority)))
+    assert (bound.access().access.tenant, bound.access().access.name) == ("ward", "scanner 7")
+    bound.create()
+    other = credentials(authority, issue("device-8", authority))
+    unknown = call(server, other)
+    assert unknown.refusal(unknown.info).code == "NOT_AUTHENTICATED"
+    assert call(server, other, texts["reader"]).access().access.tenant == "lab", "a token goes before a certificate"
+
+
+def test_server_that_others_reach_does_not_start_without_a_way_to_tell_who_calls(
+    make_server: Make, authority: Identity, tmp_path: Path, write_grants: Make
+) -> None:
+    server = make_server(*tls_options(tmp_path, issue("server", authority)), *OUTSIDE)
+
+    def refusal() -> str:
+        before = sorted(tmp_path.rglob("*"))
+        result = subprocess.run(server.command(), capture_output=True, text=True, check=False)
+        assert (result.returncode, sorted(tmp_path.rglob("*"))) == (2, before), "nothing was written"
+        return result.stderr
+
+    assert "no way to tell who calls" in refusal()
+    write_grants(tmp_path, {"expired": (Caller("", "alice", frozenset(Role)), -1)})
+    assert "unseen tokens create" in refusal()
+    write_grants(tmp_path, {"alice": Caller("", "alice", frozenset(Role))})
+    server.start()

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from unseen_client.cli import budget, collections, deid, demo, keys, rows, search, serve, tokens
+from unseen_client.cli import (
+    audit,
+    budget,
+    collections,
+    deid,
+    demo,
+    keys,
+    rows,
+    sbom,
+    search,
+    serve,
+    server_keys,
+    status,
+    tokens,
+)
 
 EPILOG = """\b
 First steps:
@@ -32,6 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
+app.command("server-keys", context_settings=serve.CONTEXT_SETTINGS)(server_keys.server_keys)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("search")(search.search)
@@ -44,4 +59,7 @@ app.command("info")(collections.info)
 app.command("budget")(budget.budget)
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
+app.command("status")(status.status)
+app.command("sbom")(sbom.sbom)
 app.command("demo", context_settings=demo.CONTEXT_SETTINGS)(demo.demo)

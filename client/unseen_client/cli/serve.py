@@ -1,4 +1,7 @@
-"""The serve command: starts the server as a process of its own. The client's code never runs beside the server's."""
+"""The serve command: starts the server as a process of its own. The client's code never runs beside the server's.
+
+Other commands that are the server's work (server-keys) start it the same way.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,16 @@ def serve(context: typer.Context) -> None:
     Example:
       unseen serve --data ./index --listen 127.0.0.1:7443 --master-key ./master.key
     """
+    become_server("unseen_server", context.args)
+
+
+def become_server(module: str, arguments: list[str]) -> None:
+    """Leave this process to a module of the server's; never returns."""
     if importlib.util.find_spec("unseen_server") is None:
         sys.stderr.write("error: the server is not installed here; pip install 'unseen[server]'\n")
         raise SystemExit(USAGE)
     # -P: without it, code that lies in the working directory would run beside the master key.
-    command = [sys.executable, "-P", "-m", "unseen_server", *context.args]
+    command = [sys.executable, "-P", "-m", module, *arguments]
     if os.name == "posix":
         # The process becomes the server: signals reach it, and nothing of the client stays in memory.
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted

@@ -6,9 +6,11 @@ from unseen import params, wire
 from unseen.entropy import random_uid
 from unseen.errors import DeadlineExceeded, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, UnseenError
 from unseen.params import ParameterSet
+from unseen.signature import PUBLIC_KEY_BYTES
 from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
+from unseen_client.flows import known_log
 from unseen_client.keystore import CollectionKey
 from unseen_client.report import ServerInfo
 from unseen_client.retry import ask_one
@@ -27,6 +29,7 @@ def server_info(session: Session) -> Flow[ServerInfo]:
         )
         if not (reply.max_rows_per_enrolment and reply.max_message_bytes and reply.max_record_bytes):
             raise MalformedMessage("the server says that it takes nothing at all; it does not fit this client")
+        yield from known_log.meet(session, wire.require_uid(reply.store_uid, "the store's uid"), reply)
         session.server = ServerInfo(
             version=reply.version,
             store_uid=wire.require_uid(reply.store_uid, "the store's uid"),
@@ -34,8 +37,15 @@ def server_info(session: Session) -> Flow[ServerInfo]:
             max_rows_per_enrolment=reply.max_rows_per_enrolment,
             max_message_bytes=reply.max_message_bytes,
             max_record_bytes=reply.max_record_bytes,
+            signing_keys=_signing_keys(reply),
         )
     return session.server
+
+
+def _signing_keys(reply: info_pb2.GetServerInfoResponse) -> tuple[bytes, ...]:
+    if any(len(key) != PUBLIC_KEY_BYTES for key in reply.signing_keys):
+        raise MalformedMessage(f"a server's signing key has another length than {PUBLIC_KEY_BYTES} bytes")
+    return tuple(reply.signing_keys)
 
 
 def create(
@@ -93,6 +103,7 @@ def _what_vectors(session: Session, model: str | None, dimension: int | None) ->
 
 def get(session: Session, name: str) -> Flow[CollectionInfo]:
     """A collection as it stands now."""
+    yield from server_info(session)
     reply = yield from ask_one(
         session.patience,
         rpcs.GET_COLLECTION,
@@ -114,6 +125,7 @@ def get_known(session: Session, name: str) -> Flow[CollectionInfo]:
 
 def list_all(session: Session) -> Flow[list[CollectionInfo]]:
     """Every collection, by name."""
+    yield from server_info(session)
     reply = yield from ask_one(
         session.patience,
         rpcs.LIST_COLLECTIONS,

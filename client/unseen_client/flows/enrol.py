@@ -25,7 +25,8 @@ from unseen.he.quantise import quantise_rows
 from unseen.types import RowBatch
 from unseen.v1 import index_pb2
 from unseen_client import rpcs
-from unseen_client.flows import collections
+from unseen_client.flows import collections, consents
+from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id, seal_record
@@ -55,6 +56,8 @@ class Row:
     record: Record
     subject: str = ""
     """Who is charged when the vector is released with noise."""
+    basis: Basis | None = None
+    """What it rests on, where the collection has an agreement."""
 
 
 def enrol_vectors(
@@ -64,11 +67,11 @@ def enrol_vectors(
     vectors: Float32Array,
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
-    subject: str | Sequence[str] | None = None,
+    given: Given = NOTHING,
 ) -> Flow[EnrolReport]:
     """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
     _require_vectors(ids, vectors, records)
-    subjects = subjects_of(subject, len(ids))
+    subjects = subjects_of(given.subject, len(ids))
     yield from local(lambda: _require_lengths(vectors))
     place = yield from open_current(session, name)
     if place.collection.model_id != collections.NO_MODEL:
@@ -80,11 +83,12 @@ def enrol_vectors(
         raise InvalidVector(
             f"got vectors of {vectors.shape[1]} coordinates; collection {name!r} takes {place.collection.dimension}"
         )
+    bases = yield from consents.bases(session, place, given, len(ids), noise)
     enrolment = Enrolment(session, place, len(ids), noise)
     for start in range(0, len(ids), ROWS_PER_STREAM):
         stop = min(start + ROWS_PER_STREAM, len(ids))
         rows = [
-            Row(vectors[at], named(records[at] if records else Record(), ids[at]), subjects[at])
+            Row(vectors[at], named(records[at] if records else Record(), ids[at]), subjects[at], bases[at])
             for at in range(start, stop)
         ]
         yield from enrolment.send(rows)
@@ -162,8 +166,9 @@ class Enrolment:
         server = yield from collections.server_info(self._session)
         most = min(ROWS_PER_STREAM, server.max_rows_per_enrolment)
         try:
-            for start in range(0, len(rows), most):
-                yield from self._send_stream(server, rows[start : start + most])
+            for alike in _alike(rows):
+                for start in range(0, len(alike), most):
+                    yield from self._send_stream(server, alike[start : start + most])
         except UnseenError as error:
             error.add_note(
                 f"{len(self.enrolled)} of {self._total} are enrolled; run it again to go on, those will be skipped"
@@ -232,6 +237,14 @@ def _unnamed(row: str) -> str:
     return row if len(row) <= LONGEST_NAME else hashlib.sha256(row.encode()).hexdigest()
 
 
+def _alike(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows apart by what they may be searched for: a stream is for one set of purposes."""
+    apart: dict[frozenset[str] | None, list[Row]] = {}
+    for row in rows:
+        apart.setdefault(None if row.basis is None else row.basis.purposes, []).append(row)
+    return list(apart.values())
+
+
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
     """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
     collection = place.collection
@@ -240,16 +253,19 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[M
     kept = _unit(stacked) if place.key.keep_vectors else [None] * len(rows)
     sealed = [_sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, kept, strict=True)]
     row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
+    consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
     header = index_pb2.EnrolHeader(
         request_id=random_uid(),
         collection_uid=collection.uid,
         parameter_id=collection.parameter_id,
         model_id=collection.model_id,
+        policy_digest=b"" if rows[0].basis is None else rows[0].basis.policy_digest,
+        purposes=[] if rows[0].basis is None else sorted(rows[0].basis.purposes),
         row_count=len(rows),
     )
     messages: list[Message] = [index_pb2.EnrolRowsRequest(header=header)]
     for part in batches([len(record) for record in sealed], collection.dimension, server.max_message_bytes):
-        batch = RowBatch(tuple(row_ids[part]), vectors[part], tuple(sealed[part]))
+        batch = RowBatch(tuple(row_ids[part]), vectors[part], tuple(sealed[part]), tuple(consented[part]))
         messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
     return messages
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unseen.errors import InvalidInput, UnseenError
+from unseen_client.flows import consents
+from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, Row, require_one_each, subjects_of
 from unseen_client.flows.search import require_model
 from unseen_client.flows.sync import open_current
@@ -31,12 +33,13 @@ ID_HEX_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class Given:
-    """One image as the caller gave it."""
+class Image:
+    """One image as the caller gave it, and what its row rests on."""
 
     path: Path
     record: Record
     subject: str
+    basis: Basis | None
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,22 @@ def enrol_images(
     paths: Sequence[Path],
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
-    subject: str | Sequence[str] | None = None,
+    given: Given = NOTHING,
 ) -> Flow[EnrolReport]:
     """Enrol image files; files that are there already and those refused are reported."""
     require_one_each("paths", len(paths), records)
-    subjects = subjects_of(subject, len(paths))
+    subjects = subjects_of(given.subject, len(paths))
     place = yield from open_current(session, name)
     preparer = yield from local(session.preparer)
     require_model(place.collection, preparer.model_id)
+    bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
     images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)
     described = records or [Record()] * len(paths)
     for start in range(0, len(paths), IMAGES_PER_STREAM):
         part = slice(start, start + IMAGES_PER_STREAM)
-        yield from images.enrol([Given(*one) for one in zip(paths[part], described[part], subjects[part], strict=True)])
+        several = zip(paths[part], described[part], subjects[part], bases[part], strict=True)
+        yield from images.enrol([Image(*one) for one in several])
     return images.report()
 
 
@@ -87,7 +92,7 @@ class _Images:
         refused = sorted(self._refused, key=lambda refusal: self._order[refusal.source])
         return replace(self._enrolment.report(), refused=tuple(refused), faces_covered=covered)
 
-    def enrol(self, images: Sequence[Given]) -> Flow[None]:
+    def enrol(self, images: Sequence[Image]) -> Flow[None]:
         """Prepare what is not there yet, then send it as one stream."""
         new = yield from self._new(images)
         rows: list[Row] = []
@@ -101,9 +106,9 @@ class _Images:
             yield self._one_more()
         yield from self._enrolment.send(rows)
 
-    def _new(self, images: Sequence[Given]) -> Flow[dict[Path, Given]]:
+    def _new(self, images: Sequence[Image]) -> Flow[dict[Path, Image]]:
         """The files that need work, each once, with their records filled in."""
-        new: dict[Path, Given] = {}
+        new: dict[Path, Image] = {}
         ids: set[str] = set()
         for given in images:
             try:
@@ -135,7 +140,7 @@ def describe(path: Path, record: Record) -> Record:
     return replace(record, id=record.id or digest[:ID_HEX_DIGITS], name=record.name or path.name)
 
 
-def prepared(preparer: Preparer, images: dict[Path, Given]) -> Iterator[Prepared | Refusal]:
+def prepared(preparer: Preparer, images: dict[Path, Image]) -> Iterator[Prepared | Refusal]:
     """Every file, in order, as a row or as the reason why it is none; several are worked on at once."""
     for path, image in preparer.images(images):
         if isinstance(image, UnseenError):
@@ -143,4 +148,4 @@ def prepared(preparer: Preparer, images: dict[Path, Given]) -> Iterator[Prepared
         else:
             given = images[path]
             record = replace(given.record, thumbnail=given.record.thumbnail or image.thumbnail)
-            yield Prepared(Row(image.vector, record, given.subject), image.faces_covered)
+            yield Prepared(Row(image.vector, record, given.subject, given.basis), image.faces_covered)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 from unseen.entropy import random_uid
-from unseen.errors import InvalidInput, RowNotFound, UnseenError
+from unseen.errors import InvalidInput, RowNotFound, StoreFailed, UnseenError
+from unseen.governance.certificate import Asked
 from unseen.v1 import index_pb2
 from unseen.wire import join_row_ids, require_epoch
 from unseen_client import rpcs
-from unseen_client.flows import collections
+from unseen_client.flows import collections, policies, rights
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.records import Record, open_record, row_id
 from unseen_client.retry import ask_one
@@ -47,8 +50,10 @@ def _read(place: Place, row: str) -> Record:
     return open_record(place.key.record_key, place.collection.uid, name, sealed)
 
 
-def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
+def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | None) -> Flow[int]:
     """Erase rows, from this device's mirror as well; gives how many. Erases nothing when one is not there.
+
+    Every request's certificate is verified and kept, and written to ``certificate``, one a line.
 
     More than ROWS_PER_ERASURE go in several requests: each is carried out whole or not at all, and an error says after
     how many rows it came.
@@ -72,7 +77,22 @@ def erase(session: Session, name: str, rows: Sequence[str]) -> Flow[int]:
                 error.add_note(f"{start} of {len(ordered)} were erased before this")
             raise
         yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
+        if reply.certificate or certificate is not None or (yield from policies.signing_keys(session)):
+            erasure = yield from rights.checked(session, place, reply.certificate, request.request_id, Asked.ROWS)
+            if certificate is not None:
+                yield from local(partial(write_certificate, certificate, erasure.signed, again=start > 0))
     return len(wanted)
+
+
+def write_certificate(path: Path, signed: bytes, *, again: bool = False) -> None:
+    """Write a certificate to a file of the user's, or one more to it; raises StoreFailed."""
+    try:
+        with path.open("ab" if again else "wb") as file:
+            file.write(signed + b"\n")
+    except OSError as error:
+        raise StoreFailed(
+            f"erased, but the certificate could not be written to {path}: {error.strerror}; this device keeps a copy"
+        ) from error
 
 
 def count(session: Session, name: str) -> Flow[int]:

@@ -29,7 +29,7 @@ from unseen.he.packing import Packing
 from unseen.he.quantise import quantise_query, to_cosines
 from unseen.he.secret import ReplyKey
 from unseen.params import ParameterSet
-from unseen.types import CollectionInfo
+from unseen.types import SLOTS_PER_EXTENT, CollectionInfo
 from unseen.v1 import search_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
@@ -59,6 +59,8 @@ class Wanted:
     """Scores are multiplied by this: a word query fills only the semantic part of a two-part row."""
     without: bytes | None = None
     """A row id that may not be among the hits: the row itself, when more like it are looked for."""
+    purpose: str = ""
+    """What the search is for, where the collection has an agreement."""
 
 
 def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
@@ -84,15 +86,20 @@ def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
     _require_dimension(place.collection, wanted.vector)
     query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
-    requests = list(_requests(place.collection, query))
+    requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
-    scores = yield from local(lambda: to_cosines(parameters, reply.raw_scores()) * np.float32(wanted.score_scale))
+    scores = yield from local(lambda: _scores(parameters, reply, wanted.score_scale))
     for _ in range(MOST_START_OVERS):
         yield from sync(session, place, reply.epoch)
         hits = yield from local(lambda: _hits(place, scores, reply.epoch, wanted))
         if hits is not None:
             return hits
     raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
+
+
+def _scores(parameters: ParameterSet, reply: Reply, scale: float) -> Float32Array:
+    """Cosines by slot, NaN where a slot was not scored."""
+    return reply.by_slot(to_cosines(parameters, reply.raw_scores()) * np.float32(scale))
 
 
 def _require_dimension(collection: CollectionInfo, vector: Float32Array) -> None:
@@ -109,12 +116,13 @@ def _encrypt(
     return session.pool.take(parameters, packing).encrypt(query)
 
 
-def _requests(collection: CollectionInfo, query: bytes) -> Iterator[Message]:
+def _requests(collection: CollectionInfo, query: bytes, purpose: str) -> Iterator[Message]:
     yield search_pb2.SearchRequest(
         header=search_pb2.SearchHeader(
             collection_uid=collection.uid,
             parameter_id=collection.parameter_id,
             packing_factor=collection.packing_factor,
+            purpose=purpose,
         )
     )
     for start in range(0, len(query), wire.MAX_CHUNK_BYTES):
@@ -162,19 +170,36 @@ class Reply:
         self._scores.clear()
 
     def raw_scores(self) -> npt.NDArray[np.int64]:
-        """Decrypted scores by slot: (slots,)."""
-        slots = 0 if self._header is None else self._header.slots
-        return np.concatenate([np.zeros(0, np.int64), *self._scores])[:slots]
+        """Decrypted scores of the rows of all blocks that came, in their order."""
+        return np.concatenate([np.zeros(0, np.int64), *self._scores])
+
+    def by_slot(self, scores: Float32Array) -> Float32Array:
+        """Scores of all rows that came, put at their slots: (slots,), NaN where none came."""
+        header = self._header
+        found = np.full(0 if header is None else header.slots, np.nan, np.float32)
+        if header is None or not header.partial:
+            return scores[: len(found)]
+        taken = 0
+        for first, end in _slot_runs(header):
+            found[first:end] = scores[taken : taken + end - first]
+            taken += self._packing.blocks(end - first) * self._packing.rows_per_block
+        return found
 
     def _take_header(self, header: search_pb2.SearchReplyHeader) -> None:
         wire.require_epoch(header.epoch, "a reply")
-        right = header.slots <= SLOT_LIMIT and header.blocks == self._packing.blocks(header.slots)
-        if self._header is not None or not right:
+        fits = self._header is None and header.slots <= SLOT_LIMIT and _runs_fit(header)
+        if not fits or header.blocks != self._blocks_named(header):
             raise MalformedMessage(
-                f"the reply names {header.blocks} blocks for {header.slots} slots, expected "
-                f"{self._packing.blocks(header.slots)}, once; the server does not fit this client"
+                f"the reply names {header.blocks} blocks for {header.slots} slots in {len(header.extents)} runs of "
+                "extents, which does not fit together, or comes twice; the server does not fit this client"
             )
         self._header, self._blocks_left = header, header.blocks
+
+    def _blocks_named(self, header: search_pb2.SearchReplyHeader) -> int:
+        """How many blocks the runs of a header have, or all slots where every one follows."""
+        if not header.partial:
+            return self._packing.blocks(header.slots)
+        return sum(self._packing.blocks(end - first) for first, end in _slot_runs(header))
 
     def _take_blocks(self, blocks: bytes) -> None:
         count, rest = divmod(len(blocks), self._block_bytes)
@@ -185,6 +210,23 @@ class Reply:
             )
         self._scores.append(self._key.decrypt(blocks))
         self._blocks_left -= count
+
+
+def _runs_fit(header: search_pb2.SearchReplyHeader) -> bool:
+    """Whether runs of extents rise, stand apart and end within the slots; and are there only where they may be."""
+    end = -1
+    for run in header.extents:
+        if run.first <= end or not 0 < run.count <= SLOT_LIMIT or run.first * SLOTS_PER_EXTENT >= header.slots:
+            return False
+        end = run.first + run.count
+    return (header.partial or not header.extents) and end <= -(-header.slots // SLOTS_PER_EXTENT)
+
+
+def _slot_runs(header: search_pb2.SearchReplyHeader) -> Iterator[tuple[int, int]]:
+    """First slot of each run and the one after its last; an extent's slots fill whole blocks of every packing."""
+    for run in header.extents:
+        first, end = run.first * SLOTS_PER_EXTENT, (run.first + run.count) * SLOTS_PER_EXTENT
+        yield first, min(end, header.slots)
 
 
 def require_model(collection: CollectionInfo, model_id: str) -> None:

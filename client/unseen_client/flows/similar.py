@@ -17,30 +17,30 @@ from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
 
-def to_vector(session: Session, name: str, vector: npt.ArrayLike, top_k: int) -> Flow[list[Hit]]:
+def to_vector(session: Session, name: str, vector: npt.ArrayLike, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to a vector, by cosine."""
-    return (yield from search(session, name, Wanted(np.asarray(vector, dtype=np.float32), top_k)))
+    return (yield from search(session, name, Wanted(np.asarray(vector, dtype=np.float32), top_k, purpose=purpose)))
 
 
-def to_image(session: Session, name: str, path: Path, top_k: int) -> Flow[list[Hit]]:
+def to_image(session: Session, name: str, path: Path, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to an image file, which is de-identified like any other before it becomes a vector."""
     collection = yield from collections.get_known(session, name)
     preparer = yield from local(session.preparer)
     require_model(collection, preparer.model_id)
     image = yield from local(lambda: preparer.image(path))
-    return (yield from search(session, name, Wanted(image.vector, top_k)))
+    return (yield from search(session, name, Wanted(image.vector, top_k, purpose=purpose)))
 
 
-def to_text(session: Session, name: str, text: str, top_k: int) -> Flow[list[Hit]]:
+def to_text(session: Session, name: str, text: str, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to words."""
     collection = yield from collections.get_known(session, name)
     preparer = yield from local(session.preparer)
     require_model(collection, preparer.model_id)
     vector = yield from local(lambda: preparer.text(text))
-    return (yield from search(session, name, Wanted(vector, top_k, preparer.text_score_scale)))
+    return (yield from search(session, name, Wanted(vector, top_k, preparer.text_score_scale, purpose=purpose)))
 
 
-def to_row(session: Session, name: str, row: str, top_k: int) -> Flow[list[Hit]]:
+def to_row(session: Session, name: str, row: str, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to an enrolled one, itself left out."""
     record = yield from rows.get_record(session, name, row)
     if record.vector is None:
@@ -50,4 +50,4 @@ def to_row(session: Session, name: str, row: str, top_k: int) -> Flow[list[Hit]]
         )
     place = yield from open_place(session, name)
     itself = row_id(place.key.record_key, row)
-    return (yield from search(session, name, Wanted(record.vector, top_k, without=itself)))
+    return (yield from search(session, name, Wanted(record.vector, top_k, without=itself, purpose=purpose)))

@@ -83,7 +83,7 @@ class Leaf:
             "rows": self.details.rows,
             "salt": salt.hex(),
             "subject": self.details.subject.hex(),
-            "time": _text_of_time(self.time_ms),
+            "time": text_of_time(self.time_ms),
             "version": VERSION,
             "who": self.who,
         }
@@ -107,7 +107,8 @@ def leaf_fields(data: bytes) -> dict[str, object]:
     return dict(fields)
 
 
-def _text_of_time(time_ms: int) -> str:
+def text_of_time(time_ms: int) -> str:
+    """Milliseconds since 1970 as leaves have them, in UTC; earlier times come first as texts, too."""
     # Not fromtimestamp: that goes through a float and may be a millisecond off.
     seconds, milliseconds = divmod(time_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"

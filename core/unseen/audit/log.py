@@ -11,7 +11,6 @@ rest; proofs and heads show hashes and counts.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +49,18 @@ class Appended:
     """A signed head of a tree that holds them all."""
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A log at one moment: everything before it is on disk."""
+
+    size: int
+    root: bytes
+    head: str
+    """Signed."""
+    end: int
+    """Bytes of leaves."""
+
+
 class Log:
     """Appending belongs to one thread; everything else may be called from any."""
 
@@ -60,7 +71,6 @@ class Log:
         self._folder = folder
         self._seal = SealingKey(key)
         self._signer = signer
-        self._lock = threading.Lock()
         self._unwritten: tuple[int, list[bytes]] = (0, [])
         self._frames = FrameFile(folder / "leaves")
         self._nodes = NodeFile(folder / "nodes")
@@ -70,25 +80,23 @@ class Log:
             self._frames.close()
             self._nodes.close()
             raise
-        self._head = signer.sign_head(self._tree_head())
         self._checkpoint_size = self._edge.size
+        self._now = self._snapshot()
+
+    @property
+    def now(self) -> Snapshot:
+        """The log as it stands."""
+        return self._now
 
     @property
     def size(self) -> int:
         """Leaves on disk."""
-        with self._lock:
-            return self._edge.size
+        return self._now.size
 
     @property
     def head(self) -> str:
         """The signed head of all leaves on disk."""
-        with self._lock:
-            return self._head
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of leaves on disk."""
-        return self._frames.end
+        return self._now.head
 
     # Appending
 
@@ -102,12 +110,10 @@ class Log:
         self._unwritten = (first, completed)
         with suppress(AuditUnavailable):  # the leaves are on disk; what follows from them is written before the next
             self._write_nodes()
-        head = self._signer.sign_head(self._tree_head())
-        with self._lock:
-            self._head = head
+        self._now = self._snapshot()
         if self._edge.size - self._checkpoint_size >= CHECKPOINT_LEAVES:
             self._write_checkpoint()
-        return Appended(first, head)
+        return Appended(first, self._now.head)
 
     def _write_nodes(self) -> None:
         first, completed = self._unwritten
@@ -122,7 +128,7 @@ class Log:
 
     def _write_checkpoint(self) -> None:
         """Best effort: without one, the next start reads more."""
-        text = f"{CHECKPOINT_HEADER}\n{self._frames.end}\n{self._head}"
+        text = f"{CHECKPOINT_HEADER}\n{self._now.end}\n{self._now.head}"
         fresh = self._folder / "checkpoint.new"
         with suppress(OSError, AuditUnavailable):
             self._write_nodes()
@@ -147,14 +153,18 @@ class Log:
 
     def leaves(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Leaves from index ``start`` up to ``stop``; SealBroken when one was altered."""
-        with self._lock:
-            stop = min(self._edge.size, stop if stop is not None else self._edge.size)
-        for frame in self._frames.read(len(HEADER), self._frames.end):
+        now = self._now
+        stop = now.size if stop is None else min(stop, now.size)
+        for frame in self._frames.read(len(HEADER), now.end):
             if frame.first_index >= stop:
                 return
             for at, record in enumerate(frame.records, frame.first_index):
                 if start <= at < stop:
                     yield self._seal.open(record, self._place(at))
+
+    def subtrees(self, size: int) -> tuple[bytes, ...]:
+        """The whole subtrees of the tree of the first ``size`` leaves, from left to right."""
+        return tuple(RightEdge.read(size, self._nodes.node).subtrees)
 
     def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
         """See ``tree.inclusion_proof``; ``size`` is at most the log's."""
@@ -169,25 +179,22 @@ class Log:
 
         Raises IntegrityError or SealBroken for anything that does not fit.
         """
-        with self._lock:
-            size, root, end = self._edge.size, self._edge.root(), self._frames.end
+        now = self._now
         edge = RightEdge()
-        for frame in self._frames.read(len(HEADER), end):
+        for frame in self._frames.read(len(HEADER), now.end):
             for leaf in self._opened(frame, edge.size):
                 before = edge.size
                 for level, hash_ in enumerate(edge.append(tree.leaf_hash(leaf))):
                     if self._nodes.node(level, before >> level) != hash_:
                         raise IntegrityError(f"the kept hashes of audit leaf {before} do not fit it")
-        if (edge.size, edge.root()) != (size, root):
-            raise IntegrityError(f"the audit log holds {edge.size} leaves that fit, expected {size}")
-        return size
+        if (edge.size, edge.root()) != (now.size, now.root):
+            raise IntegrityError(f"the audit log holds {edge.size} leaves that fit, expected {now.size}")
+        return now.size
 
     def copy_to(self, folder: Path) -> None:
         """Copy every leaf that is on disk now into a new folder; the rest of a log is built from them."""
-        with self._lock:
-            end = self._frames.end
         folder.mkdir(mode=0o700, parents=True)
-        self._frames.copy_to(folder / "leaves", end)
+        self._frames.copy_to(folder / "leaves", self._now.end)
 
     # Starting
 
@@ -226,8 +233,10 @@ class Log:
             return beginning
         return (edge, int(offset)) if edge.root() == head.root else beginning
 
-    def _tree_head(self) -> TreeHead:
-        return TreeHead(self.origin, self._edge.size, self._edge.root())
+    def _snapshot(self) -> Snapshot:
+        size, root = self._edge.size, self._edge.root()
+        head = self._signer.sign_head(TreeHead(self.origin, size, root))
+        return Snapshot(size, root, head, self._frames.end)
 
     def _place(self, index: int) -> bytes:
         return context("audit leaf", LEAF_FORMAT, self.origin, index)

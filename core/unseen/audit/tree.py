@@ -42,6 +42,15 @@ class RightEdge:
     def __init__(self, size: int = 0, subtrees: list[bytes] | None = None) -> None:
         self.size = size
         self._subtrees = subtrees or []
+        if size < 0 or len(self._subtrees) != size.bit_count():
+            raise ValueError(
+                f"a tree of {size} leaves has {size.bit_count()} whole subtrees, got {len(self._subtrees)}"
+            )
+
+    @property
+    def subtrees(self) -> list[bytes]:
+        """The hashes from left to right."""
+        return list(self._subtrees)
 
     @staticmethod
     def read(size: int, node: Node) -> RightEdge:

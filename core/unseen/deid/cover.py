@@ -21,8 +21,10 @@ from unseen.entropy import keystream
 
 FILL = (0, 0, 0)
 """Black: with grey or white, hair around the paint looked like a face to the detector again more often."""
-CELL_NOISE = 40
-"""Each colour of each cell moves by a secret whole number of up to this, either way, of 255."""
+TINT_NOISE, SHADE_NOISE, COLOUR_NOISE = 80, 80, 40
+"""Of 255, either way: what moves every cell of a region in one colour, all colours of one cell, one colour of one cell.
+Without the first, the colour of skin and light told faces apart; without the second, the noise of three colours evened
+out."""
 
 Box = tuple[float, float, float, float]
 Area = tuple[slice, slice]
@@ -71,15 +73,17 @@ def _stand_in(region: Pixels, settings: DeidSettings) -> Pixels:
     cell = max(height, width) / settings.cells
     grid = (max(1, min(width, round(width / cell))), max(1, min(height, round(height / cell))))
     means = np.asarray(Image.fromarray(region).resize(grid, Image.Resampling.BOX), np.int16)
-    cells = Image.fromarray((means + _noise(means.shape)).clip(0, 255).astype(np.uint8))
+    rows, columns, colours = means.shape
+    noise = _noise((1, 1, colours), TINT_NOISE) + _noise((rows, columns, 1), SHADE_NOISE)
+    cells = Image.fromarray((means + noise + _noise(means.shape, COLOUR_NOISE)).clip(0, 255).astype(np.uint8))
     spread = Image.Resampling.BICUBIC if settings.method is Method.BLUR else Image.Resampling.NEAREST
     return np.asarray(cells.resize((width, height), spread))
 
 
-def _noise(shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
-    """Return secret whole numbers, uniform from -CELL_NOISE to CELL_NOISE (but for 2^-25 of them)."""
+def _noise(shape: tuple[int, ...], most: int) -> npt.NDArray[np.int16]:
+    """Return secret whole numbers, uniform from -most to most (but for 2^-24 of them)."""
     drawn = np.frombuffer(keystream(4 * math.prod(shape)), np.uint32)
-    return (drawn % (2 * CELL_NOISE + 1)).astype(np.int16).reshape(shape) - np.int16(CELL_NOISE)
+    return (drawn % (2 * most + 1)).astype(np.int16).reshape(shape) - np.int16(most)
 
 
 def _grown(box: Box, scale: float) -> Box:

@@ -3,7 +3,7 @@
 For the device only. Holds a picture for the length of a call.
 
     cover regions -> look -> cover -> look again -> cover what is still found -> ... -> look: nothing -> done
-                                                                  three times covered, still a face -> refused
+                                                                  five times covered, still a face -> refused
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unseen.deid.report import CoverReport, Left
 from unseen.deid.settings import DeidSettings, Turned
 from unseen.errors import ImageRefused
 
-MOST_PASSES = 3
+MOST_PASSES = 5
 GROWTH = 0.3
 """What is found again after covering is mostly the hair around the paint: the next ellipse is this much larger."""
 

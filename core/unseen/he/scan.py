@@ -31,6 +31,7 @@ from unseen.he.ring import forward, ring
 from unseen.he.segment import Segment
 from unseen.params import ParameterSet, require_safe
 
+BoolArray = npt.NDArray[np.bool_]
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -139,18 +140,24 @@ class ScanIndex:
     # ------------------------------------------------------------------------------------------------------- scan
 
     def answer(
-        self, query: bytes, slots: int, emit: Callable[[bytes], None], cancelled: Callable[[], bool] = lambda: False
+        self,
+        query: bytes,
+        slots: int,
+        emit: Callable[[bytes], None],
+        cancelled: Callable[[], bool] = lambda: False,
+        wanted: BoolArray | None = None,
     ) -> None:
         """Emit the reply blocks that cover ``slots``, in order, each as soon as it is ready; stop when cancelled.
 
-        Raises MalformedMessage for a query that does not parse.
+        ``wanted``, one for each of those blocks, leaves the others out: they are not emitted, and not read where none
+        of the four of their segment is wanted. Raises MalformedMessage for a query that does not parse.
         """
         arrived = split_query(self.parameters, self.packing, query)
         if slots > self.capacity:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
         with ThreadPoolExecutor(self.threads, "unseen-scan") as pool:
             transformed, key = self._transform(arrived, pool)
-            for reply in self._replies(pool, self.packing.blocks(slots), transformed, key, cancelled):
+            for reply in self._replies(pool, self.packing.blocks(slots), transformed, key, cancelled, wanted):
                 emit(reply)
 
     def _transform(self, arrived: ArrivedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:
@@ -175,26 +182,26 @@ class ScanIndex:
         query: Int32Array,
         key: UInt32Array,
         cancelled: Callable[[], bool],
+        wanted: BoolArray | None,
     ) -> Iterator[bytes]:
-        """Replies of eight blocks each, in order, with at most two batches a thread under way."""
+        """Replies of up to eight blocks each, in order, with at most two batches a thread under way."""
         waiting: deque[Future[bytes]] = deque()
-        for first in range(0, blocks, BATCH_BLOCKS):
+        for segments, emitted in _batches(blocks, wanted):
             if cancelled():
                 break
-            waiting.append(pool.submit(self._batch, first, min(BATCH_BLOCKS, blocks - first), query, key))
+            waiting.append(pool.submit(self._batch, segments, emitted, query, key))
             if len(waiting) >= 2 * self.threads:
                 yield waiting.popleft().result()
         while waiting and not cancelled():
             yield waiting.popleft().result()
 
-    def _batch(self, first: int, blocks: int, query: Int32Array, key: UInt32Array) -> bytes:
-        """The reply blocks ``first`` to ``first + blocks - 1``, at most eight: one crossing out of the interpreter."""
-        segments = self._segments[first // QUAD : first // QUAD + BATCH_BLOCKS // QUAD]
+    def _batch(self, segments: list[int], emitted: BoolArray, query: Int32Array, key: UInt32Array) -> bytes:
+        """Reply blocks of one or two segments, those that are emitted: one crossing out of the interpreter."""
         masks = self.masks.take(self.packing)
-        out = np.zeros((blocks, reply_block_bytes(self.parameters, self.packing)), np.uint8)
+        out = np.zeros((len(emitted), reply_block_bytes(self.parameters, self.packing)), np.uint8)
         _scan_segments(
             query,
-            np.array([segment.address for segment in segments], np.uint64),
+            np.array([self._segments[segment].address for segment in segments], np.uint64),
             key,
             masks.u,
             masks.noise_c0,
@@ -207,7 +214,21 @@ class ScanIndex:
             self._scratch.lanes,
             out,
         )
-        return out.tobytes()
+        return out.tobytes() if emitted.all() else out[emitted].tobytes()
+
+
+def _batches(blocks: int, wanted: BoolArray | None) -> Iterator[tuple[list[int], BoolArray]]:
+    """Segments to scan together, and which of their blocks are emitted: two segments a time, up to ``blocks``.
+
+    Only the last segment of a batch may end early. With ``wanted``, segments without a wanted block are left out.
+    """
+    chosen = np.ones(blocks, np.bool_) if wanted is None else wanted
+    starts = range(0, blocks, QUAD)
+    needed = [start // QUAD for start in starts if chosen[start : start + QUAD].any()]
+    together = BATCH_BLOCKS // QUAD
+    for at in range(0, len(needed), together):
+        segments = needed[at : at + together]
+        yield segments, np.concatenate([chosen[segment * QUAD : (segment + 1) * QUAD] for segment in segments])
 
 
 @nb.njit(nogil=True, cache=True, error_model="numpy")

@@ -6,12 +6,13 @@ later epoch and belongs to the next synchronisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from unseen.errors import Mismatch
 from unseen.store import rows
 from unseen.store.collections import find_collection
-from unseen.store.database import Database
+from unseen.store.database import Database, Transaction
+from unseen.store.sealing import CollectionSeal
 from unseen.types import CatalogueChanges, CatalogueEntry
 
 ERASED_IDS_PER_PAGE = 32768
@@ -20,8 +21,18 @@ BEYOND_ANY_SLOT = 1 << 62
 BEYOND_ANY_ROW_ID = b"\xff" * 17
 
 
+SealOf = Callable[[Transaction, bytes], CollectionSeal]
+"""The keys of a collection's rows as they stand in a transaction."""
+
+
 def changes(
-    database: Database, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int, most_rows: int
+    database: Database,
+    seal_of: SealOf,
+    uid: bytes,
+    since_epoch: int,
+    until_epoch: int,
+    page_bytes: int,
+    most_rows: int,
 ) -> Iterator[CatalogueChanges]:
     """As ``Store.changes``."""
     with database.reading() as tx:
@@ -37,11 +48,20 @@ def changes(
     for erased in _erased(database, uid, since_epoch, until):
         nothing = False
         yield CatalogueChanges(until, (), erased)
-    for added in _added(database, uid, since_epoch, until, page_bytes):
+    for added in _added(database, seal_of, uid, since_epoch, until, page_bytes):
         nothing = False
         yield CatalogueChanges(until, added, ())
     if nothing:
         yield CatalogueChanges(until, (), ())
+
+
+def entries(database: Database, seal_of: SealOf, uid: bytes, row_ids: Sequence[bytes]) -> tuple[CatalogueEntry, ...]:
+    """As ``Store.entries``."""
+    with database.reading() as tx:
+        number, _ = find_collection(tx, uid)
+        found = rows.records_of(tx, number, row_ids)
+        seal = seal_of(tx, uid)
+    return _opened(seal, found)
 
 
 def _erased(database: Database, uid: bytes, since_epoch: int, until_epoch: int) -> Iterator[tuple[bytes, ...]]:
@@ -59,14 +79,22 @@ def _erased(database: Database, uid: bytes, since_epoch: int, until_epoch: int) 
 
 
 def _added(
-    database: Database, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int
+    database: Database, seal_of: SealOf, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int
 ) -> Iterator[tuple[CatalogueEntry, ...]]:
     after = (since_epoch, BEYOND_ANY_SLOT)
     while True:
         with database.reading() as tx:
             number, _ = find_collection(tx, uid)
-            entries = rows.read_entries(tx, number, after, until_epoch, page_bytes)
-        if not entries:
+            found = rows.read_records(tx, number, after, until_epoch, page_bytes)
+            seal = seal_of(tx, uid)
+        if not found:
             return
-        yield tuple(entries)
-        after = (entries[-1].epoch, entries[-1].slot)
+        yield _opened(seal, found)
+        last = found[-1][0]
+        after = (last.epoch, last.slot)
+
+
+def _opened(seal: CollectionSeal, found: Sequence[rows.SealedRow]) -> tuple[CatalogueEntry, ...]:
+    places = [place for place, _ in found]
+    records = zip(places, seal.open_records(places, (sealed for _, sealed in found)), strict=True)
+    return tuple(CatalogueEntry(place.row_id, place.slot, place.epoch, record) for place, record in records)

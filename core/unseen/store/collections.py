@@ -14,12 +14,6 @@ COLUMNS = (
 )
 
 
-def read_store(tx: Transaction) -> tuple[bytes, bytes]:
-    """The store's uid and its wrapped key."""
-    uid, wrapped_key = tx.fetch("SELECT uid, wrapped_key FROM store")[0]
-    return uid, wrapped_key
-
-
 def read_collections(tx: Transaction) -> tuple[StoredCollection, ...]:
     """Every collection, sorted by tenant and name."""
     found = [_stored_collection(row) for row in tx.fetch(f"SELECT {COLUMNS} FROM collections")]  # noqa: S608
@@ -30,21 +24,21 @@ def find_collection(tx: Transaction, uid: bytes) -> tuple[int, StoredCollection]
     """A collection and its number; CollectionNotFound when there is none."""
     found = tx.fetch(f"SELECT {COLUMNS} FROM collections WHERE uid = ?", (uid,))  # noqa: S608 - fixed names
     if not found:
-        raise CollectionNotFound(f"no collection has uid {uid.hex()}; it was deleted or belongs to another server")
+        raise CollectionNotFound("no collection has this uid; it was deleted or belongs to another server")
     return found[0][11], _stored_collection(found[0])
 
 
 def require_free_name(tx: Transaction, tenant: str, name: str) -> None:
     """CollectionExists when the tenant has a collection of this name."""
     if tx.fetch("SELECT number FROM collections WHERE tenant = ? AND name = ?", (tenant, name)):
-        raise CollectionExists(f"there is a collection named {name!r} already; choose another name")
+        raise CollectionExists("there is a collection of this name already; choose another name")
 
 
-def insert_collection(tx: Transaction, uid: bytes, new: NewCollection, wrapped_key: bytes) -> None:
+def insert_collection(tx: Transaction, uid: bytes, new: NewCollection, tree_id: bytes) -> None:
     """Write a new collection down and make its tables."""
-    values = (new.tenant, new.name, new.dimension, new.parameter_id, new.model_id, new.packing_factor, wrapped_key)
+    values = (new.tenant, new.name, new.dimension, new.parameter_id, new.model_id, new.packing_factor, tree_id)
     number = tx.fetch(
-        "INSERT INTO collections (uid, tenant, name, dimension, parameter_id, model_id, packing_factor, wrapped_key,"
+        "INSERT INTO collections (uid, tenant, name, dimension, parameter_id, model_id, packing_factor, tree_id,"
         " packed_at_slots, live_rows, slots, epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0) RETURNING number",
         (uid, *values),
     )[0][0]
@@ -52,17 +46,11 @@ def insert_collection(tx: Transaction, uid: bytes, new: NewCollection, wrapped_k
 
 
 def remove_collection(tx: Transaction, uid: bytes) -> None:
-    """Take a collection away, its tables first: key, rows and name are gone; CollectionNotFound when there is none."""
+    """Take a collection away, its tables first: rows and name are gone; CollectionNotFound when there is none."""
     number, _ = find_collection(tx, uid)
     for table in (vectors_table(number), records_table(number)):
         tx.run(f"DROP TABLE {table}")
     tx.run("DELETE FROM collections WHERE number = ?", (number,))
-
-
-def read_wrapped_key(tx: Transaction, uid: bytes) -> bytes:
-    """A collection's key, wrapped."""
-    wrapped: bytes = tx.fetch("SELECT wrapped_key FROM collections WHERE uid = ?", (uid,))[0][0]
-    return wrapped
 
 
 def update_packing(tx: Transaction, uid: bytes, packing_factor: int, at_slots: int) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from unseen.store.schema import SCHEMA_VERSION
+
 Values = Sequence[bytes | int | str]
 Row = tuple[Any, ...]
 
@@ -46,6 +48,10 @@ class Transaction(ABC):
     def zero(self, table: str, key: str, numbers: Sequence[int]) -> list[int]:
         """Overwrite sealed cells with zeros of the same length; returns their lengths in bytes."""
 
+    @abstractmethod
+    def overwrite(self, table: str, key: str, cells: Iterable[tuple[int, bytes]]) -> None:
+        """Write sealed cells, by number, over others of the same length."""
+
 
 class Database(ABC):
     """Where a store keeps its tables. Safe to call from several threads: one at a time gets in.
@@ -59,12 +65,17 @@ class Database(ABC):
     def is_blank(self) -> bool:
         """Whether nothing was ever committed: nothing there yet, or its making was interrupted."""
 
+    @property
+    def version(self) -> int:
+        """Of its schema: today's, or an older one that is brought up to it (``migrations.py``)."""
+        return SCHEMA_VERSION
+
     @abstractmethod
     def accept(self) -> None:
         """Make it ready for changes, after everything that could refuse it has been checked."""
 
     @abstractmethod
-    def make(self, store_uid: bytes, wrapped_key: bytes) -> None:
+    def make(self, store_uid: bytes, ring_state: bytes) -> None:
         """Make a blank one a store, in one transaction, durably."""
 
     @abstractmethod
@@ -78,6 +89,10 @@ class Database(ABC):
     @abstractmethod
     def scrub(self, tables: Sequence[str] = ()) -> None:
         """Leave nothing of what was overwritten or dropped, in these tables and the log, as far as it can be done."""
+
+    def abandon(self) -> None:
+        """Let go of one that was refused; where making this object made something blank, that goes away again."""
+        self.close()
 
     @abstractmethod
     def close(self) -> None:

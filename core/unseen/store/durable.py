@@ -3,9 +3,9 @@
 Whoever takes the database gets names, counts, sizes, epochs and pseudonymous row ids; vectors, facts and records are
 ciphertext.
 
-    opening      the database is ours -> the master key opens the store key -> only then anything is written
+    opening      the database is ours -> the master key opens the key ring -> only then anything is written
     a mutation   one transaction (``mutations.py``) -> answer
-    erasing      overwrite in place -> commit -> nothing older left behind -> answer
+    erasing      cut the rows' keys from the ring -> overwrite in place -> commit -> nothing older left behind -> answer
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import numpy as np
 
 from unseen.entropy import random_uid
 from unseen.errors import SealBroken
-from unseen.store import catalogue, collections, facts, mutations, requests, rows, sealing, slots
+from unseen.keys.ring import KeyRing, KeyRings
+from unseen.keys.ring_content import Destroyed
+from unseen.keys.serials import Serials
+from unseen.store import catalogue, collections, facts, migrations, mutations, requests, row_keys, rows, slots
 from unseen.store.database import Database, Transaction
 from unseen.store.interface import (
     VECTORS_AT_ONCE,
@@ -29,43 +32,65 @@ from unseen.store.interface import (
     Store,
     StoredCollection,
 )
+from unseen.store.recovery import Recovery, bring_in_step, require_trees
 from unseen.store.requests import Finished, Request
-from unseen.store.schema import records_table, vectors_table
-from unseen.types import CatalogueChanges, RowBatch
+from unseen.store.schema import SCHEMA_VERSION, records_table, vectors_table
+from unseen.store.sealing import CollectionSeal, StoreSeals
+from unseen.types import CatalogueChanges, CatalogueEntry, RowBatch
 
 
 class DurableStore(Store):
-    """See the module: a ``Store`` in ``database``, sealed under ``master_key`` (32 bytes)."""
+    """See the module: a ``Store`` in ``database``, whose keys are in a ring of ``rings``, which lies elsewhere."""
 
-    def __init__(self, database: Database, master_key: bytes) -> None:
-        """Open or make the store; WrongKey before any write. Takes the database over, also when it refuses it."""
-        self._master_key = master_key
-        self._seals: dict[bytes, sealing.CollectionSeal] = {}
+    recovery = Recovery()
+    """What opening had to finish."""
+
+    def __init__(self, database: Database, rings: KeyRings) -> None:
+        """Open or make the store; InvalidConfiguration, WrongKey or KeyServiceFailed before any write.
+
+        Takes the database over, also when it refuses it.
+        """
+        self._serials = Serials()
         self._database = database
         try:
-            self._uid, self._store_key = self._make() if database.is_blank else self._open()
-            self._facts_seal = sealing.facts_seal(self._store_key)
+            self._uid, self._seals = self._make(rings) if database.is_blank else self._open(rings)
         except BaseException:
-            database.close()
+            database.abandon()
             raise
 
-    def _make(self) -> tuple[bytes, bytes]:
+    def _make(self, rings: KeyRings) -> tuple[bytes, StoreSeals]:
         uid = random_uid()
-        wrapped = sealing.new_store_key(self._master_key, uid)
+        ring = rings.make(uid)
         self._database.accept()
-        self._database.make(uid, wrapped)
-        return uid, sealing.open_store_key(self._master_key, uid, wrapped)
+        self._database.make(uid, ring.content.state)
+        return uid, StoreSeals(ring)
 
-    def _open(self) -> tuple[bytes, bytes]:
+    def _open(self, rings: KeyRings) -> tuple[bytes, StoreSeals]:
+        is_older = self._database.version != SCHEMA_VERSION
         with self._database.reading() as tx:
-            uid, wrapped = collections.read_store(tx)
-        store_key = sealing.open_store_key(self._master_key, uid, wrapped)
+            uid = row_keys.read_uid(tx)
+            ring = migrations.open_ring(tx, rings) if is_older else rings.open(uid)
+            seals = StoreSeals(ring)
+            if not is_older:
+                require_trees(tx, seals)
         self._database.accept()
-        return uid, store_key
+        ring.forget_leftovers()
+        with self._database.changing() as tx:
+            if is_older:
+                migrations.migrate(tx, ring, rings.provider, self._database.version)
+            self.recovery = bring_in_step(tx, seals)
+        if is_older or self.recovery != Recovery():
+            self._database.scrub()
+        return uid, seals
 
     @property
     def uid(self) -> bytes:
         return self._uid
+
+    @property
+    def ring(self) -> KeyRing:
+        """The open key ring: its provider can be changed at any time."""
+        return self._seals.ring
 
     def close(self) -> None:
         self._database.close()
@@ -85,8 +110,8 @@ class DurableStore(Store):
                 return mutations.standing(tx, done)[1]
             collections.require_free_name(tx, new.tenant, new.name)
             uid = random_uid()
-            wrapped_key = sealing.new_collection_key(self._master_key, self._uid, uid)
-            collections.insert_collection(tx, uid, new, wrapped_key)
+            collections.insert_collection(tx, uid, new, self.ring.add_tree(uid))
+            row_keys.note_ring_state(tx, self.ring.content.state)
             requests.remember_finished(tx, request, Finished(uid, 0, 0))
             return collections.find_collection(tx, uid)[1]
 
@@ -94,9 +119,11 @@ class DurableStore(Store):
         request = self._request(request_id, "delete", uid)
         with self._database.changing() as tx:
             if requests.find_finished(tx, request) is None:
+                collections.find_collection(tx, uid)
+                self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
+                row_keys.note_ring_state(tx, self.ring.content.state)
                 collections.remove_collection(tx, uid)
                 requests.remember_finished(tx, request, Finished(uid, 0, 0))
-        self._seals.pop(uid, None)
         self._database.scrub()
 
     def repacked(self, uid: bytes, packing_factor: int, at_slots: int) -> StoredCollection:
@@ -114,12 +141,13 @@ class DurableStore(Store):
         request = self._request(
             request_id, "enrol", uid, row_ids, vectors, compartment, *batch.sealed_records, *consents
         )
-        with self._database.changing() as tx:
+        with self._serials.change(), self._database.changing() as tx:
             if known := mutations.repeated_enrolment(tx, request):
                 return known
             dimension = collections.find_collection(tx, uid)[1].info.dimension
             mutations.require_shape(batch.vectors, batch, dimension)
-            return mutations.enrol(tx, request, uid, batch, self._seal_of(tx, uid), compartment)
+            serials = self._serials.take(len(batch.row_ids), lambda first: row_keys.claim_run(tx, first))
+            return mutations.enrol(tx, request, uid, batch, self._seal_of(tx, uid), serials, compartment)
 
     def withhold(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
         rows.require_distinct(row_ids)
@@ -131,10 +159,22 @@ class DurableStore(Store):
         rows.require_distinct(row_ids)
         request = self._request(request_id, "erase", uid, b"".join(row_ids))
         with self._database.changing() as tx:
-            change = mutations.erase(tx, request, uid, row_ids)
+            change = mutations.erase(tx, request, uid, row_ids, self._seals)
             number, _ = collections.find_collection(tx, uid)
         self._database.scrub((vectors_table(number), records_table(number)))
         return change
+
+    def renew_keys(self, uid: bytes) -> int:
+        with self._database.changing() as tx:
+            old, fresh = self._seal_of(tx, uid), self.ring.add_tree(uid)
+            count = row_keys.reseal(tx, uid, old, fresh, self._seals)
+            number, _ = collections.find_collection(tx, uid)
+        self._database.scrub((vectors_table(number), records_table(number)))
+        with self._database.changing() as tx:
+            others = [tree_id for tree_id in self.ring.trees_of(uid) if tree_id != fresh]
+            self.ring.destroy(others, Destroyed.KEYS_RENEWED)
+            row_keys.note_ring_state(tx, self.ring.content.state)
+        return count
 
     # Reading
 
@@ -150,22 +190,30 @@ class DurableStore(Store):
         with self._database.reading() as tx:
             return rows.rows_resting_on(tx, collections.find_collection(tx, uid)[0], consent)
 
+    def withheld(self, uid: bytes) -> tuple[PlacedRow, ...]:
+        with self._database.reading() as tx:
+            return rows.withheld(tx, collections.find_collection(tx, uid)[0])
+
+    def entries(self, uid: bytes, row_ids: tuple[bytes, ...]) -> tuple[CatalogueEntry, ...]:
+        return catalogue.entries(self._database, self._seal_of, uid, row_ids)
+
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:
         next_slot = 0
+        seal = None
         while True:
             with self._database.reading() as tx:
                 number, stored = collections.find_collection(tx, uid)
-                seal = self._seal_of(tx, uid)
+                seal = seal or self._seal_of(tx, uid)
                 found = rows.read_vectors(tx, number, next_slot, VECTORS_AT_ONCE)
             if not found:
                 return
             yield _opened(seal, found, stored.info.dimension)
-            next_slot = found[-1][0] + 1
+            next_slot = found[-1][0].slot + 1
 
     def changes(
         self, uid: bytes, since_epoch: int, until_epoch: int, page_bytes: int, rows: int
     ) -> Iterator[CatalogueChanges]:
-        return catalogue.changes(self._database, uid, since_epoch, until_epoch, page_bytes, rows)
+        return catalogue.changes(self._database, self._seal_of, uid, since_epoch, until_epoch, page_bytes, rows)
 
     # Facts
 
@@ -174,18 +222,18 @@ class DurableStore(Store):
         with self._database.changing() as tx:
             done = request_id and requests.find_finished(tx, request)
             if done:
-                fact = facts.at(tx, self._facts_seal, done.epoch)
+                fact = facts.at(tx, self._seals.facts, done.epoch)
                 if fact is None:
                     raise requests.replayed("what it wrote down was forgotten since")
                 return fact
-            fact = facts.append(tx, self._facts_seal, kind, key, body)
+            fact = facts.append(tx, self._seals.facts, kind, key, body)
             if request_id:
                 requests.remember_finished(tx, request, Finished(b"", fact.sequence, 1))
             return fact
 
     def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
         with self._database.reading() as tx:
-            return tuple(facts.read(tx, self._facts_seal, kind, key, after))
+            return tuple(facts.read(tx, self._seals.facts, kind, key, after))
 
     def forget_facts(self, kind: str, key: bytes) -> int:
         with self._database.changing() as tx:
@@ -196,20 +244,18 @@ class DurableStore(Store):
     # Shared steps
 
     def _request(self, request_id: bytes, kind: str, *content: bytes | int | str) -> Request:
-        return Request(request_id, kind, sealing.request_digest(self._store_key, (kind, *content)))
+        return Request(request_id, kind, self._seals.request_digest((kind, *content)))
 
-    def _seal_of(self, tx: Transaction, uid: bytes) -> sealing.CollectionSeal:
-        if uid not in self._seals:
-            wrapped = collections.read_wrapped_key(tx, uid)
-            self._seals[uid] = sealing.open_collection_seal(self._master_key, self._uid, uid, wrapped)
-        return self._seals[uid]
+    def _seal_of(self, tx: Transaction, uid: bytes) -> CollectionSeal:
+        return self._seals.collection(uid, row_keys.read_tree_id(tx, uid))
 
 
-def _opened(seal: sealing.CollectionSeal, found: Sequence[rows.VectorRow], dimension: int) -> SlottedVectors:
-    opened = b"".join(seal.open_vector(row_id, slot, epoch, sealed) for slot, row_id, epoch, sealed in found)
+def _opened(seal: CollectionSeal, found: Sequence[rows.SealedRow], dimension: int) -> SlottedVectors:
+    places = [place for place, _ in found]
+    opened = b"".join(seal.open_vectors(places, (sealed for _, sealed in found)))
     if len(opened) != len(found) * dimension * 2:
         raise SealBroken(
             f"stored vectors have {len(opened)} bytes, {len(found)} rows need {len(found) * dimension * 2}"
         )
-    slots_found = np.fromiter((row[0] for row in found), np.int64, len(found))
+    slots_found = np.fromiter((place.slot for place in places), np.int64, len(found))
     return SlottedVectors(slots_found, np.frombuffer(opened, "<i2").reshape(len(found), dimension))

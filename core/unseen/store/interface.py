@@ -8,7 +8,8 @@ A store is the only truth: memory is derived from it and rebuilt at start. Every
 - A change carries a request id. The same id with the same content, while its effect stands, changes nothing and is
   answered again; the same id with other content, or after its effect was undone, is refused (RequestReplayed).
 - An erased row's sealed bytes are gone from every file of the store before ``erase`` returns.
-- Vectors are sealed here, under a key of their collection; records arrive sealed by the device and stay so.
+- Every row is sealed here under a key of its own; its record arrives sealed by the device and is sealed once more.
+- The key of an erased row is destroyed before anything else: no older copy of the store brings the row back.
 
 Slots are places in a score vector. A row takes the lowest free slot of its compartment, else the next new one. Rows of
 different compartments never share an extent of SLOTS_PER_EXTENT slots, and so never a block of any packing.
@@ -26,12 +27,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unseen.types import CatalogueChanges, CollectionInfo, Int16Matrix, RowBatch
+from unseen.types import SLOTS_PER_EXTENT as SLOTS_PER_EXTENT
+from unseen.types import CatalogueChanges, CatalogueEntry, CollectionInfo, Int16Matrix, RowBatch
 
 Slots = npt.NDArray[np.int64]
 
-SLOTS_PER_EXTENT = 2048
-"""The rows of the largest block there is: the ring degree at packing factor 1."""
 VECTORS_AT_ONCE = 4096
 """Rows that ``vectors`` opens in one go: 4 MiB at dimension 512, enough to fill whole blocks of every packing."""
 
@@ -143,6 +143,13 @@ class Store(ABC):
         """Destroy rows, withheld ones too; RowNotFound when one is not there, InvalidInput when one comes twice."""
 
     @abstractmethod
+    def renew_keys(self, uid: bytes) -> int:
+        """Seal every row of a collection under fresh keys and destroy the old ones; how many rows there are.
+
+        Whole or absent, also after kill -9. No copy of the data from before opens any more.
+        """
+
+    @abstractmethod
     def knows_request(self, request_id: bytes) -> bool:
         """Whether a mutation with this request id was ever carried out."""
 
@@ -153,6 +160,14 @@ class Store(ABC):
     @abstractmethod
     def rows_resting_on(self, uid: bytes, consent: bytes) -> tuple[PlacedRow, ...]:
         """Every row that was enrolled under a consent and is not erased, withheld ones included, in slot order."""
+
+    @abstractmethod
+    def withheld(self, uid: bytes) -> tuple[PlacedRow, ...]:
+        """Every withheld row, in slot order."""
+
+    @abstractmethod
+    def entries(self, uid: bytes, row_ids: tuple[bytes, ...]) -> tuple[CatalogueEntry, ...]:
+        """These rows as mirrors have them, in the order given, withheld ones too; RowNotFound when one is not there."""
 
     @abstractmethod
     def vectors(self, uid: bytes) -> Iterator[SlottedVectors]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unseen.errors import CollectionNotFound, InvalidInput
+from unseen.keys.ring_content import Erasure
 from unseen.store import rows, slots
 from unseen.store.collections import find_collection, update_counts
 from unseen.store.database import Transaction
@@ -23,7 +24,8 @@ from unseen.store.requests import (
     require_enrolment_stands,
     require_erasure_stands,
 )
-from unseen.store.sealing import CollectionSeal
+from unseen.store.row_keys import note_ring_state
+from unseen.store.sealing import CollectionSeal, SealPlace, StoreSeals
 from unseen.types import Int16Matrix, RowBatch
 
 
@@ -50,22 +52,27 @@ def repeated_enrolment(tx: Transaction, request: Request) -> Change | None:
 
 
 def enrol(
-    tx: Transaction, request: Request, uid: bytes, batch: RowBatch, seal: CollectionSeal, compartment: int
+    tx: Transaction,
+    request: Request,
+    uid: bytes,
+    batch: RowBatch,
+    seal: CollectionSeal,
+    serials: Sequence[int],
+    compartment: int,
 ) -> Change:
     """Add rows whose shape was checked; RowExists when one is there already."""
     number, stored = find_collection(tx, uid)
     rows.require_absent(tx, number, batch.row_ids)
     count, epoch = len(batch.row_ids), stored.info.epoch + 1
-    places, handed_out = slots.take_slots(tx, number, stored.info.slots, count, compartment)
-    sealed = (
-        (slot, seal.seal_vector(row_id, slot, epoch, vector.tobytes()))
-        for row_id, slot, vector in zip(batch.row_ids, places, batch.vectors, strict=True)
-    )
-    rows.write_vectors(tx, number, sealed)
-    records = rows.write_records(tx, number, batch.sealed_records)
-    rows.write_rows(tx, number, epoch, batch.row_ids, places, records, batch.consents or (b"",) * count)
+    taken, handed_out = slots.take_slots(tx, number, stored.info.slots, count, compartment)
+    of_rows = zip(batch.row_ids, taken, serials, strict=True)
+    places = [SealPlace(row_id, slot, epoch, serial) for row_id, slot, serial in of_rows]
+    vectors = seal.seal_vectors(places, (vector.tobytes() for vector in batch.vectors))
+    rows.write_vectors(tx, number, zip(taken, vectors, strict=True))
+    records = rows.write_records(tx, number, seal.seal_records(places, batch.sealed_records))
+    rows.write_rows(tx, number, places, records, batch.consents or (b"",) * count)
     update_counts(tx, number, handed_out, stored.info.rows + count, epoch)
-    return _finished(tx, request, uid, epoch, places)
+    return _finished(tx, request, uid, epoch, taken)
 
 
 def withhold(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes]) -> Change:
@@ -76,17 +83,28 @@ def withhold(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[by
     epoch, count = stored.info.epoch + 1, len(row_ids)
     places = [place.slot for place in rows.require_live(tx, number, row_ids)]
     rows.withhold(tx, number, places)
-    rows.remember_erasures(tx, number, epoch, row_ids)
+    rows.remember_erasures(tx, number, epoch, row_ids, None)
     update_counts(tx, number, stored.info.slots, stored.info.rows - count, epoch)
     return _finished(tx, request, uid, epoch, places)
 
 
-def erase(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes]) -> Change:
-    """Destroy rows."""
+def erase(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes], seals: StoreSeals) -> Change:
+    """Destroy rows: first their keys, then what they sealed."""
     if done := find_finished(tx, request):
         number, stored = standing(tx, done)
         require_erasure_stands(tx, number, done)
         return _repetition(done, stored)
+    places = rows.require_rows(tx, find_collection(tx, uid)[0], row_ids)
+    erasure = Erasure(request.request_id, request.digest, uid, len(row_ids))
+    seals.erase(uid, (place.serial for place in places), erasure)
+    note_ring_state(tx, seals.ring.content.state)
+    change = remove(tx, uid, row_ids)
+    remember_finished(tx, request, Finished(uid, change.epoch, len(row_ids)))
+    return change
+
+
+def remove(tx: Transaction, uid: bytes, row_ids: Sequence[bytes]) -> Change:
+    """Overwrite rows whose keys are destroyed, and forget them."""
     number, stored = find_collection(tx, uid)
     epoch = stored.info.epoch + 1
     places = rows.require_rows(tx, number, row_ids)
@@ -96,9 +114,9 @@ def erase(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes
     rows.destroy_cells(tx, number, places)
     rows.remove_rows(tx, number, taken)
     slots.free(tx, number, taken)
-    rows.remember_erasures(tx, number, epoch, row_ids)
+    rows.remember_erasures(tx, number, epoch, row_ids, [place.serial for place in places])
     update_counts(tx, number, stored.info.slots, stored.info.rows - counted, epoch)
-    return _finished(tx, request, uid, epoch, taken)
+    return Change(epoch, np.array(taken, np.int64), find_collection(tx, uid)[1], repeated=False)
 
 
 def standing(tx: Transaction, done: Finished) -> tuple[int, StoredCollection]:

@@ -9,25 +9,30 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from unseen.envelope import SEAL_OVERHEAD_BYTES
 from unseen.errors import InvalidInput, RowExists, RowNotFound
 from unseen.store.database import Transaction, Values
 from unseen.store.interface import PlacedRow
 from unseen.store.schema import records_table, vectors_table
-from unseen.types import CatalogueEntry
+from unseen.store.sealing import SealPlace
 
-ENTRY_OVERHEAD_BYTES = 48
-"""Row id, slot, epoch and framing of one catalogue entry on the wire, rounded up."""
-VectorRow = tuple[int, bytes, int, bytes]
-"""Slot, row id, epoch, sealed vector."""
+ENTRY_OVERHEAD_BYTES = 48 - SEAL_OVERHEAD_BYTES
+"""Row id, slot, epoch and framing of one catalogue entry on the wire, rounded up, less the seal that stays here."""
+SealedRow = tuple[SealPlace, bytes]
+"""A row's place and the vector or record that is sealed for it."""
+
+PLACE = "row_id, slot, epoch, serial"
+"""The columns of a SealPlace."""
 
 
 @dataclass(frozen=True)
 class RowPlace:
-    """Where a row's sealed bytes lie: its vector under ``slot``, its record under ``record``."""
+    """Where a row's sealed bytes lie: its vector under ``slot``, its record under ``record``; ``serial`` is its key."""
 
     slot: int
     record: int
     withheld: bool
+    serial: int
 
 
 def require_distinct(row_ids: Sequence[bytes]) -> None:
@@ -38,37 +43,41 @@ def require_distinct(row_ids: Sequence[bytes]) -> None:
 
 def require_absent(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> None:
     """RowExists when one of the rows is there, withheld or not."""
-    for row_id in find_rows(tx, collection, row_ids):
-        raise RowExists(f"row {row_id.hex()} is enrolled already; erase it before enrolling it anew")
+    if find_rows(tx, collection, row_ids):
+        raise RowExists("a row with one of these ids is enrolled already; erase it before enrolling it anew")
 
 
 def require_rows(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
     """Where each row is, withheld ones included; RowNotFound when one is not there."""
     found = find_rows(tx, collection, row_ids)
-    return [_require_row(row_id, found.get(row_id)) for row_id in row_ids]
+    return [_require_row(found.get(row_id)) for row_id in row_ids]
 
 
 def require_live(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[RowPlace]:
     """Where each row is; RowNotFound when one is not there or is withheld."""
     places = require_rows(tx, collection, row_ids)
-    for row_id, place in zip(row_ids, places, strict=True):
-        _require_row(row_id, None if place.withheld else place)
+    for place in places:
+        _require_row(None if place.withheld else place)
     return places
 
 
-def _require_row(row_id: bytes, place: RowPlace | None) -> RowPlace:
+def _require_row(place: RowPlace | None) -> RowPlace:
     if place is None:
-        raise RowNotFound(f"row {row_id.hex()} is not enrolled here")
+        raise _not_there()
     return place
+
+
+def _not_there() -> RowNotFound:
+    return RowNotFound("a row with one of these ids is not enrolled here; nothing was changed")
 
 
 def find_rows(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> dict[bytes, RowPlace]:
     """Where rows are, withheld or not; those that are not there are left out."""
     found = tx.fetch_each(
-        "SELECT row_id, slot, record, withheld FROM live_rows WHERE collection = ? AND row_id = ?",
+        "SELECT row_id, slot, record, withheld, serial FROM live_rows WHERE collection = ? AND row_id = ?",
         [(collection, row_id) for row_id in row_ids],
     )
-    return {row_id: RowPlace(slot, record, bool(withheld)) for row_id, slot, record, withheld in found}
+    return {row_id: RowPlace(slot, record, bool(withheld), serial) for row_id, slot, record, withheld, serial in found}
 
 
 def rows_resting_on(tx: Transaction, collection: int, consent: bytes) -> tuple[PlacedRow, ...]:
@@ -81,6 +90,28 @@ def rows_resting_on(tx: Transaction, collection: int, consent: bytes) -> tuple[P
     return tuple(PlacedRow(row_id, slot, bool(withheld)) for row_id, slot, withheld in found)
 
 
+def withheld(tx: Transaction, collection: int) -> tuple[PlacedRow, ...]:
+    """Every withheld row, in slot order."""
+    found = tx.fetch(
+        "SELECT row_id, slot FROM live_rows WHERE collection = ? AND withheld = 1 ORDER BY slot", (collection,)
+    )
+    return tuple(PlacedRow(row_id, slot, withheld=True) for row_id, slot in found)
+
+
+def records_of(tx: Transaction, collection: int, row_ids: Sequence[bytes]) -> list[SealedRow]:
+    """The records of these rows, withheld ones too, in the order given; RowNotFound when one is not there."""
+    found = tx.fetch_each(
+        f"SELECT {PLACE}, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
+        " WHERE collection = ? AND row_id = ?",
+        [(collection, row_id) for row_id in row_ids],
+    )
+    by_id = {place[0]: (SealPlace(*place), sealed) for *place, sealed in found}
+    for row_id in row_ids:
+        if row_id not in by_id:
+            raise _not_there()
+    return [by_id[row_id] for row_id in row_ids]
+
+
 def withhold(tx: Transaction, collection: int, slots: Sequence[int]) -> None:
     """Mark rows as kept but not to be found."""
     tx.run_each(
@@ -88,25 +119,32 @@ def withhold(tx: Transaction, collection: int, slots: Sequence[int]) -> None:
     )
 
 
-def remember_erasures(tx: Transaction, collection: int, epoch: int, row_ids: Sequence[bytes]) -> None:
-    """Tell mirrors that rows are gone since an epoch."""
-    tx.run_each("INSERT INTO erasures VALUES (?, ?, ?)", [(collection, epoch, row_id) for row_id in row_ids])
+def remember_erasures(
+    tx: Transaction, collection: int, epoch: int, row_ids: Sequence[bytes], serials: Sequence[int] | None
+) -> None:
+    """Tell mirrors that rows are gone since an epoch, and a key ring which serials; None while they keep their keys."""
+    tx.run_each("INSERT INTO erasures VALUES (?, ?, ?, NULL)", [(collection, epoch, row_id) for row_id in row_ids])
+    if serials is not None:
+        tx.run_each(
+            "UPDATE erasures SET serial = ? WHERE collection = ? AND epoch = ? AND row_id = ?",
+            [(serial, collection, epoch, row_id) for serial, row_id in zip(serials, row_ids, strict=True)],
+        )
 
 
 def write_rows(
     tx: Transaction,
     collection: int,
-    epoch: int,
-    row_ids: Sequence[bytes],
-    slots: Sequence[int],
+    places: Sequence[SealPlace],
     records: Sequence[int],
     consents: Sequence[bytes],
 ) -> None:
     """Write down which rows are there now, and where."""
-    count = len(row_ids)
     tx.run_each(
-        "INSERT INTO live_rows VALUES (?, ?, ?, ?, ?, ?, 0)",
-        zip([collection] * count, slots, row_ids, [epoch] * count, records, consents, strict=True),
+        "INSERT INTO live_rows VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+        [
+            (collection, place.slot, place.row_id, place.epoch, record, consent, place.serial)
+            for place, record, consent in zip(places, records, consents, strict=True)
+        ],
     )
 
 
@@ -173,13 +211,14 @@ def destroy_cells(tx: Transaction, collection: int, places: Sequence[RowPlace]) 
     )
 
 
-def read_vectors(tx: Transaction, collection: int, first_slot: int, count: int) -> list[VectorRow]:
+def read_vectors(tx: Transaction, collection: int, first_slot: int, count: int) -> list[SealedRow]:
     """Up to ``count`` live rows from ``first_slot`` on, in slot order."""
-    return tx.fetch(
-        f"SELECT slot, row_id, epoch, sealed FROM live_rows JOIN {vectors_table(collection)} USING (slot)"  # noqa: S608
+    found = tx.fetch(
+        f"SELECT {PLACE}, sealed FROM live_rows JOIN {vectors_table(collection)} USING (slot)"  # noqa: S608
         " WHERE collection = ? AND slot >= ? AND withheld = 0 ORDER BY slot LIMIT ?",
         (collection, first_slot, count),
     )
+    return [(SealPlace(*place), sealed) for *place, sealed in found]
 
 
 def read_erased(
@@ -203,21 +242,21 @@ def epoch_after(tx: Transaction, collection: int, since_epoch: int, rows: int) -
     return int(found[0][0]) if found else None
 
 
-def read_entries(
+def read_records(
     tx: Transaction, collection: int, after: tuple[int, int], until_epoch: int, size_bytes: int
-) -> list[CatalogueEntry]:
-    """Live rows added after (epoch, slot) and no later than an epoch, in that order: one, and more while they fit."""
+) -> list[SealedRow]:
+    """Records of live rows added after (epoch, slot) and no later than an epoch, in that order: one, and what fits."""
     query = (
-        f"SELECT row_id, slot, epoch, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
+        f"SELECT {PLACE}, sealed FROM live_rows JOIN {records_table(collection)} USING (record)"  # noqa: S608
         " WHERE collection = ? AND (epoch, slot) > (?, ?) AND epoch <= ? AND withheld = 0 ORDER BY epoch, slot"
     )
     with tx.stream(query, (collection, *after, until_epoch)) as found:
-        return list(_while_they_fit((CatalogueEntry(*row) for row in found), size_bytes))
+        return list(_while_they_fit(((SealPlace(*place), sealed) for *place, sealed in found), size_bytes))
 
 
-def _while_they_fit(entries: Iterator[CatalogueEntry], size_bytes: int) -> Iterator[CatalogueEntry]:
-    for number, entry in enumerate(entries):
-        size_bytes -= len(entry.sealed_record) + ENTRY_OVERHEAD_BYTES
+def _while_they_fit(found: Iterator[SealedRow], size_bytes: int) -> Iterator[SealedRow]:
+    for number, row in enumerate(found):
+        size_bytes -= len(row[1]) + ENTRY_OVERHEAD_BYTES
         if number and size_bytes < 0:
             return
-        yield entry
+        yield row

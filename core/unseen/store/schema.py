@@ -1,4 +1,4 @@
-"""The SQLite form of a store, version 2. docs/formats.md explains each table; a tripwire test holds it still.
+"""The SQLite form of a store, version 3. docs/formats.md explains each table; a tripwire test holds it still.
 
 Small facts share tables. Sealed bytes lie in two tables per collection whose cells never move: SQLite's secure_delete
 zeroes what it frees, but leaves stale copies behind when it moves cells between pages (docs/formats.md). So rows are
@@ -10,13 +10,18 @@ from __future__ import annotations
 
 APPLICATION_ID = 0x554E5345
 """'UNSE', in SQLite's header: tells a store from another SQLite file."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+MIGRATED_VERSIONS = (2,)
+"""Older ones that are brought to this one when they are opened: migrations.py."""
 
 SHARED_TABLES = """
 CREATE TABLE store (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     uid BLOB NOT NULL,
-    wrapped_key BLOB NOT NULL
+    ring_state BLOB NOT NULL
+);
+CREATE TABLE serial_runs (
+    first INTEGER PRIMARY KEY
 );
 CREATE TABLE collections (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -28,7 +33,7 @@ CREATE TABLE collections (
     model_id TEXT NOT NULL,
     packing_factor INTEGER NOT NULL,
     packed_at_slots INTEGER NOT NULL,
-    wrapped_key BLOB NOT NULL,
+    tree_id BLOB NOT NULL,
     live_rows INTEGER NOT NULL,
     slots INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
@@ -42,6 +47,7 @@ CREATE TABLE live_rows (
     record INTEGER NOT NULL,
     consent BLOB NOT NULL,
     withheld INTEGER NOT NULL,
+    serial INTEGER NOT NULL,
     PRIMARY KEY (collection, slot)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX live_rows_by_id ON live_rows (collection, row_id);
@@ -68,6 +74,7 @@ CREATE TABLE erasures (
     collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
     epoch INTEGER NOT NULL,
     row_id BLOB NOT NULL,
+    serial INTEGER,
     PRIMARY KEY (collection, epoch, row_id)
 ) WITHOUT ROWID;
 CREATE TABLE requests (

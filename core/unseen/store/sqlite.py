@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unseen.keys.ring import KeyRings
 from unseen.store.durable import DurableStore
 from unseen.store.sqlite_file import SqliteFile
 
@@ -14,8 +15,8 @@ FILE_NAME = "unseen.sqlite"
 
 
 class SqliteStore(DurableStore):
-    """A ``Store`` in ``directory``, sealed under ``master_key`` (32 bytes)."""
+    """A ``Store`` in ``directory``, whose keys are in a ring of ``rings``, which lies elsewhere."""
 
-    def __init__(self, directory: Path, master_key: bytes) -> None:
-        """Open or make the store; InvalidConfiguration for a file that is not ours, WrongKey before any write."""
-        super().__init__(SqliteFile(directory / FILE_NAME), master_key)
+    def __init__(self, directory: Path, rings: KeyRings) -> None:
+        """Open or make the store; InvalidConfiguration, WrongKey, KeyServiceFailed before any write."""
+        super().__init__(SqliteFile(directory / FILE_NAME), rings)

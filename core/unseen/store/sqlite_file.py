@@ -18,7 +18,7 @@ import apsw
 
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store.database import Database, Transaction
-from unseen.store.schema import APPLICATION_ID, SCHEMA_VERSION, SHARED_TABLES
+from unseen.store.schema import APPLICATION_ID, MIGRATED_VERSIONS, SCHEMA_VERSION, SHARED_TABLES
 from unseen.store.sqlite_transaction import SqliteTransaction
 
 PAGE_BYTES = 16384
@@ -36,6 +36,8 @@ class SqliteFile(Database):
         self._failed = False
         self._is_open = True
         self._blank = False
+        self._version = SCHEMA_VERSION
+        self._was_there = path.exists()
         try:
             self._db = apsw.Connection(str(path))
             self._keep_log_on_close(_has_log(path))
@@ -61,6 +63,10 @@ class SqliteFile(Database):
     def is_blank(self) -> bool:
         return self._blank
 
+    @property
+    def version(self) -> int:
+        return self._version
+
     def _never_committed(self) -> bool:
         tables = self._db.execute("SELECT count(*) FROM sqlite_schema").get
         return not tables and not self._db.pragma("application_id") and not self._db.pragma("user_version")
@@ -71,11 +77,12 @@ class SqliteFile(Database):
             raise InvalidConfiguration(
                 f"{self._path} is not an Unseen store (its application id is {application_id:#x}); give another --data"
             )
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION and version not in MIGRATED_VERSIONS:
             raise InvalidConfiguration(
                 f"{self._path} has schema version {version}, this release reads {SCHEMA_VERSION}; "
                 "run the release that wrote it or a newer one"
             )
+        self._version = int(str(version))
 
     def accept(self) -> None:
         with self._failures():
@@ -92,10 +99,10 @@ class SqliteFile(Database):
             if mode != "wal":
                 raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
 
-    def make(self, store_uid: bytes, wrapped_key: bytes) -> None:
+    def make(self, store_uid: bytes, ring_state: bytes) -> None:
         with self.changing() as tx:
             tx.run(SHARED_TABLES)
-            tx.run("INSERT INTO store VALUES (1, ?, ?)", (store_uid, wrapped_key))
+            tx.run("INSERT INTO store VALUES (1, ?, ?)", (store_uid, ring_state))
             self._db.pragma("application_id", APPLICATION_ID)
             self._db.pragma("user_version", SCHEMA_VERSION)
         self.scrub()
@@ -128,6 +135,11 @@ class SqliteFile(Database):
         with self._lock, self._failures():
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
+    def abandon(self) -> None:
+        self.close()
+        if self._blank and not self._was_there and self._path.exists() and not self._path.stat().st_size:
+            self._path.unlink()
+
     def close(self) -> None:
         with self._lock:
             if not self._is_open:
@@ -150,6 +162,9 @@ class SqliteFile(Database):
             raise StoreFailed("the store has stopped after a failed write or was closed; restart the server")
         try:
             yield
+        except StoreFailed:  # the key ring's disk refused
+            self._failed = True
+            raise
         except (apsw.Error, OSError, MemoryError) as error:
             self._failed = True
             raise StoreFailed(

@@ -48,3 +48,8 @@ class SqliteTransaction(Transaction):
                 sizes.append(cell.length())
                 cell.write(bytes(cell.length()))
         return sizes
+
+    def overwrite(self, table: str, key: str, cells: Iterable[tuple[int, bytes]]) -> None:
+        for number, sealed in cells:
+            with self._db.blob_open("main", table, "sealed", number, True) as cell:
+                cell.write(sealed)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from unseen.v1 import types_pb2 as unseen_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bunseen/v1/collections.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"v\n\x17\x43reateCollectionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\r\x12\x14\n\x0cparameter_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.unseen.v1.CollectionInfo\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.unseen.v1.CollectionInfo\"\x18\n\x16ListCollectionsRequest\"I\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.unseen.v1.CollectionInfo\"E\n\x17\x44\x65leteCollectionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\"\x1a\n\x18\x44\x65leteCollectionResponse2\xfb\x02\n\x11\x43ollectionService\x12[\n\x10\x43reateCollection\x12\".unseen.v1.CreateCollectionRequest\x1a#.unseen.v1.CreateCollectionResponse\x12R\n\rGetCollection\x12\x1f.unseen.v1.GetCollectionRequest\x1a .unseen.v1.GetCollectionResponse\x12X\n\x0fListCollections\x12!.unseen.v1.ListCollectionsRequest\x1a\".unseen.v1.ListCollectionsResponse\x12[\n\x10\x44\x65leteCollection\x12\".unseen.v1.DeleteCollectionRequest\x1a#.unseen.v1.DeleteCollectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bunseen/v1/collections.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"v\n\x17\x43reateCollectionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\r\x12\x14\n\x0cparameter_id\x18\x04 \x01(\t\x12\x10\n\x08model_id\x18\x05 \x01(\t\"I\n\x18\x43reateCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.unseen.v1.CollectionInfo\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"F\n\x15GetCollectionResponse\x12-\n\ncollection\x18\x01 \x01(\x0b\x32\x19.unseen.v1.CollectionInfo\"\x18\n\x16ListCollectionsRequest\"I\n\x17ListCollectionsResponse\x12.\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x19.unseen.v1.CollectionInfo\"E\n\x17\x44\x65leteCollectionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\"/\n\x18\x44\x65leteCollectionResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x32\xfb\x02\n\x11\x43ollectionService\x12[\n\x10\x43reateCollection\x12\".unseen.v1.CreateCollectionRequest\x1a#.unseen.v1.CreateCollectionResponse\x12R\n\rGetCollection\x12\x1f.unseen.v1.GetCollectionRequest\x1a .unseen.v1.GetCollectionResponse\x12X\n\x0fListCollections\x12!.unseen.v1.ListCollectionsRequest\x1a\".unseen.v1.ListCollectionsResponse\x12[\n\x10\x44\x65leteCollection\x12\".unseen.v1.DeleteCollectionRequest\x1a#.unseen.v1.DeleteCollectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,7 +47,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETECOLLECTIONREQUEST']._serialized_start=471
   _globals['_DELETECOLLECTIONREQUEST']._serialized_end=540
   _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=542
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=568
-  _globals['_COLLECTIONSERVICE']._serialized_start=571
-  _globals['_COLLECTIONSERVICE']._serialized_end=950
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=589
+  _globals['_COLLECTIONSERVICE']._serialized_start=592
+  _globals['_COLLECTIONSERVICE']._serialized_end=971
 # @@protoc_insertion_point(module_scope)

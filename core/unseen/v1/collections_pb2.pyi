@@ -58,5 +58,7 @@ class DeleteCollectionRequest(_message.Message):
     def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ...) -> None: ...
 
 class DeleteCollectionResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("certificate",)
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    def __init__(self, certificate: _Optional[bytes] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from unseen.v1 import types_pb2 as unseen_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15unseen/v1/index.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"l\n\x10\x45nrolRowsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.unseen.v1.EnrolHeaderH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.unseen.v1.EnrolBatchH\x00\x42\x06\n\x04part\"t\n\x0b\x45nrolHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\r\"F\n\nEnrolBatch\x12\x0f\n\x07row_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_records\x18\x03 \x03(\x0c\"<\n\x11\x45nrolRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\"O\n\x10\x45raseRowsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07row_ids\x18\x03 \x01(\x0c\"<\n\x11\x45raseRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\"C\n\x14SyncCatalogueRequest\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x13\n\x0bsince_epoch\x18\x02 \x01(\x04\"v\n\x15SyncCatalogueResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x19.unseen.v1.CatalogueEntry\x12\x16\n\x0e\x65rased_row_ids\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\x32\xf6\x01\n\x0cIndexService\x12H\n\tEnrolRows\x12\x1b.unseen.v1.EnrolRowsRequest\x1a\x1c.unseen.v1.EnrolRowsResponse(\x01\x12\x46\n\tEraseRows\x12\x1b.unseen.v1.EraseRowsRequest\x1a\x1c.unseen.v1.EraseRowsResponse\x12T\n\rSyncCatalogue\x12\x1f.unseen.v1.SyncCatalogueRequest\x1a .unseen.v1.SyncCatalogueResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15unseen/v1/index.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"l\n\x10\x45nrolRowsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.unseen.v1.EnrolHeaderH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.unseen.v1.EnrolBatchH\x00\x42\x06\n\x04part\"\x9d\x01\n\x0b\x45nrolHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\rpolicy_digest\x18\x06 \x01(\x0c\x12\x10\n\x08purposes\x18\x07 \x03(\t\"X\n\nEnrolBatch\x12\x0f\n\x07row_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_records\x18\x03 \x03(\x0c\x12\x10\n\x08\x63onsents\x18\x04 \x01(\x0c\"<\n\x11\x45nrolRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\"O\n\x10\x45raseRowsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07row_ids\x18\x03 \x01(\x0c\"Q\n\x11\x45raseRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"C\n\x14SyncCatalogueRequest\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x13\n\x0bsince_epoch\x18\x02 \x01(\x04\"v\n\x15SyncCatalogueResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x19.unseen.v1.CatalogueEntry\x12\x16\n\x0e\x65rased_row_ids\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\x32\xf6\x01\n\x0cIndexService\x12H\n\tEnrolRows\x12\x1b.unseen.v1.EnrolRowsRequest\x1a\x1c.unseen.v1.EnrolRowsResponse(\x01\x12\x46\n\tEraseRows\x12\x1b.unseen.v1.EraseRowsRequest\x1a\x1c.unseen.v1.EraseRowsResponse\x12T\n\rSyncCatalogue\x12\x1f.unseen.v1.SyncCatalogueRequest\x1a .unseen.v1.SyncCatalogueResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +34,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENROLROWSREQUEST']._serialized_start=59
   _globals['_ENROLROWSREQUEST']._serialized_end=167
-  _globals['_ENROLHEADER']._serialized_start=169
-  _globals['_ENROLHEADER']._serialized_end=285
-  _globals['_ENROLBATCH']._serialized_start=287
-  _globals['_ENROLBATCH']._serialized_end=357
-  _globals['_ENROLROWSRESPONSE']._serialized_start=359
-  _globals['_ENROLROWSRESPONSE']._serialized_end=419
-  _globals['_ERASEROWSREQUEST']._serialized_start=421
-  _globals['_ERASEROWSREQUEST']._serialized_end=500
-  _globals['_ERASEROWSRESPONSE']._serialized_start=502
-  _globals['_ERASEROWSRESPONSE']._serialized_end=562
-  _globals['_SYNCCATALOGUEREQUEST']._serialized_start=564
-  _globals['_SYNCCATALOGUEREQUEST']._serialized_end=631
-  _globals['_SYNCCATALOGUERESPONSE']._serialized_start=633
-  _globals['_SYNCCATALOGUERESPONSE']._serialized_end=751
-  _globals['_INDEXSERVICE']._serialized_start=754
-  _globals['_INDEXSERVICE']._serialized_end=1000
+  _globals['_ENROLHEADER']._serialized_start=170
+  _globals['_ENROLHEADER']._serialized_end=327
+  _globals['_ENROLBATCH']._serialized_start=329
+  _globals['_ENROLBATCH']._serialized_end=417
+  _globals['_ENROLROWSRESPONSE']._serialized_start=419
+  _globals['_ENROLROWSRESPONSE']._serialized_end=479
+  _globals['_ERASEROWSREQUEST']._serialized_start=481
+  _globals['_ERASEROWSREQUEST']._serialized_end=560
+  _globals['_ERASEROWSRESPONSE']._serialized_start=562
+  _globals['_ERASEROWSRESPONSE']._serialized_end=643
+  _globals['_SYNCCATALOGUEREQUEST']._serialized_start=645
+  _globals['_SYNCCATALOGUEREQUEST']._serialized_end=712
+  _globals['_SYNCCATALOGUERESPONSE']._serialized_start=714
+  _globals['_SYNCCATALOGUERESPONSE']._serialized_end=832
+  _globals['_INDEXSERVICE']._serialized_start=835
+  _globals['_INDEXSERVICE']._serialized_end=1081
 # @@protoc_insertion_point(module_scope)

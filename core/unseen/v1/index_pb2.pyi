@@ -16,28 +16,34 @@ class EnrolRowsRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[EnrolHeader, _Mapping]] = ..., batch: _Optional[_Union[EnrolBatch, _Mapping]] = ...) -> None: ...
 
 class EnrolHeader(_message.Message):
-    __slots__ = ("request_id", "collection_uid", "parameter_id", "model_id", "row_count")
+    __slots__ = ("request_id", "collection_uid", "parameter_id", "model_id", "row_count", "policy_digest", "purposes")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PURPOSES_FIELD_NUMBER: _ClassVar[int]
     request_id: bytes
     collection_uid: bytes
     parameter_id: str
     model_id: str
     row_count: int
-    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., model_id: _Optional[str] = ..., row_count: _Optional[int] = ...) -> None: ...
+    policy_digest: bytes
+    purposes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., model_id: _Optional[str] = ..., row_count: _Optional[int] = ..., policy_digest: _Optional[bytes] = ..., purposes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EnrolBatch(_message.Message):
-    __slots__ = ("row_ids", "vectors", "sealed_records")
+    __slots__ = ("row_ids", "vectors", "sealed_records", "consents")
     ROW_IDS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     SEALED_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    CONSENTS_FIELD_NUMBER: _ClassVar[int]
     row_ids: bytes
     vectors: bytes
     sealed_records: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, row_ids: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., sealed_records: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    consents: bytes
+    def __init__(self, row_ids: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., sealed_records: _Optional[_Iterable[bytes]] = ..., consents: _Optional[bytes] = ...) -> None: ...
 
 class EnrolRowsResponse(_message.Message):
     __slots__ = ("epoch", "repeated_request")
@@ -58,12 +64,14 @@ class EraseRowsRequest(_message.Message):
     def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., row_ids: _Optional[bytes] = ...) -> None: ...
 
 class EraseRowsResponse(_message.Message):
-    __slots__ = ("epoch", "repeated_request")
+    __slots__ = ("epoch", "repeated_request", "certificate")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPEATED_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     repeated_request: bool
-    def __init__(self, epoch: _Optional[int] = ..., repeated_request: bool = ...) -> None: ...
+    certificate: bytes
+    def __init__(self, epoch: _Optional[int] = ..., repeated_request: bool = ..., certificate: _Optional[bytes] = ...) -> None: ...
 
 class SyncCatalogueRequest(_message.Message):
     __slots__ = ("collection_uid", "since_epoch")

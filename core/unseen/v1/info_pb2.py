@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14unseen/v1/info.proto\x12\tunseen.v1\"\x16\n\x14GetServerInfoRequest\"\xa7\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tstore_uid\x18\x02 \x01(\x0c\x12\x15\n\rparameter_ids\x18\x03 \x03(\t\x12\x1e\n\x16max_rows_per_enrolment\x18\x04 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x05 \x01(\r\x12\x18\n\x10max_record_bytes\x18\x06 \x01(\r2a\n\x0bInfoService\x12R\n\rGetServerInfo\x12\x1f.unseen.v1.GetServerInfoRequest\x1a .unseen.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14unseen/v1/info.proto\x12\tunseen.v1\"\x16\n\x14GetServerInfoRequest\"\xd3\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tstore_uid\x18\x02 \x01(\x0c\x12\x15\n\rparameter_ids\x18\x03 \x03(\t\x12\x1e\n\x16max_rows_per_enrolment\x18\x04 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x05 \x01(\r\x12\x18\n\x10max_record_bytes\x18\x06 \x01(\r\x12\x14\n\x0csigning_keys\x18\x07 \x03(\x0c\x12\x14\n\x0c\x61udit_origin\x18\x08 \x01(\t2a\n\x0bInfoService\x12R\n\rGetServerInfo\x12\x1f.unseen.v1.GetServerInfoRequest\x1a .unseen.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFOREQUEST']._serialized_start=35
   _globals['_GETSERVERINFOREQUEST']._serialized_end=57
   _globals['_GETSERVERINFORESPONSE']._serialized_start=60
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=227
-  _globals['_INFOSERVICE']._serialized_start=229
-  _globals['_INFOSERVICE']._serialized_end=326
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=271
+  _globals['_INFOSERVICE']._serialized_start=273
+  _globals['_INFOSERVICE']._serialized_end=370
 # @@protoc_insertion_point(module_scope)

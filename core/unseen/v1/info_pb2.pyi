@@ -11,17 +11,21 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "store_uid", "parameter_ids", "max_rows_per_enrolment", "max_message_bytes", "max_record_bytes")
+    __slots__ = ("version", "store_uid", "parameter_ids", "max_rows_per_enrolment", "max_message_bytes", "max_record_bytes", "signing_keys", "audit_origin")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STORE_UID_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_IDS_FIELD_NUMBER: _ClassVar[int]
     MAX_ROWS_PER_ENROLMENT_FIELD_NUMBER: _ClassVar[int]
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RECORD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEYS_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_ORIGIN_FIELD_NUMBER: _ClassVar[int]
     version: str
     store_uid: bytes
     parameter_ids: _containers.RepeatedScalarFieldContainer[str]
     max_rows_per_enrolment: int
     max_message_bytes: int
     max_record_bytes: int
-    def __init__(self, version: _Optional[str] = ..., store_uid: _Optional[bytes] = ..., parameter_ids: _Optional[_Iterable[str]] = ..., max_rows_per_enrolment: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_record_bytes: _Optional[int] = ...) -> None: ...
+    signing_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    audit_origin: str
+    def __init__(self, version: _Optional[str] = ..., store_uid: _Optional[bytes] = ..., parameter_ids: _Optional[_Iterable[str]] = ..., max_rows_per_enrolment: _Optional[int] = ..., max_message_bytes: _Optional[int] = ..., max_record_bytes: _Optional[int] = ..., signing_keys: _Optional[_Iterable[bytes]] = ..., audit_origin: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SearchServiceStub(object):
-    """Scores an encrypted query against every row of a collection.
+    """Scores an encrypted query against every row of a collection that may be searched for its purpose.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class SearchServiceStub(object):
 
 
 class SearchServiceServicer(object):
-    """Scores an encrypted query against every row of a collection.
+    """Scores an encrypted query against every row of a collection that may be searched for its purpose.
     """
 
     def Search(self, request_iterator, context):
@@ -70,7 +70,7 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService(object):
-    """Scores an encrypted query against every row of a collection.
+    """Scores an encrypted query against every row of a collection that may be searched for its purpose.
     """
 
     @staticmethod

@@ -56,10 +56,14 @@ class Gate:
         """Let in who holds one of these."""
         self._grants = grants
 
-    def admit(self, method: str, context: Context) -> Caller:
-        """Who calls; NotAuthenticated when nobody known does, NotPermitted when the method is not for it."""
+    def admit(self, method: str, context: Context, on_known: Callable[[Caller], None] = lambda _: None) -> Caller:
+        """Who calls; NotAuthenticated when nobody known does, NotPermitted when the method is not for it.
+
+        ``on_known`` is told who calls before its rights are looked at: the audit log names who tried more.
+        """
         rule = rule_for(method)
         caller = self._caller(context)
+        on_known(caller)
         rule.require(caller)
         return caller
 
@@ -73,19 +77,19 @@ class Gate:
                 return self._grants.by_token(token, now)
             return self._signed.caller(token, now)
         certificate = _certificate_name(context)
-        if certificate is not None:
-            return self._by_certificate(self._grants, certificate, now)
-        if self._on_loopback and (self._entry is Entry.LOOPBACK_OPEN or self._nobody_was_ever_named(self._grants)):
-            return LOCAL
-        raise NotAuthenticated("this server wants to know who calls: give a token (token=, or UNSEEN_TOKEN)")
+        named = None if certificate is None else self._grants.by_certificate(certificate, now)
+        return named or self._unnamed(self._grants, certificate)
 
-    def _by_certificate(self, grants: Grants, name: str, now: float) -> Caller:
-        caller = grants.by_certificate(name, now)
-        if caller is not None:
-            return caller
+    def _unnamed(self, grants: Grants, certificate: str | None) -> Caller:
+        """Who has no token, and no certificate that a token stands for."""
+        if self._entry is Entry.LOOPBACK_OPEN and self._on_loopback:
+            return LOCAL
         if self._nobody_was_ever_named(grants):
-            return Caller(tenant="", name=name, roles=frozenset(Role))
-        raise NotAuthenticated("this server knows no token for this certificate's name: give a token as well")
+            if certificate is not None:
+                return Caller(tenant="", name=certificate, roles=frozenset(Role))
+            if self._on_loopback:
+                return LOCAL
+        raise NotAuthenticated("this server wants to know who calls: give a token (token=, or UNSEEN_TOKEN)")
 
     def _nobody_was_ever_named(self, grants: Grants) -> bool:
         return self._entry is Entry.AUTO and self._signed is None and not grants.were_ever_given

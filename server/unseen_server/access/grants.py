@@ -91,7 +91,7 @@ class Grants:
 
     def all(self) -> tuple[Grant, ...]:
         """Every grant, the oldest first."""
-        return tuple(sorted(self._by_uid.values(), key=lambda grant: (grant.made_at, grant.uid)))
+        return tuple(self._by_uid.values())
 
     # Changing
 

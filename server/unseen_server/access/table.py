@@ -41,6 +41,7 @@ def _rule(reach: Reach, *roles: Role) -> Rule:
     return Rule(frozenset(roles), reach)
 
 
+_GOVERNANCE = "/unseen.v1.GovernanceService/"
 TABLE: dict[str, Rule] = {
     "/unseen.v1.InfoService/GetServerInfo": _rule(Reach.SERVER, *Role),
     "/unseen.v1.CollectionService/CreateCollection": _rule(Reach.COLLECTION, Role.CONTRIBUTOR),
@@ -55,6 +56,26 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.AccessService/CreateToken": _rule(Reach.TOKENS, Role.ADMIN),
     "/unseen.v1.AccessService/ListTokens": _rule(Reach.TOKENS, Role.ADMIN),
     "/unseen.v1.AccessService/RevokeToken": _rule(Reach.TOKENS, Role.ADMIN),
+    "/unseen.v1.AuditService/GetTreeHead": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ProveInclusion": _rule(Reach.TENANT, *Role),
+    "/unseen.v1.AuditService/ExportLeaves": _rule(Reach.TENANT, Role.AUDITOR),
+    "/unseen.v1.OperatorService/GetStatus": _rule(Reach.SERVER, Role.OPERATOR),
+    _GOVERNANCE + "SetPolicy": _rule(Reach.COLLECTION, Role.STEWARD),
+    _GOVERNANCE + "GetPolicy": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR),
+    _GOVERNANCE + "AcceptPolicy": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD),
+    _GOVERNANCE + "GetPolicyHistory": _rule(
+        Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR
+    ),
+    _GOVERNANCE + "RecordConsent": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
+    _GOVERNANCE + "WithdrawConsent": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
+    _GOVERNANCE + "ListConsents": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
+    _GOVERNANCE + "EraseSubject": _rule(Reach.COLLECTION, Role.STEWARD),
+    _GOVERNANCE + "ExportSubject": _rule(Reach.COLLECTION, Role.STEWARD),
+    _GOVERNANCE + "ListCertificates": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR),
+    _GOVERNANCE + "SetHold": _rule(Reach.COLLECTION, Role.STEWARD),
+    _GOVERNANCE + "ListHolds": _rule(Reach.COLLECTION, Role.STEWARD, Role.AUDITOR),
+    _GOVERNANCE + "BreakGlass": _rule(Reach.COLLECTION, Role.READER, Role.STEWARD),
+    _GOVERNANCE + "ListBreakGlass": _rule(Reach.COLLECTION, Role.STEWARD, Role.AUDITOR),
 }
 """By the path that goes over the wire."""
 

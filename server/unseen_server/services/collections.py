@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from unseen import wire
+from unseen.audit.leaf import Details
 from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.call import Call
 from unseen_server.engine import Engine
+from unseen_server.governance.assembly import Governance
+from unseen_server.governance.erasing import RequestId
 from unseen_server.workers import Workers
 
 MAKING = b"making and deleting"
@@ -15,8 +18,9 @@ MAKING = b"making and deleting"
 class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
     """Messages in, calls of the engine, messages out."""
 
-    def __init__(self, engine: Engine, workers: Workers) -> None:
+    def __init__(self, engine: Engine, governance: Governance, workers: Workers) -> None:
         self._engine = engine
+        self._governance = governance
         self._workers = workers
 
     async def CreateCollection(  # noqa: N802 - the contract's name
@@ -34,6 +38,7 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
             request.parameter_id,
             request.model_id,
         )
+        call.notes.add(Details(collection=info.uid))
         return collections_pb2.CreateCollectionResponse(collection=wire.collection_to_message(info))
 
     async def GetCollection(  # noqa: N802
@@ -41,6 +46,7 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
     ) -> collections_pb2.GetCollectionResponse:
         """Show one collection."""
         info = self._engine.by_name(call.caller, request.name)
+        call.notes.add(Details(collection=info.uid))
         return collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
 
     async def ListCollections(  # noqa: N802
@@ -54,9 +60,16 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
         self, request: collections_pb2.DeleteCollectionRequest, call: Call
     ) -> collections_pb2.DeleteCollectionResponse:
         """Destroy one with every row."""
-        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
+        request_id = RequestId.of(call, wire.require_uid(request.request_id, "a request id"))
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
         # Who names another tenant's collection must not wait for its changes: that would say that there is one.
         turns = (MAKING, uid) if self._engine.holds(call.caller, uid) else (MAKING,)
-        await self._workers.change_in_turn(turns, self._engine.delete, call.caller, request_id, uid)
-        return collections_pb2.DeleteCollectionResponse()
+        certificate = await self._workers.change_in_turn(turns, self._delete, call, request_id, uid)
+        return collections_pb2.DeleteCollectionResponse(certificate=certificate)
+
+    def _delete(self, call: Call, request_id: RequestId, uid: bytes) -> bytes:
+        erasing = self._governance.erasing
+        if self._engine.holds(call.caller, uid):
+            erasing.begin_collection(self._engine.by_uid(call.caller, uid), request_id)
+        self._engine.delete(call.caller, request_id.own, uid)
+        return erasing.collection_gone(uid, request_id)

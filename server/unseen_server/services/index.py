@@ -8,22 +8,29 @@ from contextlib import ExitStack
 import numpy as np
 
 from unseen import wire
+from unseen.audit.leaf import Details
 from unseen.errors import LimitExceeded, MalformedMessage
+from unseen.governance.fields import MOST_ITEMS
+from unseen.governance.policy import DIGEST_BYTES
 from unseen.store.interface import Store
 from unseen.types import CatalogueChanges, RowBatch
 from unseen.v1 import index_pb2, index_pb2_grpc
 from unseen_server import engine, limits
 from unseen_server.call import Call
 from unseen_server.engine import Engine
+from unseen_server.governance.admission import Stated
+from unseen_server.governance.assembly import Governance
+from unseen_server.governance.erasing import RequestId
 from unseen_server.workers import Workers
 
 
 class IndexService(index_pb2_grpc.IndexServiceServicer):
     """Messages in, calls of the engine and the store, messages out."""
 
-    def __init__(self, engine: Engine, store: Store, workers: Workers) -> None:
+    def __init__(self, engine: Engine, store: Store, governance: Governance, workers: Workers) -> None:
         self._engine = engine
         self._store = store
+        self._governance = governance
         self._workers = workers
 
     async def EnrolRows(  # noqa: N802 - the contract's name
@@ -45,7 +52,13 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
             if missing:
                 raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
             change = await self._workers.change_in_turn(
-                (header.collection_uid,), live.enrol, request_id, _joined(batches)
+                (header.collection_uid,),
+                self._governance.admission.enrol,
+                live,
+                call,
+                request_id,
+                _stated(header),
+                _joined(batches),
             )
         return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
@@ -53,14 +66,17 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         self, request: index_pb2.EraseRowsRequest, call: Call
     ) -> index_pb2.EraseRowsResponse:
         """Destroy rows, all or none."""
-        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
+        request_id = RequestId.of(call, wire.require_uid(request.request_id, "a request id"))
         uid = wire.require_uid(request.collection_uid, "a collection's uid")
         row_ids = wire.split_row_ids(request.row_ids)
         if not 1 <= len(row_ids) <= limits.MAX_ROWS_PER_ERASURE:
             raise LimitExceeded(f"got {len(row_ids)} rows to erase, expected 1 to {limits.MAX_ROWS_PER_ERASURE}")
-        live = await self._workers.change(self._engine.for_mutation, call.caller, uid, request_id)
-        change = await self._workers.change_in_turn((uid,), live.erase, request_id, row_ids)
-        return index_pb2.EraseRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
+        live = await self._workers.change(self._engine.for_mutation, call.caller, uid, request_id.own)
+        erased = await self._workers.change_in_turn((uid,), self._governance.erasing.rows, live, request_id, row_ids)
+        call.notes.add(Details(document=erased.digest))
+        return index_pb2.EraseRowsResponse(
+            epoch=erased.epoch, repeated_request=erased.repeated, certificate=erased.certificate
+        )
 
     async def SyncCatalogue(  # noqa: N802
         self, request: index_pb2.SyncCatalogueRequest, call: Call
@@ -98,6 +114,14 @@ async def _enrol_header(requests: AsyncIterator[index_pb2.EnrolRowsRequest]) -> 
     return header
 
 
+def _stated(header: index_pb2.EnrolHeader) -> Stated:
+    if header.policy_digest and len(header.policy_digest) != DIGEST_BYTES:
+        raise MalformedMessage(f"a policy's digest has {len(header.policy_digest)} bytes, it needs {DIGEST_BYTES}")
+    if len(header.purposes) > MOST_ITEMS:
+        raise LimitExceeded(f"got {len(header.purposes)} purposes, expected at most {MOST_ITEMS}")
+    return Stated(header.policy_digest, frozenset(header.purposes))
+
+
 def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: int) -> RowBatch:
     if request.WhichOneof("part") != "batch":
         raise MalformedMessage("after its header an enrolment carries batches and nothing else")
@@ -114,10 +138,13 @@ def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: i
 
 
 def _joined(batches: list[RowBatch]) -> RowBatch:
+    # A batch without consents beside one that has them: its rows have none.
+    consents = [batch.consents or (b"",) * len(batch.row_ids) for batch in batches]
     return RowBatch(
         tuple(row_id for batch in batches for row_id in batch.row_ids),
         np.concatenate([batch.vectors for batch in batches]),
         tuple(record for batch in batches for record in batch.sealed_records),
+        tuple(consent for some in consents for consent in some) if any(map(any, consents)) else (),
     )
 
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing
 
+import numpy as np
+
 from unseen import wire
 from unseen.errors import LimitExceeded, MalformedMessage
 from unseen.he import message
@@ -20,7 +22,8 @@ from unseen.v1.search_pb2_grpc import SearchServiceServicer
 from unseen_server import engine, limits
 from unseen_server.call import Call
 from unseen_server.engine import Engine
-from unseen_server.live_collection import LiveCollection, ReplyStart
+from unseen_server.governance.assembly import Governance
+from unseen_server.live_collection import Compartments, Extents, LiveCollection, ReplyStart
 from unseen_server.quota import Quotas
 from unseen_server.workers import Workers
 
@@ -30,8 +33,9 @@ Requests = AsyncIterator[search_pb2.SearchRequest]
 class SearchService(SearchServiceServicer):
     """Messages in, a scan, messages out."""
 
-    def __init__(self, engine: Engine, quotas: Quotas, workers: Workers) -> None:
+    def __init__(self, engine: Engine, governance: Governance, quotas: Quotas, workers: Workers) -> None:
         self._engine = engine
+        self._governance = governance
         self._quotas = quotas
         self._workers = workers
 
@@ -43,7 +47,9 @@ class SearchService(SearchServiceServicer):
         live = self._engine.by_uid(call.caller, wire.require_uid(header.collection_uid, "a collection's uid"))
         engine.require_parameters(live.info, header.parameter_id)
         live.require_packing(header.packing_factor)
+        compartments = self._governance.admission.compartments(live, call, header.purpose)
         bits = live.parameters.bits_per_coefficient  # one coefficient comes back for each row
+        self._workers.require_scan_room()
         self._quotas.take_search(call.caller)
         await self._quotas.require_bits(call.caller, live.info.uid, bits)
         query_bytes = message.query_bytes(live.parameters, live.packing)
@@ -55,7 +61,7 @@ class SearchService(SearchServiceServicer):
             reply_bytes = live.packing.blocks(live.info.slots) * block_bytes
             held.enter_context(self._workers.holding(query_bytes + reply_bytes))
             await self._quotas.release(call.caller, live.info.uid, bits)
-            reply = Reply(live, header.packing_factor, query)
+            reply = Reply(live, header.packing_factor, query, compartments)
             done = self._workers.scan(reply.compute)
             try:
                 async with aclosing(reply.parts(done)) as parts:
@@ -86,10 +92,13 @@ class SearchService(SearchServiceServicer):
 class Reply:
     """One reply on its way from the thread that computes it to the call that sends it."""
 
-    def __init__(self, live: LiveCollection, packing_factor: int, query: bytes) -> None:
+    def __init__(
+        self, live: LiveCollection, packing_factor: int, query: bytes, compartments: Compartments | None
+    ) -> None:
         self._live = live
         self._packing_factor = packing_factor
         self._query = query
+        self._compartments = compartments
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Queue[search_pb2.SearchResponse | None] = asyncio.Queue()
         self._gathered = bytearray()
@@ -103,7 +112,14 @@ class Reply:
         """Run the scan: in a thread of its own, to its end or until it is cancelled."""
         try:
             if not self._cancelled.is_set():
-                self._live.answer(self._packing_factor, self._query, self._start, self._emit, self._cancelled.is_set)
+                self._live.answer(
+                    self._packing_factor,
+                    self._query,
+                    self._start,
+                    self._emit,
+                    self._cancelled.is_set,
+                    self._compartments,
+                )
                 self._send_on()
         finally:
             self._put(None)
@@ -115,7 +131,13 @@ class Reply:
         await done
 
     def _start(self, start: ReplyStart) -> None:
-        header = search_pb2.SearchReplyHeader(epoch=start.epoch, slots=start.slots, blocks=start.blocks)
+        header = search_pb2.SearchReplyHeader(
+            epoch=start.epoch,
+            slots=start.slots,
+            blocks=start.blocks,
+            partial=start.extents is not None,
+            extents=_runs(start.extents),
+        )
         self._put(search_pb2.SearchResponse(header=header))
 
     def _emit(self, blocks: bytes) -> None:
@@ -130,6 +152,14 @@ class Reply:
 
     def _put(self, part: search_pb2.SearchResponse | None) -> None:
         self._loop.call_soon_threadsafe(self._ready.put_nowait, part)
+
+
+def _runs(extents: Extents | None) -> list[search_pb2.ExtentRun]:
+    """Neighbouring extents as runs."""
+    if extents is None or not len(extents):
+        return []
+    runs = np.split(extents, np.flatnonzero(np.diff(extents) != 1) + 1)
+    return [search_pb2.ExtentRun(first=int(run[0]), count=len(run)) for run in runs]
 
 
 async def _header(requests: Requests) -> search_pb2.SearchHeader:

@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from unseen.audit.head import TreeHead, key_hash, open_head, origin_of, sign_head, sign_note
-from unseen.audit.signature import signed_bytes, verify_signature
 from unseen.errors import ProofBroken
+from unseen.signature import signed_bytes, verify_signature
 
 # Public test data of golang.org/x/mod, sumdb/note/note_test.go at 02c99138 (BSD-3): a key, a text and its note.
 SEED = base64.b64decode("AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz")[1:]

@@ -72,7 +72,7 @@ def test_the_report_says_what_was_done(finder: FaceFinder) -> None:
     assert report.detector_sha256 == finder.detector_sha256
     plain = json.loads(json.dumps(report.as_dict()))
     assert plain["faces"][0]["score"] == pytest.approx(0.91, abs=0.02)
-    assert plain["settings"]["threshold"] == 0.2
+    assert plain["settings"]["threshold"] == 0.22
     assert plain["size_px"] == [512, 512]
     assert plain["turned"] is True
 

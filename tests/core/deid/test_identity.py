@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import dlib
+import _dlib_pybind11 as dlib  # what the package dlib-bin names as its own
 import numpy as np
 import numpy.typing as npt
 import pytest

@@ -12,7 +12,7 @@ from unseen.errors import InvalidConfiguration
 def test_defaults_are_what_was_measured_best() -> None:
     chosen = DeidSettings()
     assert (chosen.method, chosen.shape, chosen.turned) == (Method.SOLID, Shape.ELLIPSE, Turned.AUTO)
-    assert (chosen.threshold, chosen.mask_scale, chosen.long_sides_px) == (0.2, 1.3, (640, 192))
+    assert (chosen.threshold, chosen.mask_scale, chosen.long_sides_px) == (0.22, 1.3, (640, 192))
 
 
 def test_words_and_lists_are_taken_for_what_they_name() -> None:
@@ -35,7 +35,7 @@ def test_words_and_lists_are_taken_for_what_they_name() -> None:
         {"mask_scale": 0.9},
         {"mask_scale": 5},
         {"cells": 0},
-        {"cells": 20},
+        {"cells": 5},
         {"smallest_face": 0.5, "largest_face": 0.4},
         {"largest_face": 1.1},
         {"always_cover": [(0, 0, 1)]},

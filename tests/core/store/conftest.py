@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
 from unseen.types import RowBatch
-
-MASTER_KEY = bytes(range(32))
 
 OpenStore = Callable[[], Store]
 MakeBatch = Callable[..., RowBatch]
 
 
 def open_sqlite(place: Path) -> OpenStore:
-    return lambda: SqliteStore(place, MASTER_KEY)
+    return lambda: SqliteStore(place, rings_beside(place))
 
 
 @pytest.fixture(params=[open_sqlite], ids=["sqlite"])

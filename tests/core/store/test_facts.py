@@ -124,6 +124,25 @@ def test_repeated_withholding_changes_nothing(store: Store, uid: bytes, make_bat
     assert (again.repeated, again.epoch, again.collection) == (True, first.epoch, first.collection)
 
 
+def test_withheld_rows_and_their_entries_are_still_there_to_be_shown(
+    store: Store, uid: bytes, make_batch: MakeBatch
+) -> None:
+    batch = make_batch(4)
+    store.enrol(random_uid(), uid, batch)
+    live = {entry.row_id: entry for page in store.changes(uid, 0, 9, 1 << 20, 9) for entry in page.added}
+    assert store.withheld(uid) == ()
+    store.withhold(random_uid(), uid, (batch.row_ids[3], batch.row_ids[0]))
+    assert [(row.row_id, row.slot, row.withheld) for row in store.withheld(uid)] == [
+        (batch.row_ids[0], 0, True),
+        (batch.row_ids[3], 3, True),
+    ]
+    assert store.entries(uid, batch.row_ids[2:]) == (live[batch.row_ids[2]], live[batch.row_ids[3]])
+    store.erase(random_uid(), uid, batch.row_ids[3:])
+    assert [row.row_id for row in store.withheld(uid)] == [batch.row_ids[0]]
+    with pytest.raises(RowNotFound):
+        store.entries(uid, batch.row_ids[2:])
+
+
 # Consents
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import apsw
 import pytest
 
+from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
 
-MASTER_KEY = bytes(range(32))
 NAME = "unseen-failing-disk"
 USUAL = "unix"
 """SQLite's own layer on Linux and macOS."""
@@ -97,7 +97,7 @@ class Life:
 
 def live(folder: Path, life: Life, make_batch: Callable[..., RowBatch]) -> None:
     """Open, create, enrol, erase, enrol, close; each step is noted once it was acknowledged."""
-    store = SqliteStore(folder, MASTER_KEY)
+    store = SqliteStore(folder, rings_beside(folder))
     try:
         uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
         life.created = True
@@ -119,7 +119,7 @@ def live(folder: Path, life: Life, make_batch: Callable[..., RowBatch]) -> None:
 
 def check(folder: Path, life: Life) -> None:
     """A later start finds every acknowledged change, and each other one wholly or not at all."""
-    store = SqliteStore(folder, MASTER_KEY)
+    store = SqliteStore(folder, rings_beside(folder))
     found = store.collections()
     assert found or not life.created
     if found:
@@ -168,7 +168,7 @@ def unsynced(journal: list[tuple[str, str]]) -> set[str]:
 def test_every_answer_comes_after_the_sync_of_what_it_says(
     tmp_path: Path, disk: Disk, make_batch: Callable[..., RowBatch]
 ) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     batch = make_batch(30, record_bytes=500)
     uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
     for change in (
@@ -188,7 +188,7 @@ def test_every_answer_comes_after_the_sync_of_what_it_says(
 def test_erasure_empties_the_log_before_it_is_acknowledged(
     tmp_path: Path, disk: Disk, make_batch: Callable[..., RowBatch]
 ) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     batch = make_batch(3)
     uid = store.create(random_uid(), NewCollection("photos", 8, "0" * 16, "none", 8)).info.uid
     store.enrol(random_uid(), uid, batch)

@@ -6,22 +6,24 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import apsw
 import numpy as np
 import pytest
 
+from tests.key_rings import MASTER_KEY, rings_beside
 from unseen.entropy import random_uid
-from unseen.envelope import context
+from unseen.envelope import SEAL_OVERHEAD_BYTES, context
 from unseen.errors import InvalidConfiguration, SealBroken, StoreFailed, WrongKey
+from unseen.keys.ring_content import Destroyed
+from unseen.keys.tree import KeyTree
 from unseen.store import schema, sealing
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
 
-MASTER_KEY = bytes(range(32))
 MakeBatch = Callable[..., RowBatch]
 MakeNew = Callable[..., NewCollection]
 
@@ -44,7 +46,7 @@ def altered(folder: Path, statement: str, values: tuple[object, ...] = ()) -> No
 @pytest.fixture
 def filled(tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch) -> tuple[bytes, RowBatch]:
     """A closed store with one collection of four rows."""
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     uid = store.create(random_uid(), new_collection()).info.uid
     batch = make_batch(4)
     store.enrol(random_uid(), uid, batch)
@@ -56,18 +58,19 @@ def filled(tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch) -> tu
 def test_wrong_key_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     before = files(tmp_path)
     with pytest.raises(WrongKey):
-        SqliteStore(tmp_path, bytes(32))
+        SqliteStore(tmp_path, rings_beside(tmp_path, bytes(32)))
     assert files(tmp_path) == before
 
 
 def test_wrong_key_after_a_crash_leaves_the_log_for_the_right_one(tmp_path: Path) -> None:
     program = (
-        "import os, sys; sys.path.insert(0, 'core')\n"
+        "import os, sys; sys.path[:0] = ['core', '.']\n"
+        "from tests.key_rings import rings_beside\n"
         "from pathlib import Path\n"
         "from unseen.entropy import random_uid\n"
         "from unseen.store.interface import NewCollection\n"
         "from unseen.store.sqlite import SqliteStore\n"
-        "store = SqliteStore(Path(sys.argv[1]), bytes(range(32)))\n"
+        "store = SqliteStore(Path(sys.argv[1]), rings_beside(Path(sys.argv[1])))\n"
         "store.create(random_uid(), NewCollection('photos', 8, '0' * 16, 'none', 8))\n"
         "os._exit(9)\n"
     )
@@ -76,9 +79,9 @@ def test_wrong_key_after_a_crash_leaves_the_log_for_the_right_one(tmp_path: Path
     before = files(tmp_path)
     assert before[f"{FILE_NAME}-wal"]
     with pytest.raises(WrongKey):
-        SqliteStore(tmp_path, bytes(32))
+        SqliteStore(tmp_path, rings_beside(tmp_path, bytes(32)))
     assert files(tmp_path) == before
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     assert [stored.info.name for stored in store.collections()] == ["photos"]
     store.close()
 
@@ -87,7 +90,7 @@ def test_wrong_key_after_a_crash_leaves_the_log_for_the_right_one(tmp_path: Path
 def test_foreign_file_is_refused_in_one_sentence_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(InvalidConfiguration, match="not an Unseen store"):
-        SqliteStore(tmp_path, MASTER_KEY)
+        SqliteStore(tmp_path, rings_beside(tmp_path))
     assert files(tmp_path) == {FILE_NAME: content}
 
 
@@ -95,7 +98,7 @@ def test_database_of_another_program_is_refused_and_kept(tmp_path: Path) -> None
     altered(tmp_path, "CREATE TABLE notes (text TEXT)")
     before = files(tmp_path)
     with pytest.raises(InvalidConfiguration, match="not an Unseen store"):
-        SqliteStore(tmp_path, MASTER_KEY)
+        SqliteStore(tmp_path, rings_beside(tmp_path))
     assert files(tmp_path) == before
 
 
@@ -103,29 +106,29 @@ def test_database_of_another_program_is_refused_and_kept(tmp_path: Path) -> None
 def test_newer_schema_is_refused_and_kept(tmp_path: Path) -> None:
     altered(tmp_path, f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
     before = files(tmp_path)
-    with pytest.raises(InvalidConfiguration, match="schema version 3"):
-        SqliteStore(tmp_path, MASTER_KEY)
+    with pytest.raises(InvalidConfiguration, match="schema version 4"):
+        SqliteStore(tmp_path, rings_beside(tmp_path))
     assert files(tmp_path) == before
 
 
 def test_second_opening_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     with pytest.raises(InvalidConfiguration, match="in use"):
-        SqliteStore(tmp_path, MASTER_KEY)
+        SqliteStore(tmp_path, rings_beside(tmp_path))
     store.close()
-    SqliteStore(tmp_path, MASTER_KEY).close()
+    SqliteStore(tmp_path, rings_beside(tmp_path)).close()
 
 
 def test_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
-    SqliteStore(tmp_path, MASTER_KEY).close()
+    SqliteStore(tmp_path, rings_beside(tmp_path)).close()
     assert (tmp_path / FILE_NAME).stat().st_size > 0
 
 
 def test_disk_holds_no_vector_and_no_key_in_the_clear(
     tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch
 ) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     uid = store.create(random_uid(), new_collection(dimension=64)).info.uid
     batch = make_batch(20, dimension=64)
     store.enrol(random_uid(), uid, batch)
@@ -138,7 +141,7 @@ def test_disk_holds_no_vector_and_no_key_in_the_clear(
 
 def test_altered_sealed_vector_is_noticed(tmp_path: Path, filled: tuple[bytes, RowBatch]) -> None:
     altered(tmp_path, "UPDATE vectors_1 SET sealed = zeroblob(length(sealed)) WHERE slot = 2")
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     with pytest.raises(SealBroken):
         list(store.vectors(filled[0]))
     store.close()
@@ -156,7 +159,7 @@ def test_sealed_vector_opens_only_for_its_row_slot_and_epoch(
     tmp_path: Path, filled: tuple[bytes, RowBatch], swap: str
 ) -> None:
     altered(tmp_path, swap)
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     with pytest.raises(SealBroken):
         list(store.vectors(filled[0]))
     store.close()
@@ -166,62 +169,66 @@ def test_erased_rows_are_found_nowhere_on_disk_when_erase_returns(
     tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch
 ) -> None:
     """Records of many sizes in several collections, so that SQLite has every reason to move cells about."""
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     random = np.random.default_rng(5)
     collections = {store.create(random_uid(), new_collection(name)).info.uid: name for name in ("a", "b", "c")}
-    live: list[tuple[bytes, bytes, bytes]] = []
+    live: list[tuple[bytes, bytes]] = []
     erased: list[bytes] = []
     for step in range(150):
         uid = list(collections)[step % 3]
         batch = make_batch(8, record_bytes=int(random.integers(30, 3000)))
         store.enrol(random_uid(), uid, batch)
-        sealed = sealed_vectors(store, uid, batch.row_ids)
-        live += [(uid, *row) for row in zip(batch.row_ids, batch.sealed_records, strict=True)]
+        live += [(uid, row_id) for row_id in batch.row_ids]
         if step % 3 == 2:
-            uid, row_id, record = live.pop(int(random.integers(len(live))))
-            erased += [record, sealed.get(row_id) or sealed_vectors(store, uid, [row_id])[row_id]]
+            uid, row_id = live.pop(int(random.integers(len(live))))
+            erased += sealed_cells(store, uid, [row_id])[row_id]
             store.erase(random_uid(), uid, (row_id,))
             disk = everything_on_disk(tmp_path)
             assert not any(secret[:24] in disk or secret[-24:] in disk for secret in erased[-2:])
     disk = everything_on_disk(tmp_path)
     assert not any(secret[:24] in disk or secret[-24:] in disk for secret in erased)
-    assert all(record in disk for _, _, record in live if len(record) < 1000)
+    for uid in collections:
+        cells = sealed_cells(store, uid, [row_id for owner, row_id in live if owner == uid])
+        assert all(vector in disk for vector, _ in cells.values())
+        assert all(record in disk for _, record in cells.values() if len(record) < 1000)
     store.close()
 
 
-def sealed_vectors(store: SqliteStore, uid: bytes, row_ids: object) -> dict[bytes, bytes]:
-    """A row's sealed bytes, as they lie on disk."""
+def sealed_cells(store: SqliteStore, uid: bytes, row_ids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+    """The sealed vector and record of rows, as they lie on disk."""
+    wanted = set(row_ids)
     with store._database.reading() as tx:
         number = tx.fetch("SELECT number FROM collections WHERE uid = ?", (uid,))[0][0]
         found = tx.fetch(
-            f"SELECT row_id, sealed FROM live_rows JOIN vectors_{number} USING (slot) WHERE collection = ?", (number,)
+            f"SELECT row_id, v.sealed, r.sealed FROM live_rows JOIN vectors_{number} AS v USING (slot)"
+            f" JOIN records_{number} AS r USING (record) WHERE collection = ?",
+            (number,),
         )
-    return {row_id: sealed for row_id, sealed in found if row_id in set(row_ids)}  # type: ignore[call-overload]
+    return {row_id: (vector, record) for row_id, vector, record in found if row_id in wanted}
 
 
 def test_deleted_collection_is_found_nowhere_on_disk(
     tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch
 ) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     doomed, kept = (store.create(random_uid(), new_collection(name)).info.uid for name in ("doomed", "kept"))
     batches = [make_batch(200, record_bytes=500) for _ in range(3)]
     for batch in batches:
         store.enrol(random_uid(), doomed, batch)
         store.enrol(random_uid(), kept, make_batch(50, record_bytes=700))
-    sealed = sealed_vectors(store, doomed, batches[1].row_ids)
-    with store._database.reading() as tx:
-        wrapped = tx.fetch("SELECT wrapped_key FROM collections WHERE uid = ?", (doomed,))[0][0]
-    assert isinstance(wrapped, bytes)
-    assert wrapped in everything_on_disk(tmp_path)
+    sealed = [cell for cells in sealed_cells(store, doomed, batches[1].row_ids).values() for cell in cells]
+    assert all(secret in everything_on_disk(tmp_path) for secret in sealed)
+    ring = store._seals.ring
+    tree_id = ring.trees_of(doomed)[0]
     store.delete(random_uid(), doomed)
     disk = everything_on_disk(tmp_path)
-    assert wrapped[40:] not in disk
-    assert not any(secret[-24:] in disk for secret in (*sealed.values(), *batches[1].sealed_records))
+    assert (ring.trees_of(doomed), ring.why_destroyed(tree_id)) == ([], Destroyed.COLLECTION_DELETED)
+    assert not any(secret[-24:] in disk for secret in sealed)
     store.close()
 
 
 def test_room_of_erased_rows_is_used_again(tmp_path: Path, new_collection: MakeNew, make_batch: MakeBatch) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     uid = store.create(random_uid(), new_collection()).info.uid
     sizes = []
     for _ in range(30):
@@ -230,14 +237,14 @@ def test_room_of_erased_rows_is_used_again(tmp_path: Path, new_collection: MakeN
         store.erase(random_uid(), uid, batch.row_ids)
         with store._database.reading() as tx:
             sizes.append(tx.fetch("SELECT count(*), sum(length(sealed)) FROM records_1")[0])
-    assert set(sizes) == {(64, 64 * 1024)}
+    assert set(sizes) == {(64, 64 * (1024 + SEAL_OVERHEAD_BYTES))}
     store.close()
 
 
 def test_write_that_fails_stops_the_store(
     tmp_path: Path, filled: tuple[bytes, RowBatch], make_batch: MakeBatch
 ) -> None:
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     with store._database.reading() as tx:
         tx.run("PRAGMA max_page_count = 1")
         tx.run(f"PRAGMA max_page_count = {tx.fetch('PRAGMA page_count')[0][0]}")
@@ -247,14 +254,16 @@ def test_write_that_fails_stops_the_store(
         with pytest.raises(StoreFailed):
             refused()
     store.close()
-    again = SqliteStore(tmp_path, MASTER_KEY)
+    again = SqliteStore(tmp_path, rings_beside(tmp_path))
     assert again.collections()[0].info.rows == 4
     again.close()
 
 
 def test_row_place_is_the_context_that_the_format_says() -> None:
-    place = sealing.CollectionSeal(bytes(16), MASTER_KEY)._row_place(bytes(range(16)), 7, 9)
-    assert place == context("vector", 1, bytes(16), bytes(range(16)), 7, 9)
+    seal = sealing.CollectionSeal(bytes(16), KeyTree.grown_from(MASTER_KEY))
+    place = sealing.SealPlace(bytes(range(16)), 7, 9, 1234)
+    for kind, name in ((seal._vector_place, ("vector", 2)), (seal._record_place, ("record at rest", 1))):
+        assert sealing._row_place(kind, place) == context(*name, bytes(16), bytes(range(16)), 7, 9)
 
 
 def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_batch: MakeBatch) -> None:
@@ -263,9 +272,9 @@ def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fixed_bytes(count: int) -> bytes:
         return hashlib.shake_256(str(next(counter)).encode()).digest(count)
 
-    for module in ("unseen.entropy", "unseen.envelope", "unseen.store.sealing"):
+    for module in ("unseen.entropy", "unseen.envelope", "unseen.keys.ring", "unseen.keys.serials"):
         monkeypatch.setattr(f"{module}.random_bytes", fixed_bytes)
-    store = SqliteStore(tmp_path, MASTER_KEY)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
     uid = store.create(bytes(16), NewCollection("photos", 8, "0123456789abcdef", "none", 8)).info.uid
     batch = make_batch(5, seed=1)
     store.enrol(bytes(range(16)), uid, batch)
@@ -278,4 +287,4 @@ def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert hashlib.sha256(repr((tables, content)).encode()).hexdigest() == TRIPWIRE
 
 
-TRIPWIRE = "c6eaaa31c622db9f0a1904892b64b319328c3535ba07e048c2ced3a8949dcabb"
+TRIPWIRE = "006923452fdfea8cc016107cb98d77d2a8abf3f364f13976c94a3caa5f42ea0b"

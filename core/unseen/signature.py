@@ -1,4 +1,4 @@
-"""A server's signatures over documents of its own: certificates, policies. Its public key is all that checking needs.
+"""Signatures over documents: policies by a controller, certificates by a server. A public key is all that checks them.
 
 A signature is bound to the purpose it was made for, so that a document of one kind never passes as another.
 """
@@ -25,4 +25,4 @@ def verify_signature(public_key: bytes, purpose: str, document: bytes, signature
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed_bytes(purpose, document))
     except (InvalidSignature, ValueError):
-        raise ProofBroken("the signature does not fit: the document was altered, or another server signed it") from None
+        raise ProofBroken("the signature does not fit: the document was altered, or another key signed it") from None

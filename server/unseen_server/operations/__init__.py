@@ -1,0 +1,1 @@
+"""What an operator sees: metrics, status, log lines. Counts and sizes of the whole server, never content or names."""

@@ -1,0 +1,113 @@
+"""OperatorService: how the server is doing. Counts and sizes, no data, no names of callers.
+
+An operator of one tenant is told of its own tenant alone: how much others do is not its business. An operator of the
+tenant without a name runs the server and is told of all.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unseen.v1 import operations_pb2, operations_pb2_grpc
+from unseen_server import limits
+from unseen_server.audit import SERVER, Audit
+from unseen_server.call import Call
+from unseen_server.engine import Engine
+from unseen_server.operations.metrics import OK, OVER_LIMIT, Metrics, component_versions
+from unseen_server.operations.process_memory import resident_bytes
+from unseen_server.services.info import release
+from unseen_server.workers import Workers
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What does not change while the server runs."""
+
+    data: Path
+    store_kind: str
+    key_provider: str
+    certificate_expires_s: Callable[[], int | None]
+    """Seconds since 1970; None without TLS."""
+
+
+class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
+    """Looks at every part and adds up."""
+
+    def __init__(self, engine: Engine, workers: Workers, audit: Audit, metrics: Metrics, standing: Standing) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._audit = audit
+        self._metrics = metrics
+        self._standing = standing
+        self._began_s = time.monotonic()
+
+    async def GetStatus(  # noqa: N802 - the contract's name
+        self, request: operations_pb2.GetStatusRequest, call: Call
+    ) -> operations_pb2.GetStatusResponse:
+        """Tell how the server is doing."""
+        return await self._workers.change(self._status, call)
+
+    def _status(self, call: Call) -> operations_pb2.GetStatusResponse:
+        status = operations_pb2.GetStatusResponse(
+            version=release(),
+            component_versions=component_versions(),
+            uptime_s=int(time.monotonic() - self._began_s),
+            serving=self._audit.has_room,
+            store=self._store(call),
+            audit=self._audit_of(call),
+            certificate=self._certificate(),
+        )
+        if _may_know_all(call):
+            status.memory.CopyFrom(self._memory())
+            status.traffic.CopyFrom(self._traffic())
+        return status
+
+    def _store(self, call: Call) -> operations_pb2.StoreStatus:
+        disk = shutil.disk_usage(self._standing.data)
+        own = [] if _may_know_all(call) else self._engine.collections(call.caller)
+        return operations_pb2.StoreStatus(
+            kind=self._standing.store_kind,
+            key_provider=self._standing.key_provider,
+            collections=self._engine.collection_count if _may_know_all(call) else len(own),
+            rows=self._engine.rows if _may_know_all(call) else sum(info.rows for info in own),
+            disk_free_bytes=disk.free,
+            disk_bytes=disk.total,
+        )
+
+    def _audit_of(self, call: Call) -> operations_pb2.AuditStatus:
+        own = self._audit.log_of(call.caller.tenant)
+        logs = [log.now for log in self._audit.logs()] if _may_know_all(call) else [own.now]
+        return operations_pb2.AuditStatus(
+            leaves=sum(now.size for now in logs), bytes=sum(now.end for now in logs), head=own.head
+        )
+
+    def _memory(self) -> operations_pb2.MemoryStatus:
+        return operations_pb2.MemoryStatus(
+            index_bytes=self._engine.memory_bytes,
+            resident_bytes=resident_bytes(),
+            mask_blocks_ready=self._engine.mask_blocks_ready,
+            under_way_bytes=self._workers.bytes_held,
+            under_way_limit_bytes=limits.MAX_BYTES_UNDER_WAY,
+        )
+
+    def _traffic(self) -> operations_pb2.TrafficStatus:
+        answered, all_calls = self._metrics.calls(codes=(OK,)), self._metrics.calls()
+        return operations_pb2.TrafficStatus(
+            searches=self._metrics.calls("Search", (OK,)),
+            calls=answered,
+            refused=all_calls - answered,
+            over_limit=self._metrics.calls(codes=OVER_LIMIT),
+            under_way=self._metrics.under_way,
+        )
+
+    def _certificate(self) -> operations_pb2.CertificateStatus | None:
+        expires_s = self._standing.certificate_expires_s()
+        return None if expires_s is None else operations_pb2.CertificateStatus(expires_s=expires_s)
+
+
+def _may_know_all(call: Call) -> bool:
+    return call.caller.tenant == SERVER.tenant and call.caller.collections is None

@@ -1,0 +1,179 @@
+"""Erasures: certificates that hold, repetitions that change nothing, holds that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.core.governance.written import SUBJECT
+from tests.server.governance.steward import NOON, OwnServer, Steward
+from unseen.entropy import random_uid
+from unseen.errors import StoreFailed
+from unseen.governance.certificate import Asked, ErasureCertificate
+from unseen.v1 import collections_pb2, collections_pb2_grpc
+from unseen_server.governance import facts as kinds
+
+Rows = Callable[..., tuple[Any, Any]]
+Governed = Callable[..., Steward]
+OTHER = bytes(range(100, 116))
+
+
+def certificate(data: bytes, steward: Steward) -> ErasureCertificate:
+    """A certificate that the server named by its info signed."""
+    found, signed = ErasureCertificate.from_signed(data)
+    assert signed.public_key in steward.caller.info().signing_keys
+    return found
+
+
+def test_rows_erased_by_id_have_a_certificate_that_a_repetition_gets_again(governed: Governed, make_rows: Rows) -> None:
+    steward = governed()
+    vectors, batch = make_rows(3)
+    steward.enrol(batch, steward.consent())
+    request_id = random_uid()
+    reply = steward.caller.erase(steward.uid, batch.row_ids[:2], request_id)
+    found = certificate(reply.certificate, steward)
+    expected = ErasureCertificate(request_id, steward.uid, Asked.ROWS, None, 2, 1, 2, NOON)
+    assert found == expected
+    again = steward.caller.erase(steward.uid, batch.row_ids[:2], request_id)
+    assert (again.certificate, again.repeated_request) == (reply.certificate, True)
+    assert steward.certificates() == [expected]
+    assert np.abs(steward.search(vectors[0])[:2]).max() < 0.012
+
+
+def test_collections_without_an_agreement_have_certificates_too(dial: Any, make_rows: Rows) -> None:
+    caller = dial()
+    steward = Steward(caller, caller.create().uid)
+    _, batch = make_rows(2)
+    caller.enrol(steward.uid, batch)
+    found = certificate(caller.erase(steward.uid, batch.row_ids[:1]).certificate, steward)
+    assert (found.asked, found.rows) == (Asked.ROWS, 1)
+    stub = collections_pb2_grpc.CollectionServiceStub(caller.channel)
+    request = collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=steward.uid)
+    first = stub.DeleteCollection(request, timeout=30)
+    deleted = certificate(first.certificate, steward)
+    assert (deleted.asked, deleted.rows, deleted.collection_uid) == (Asked.COLLECTION, 1, steward.uid)
+    assert stub.DeleteCollection(request, timeout=30) == first
+
+
+def test_a_subject_is_erased_with_every_row_and_consent_and_nobody_else(governed: Governed, make_rows: Rows) -> None:
+    steward = governed()
+    one, another = steward.consent(), steward.consent(purposes=frozenset({"care"}))
+    other = steward.consent(pii_principal_id=OTHER)
+    vectors, batch = make_rows(6)
+    steward.enrol(type(batch)(batch.row_ids[:4], batch.vectors[:4], batch.sealed_records[:4]), [one, other, one, other])
+    steward.enrol(
+        type(batch)(batch.row_ids[4:], batch.vectors[4:], batch.sealed_records[4:]), another, purposes=["care"]
+    )
+    steward.withdraw(another.record_id)
+    request_id = random_uid()
+    erased = steward.erase_subject(SUBJECT, request_id)
+    assert (erased.asked, erased.subject, erased.rows) == (Asked.SUBJECT, SUBJECT, 4)
+    assert steward.erase_subject(SUBJECT, request_id) == erased
+    assert set(steward.states()) == {other.record_id}
+    assert set(steward.caller.sync(steward.uid)[1]) == {batch.row_ids[1], batch.row_ids[3]}
+    assert steward.export(SUBJECT)[1:] == []
+    assert steward.caller.refusal(steward.withdraw, one.record_id).code == "CONSENT_NOT_FOUND"
+    assert steward.erase_subject(SUBJECT).rows == 0
+    scores = steward.search(vectors[1])
+    assert scores[1] == pytest.approx(1, abs=0.02)
+
+
+def test_nothing_of_an_erased_subjects_consents_is_left_after_a_restart(
+    own_server: OwnServer, dial: Any, governed: Governed
+) -> None:
+    steward = governed()
+    steward.consent()
+    steward.erase_subject(SUBJECT)
+    assert own_server.running is not None
+    assert own_server.running.store.facts(kinds.CONSENT) == ()
+    own_server.stop()
+    own_server.start()
+    assert Steward(dial(), steward.uid).states() == {}
+
+
+def test_an_erasure_that_was_cut_before_its_certificate_is_taken_up_by_the_repetition(
+    own_server: OwnServer, dial: Any, governed: Governed, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steward = governed()
+    steward.enrol(make_rows(3)[1], steward.consent())
+    assert own_server.running is not None
+    request_id = random_uid()
+
+    def cut(*_: object) -> bytes:
+        raise StoreFailed("as if the disk had failed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_server.running.governance.erasing, "_certify", cut)
+        assert steward.caller.refusal(steward.erase_subject, SUBJECT, request_id).code == "STORE_FAILED"
+    own_server.stop()
+    own_server.start()
+    again = Steward(dial(), steward.uid)
+    assert again.erase_subject(SUBJECT, request_id).rows == 3
+    assert own_server.running.store.facts(kinds.ERASING) == ()
+
+
+# Holds
+
+
+def test_held_rows_are_kept_and_every_erasure_of_them_names_the_reason_code(
+    own_server: OwnServer, governed: Governed, make_rows: Rows
+) -> None:
+    steward = governed()
+    held, free = steward.consent(validity_duration=100), steward.consent(pii_principal_id=OTHER, validity_duration=100)
+    vectors, batch = make_rows(4)
+    steward.enrol(batch, [held, free, held, free])
+    steward.hold("CASE-17", SUBJECT)
+    for call, args in (
+        (steward.caller.erase, (steward.uid, batch.row_ids[:1])),
+        (steward.caller.erase, (steward.uid, batch.row_ids)),
+        (steward.erase_subject, (SUBJECT,)),
+        (steward.caller.delete, (steward.uid,)),
+    ):
+        refusal = steward.caller.refusal(call, *args)
+        assert refusal.code == "ON_LEGAL_HOLD"
+        assert "CASE-17" in refusal.message
+    own_server.hands.pass_s(100)
+    assert own_server.run_retention() == 2
+    assert np.abs(steward.search(vectors[0])[:4]).max() < 0.012
+    assert own_server.running is not None
+    kept = {row.row_id for row in own_server.running.store.withheld(steward.uid)}
+    assert kept == {batch.row_ids[0], batch.row_ids[2]}
+    assert own_server.run_retention() == 0
+    steward.hold("CASE-17", lift=True)
+    assert own_server.run_retention() == 2
+    assert own_server.running.store.withheld(steward.uid) == ()
+
+
+def test_a_hold_on_a_whole_collection_keeps_every_row(
+    own_server: OwnServer, governed: Governed, make_rows: Rows
+) -> None:
+    steward = governed(lawful_basis="eu-gdpr:A6-1-e", retention_days=1)
+    _, batch = make_rows(3)
+    steward.enrol(batch)
+    steward.hold("COURT/4-26")
+    assert steward.caller.refusal(steward.caller.erase, steward.uid, batch.row_ids[:1]).code == "ON_LEGAL_HOLD"
+    own_server.hands.pass_s(86_400)
+    assert own_server.run_retention() == 0
+    assert steward.info().rows == 0
+    steward.hold("COURT/4-26", lift=True)
+    assert own_server.run_retention() == 3
+
+
+def test_holds_survive_a_restart_and_are_told_apart(own_server: OwnServer, dial: Any, governed: Governed) -> None:
+    steward = governed()
+    request_id = random_uid()
+    first = steward.hold("A", SUBJECT, request_id=request_id)
+    assert steward.hold("A", SUBJECT, request_id=request_id) == first
+    assert steward.caller.refusal(steward.hold, "A").code == "ALREADY_EXISTS"
+    assert steward.caller.refusal(steward.hold, "B", lift=True).code == "NOT_FOUND"
+    assert steward.caller.refusal(steward.hold, "no prose here").code == "INVALID_INPUT"
+    steward.hold("A", lift=True)
+    second = steward.hold("A")
+    own_server.stop()
+    own_server.start()
+    holds = Steward(dial(), steward.uid).holds()
+    assert [(hold.reason_code, bool(hold.lifted_at)) for hold in holds] == [("A", True), ("A", False)]
+    assert holds[1] == second

@@ -1,0 +1,350 @@
+"""Too much at once: who is over a limit is told so, and until when; who is gone is not computed for; health answers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from unseen.entropy import random_uid
+from unseen.errors import ServerBusy
+from unseen.he import packing, quantise
+from unseen.he.mask import BATCH_BLOCKS
+from unseen.he.scan import ScanIndex
+from unseen.he.secret import PreparedQuery
+from unseen.params import DEFAULT
+from unseen_server import app, limits
+from unseen_server.call import LOCAL, Allowance, Caller, Role
+from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.workers import Workers
+
+Make = Callable[..., Any]
+EVERYBODY = Allowance(calls_at_once=2, bytes_per_minute=1 << 20, searches_per_minute=5, bits_per_row_per_day=27)
+"""Three searches a day and collection: 8.8 bits each."""
+ALICE = Caller("ward", "alice", frozenset(Role))
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
+    server = await app.start(
+        Config(
+            tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
+        )
+    )
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def token(running: app.RunningServer, new_grant: Make) -> str:
+    grant, text = new_grant(ALICE)
+    running.grants.add(grant)
+    return str(text)
+
+
+async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
+    return await asyncio.to_thread(work, *args)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await in_thread(time.sleep, 0.01)
+
+
+async def all_of(stream: Any) -> None:
+    """Read a reply to its end, which may be an error."""
+    while await stream.read() is not aio.EOF:
+        pass
+
+
+def waiting_for(release: threading.Event) -> Callable[[], None]:
+    def wait() -> None:
+        release.wait(30)
+
+    return wait
+
+
+ONES = np.ones(16, np.float32)
+
+
+# Quotas over the wire
+
+
+async def test_search_beyond_its_bits_is_refused_with_the_time_and_other_collections_are_not(
+    running: app.RunningServer, call: Make, token: str, make_rows: Make
+) -> None:
+    caller = call(running, token=token)
+    first, second = await in_thread(caller.create, "first"), await in_thread(caller.create, "second")
+    for _ in range(3):
+        await in_thread(caller.search, first, ONES)
+    refusal = await in_thread(caller.refusal, caller.search, first, ONES)
+    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    used = 4 * DEFAULT.bits_per_coefficient
+    assert refusal.retry_after_s == pytest.approx((used - 27) * 86400 / 27, abs=60)
+    assert (await in_thread(caller.access, "first")).bits_per_row_left == 0
+    assert (await in_thread(caller.access, "second")).bits_per_row_left == 27
+    await in_thread(caller.search, second, ONES)
+
+
+async def test_searches_and_calls_of_one_caller_are_limited_and_others_are_not(
+    running: app.RunningServer, call: Make, token: str, new_grant: Make
+) -> None:
+    caller = call(running, token=token)
+    collections = [await in_thread(caller.create, f"c{number}") for number in range(6)]
+    for collection in collections[:5]:
+        await in_thread(caller.search, collection, ONES)
+    refusal = await in_thread(caller.refusal, caller.search, collections[5], ONES)
+    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    assert 0 < refusal.retry_after_s <= 12
+    grant, other = new_grant(Caller("ward", "bob", frozenset(Role)))
+    running.grants.add(grant)
+    await in_thread(call(running, token=other).search, collections[5], ONES)
+
+
+async def test_third_call_of_a_caller_that_may_have_two_is_refused(
+    running: app.RunningServer, call: Make, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def slow(*request: Any) -> None:
+        entered.release()
+        release.wait(30)
+
+    monkeypatch.setattr(running.engine, "for_mutation", slow)
+    caller = call(running, token=token)
+    under_way = [
+        asyncio.create_task(in_thread(caller.refusal, caller.erase, random_uid(), [random_uid()])) for _ in range(2)
+    ]
+    for _ in under_way:
+        assert await in_thread(entered.acquire)
+    refusal = await in_thread(caller.refusal, caller.info)
+    assert (refusal.status, refusal.code, refusal.retry_after_s) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", 0.5)
+    release.set()
+    await asyncio.gather(*under_way)
+    assert len((await in_thread(caller.info)).store_uid) == 16
+
+
+async def test_bytes_are_counted_before_anybody_looks_at_them(
+    running: app.RunningServer, call: Make, token: str
+) -> None:
+    """What is over the limit is refused for its size, whether or not it is a message."""
+    caller = call(running, token=token)
+    half = b"\xff" * (600 << 10)
+    refusal = await in_thread(caller.refusal, caller.raw, "IndexService/EraseRows", [half])
+    assert refusal.code == "MALFORMED_MESSAGE"
+    refusal = await in_thread(caller.refusal, caller.raw, "IndexService/EraseRows", [half])
+    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
+    assert refusal.retry_after_s > 0
+
+
+async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_grant: Make) -> None:
+    config = Config(
+        tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
+    )
+    grant, text = new_grant(ALICE)
+    server = await app.start(config)
+    server.grants.add(grant)
+    caller = call(server, token=text)
+    collection = await in_thread(caller.create)
+    for _ in range(2):
+        await in_thread(caller.search, collection, ONES)
+    left = (await in_thread(caller.access, "photos")).bits_per_row_left
+    await server.stop()
+    server = await app.start(config)
+    caller = call(server, token=text)
+    assert (await in_thread(caller.access, "photos")).bits_per_row_left == left < 27 - 17
+    await server.stop()
+
+
+# Scans
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_queue_that_stands_lets_in_no_more_than_keeps_the_threads_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+    release = threading.Event()
+
+    def scan() -> asyncio.Future[None]:
+        return workers.scan(waiting_for(release))
+
+    burst = [scan() for _ in range(10)]
+    clock.now += limits.STANDING_AFTER_S / 2
+    burst.append(scan())  # still a burst
+    clock.now += limits.STANDING_AFTER_S
+    with pytest.raises(ServerBusy) as busy:
+        scan()
+    assert busy.value.retry_after_s is not None
+    assert busy.value.retry_after_s >= limits.RETRY_SCAN_S
+    release.set()
+    await asyncio.gather(*burst)
+    release.clear()
+    again = [scan() for _ in range(limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING)]
+    clock.now += 2 * limits.STANDING_AFTER_S
+    with pytest.raises(ServerBusy):
+        workers.require_scan_room()
+    release.set()
+    await asyncio.gather(*again)
+    workers.require_scan_room()
+    workers.close()
+
+
+async def test_time_to_wait_grows_with_the_time_that_searches_take() -> None:
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+
+    def slow() -> None:
+        clock.now += 8.0
+
+    for _ in range(20):
+        await workers.scan(slow)
+    release = threading.Event()
+    waiting = [workers.scan(waiting_for(release)) for _ in range(6)]
+    clock.now += 2 * limits.STANDING_AFTER_S
+    with pytest.raises(ServerBusy) as busy:
+        workers.require_scan_room()
+    assert busy.value.retry_after_s == pytest.approx(8.0 * 4 / limits.SCANS_AT_ONCE, rel=0.2)
+    release.set()
+    await asyncio.gather(*waiting)
+    workers.close()
+
+
+async def test_search_that_finds_no_room_is_refused_at_its_header(
+    running: app.RunningServer, call: Make, token: str, search_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its query is not waited for: what is refused costs the server nothing."""
+    caller = call(running, token=token)
+    collection = await in_thread(caller.create)
+
+    def no_room() -> None:
+        raise ServerBusy("no room", retry_after_s=1.5)
+
+    monkeypatch.setattr(running.workers, "require_scan_room", no_room)
+    header = search_of(collection, b"")[0].SerializeToString()
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")(
+            metadata=(("authorization", f"Bearer {token}"),)
+        )
+        await stream.write(header)  # and never the rest, nor an end
+        with pytest.raises(aio.AioRpcError) as refused:
+            await asyncio.wait_for(stream.read(), 30)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert ("unseen-retry-after-s", "1.5") in list(refused.value.trailing_metadata())
+
+
+async def test_health_is_answered_while_every_place_is_taken(
+    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every scan thread busy, the queue full, every call's place taken."""
+    release = threading.Event()
+    scans = [running.workers.scan(waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + limits.MAX_SCANS_WAITING)]
+    monkeypatch.setattr(limits, "MAX_CALLS", 0)
+    caller = call(running)
+    assert (await in_thread(caller.refusal, caller.info)).code == "SERVER_BUSY"
+    for service in ("", *app.SERVICES):
+        request = health_pb2.HealthCheckRequest(service=service)
+        answer = await in_thread(health_pb2_grpc.HealthStub(caller.channel).Check, request)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    release.set()
+    await asyncio.gather(*scans)
+
+
+# Work for nobody
+
+
+@pytest.fixture
+def counted_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The first segment of every batch that is scanned; a batch takes a fiftieth of a second longer than it would."""
+    scanned: list[int] = []
+    batch = ScanIndex._batch
+
+    def counted(index: ScanIndex, segments: list[int], *args: Any) -> bytes:
+        scanned.append(segments[0])
+        time.sleep(0.02)
+        return batch(index, segments, *args)
+
+    monkeypatch.setattr(ScanIndex, "_batch", counted)
+    return scanned
+
+
+BLOCKS = 2000
+
+
+@pytest.fixture
+async def large(running: app.RunningServer, call: Make) -> Any:
+    """A collection of many blocks; its rows are in memory only, which a scan does not notice."""
+    caller = call(running)
+    collection = await in_thread(lambda: caller.create("large", dimension=64))
+    live = running.engine.by_uid(LOCAL, collection.uid)
+    slots = BLOCKS * live.packing.rows_per_block
+    live._index.reserve(slots)
+    object.__setattr__(live._stored.info, "slots", slots)
+    return await in_thread(caller.collection, "large")
+
+
+def encrypted(collection: Any) -> bytes:
+    layout = packing.Packing(DEFAULT.ring_degree, collection.dimension, collection.packing_factor)
+    query: bytes = PreparedQuery.prepare(DEFAULT, layout).encrypt(
+        quantise.quantise_query(DEFAULT, np.ones(collection.dimension, np.float32))
+    )[0]
+    return query
+
+
+async def test_cancelled_search_scans_no_further(
+    running: app.RunningServer, large: Any, search_of: Make, counted_batches: list[int]
+) -> None:
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")()
+        for part in search_of(large, encrypted(large)):
+            await stream.write(part.SerializeToString())
+        await stream.done_writing()
+        await stream.read()
+        await until(lambda: bool(counted_batches))
+        stream.cancel()
+        await until(lambda: not running.workers._scans_admitted)
+    assert 0 < len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
+
+
+async def test_scan_stops_when_its_callers_deadline_is_over(
+    running: app.RunningServer, large: Any, search_of: Make, counted_batches: list[int]
+) -> None:
+    requests = [part.SerializeToString() for part in search_of(large, encrypted(large))]
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")(iter(requests), timeout=0.5)
+        with pytest.raises(aio.AioRpcError) as late:
+            await all_of(stream)
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: not running.workers._scans_admitted)
+    assert len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
+
+
+async def test_search_whose_deadline_passed_in_the_queue_is_never_begun(
+    running: app.RunningServer, large: Any, search_of: Make, counted_batches: list[int]
+) -> None:
+    release = threading.Event()
+    busy = [running.workers.scan(waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE)]
+    requests = [part.SerializeToString() for part in search_of(large, encrypted(large))]
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")(iter(requests), timeout=0.5)
+        with pytest.raises(aio.AioRpcError):
+            await all_of(stream)
+        release.set()
+        await asyncio.gather(*busy)
+        await until(lambda: not running.workers._scans_admitted)
+    assert counted_batches == []
