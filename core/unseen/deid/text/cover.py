@@ -2,8 +2,8 @@
 
 For the device only. Holds a picture for the length of a call.
 
-    look -> paint every line -> look again -> paint what is still found -> ... -> look: nothing -> done
-                                                              three times painted, still text -> refused
+    look -> paint every line -> look again -> paint what is still found -> ... -> look thoroughly: nothing -> done
+                                                                    five times painted, still text -> refused
 
 Painted over is everything that looks like writing, whatever it says. With ``keep_marks`` a line stays that is read with
 certainty and is, as a whole, on the list of technical marks.
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from unseen.deid.text.finder import Line, Pixels, TextFinder
+from unseen.deid.text.finder import THOROUGH_LOOKS, Line, Pixels, TextFinder
 from unseen.deid.text.marks import is_technical_mark
 from unseen.deid.text.patches import Mask
 from unseen.deid.text.reader import TextReader
@@ -25,7 +25,7 @@ from unseen.errors import ImageRefused
 
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
 """Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""
-MOST_PASSES = 3
+MOST_PASSES = 5
 FILL = (0, 0, 0)
 
 
@@ -42,17 +42,25 @@ def cover_text(
 
 
 def text_of(
-    views: Views, painted: Mask, finder: TextFinder, reader: TextReader | None, keep_marks: bool = False
+    views: Views,
+    painted: Mask,
+    finder: TextFinder,
+    reader: TextReader | None,
+    keep_marks: bool = False,
+    *,
+    thorough: bool = True,
 ) -> tuple[Mask, TextReport]:
     """Return which pixels (height, width) of a picture must be painted, and the report; ImageRefused: text remains.
 
-    painted: (height, width), pixels that will be painted whatever is found.
+    painted: (height, width), pixels that will be painted whatever is found; thorough: look in bands, too.
     """
     mask = painted.copy()
     covered: list[CoveredLine] = []
     for passes in range(MOST_PASSES + 1):
         shown = views(mask)
         lines = finder.find(shown, mask)
+        if not lines and thorough:
+            lines = finder.find(shown, mask, looks=THOROUGH_LOOKS)
         marks = [line for line in lines if keep_marks and reader is not None and _is_mark(line, shown[0], reader)]
         lines = [line for line in lines if not any(line is mark for mark in marks)]
         if not lines:

@@ -9,6 +9,7 @@ low and a picture is looked at in several ways; what any look finds counts:
     evened out ............ each place stretched to its own contrast: print that is hardly darker than its background
     evened out, twice ..... and enlarged: letters of ten pixels
     whole ................. reduced to one piece where it was more: letters that fill the picture
+    in bands, twice ....... only what has nearly one brightness, band by band: print over a pattern that hides it
 
 Under every piece the network is shown a strip of plain print. Without it a picture that holds no text excites the
 network as if it were one huge letter (a third of a CT slice, half of an MR slice); beside real letters it does not.
@@ -61,17 +62,26 @@ MARGIN_PX = 2
 
 @dataclass(frozen=True)
 class Look:
-    """One way to look: enlarged or reduced by a factor, as it is or evened out."""
+    """One way to look: enlarged or reduced by a factor, as it is, evened out, or in bands of brightness."""
 
     scale: float
     even: bool = False
+    in_bands: bool = False
 
     def __str__(self) -> str:
-        return f"x{self.scale:g}{' evened' if self.even else ''}"
+        return f"x{self.scale:g}{' evened' if self.even else ''}{' in bands' if self.in_bands else ''}"
+
+    def pictures(self, pixels: Pixels) -> list[Pixels]:
+        """What is shown to the network for a picture: one or several, at the picture's own size."""
+        if self.in_bands:
+            return _in_bands(pixels)
+        return [_evened(pixels) if self.even else pixels]
 
 
 DEFAULT_LOOKS = (Look(1.0), Look(1.0, even=True), Look(2.0, even=True))
-"""docs/deidentification.md has what each of them finds."""
+THOROUGH_LOOKS = (Look(2.0, in_bands=True),)
+"""Four times as much work as the largest of the others: for a last look at what they found nothing more in."""
+BANDS, BANDS_AT_ONCE = 12, 3
 THRESHOLD = 0.2
 """The chance that some pixel of a line must reach."""
 EXTENT = 0.5
@@ -112,11 +122,14 @@ class TextFinder:
         """The hash of the network's file, as pinned."""
         return self._manifest.files[MODEL_FILE].sha256
 
-    def find(self, views: Sequence[Pixels], painted: Mask | None = None) -> list[Line]:
+    def find(
+        self, views: Sequence[Pixels], painted: Mask | None = None, *, looks: Sequence[Look] | None = None
+    ) -> list[Line]:
         """Return the lines of text in a picture, in reading order.
 
         views: the picture in every way in which it may be shown, uint8 (height, width, 3) each; painted: (height,
-        width), pixels that hold paint: nothing is there, and its hard edges are blended away before looking.
+        width), pixels that hold paint: nothing is there, and its hard edges are blended away before looking; looks:
+        other ways to look than the finder's own.
 
         Raises:
             ImageRefused: it cannot look.
@@ -132,7 +145,7 @@ class TextFinder:
         found = np.zeros(shape[:2], np.float32)
         for view in views:
             seen = view if painted is None else blended(view, painted)
-            for look in self._looks_at(*shape[:2]):
+            for look in looks or self._looks_at(*shape[:2]):
                 chances = self._look(seen, look)
                 if painted is not None:
                     chances[painted] = 0
@@ -168,13 +181,13 @@ class TextFinder:
     def _look(self, pixels: Pixels, look: Look) -> Chances:
         height, width = pixels.shape[:2]
         size = (max(1, round(width * look.scale)), max(1, round(height * look.scale)))
-        seen = Image.fromarray(_evened(pixels) if look.even else pixels).resize(size, Image.Resampling.BILINEAR)
-        picture = _in_network_units(seen)
         chances = np.zeros((size[1], size[0]), np.float32)
-        for rows in _pieces(size[1]):
-            for columns in _pieces(size[0]):
-                part = chances[rows, columns]
-                np.maximum(part, self._run(picture[rows, columns])[: part.shape[0], : part.shape[1]], out=part)
+        for shown in look.pictures(pixels):
+            picture = _in_network_units(Image.fromarray(shown).resize(size, Image.Resampling.BILINEAR))
+            for rows in _pieces(size[1]):
+                for columns in _pieces(size[0]):
+                    part = chances[rows, columns]
+                    np.maximum(part, self._run(picture[rows, columns])[: part.shape[0], : part.shape[1]], out=part)
         return np.array(Image.fromarray(chances).resize((width, height), Image.Resampling.BILINEAR))
 
     def _run(self, picture: npt.NDArray[np.float32]) -> Chances:
@@ -242,6 +255,15 @@ def _evened(pixels: Pixels) -> Pixels:
     difference = values - _blurred(pixels)
     usual = _blurred(np.clip(np.abs(difference).mean(axis=2) * 4, 0, 255).astype(np.uint8)) / 4 + EVEN_FLOOR
     return np.clip(128 + difference / usual[..., None] * EVEN_SPREAD, 0, 255).astype(np.uint8)
+
+
+def _in_bands(pixels: Pixels) -> list[Pixels]:
+    """For each band of brightness how well every pixel fits it; three bands are the colours of one picture."""
+    grey = pixels.astype(np.float32).mean(axis=2)
+    width = 256 / BANDS
+    bands = [np.clip(1.5 - np.abs(grey - (at + 0.5) * width) / width, 0, 1) * 255 for at in range(BANDS)]
+    apart = BANDS // BANDS_AT_ONCE  # bands in one picture lie far from each other
+    return [np.stack(bands[at::apart], axis=2).astype(np.uint8) for at in range(apart)]
 
 
 def _blurred(pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import pytest
 from unseen.deid.dicom.burned_in import Finders, burned_in
 from unseen.deid.dicom.stored import Shown, StoredFrames
 from unseen.deid.faces import Face, FaceFinder
-from unseen.deid.text.finder import Line, Pixels, TextFinder
+from unseen.deid.text.finder import Line, Look, Pixels, TextFinder
 from unseen.deid.text.patches import Mask
 from unseen.errors import ImageRefused
 
@@ -22,8 +22,10 @@ class SeesWhite(TextFinder):
 
     looked = 0
 
-    def find(self, views: Sequence[Pixels], painted: Mask | None = None) -> list[Line]:
-        self.looked += 1
+    def find(
+        self, views: Sequence[Pixels], painted: Mask | None = None, *, looks: Sequence[Look] | None = None
+    ) -> list[Line]:
+        self.looked += looks is None
         white = np.min(views[0], axis=2) >= WHITE
         if not white.any():
             return []

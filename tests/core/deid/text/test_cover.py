@@ -10,7 +10,7 @@ from PIL import Image
 from tests.core.deid.text.lettering import Pixels, ink_of, page, write
 from unseen.deid.text.cover import MOST_PASSES, cover_text
 from unseen.deid.text.draw import drawn_lines
-from unseen.deid.text.finder import Line, TextFinder
+from unseen.deid.text.finder import Line, Look, TextFinder
 from unseen.deid.text.patches import Mask
 from unseen.deid.text.reader import TextReader
 from unseen.errors import ImageRefused
@@ -63,7 +63,9 @@ def test_the_report_is_json_and_holds_no_letter_of_what_was_covered(finder: Text
 class Insistent(TextFinder):
     """Finds a line in the same place however often it is painted."""
 
-    def find(self, views: Sequence[Pixels], painted: Mask | None = None) -> list[Line]:
+    def find(
+        self, views: Sequence[Pixels], painted: Mask | None = None, *, looks: Sequence[Look] | None = None
+    ) -> list[Line]:
         self.__dict__["looks_made"] = self.__dict__.get("looks_made", 0) + 1
         return [Line((1, 1, 5, 3), 0.9, np.ones((2, 4), np.bool_))]
 
