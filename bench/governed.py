@@ -1,11 +1,12 @@
-"""What does it cost to know who asks? The same search with tokens and quotas and without, in turns, one server.
+"""What does it cost to know who asks and to write it down? The same search with all of it and without, in turns.
 
     python -m bench.governed --rows N --dim 512 --json FILE
 
-Every side is a client of the same server process and searches the same collection: one comes from this machine without
-a token, which passes no check and no quota; one shows a token, one a signed token (ES256), and their quotas are counted
-and written to disk as for anybody. They take turns, query by query, so that what disturbs one disturbs all. A further
-side is a further line in ``SIDES``.
+The first side searches on a server of its own, whose audit log writes nothing (``bench.unaudited_server``). The others
+are clients of one server and search one collection with the same rows. One comes from this machine without a token: it
+passes no check and no quota, but is written down before it is answered, and gets a receipt that it checks and keeps. One
+shows a token, one a signed token (ES256), and their quotas are counted and written to disk as for anybody. They take
+turns, query by query, so that what disturbs one disturbs all. A further side is a further line in ``SIDES``.
 """
 
 from __future__ import annotations
@@ -40,8 +41,14 @@ BITS_PER_DAY = "20000"
 ENROLMENTS, ROWS_EACH = 8, 1000
 
 
+class UnauditedStage(Stage):
+    """A stage whose server writes nothing down."""
+
+    program = (str(Path(__file__).with_name("unaudited_server.py")),)
+
+
 class Governed:
-    """One server, one collection, and a client for every side."""
+    """Two servers with the same rows, and a client for every side."""
 
     def __init__(self, rows: int, dimension: int, repeats: int) -> None:
         self.rows, self.dimension, self.repeats = rows, dimension, repeats
@@ -52,10 +59,10 @@ class Governed:
         """Enrol, search in turns, enrol in turns."""
         with ExitStack() as held:
             clients = {name: held.enter_context(client) for name, client in self._clients(held).items()}
-            first = next(iter(clients.values()))
             vectors = clustered_vectors(self.rows, self.dimension, SEED)
-            first.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
-            first.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
+            for client in list(clients.values())[:2]:  # the first of each server
+                client.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
+                client.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
             self._search(clients, vectors)
             self._enrol(clients)
 
@@ -67,11 +74,14 @@ class Governed:
         keys.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         stage = held.enter_context(Stage(*options, str(keys)))
         tokens: dict[str, Callable[[], str] | None] = {name: make(stage, key) for name, make in SIDES.items()}
-        stage.start()
+        plain = held.enter_context(UnauditedStage(*options, str(keys)))
+        for one in (plain, stage):
+            one.start()
+        clients = {NOTHING: TimedClient(f"{LOOPBACK}:{plain.port}", home=plain.home, timeout_s=300.0)}
         address = f"{LOOPBACK}:{stage.port}"
-        return {
-            name: TimedClient(address, home=stage.home, timeout_s=300.0, token=token) for name, token in tokens.items()
-        }
+        for name, token in tokens.items():
+            clients[name] = TimedClient(address, home=stage.home, timeout_s=300.0, token=token)
+        return clients
 
     def _search(self, clients: Mapping[str, TimedClient], vectors: np.ndarray) -> None:
         packing = next(iter(clients.values())).packing_of(COLLECTION)
@@ -146,10 +156,11 @@ def signed_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> Callable[[], 
     return lambda: text
 
 
+NOTHING = "no token, no quota, no audit log"
 SIDES: Mapping[str, Callable[[Stage, ec.EllipticCurvePrivateKey], Callable[[], str] | None]] = {
-    "no token, no quota": no_token,
-    "token and quotas": own_token,
-    "signed token and quotas": signed_token,
+    "audit log, no token, no quota": no_token,
+    "audit log, token and quotas": own_token,
+    "audit log, signed token and quotas": signed_token,
 }
 
 
@@ -176,7 +187,7 @@ def main() -> None:
     given = parser.parse_args()
     bench = Governed(given.rows, given.dim, given.repeats)
     bench.run()
-    title = f"one search of {given.rows:,} rows of {given.dim}, with and without access control"
+    title = f"one search of {given.rows:,} rows of {given.dim}, with and without access control and audit"
     print_table(title, shown(bench.figures), ("", "p50 / p95 ms", "ratio", "rows/s enrolled", "time ratio"))
     write_json(given.json, bench.figures)
 

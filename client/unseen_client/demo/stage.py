@@ -33,6 +33,9 @@ READY = b"unseen server listening on"
 class Stage:
     """A private folder and one server over it. Starts and stops the server; removes the folder at the end."""
 
+    program: tuple[str, ...] = ("-m", "unseen_server")
+    """What Python runs; a bench may have another one that is nearly the server."""
+
     def __init__(self, *options: str) -> None:
         """``options`` are the server's, beside those that say where its files lie."""
         self._options = options
@@ -62,7 +65,7 @@ class Stage:
         """
         self.port = self.port or _free_port()
         began = time.monotonic()
-        command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
+        command = [sys.executable, "-P", *self.program, "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key), *self._options]
         with self.log.open("ab") as log:
             said_before = log.tell()
