@@ -3,10 +3,10 @@
     python -m bench.governed --rows N --dim 512 --json FILE
 
 The first side searches on a server of its own, whose audit log writes nothing (``bench.unaudited_server``). The others
-are clients of one server and search one collection with the same rows. One comes from this machine without a token: it
-passes no check and no quota, but is written down before it is answered, and gets a receipt that it checks and keeps. One
-shows a token, one a signed token (ES256), and their quotas are counted and written to disk as for anybody. They take
-turns, query by query, so that what disturbs one disturbs all. A further side is a further line in ``SIDES``.
+are clients of one server and search one collection with the same rows. One comes from this machine without a token:
+it passes no check and no quota, but is written down before it is answered, and gets a receipt that it checks and keeps.
+One shows a token, one a signed token (ES256), and their quotas are counted and written to disk as for anybody. They
+take turns, query by query, so that what disturbs one disturbs all. A further side is a further line in ``SIDES``.
 """
 
 from __future__ import annotations
