@@ -90,7 +90,6 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json
-	$(BIN)/python -m bench.audit_cost --rows 10000 --dim 512 --json $(BENCH_OUT)/audit-cost.json
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json
 	$(BIN)/python -m bench.governed --rows 100000 --dim 512 --json $(BENCH_OUT)/governed-100k.json
