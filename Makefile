@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc softhsm2 tesseract-ocr
+SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc postgresql softhsm2 strace tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
 PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
@@ -36,7 +36,7 @@ $(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
 
 # What development needs on top of it.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp
-	$(PIP) install -q -c constraints/tested.txt -e '.[server,kms,pkcs11,deid,dev]'
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,postgres,kms,pkcs11,deid,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------
@@ -88,6 +88,9 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
+	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json
+	$(BIN)/python -m bench.audit_cost --rows 10000 --dim 512 --json $(BENCH_OUT)/audit-cost.json
+	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json

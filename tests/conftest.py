@@ -7,9 +7,11 @@ skips: they were tried.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tests import postgres
 
 REASON = "skipped, and CI=true: a promise that was not tried counts as broken. "
 
@@ -36,3 +38,14 @@ def pytest_make_collect_report(
     if report.skipped and skips_are_failures():
         report.outcome, report.longrepr = "failed", f"{REASON}{report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL that runs as long as the tests do; started when the first test asks for it."""
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("there is no PostgreSQL here: make system")
+    cluster = postgres.Cluster(programs)
+    yield cluster
+    cluster.remove()

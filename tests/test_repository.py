@@ -160,7 +160,7 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    wanted = declared("client", "server", "kms", "pkcs11", "deid", "dev")
+    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "dev")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -175,8 +175,8 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
     [
         ("client", ()),
         ("core", ("server", "deid")),
-        ("server", ("server", "kms", "pkcs11")),
-        ("tests", ("server", "kms", "pkcs11", "deid", "dev")),
+        ("server", ("server", "postgres", "kms", "pkcs11")),
+        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "dev")),
         ("bench", ("server", "dev")),
         ("examples", ("server",)),
     ],

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from unseen.entropy import random_bytes
 from unseen.errors import (
+    AuditUnavailable,
     DeadlineExceeded,
     MalformedMessage,
     QuotaExceeded,
@@ -78,8 +79,8 @@ def ask(
 ) -> Flow[AnyReceiver]:
     """Exchange ``requests`` for what the receiver collects, trying again while the server is unavailable or busy.
 
-    Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy, QuotaExceeded or
-    DeadlineExceeded when the time is over or would be, and at once whatever else the server answers.
+    Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy, AuditUnavailable,
+    QuotaExceeded or DeadlineExceeded when the time is over or would be, and at once whatever else the server answers.
     """
     give_up_at = patience.clock() + patience.timeout_s
     for tries in itertools.count(1):
@@ -88,7 +89,7 @@ def ask(
             raise DeadlineExceeded(_too_late(patience, tries))
         try:
             return (yield from _try_once(rpc, requests, make_receiver(), left_s))
-        except (ServerUnavailable, ServerBusy, QuotaExceeded) as error:
+        except (ServerUnavailable, ServerBusy, AuditUnavailable, QuotaExceeded) as error:
             if isinstance(error, QuotaExceeded) and error.retry_after_s is None:
                 raise
             wait_s = max(pause_s(tries), later_s(error.retry_after_s or 0.0))

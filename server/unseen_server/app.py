@@ -13,19 +13,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from unseen.audit.leaf import Details
-from unseen.errors import AuditUnavailable, InvalidConfiguration, UnseenError
+from unseen.errors import AuditUnavailable, InvalidConfiguration
 from unseen.he.mask import MaskSource
-from unseen.keys.ring import KeyRings
 from unseen.store.interface import Store
-from unseen.store.recovery import Recovery
-from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.v1 import (
     access_pb2_grpc,
     audit_pb2_grpc,
@@ -48,8 +44,6 @@ from unseen_server.engine import Engine, MakeMasks
 from unseen_server.governance.assembly import Governance, assemble
 from unseen_server.governance.clock import Clock
 from unseen_server.governance.retention import Retention
-from unseen_server.keys.choice import open_provider
-from unseen_server.keys.passphrase import VARIABLE, passphrase_from
 from unseen_server.operations.certificate import expires_s
 from unseen_server.operations.metrics import Metrics
 from unseen_server.operations.page import Page
@@ -65,11 +59,14 @@ from unseen_server.services.info import InfoService, release
 from unseen_server.services.operations import OperatorService, Standing
 from unseen_server.services.search import SearchService
 from unseen_server.signing import open_signing_key
+from unseen_server.storage import kind
+from unseen_server.storage import open_store as open_store
 from unseen_server.warm_up import warm_up
 from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
+SEARCH = "/unseen.v1.SearchService/Search"
 SERVICES = (
     "unseen.v1.InfoService",
     "unseen.v1.AccessService",
@@ -94,7 +91,7 @@ class RunningServer:
     health: health.HealthServicer
     workers: Workers
     engine: Engine
-    store: SqliteStore
+    store: Store
     grants: Grants
     quotas: Quotas
     audit: Audit
@@ -155,14 +152,15 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
     gate = Gate(config.entry, is_loopback(config.host), signed)
     workers = Workers(store_failed.set)
     quotas = Quotas(workers, config.everybody)
-    boundary = Boundary(store_failed.set, gate, quotas)
+    boundary = Boundary(store_failed.set, gate, quotas, {SEARCH: workers.require_scan_room})
     server = aio.server(
         interceptors=[boundary],
         options=_options(),
         maximum_concurrent_rpcs=limits.MAX_RPCS,
     )
     port = _bind(server, config)  # before anything is written: a start that is refused leaves no trace
-    store = await asyncio.to_thread(open_store, config)
+    store = await asyncio.to_thread(open_store, config, lambda: _require_callers(config, None))
+    store.when_failed(_told_in_loop(store_failed))
     health_service = health.HealthServicer()
     try:
         grants = await asyncio.to_thread(Grants, store)
@@ -236,7 +234,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
 
 def open_audit(
     config: Config,
-    store: SqliteStore,
+    store: Store,
     on_room: Callable[[bool], None] = lambda _: None,
     metrics: Metrics | None = None,
 ) -> Audit:
@@ -250,7 +248,7 @@ def open_audit(
 
 def _standing(config: Config) -> Standing:
     certificate = None if config.tls is None else config.tls.certificate
-    return Standing(config.data, "sqlite", config.master_key.kind, lambda: expires_s(certificate))
+    return Standing(config.data, kind(config), config.master_key.kind, lambda: expires_s(certificate))
 
 
 def _room_teller(health_service: health.HealthServicer) -> Callable[[bool], None]:
@@ -283,53 +281,21 @@ def _require_callers(config: Config, grants: Grants | None) -> None:
         )
 
 
+def _told_in_loop(failed: asyncio.Event) -> Callable[[], None]:
+    """What any thread may call to set an event of this loop."""
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the server with it
+            loop.call_soon_threadsafe(failed.set)
+
+    return tell
+
+
 def _load(engine: Engine) -> None:
     engine.load()
     warm_up()
     log.info("rows in memory", extra={"rows": engine.rows})
-
-
-def open_store(config: Config) -> SqliteStore:
-    """The store of a configuration, made where there is none; InvalidConfiguration, WrongKey before any write."""
-    try:
-        has_data, has_folder = (config.data / FILE_NAME).exists(), config.data.exists()
-    except OSError as error:
-        raise InvalidConfiguration(f"the data directory {config.data} cannot be read: {error.strerror}") from error
-    if not has_data:
-        _require_callers(config, None)
-        _make_folder(config.data)
-    ask = passphrase_from(config.passphrase_fd, VARIABLE, "passphrase of the master key")
-    try:
-        provider = open_provider(config.master_key, not has_data, ask)
-        store = SqliteStore(config.data, KeyRings(config.ring_folder, provider))
-    except UnseenError:
-        if not has_folder and not any(config.data.iterdir()):
-            config.data.rmdir()  # a start that is refused leaves no trace
-        raise
-    _tell(store.recovery)
-    return store
-
-
-def _tell(recovery: Recovery) -> None:
-    """Say what had to be finished; the operator may have put back a copy without knowing what that means."""
-    if recovery.erased_rows or recovery.deleted_collections:
-        log.warning(
-            "rows and collections whose keys are destroyed were removed from the data: an erasure was cut short, or "
-            "the data is a copy from before one",
-            extra={"rows": recovery.erased_rows, "collections": recovery.deleted_collections},
-        )
-    if recovery.repeated_cuts:
-        log.warning(
-            "the key ring was older than the data: keys of erased rows were destroyed again",
-            extra={"rows": recovery.repeated_cuts},
-        )
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidConfiguration(f"the data directory {path} cannot be made: {error.strerror}") from error
 
 
 def _bind(server: aio.Server, config: Config) -> int:

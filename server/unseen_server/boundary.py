@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -85,10 +85,19 @@ class Boundary(aio.ServerInterceptor):
     To gRPC every method is a stream: of a method with one request it would wait for that request itself, for ever.
     """
 
-    def __init__(self, on_store_failure: Callable[[], None], gate: Gate, quotas: Quotas) -> None:
+    def __init__(
+        self,
+        on_store_failure: Callable[[], None],
+        gate: Gate,
+        quotas: Quotas,
+        rooms: Mapping[str, Callable[[], None]],
+    ) -> None:
+        """``rooms``: by path, what raises ServerBusy when the method has no room: asked before anything is read."""
         self._on_store_failure = on_store_failure
         self._gate = gate
         self._quotas = quotas
+        self._rooms = rooms
+        self._wrapped: dict[str, Handler] = {}
         self._calls = 0
         self._health_calls = 0
         self._audit: Audit
@@ -104,13 +113,15 @@ class Boundary(aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
-        """Wrap a handler; gRPC asks once a call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
+        """Wrap a handler; gRPC asks once a call, and gets the same each time."""
         path = handler_call_details.method
-        service, _, _ = path.rpartition("/")
-        return self._health(handler) if service == HEALTH_SERVICE else self._ours(handler, path)
+        if path not in self._wrapped:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            is_health = path.rpartition("/")[0] == HEALTH_SERVICE
+            self._wrapped[path] = self._health(handler) if is_health else self._ours(handler, path)
+        return self._wrapped[path]
 
     def _ours(self, handler: Handler, path: str) -> Handler:
         parse: Any = handler.request_deserializer
@@ -191,6 +202,8 @@ class Boundary(aio.ServerInterceptor):
         self._require_place()
         context = answering.context
         call = Call(answering.method, self._gate.admit(answering.path, context, answering.is_by))
+        if answering.path in self._rooms:
+            self._rooms[answering.path]()
         answering.held.enter_context(self._quotas.under_way(call.caller))
         answering.audited = AuditedCall(self._audit, call, lambda receipt: _give(context, receipt))
         return answering.audited

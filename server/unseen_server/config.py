@@ -15,6 +15,7 @@ from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.postgres.address import PostgresAddress
 from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
 QUOTAS = {
@@ -54,6 +55,8 @@ class Config:
     """Whether that page counts by keyed hash of the tenant as well."""
     accept_clock: bool = False
     """Whether the clock is right although the store was last used years before."""
+    store: PostgresAddress | None = None
+    """None keeps the store in ``data``."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -141,12 +144,18 @@ def from_arguments(arguments: Sequence[str]) -> Config:
         None if given.metrics is None else _host_and_port("--metrics", given.metrics),
         given.metrics_by_tenant,
         given.accept_clock,
+        None if given.store is None else PostgresAddress(given.store),
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m unseen_server", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the store lives; made if absent")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="the server's files, and the store; made if absent"
+    )
+    parser.add_argument(
+        "--store", metavar="URL", help="postgresql://USER@HOST/DATABASE: keep the store there instead of in --data"
+    )
     parser.add_argument("--listen", default="127.0.0.1:7443", metavar="HOST:PORT", help="port 0: the system chooses")
     add_key_arguments(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="the server's certificate chain")

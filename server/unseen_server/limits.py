@@ -70,10 +70,14 @@ SCANS_AT_ONCE = 2
 """One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
 MAX_SCANS_WAITING = 64
 """Those of a burst: a scan of a million rows takes half a second, so the last of them waits for a quarter minute."""
-STANDING_SCANS_WAITING = 2
-"""Those of a queue that does not empty: whoever is let in waits for one scan, and the others are told at once."""
+STANDING_SCANS_WAITING = 1
+"""Those of a queue that does not empty: enough that no thread waits for work, and who is let in hardly waits."""
+COMING_S = 1.0
+"""A query of a megabyte at 8 Mbit/s; who needs longer holds no place meanwhile."""
 STANDING_AFTER_S = 1.0
 """A queue that was not empty for this long is no burst."""
+STRICT_S = 10.0
+"""After the last refusal for a queue that stood: so long the next burst finds a short queue."""
 
 # How long things may take
 

@@ -4,7 +4,8 @@ Scans and changes have threads of their own, so that a queue of scans never keep
 
 A burst of scans may wait in a queue. A queue that stands is another thing: it makes every search slower and answers not
 one more. So when it did not empty for a while, only so many may wait that the threads stay busy; the others are told at
-once, and after which time (the idea of CoDel, RFC 8289: judge a queue by how long it stands, not by its length).
+once, and after which time (the idea of CoDel, RFC 8289: judge a queue by how long it stands, not by its length). That
+stays so until nobody had to be refused for a while: a short queue is empty every now and then, however many come.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ class Workers:
         self._changes = ThreadPoolExecutor(CHANGE_THREADS, "unseen-change")
         self._scans = ThreadPoolExecutor(limits.SCANS_AT_ONCE, "unseen-answer")
         self._scans_admitted = 0
+        self._coming: dict[ScanPlace, float] = {}
         self._scan_s = 0.0
         self._queue_empty_at = self._clock()
+        self._strict_until = self._queue_empty_at
         self._bytes_held = 0
 
     async def change(
@@ -84,19 +87,45 @@ class Workers:
             loop.call_soon_threadsafe(self._on_store_failure)
 
     def require_scan_room(self) -> None:
-        """ServerBusy when a scan that is asked for now would not be let in: said before its query is read."""
-        waiting = self._scans_admitted - limits.SCANS_AT_ONCE
-        stands = self._clock() - self._queue_empty_at > limits.STANDING_AFTER_S
-        most = limits.STANDING_SCANS_WAITING if stands and waiting > 0 else limits.MAX_SCANS_WAITING
-        if waiting >= most:
-            wait_s = max(limits.RETRY_SCAN_S, self._scan_s * waiting / limits.SCANS_AT_ONCE)
+        """ServerBusy when a search that begins now would not be let in."""
+        now = self._clock()
+        ahead = self._scans_admitted - limits.SCANS_AT_ONCE + self._coming_soon()
+        stands = ahead > 0 and now - self._queue_empty_at > limits.STANDING_AFTER_S
+        is_strict = stands or now < self._strict_until
+        if ahead >= (limits.STANDING_SCANS_WAITING if is_strict else limits.MAX_SCANS_WAITING):
+            if is_strict:
+                self._strict_until = now + limits.STRICT_S
+            wait_s = max(limits.RETRY_SCAN_S, self._scan_s * ahead / limits.SCANS_AT_ONCE)
             raise ServerBusy(
-                f"{waiting} searches wait already; try again in {wait_s:.1f} s", retry_after_s=round(wait_s, 1)
+                f"{ahead} searches wait already; try again in {wait_s:.1f} s", retry_after_s=round(wait_s, 1)
             )
 
-    def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
-        """Start a scan as soon as a thread is free; ServerBusy when too many wait already."""
+    @contextmanager
+    def scan_place(self) -> Iterator[ScanPlace]:
+        """A place in the queue for a search whose query is still on its way; ServerBusy when there is none.
+
+        It is kept for COMING_S: who sends more slowly than that takes what place there is when the query is whole.
+        """
         self.require_scan_room()
+        place = ScanPlace(self)
+        self._coming[place] = self._clock()
+        self._note_queue()
+        try:
+            yield place
+        finally:
+            self._coming.pop(place, None)
+
+    def _coming_soon(self) -> int:
+        """Searches that hold a place and do not scan yet."""
+        late_at = self._clock() - limits.COMING_S
+        while self._coming and (oldest := next(iter(self._coming.items())))[1] < late_at:
+            del self._coming[oldest[0]]
+        return len(self._coming)
+
+    def begin_scan(self, place: ScanPlace, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Start a scan as soon as a thread is free; ServerBusy when its place was given up and there is no other."""
+        if self._coming.pop(place, None) is None:
+            self.require_scan_room()
         self._scans_admitted += 1
         self._note_queue()
         done = asyncio.get_running_loop().run_in_executor(self._scans, self._timed, work)
@@ -117,7 +146,7 @@ class Workers:
         self._note_queue()
 
     def _note_queue(self) -> None:
-        if self._scans_admitted <= limits.SCANS_AT_ONCE:
+        if self._scans_admitted + len(self._coming) <= limits.SCANS_AT_ONCE:
             self._queue_empty_at = self._clock()
 
     @contextmanager
@@ -143,3 +172,14 @@ class Workers:
         """Wait for what is under way, start nothing more."""
         self._scans.shutdown(wait=True, cancel_futures=True)
         self._changes.shutdown(wait=True, cancel_futures=True)
+
+
+class ScanPlace:
+    """A search's place among those that are scanned or wait for it."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Start a scan as soon as a thread is free; ServerBusy when the place was given up meanwhile."""
+        return self._workers.begin_scan(self, work)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unseen.errors import (
+    AuditUnavailable,
     CollectionNotFound,
     DeadlineExceeded,
     LimitExceeded,
@@ -64,7 +65,7 @@ def test_one_answer_is_one_exchange():
     assert [type(step) for step in steps] == [Exchange]
 
 
-@pytest.mark.parametrize("error", [ServerUnavailable, ServerBusy])
+@pytest.mark.parametrize("error", [ServerUnavailable, ServerBusy, AuditUnavailable])
 def test_what_passes_is_asked_again_after_a_pause_with_the_same_bytes(error):
     reply, steps, _ = drive([error("no"), error("no"), [REPLY]])
     assert reply == REPLY

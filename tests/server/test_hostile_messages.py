@@ -366,6 +366,10 @@ def test_bytes_that_are_no_message_are_malformed(caller: Any, method: str) -> No
 
 METHODS = (
     "InfoService/GetServerInfo",
+    "AccessService/GetAccess",
+    "AccessService/CreateToken",
+    "AccessService/ListTokens",
+    "AccessService/RevokeToken",
     "CollectionService/CreateCollection",
     "CollectionService/GetCollection",
     "CollectionService/DeleteCollection",

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def token(running: app.RunningServer, new_grant: Make) -> str:
     grant, text = new_grant(ALICE)
     running.grants.add(grant)
     return str(text)
+
+
+def scan(workers: Workers, work: Callable[[], None]) -> asyncio.Future[None]:
+    """A search's part in the threads, its query at hand."""
+    with workers.scan_place() as place:
+        return place.scan(work)
 
 
 async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
@@ -181,27 +188,91 @@ async def test_queue_that_stands_lets_in_no_more_than_keeps_the_threads_busy(mon
     workers = Workers(lambda: None, clock)
     release = threading.Event()
 
-    def scan() -> asyncio.Future[None]:
-        return workers.scan(waiting_for(release))
-
-    burst = [scan() for _ in range(10)]
+    burst = [scan(workers, waiting_for(release)) for _ in range(10)]
     clock.now += limits.STANDING_AFTER_S / 2
-    burst.append(scan())  # still a burst
+    burst.append(scan(workers, waiting_for(release)))  # still a burst
     clock.now += limits.STANDING_AFTER_S
     with pytest.raises(ServerBusy) as busy:
-        scan()
+        scan(workers, waiting_for(release))
     assert busy.value.retry_after_s is not None
     assert busy.value.retry_after_s >= limits.RETRY_SCAN_S
     release.set()
     await asyncio.gather(*burst)
     release.clear()
-    again = [scan() for _ in range(limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING)]
+    again = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING)]
     clock.now += 2 * limits.STANDING_AFTER_S
     with pytest.raises(ServerBusy):
         workers.require_scan_room()
     release.set()
     await asyncio.gather(*again)
     workers.require_scan_room()
+    workers.close()
+
+
+async def test_short_queue_stays_short_until_nobody_had_to_be_refused_for_a_while() -> None:
+    """It is empty every now and then; that is no reason to let the next sixty in at once."""
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+    release = threading.Event()
+    most = limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING
+
+    async def let_in() -> int:
+        """How many of ten that come at once are let in; all of them are done afterwards."""
+        release.clear()
+        begun = []
+        for _ in range(10):
+            with suppress(ServerBusy):
+                begun.append(scan(workers, waiting_for(release)))
+        release.set()
+        await asyncio.gather(*begun)
+        return len(begun)
+
+    assert await let_in() == 10
+    release.clear()
+    standing = [scan(workers, waiting_for(release)) for _ in range(most)]
+    clock.now += 2 * limits.STANDING_AFTER_S
+    with pytest.raises(ServerBusy):
+        workers.require_scan_room()
+    release.set()
+    await asyncio.gather(*standing)
+    for _ in range(5):
+        assert await let_in() == most
+        clock.now += limits.STRICT_S / 2
+    clock.now += limits.STRICT_S
+    assert await let_in() == 10
+    workers.close()
+
+
+async def test_place_is_kept_for_a_query_on_its_way_but_not_for_long() -> None:
+    """Else those who come later and are faster would be let in before; and who never comes would hold it for ever."""
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+    release = threading.Event()
+    busy = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    clock.now += 2 * limits.STANDING_AFTER_S
+    with workers.scan_place() as coming:
+        with pytest.raises(ServerBusy):
+            workers.require_scan_room()
+        clock.now += limits.COMING_S / 2
+        kept = coming.scan(waiting_for(release))
+    with pytest.raises(ServerBusy):
+        workers.require_scan_room()
+    release.set()
+    await asyncio.gather(*busy, kept)
+    release.clear()
+    busy = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    clock.now += 2 * limits.STANDING_AFTER_S
+    with workers.scan_place() as slow:
+        clock.now += 2 * limits.COMING_S
+        with workers.scan_place() as fast:
+            busy.append(fast.scan(waiting_for(release)))
+        with pytest.raises(ServerBusy):
+            slow.scan(waiting_for(release))
+    release.set()
+    await asyncio.gather(*busy)
+    with workers.scan_place():
+        pass
+    assert workers._coming == {}
     workers.close()
 
 
@@ -213,9 +284,9 @@ async def test_time_to_wait_grows_with_the_time_that_searches_take() -> None:
         clock.now += 8.0
 
     for _ in range(20):
-        await workers.scan(slow)
+        await scan(workers, slow)
     release = threading.Event()
-    waiting = [workers.scan(waiting_for(release)) for _ in range(6)]
+    waiting = [scan(workers, waiting_for(release)) for _ in range(6)]
     clock.now += 2 * limits.STANDING_AFTER_S
     with pytest.raises(ServerBusy) as busy:
         workers.require_scan_room()
@@ -253,7 +324,9 @@ async def test_health_is_answered_while_every_place_is_taken(
 ) -> None:
     """Every scan thread busy, the queue full, every call's place taken."""
     release = threading.Event()
-    scans = [running.workers.scan(waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + limits.MAX_SCANS_WAITING)]
+    scans = [
+        scan(running.workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + limits.MAX_SCANS_WAITING)
+    ]
     monkeypatch.setattr(limits, "MAX_CALLS", 0)
     caller = call(running)
     assert (await in_thread(caller.refusal, caller.info)).code == "SERVER_BUSY"
@@ -338,7 +411,7 @@ async def test_search_whose_deadline_passed_in_the_queue_is_never_begun(
     running: app.RunningServer, large: Any, search_of: Make, counted_batches: list[int]
 ) -> None:
     release = threading.Event()
-    busy = [running.workers.scan(waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE)]
+    busy = [scan(running.workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE)]
     requests = [part.SerializeToString() for part in search_of(large, encrypted(large))]
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         stream = channel.stream_stream("/unseen.v1.SearchService/Search")(iter(requests), timeout=0.5)

@@ -18,8 +18,7 @@ from typing import Any
 import cryptography_vectors
 import pytest
 
-from unseen import envelope
-from unseen import signature
+from unseen import envelope, signature
 from unseen.envelope import KEY_BYTES, NONCE_BYTES, TAG_BYTES, SealingKey, derive_key
 from unseen.errors import ProofBroken, SealBroken, WrongKey
 from unseen_server.keys import passphrase_file
@@ -53,8 +52,8 @@ def wycheproof(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 def wycheproof_aead() -> Iterator[Aead]:
     for _, test in wycheproof("aes_gcm"):
-        parts = [bytes.fromhex(test[name]) for name in ("key", "iv", "aad", "ct", "tag")]
-        yield Aead(*parts, bytes.fromhex(test["msg"]) if test["result"] == "valid" else None)
+        key, nonce, place, sealed, tag = (bytes.fromhex(test[name]) for name in ("key", "iv", "aad", "ct", "tag"))
+        yield Aead(key, nonce, place, sealed, tag, bytes.fromhex(test["msg"]) if test["result"] == "valid" else None)
 
 
 def cavs(name: str) -> Iterator[dict[str, str]]:
@@ -75,8 +74,8 @@ def cavs(name: str) -> Iterator[dict[str, str]]:
 def nist_aead(kind: str) -> Iterator[Aead]:
     for bits in (128, 192, 256):
         for record in cavs(f"gcm{kind}{bits}.rsp"):
-            parts = [bytes.fromhex(record[name]) for name in ("Key", "IV", "AAD", "CT", "Tag")]
-            yield Aead(*parts, None if "FAIL" in record else bytes.fromhex(record["PT"]))
+            key, nonce, place, sealed, tag = (bytes.fromhex(record[part]) for part in ("Key", "IV", "AAD", "CT", "Tag"))
+            yield Aead(key, nonce, place, sealed, tag, None if "FAIL" in record else bytes.fromhex(record["PT"]))
 
 
 def sealing_outcome(vector: Aead, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unseen.errors import (
+    AuditUnavailable,
     DeadlineExceeded,
     InvalidInput,
     KeyMissing,
@@ -38,6 +39,7 @@ EXIT_CODES: dict[type[UnseenError], int] = {
     InvalidInput: USAGE,
     ServerUnavailable: UNAVAILABLE,
     ServerBusy: UNAVAILABLE,
+    AuditUnavailable: UNAVAILABLE,
     DeadlineExceeded: UNAVAILABLE,
     QuotaExceeded: UNAVAILABLE,
     NotFound: NOT_FOUND,

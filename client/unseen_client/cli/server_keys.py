@@ -8,7 +8,7 @@ from unseen_client.cli.serve import become_server
 
 
 def server_keys(context: typer.Context) -> None:
-    """Look at a stopped server's keys, change its master key, renew its keys.
+    """See, rotate and renew the keys of a stopped server.
 
     Starts `python -P -m unseen_server.keys` with everything passed on: status, rotate or rekey; `--help` after each
     shows its options.

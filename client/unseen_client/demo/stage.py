@@ -33,7 +33,9 @@ READY = b"unseen server listening on"
 class Stage:
     """A private folder and one server over it. Starts and stops the server; removes the folder at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        """``options`` are the server's, beside those that say where its files lie."""
+        self._options = options
         self.folder = Path(tempfile.mkdtemp(prefix="unseen-demo-"))
         self.data = self.folder / "server" / "data"
         self.master_key = self.folder / "server-secret" / "master.key"
@@ -61,7 +63,7 @@ class Stage:
         self.port = self.port or _free_port()
         began = time.monotonic()
         command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
-        command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key)]
+        command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key), *self._options]
         with self.log.open("ab") as log:
             said_before = log.tell()
             self._server = subprocess.Popen(

@@ -7,13 +7,14 @@ Everything that the two do differently is a method here: see ``sqlite_file.py`` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from unseen.store.schema import SCHEMA_VERSION
+from unseen.keys.provider import KeyProvider
+from unseen.keys.ring import KeyRing
 
-Values = Sequence[bytes | int | str]
+Values = Sequence[bytes | int | str | None]
 Row = tuple[Any, ...]
 
 
@@ -49,8 +50,16 @@ class Transaction(ABC):
         """Overwrite sealed cells with zeros of the same length; returns their lengths in bytes."""
 
     @abstractmethod
+    def note_version(self, version: int) -> None:
+        """Write down that the schema is of this version now."""
+
+    @abstractmethod
     def overwrite(self, table: str, key: str, cells: Iterable[tuple[int, bytes]]) -> None:
         """Write sealed cells, by number, over others of the same length."""
+
+
+Steps = Mapping[int, Callable[[Transaction, KeyRing, KeyProvider], None]]
+"""By the version that a step starts from; it ends at the next one."""
 
 
 class Database(ABC):
@@ -66,13 +75,18 @@ class Database(ABC):
         """Whether nothing was ever committed: nothing there yet, or its making was interrupted."""
 
     @property
+    @abstractmethod
     def version(self) -> int:
         """Of its schema: today's, or an older one that is brought up to it (``migrations.py``)."""
-        return SCHEMA_VERSION
+
+    @property
+    @abstractmethod
+    def steps(self) -> Steps:
+        """What brings older versions to today's."""
 
     @abstractmethod
     def accept(self) -> None:
-        """Make it ready for changes, after everything that could refuse it has been checked."""
+        """Make it ready for changes, after everything that could refuse it has been checked; again once it migrated."""
 
     @abstractmethod
     def make(self, store_uid: bytes, ring_state: bytes) -> None:
@@ -90,9 +104,9 @@ class Database(ABC):
     def scrub(self, tables: Sequence[str] = ()) -> None:
         """Leave nothing of what was overwritten or dropped, in these tables and the log, as far as it can be done."""
 
-    def abandon(self) -> None:
-        """Let go of one that was refused; where making this object made something blank, that goes away again."""
-        self.close()
+    @abstractmethod
+    def when_failed(self, tell: Callable[[], None]) -> None:
+        """Call ``tell``, from any thread, when it is dead: also when that shows while nobody asks for anything."""
 
     @abstractmethod
     def close(self) -> None:

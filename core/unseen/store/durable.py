@@ -10,7 +10,7 @@ ciphertext.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class DurableStore(Store):
         try:
             self._uid, self._seals = self._make(rings) if database.is_blank else self._open(rings)
         except BaseException:
-            database.abandon()
+            database.close()
             raise
 
     def _make(self, rings: KeyRings) -> tuple[bytes, StoreSeals]:
@@ -69,7 +69,7 @@ class DurableStore(Store):
         is_older = self._database.version != SCHEMA_VERSION
         with self._database.reading() as tx:
             uid = row_keys.read_uid(tx)
-            ring = migrations.open_ring(tx, rings) if is_older else rings.open(uid)
+            ring = migrations.open_ring(tx, rings, self._database.version) if is_older else rings.open(uid)
             seals = StoreSeals(ring)
             if not is_older:
                 require_trees(tx, seals)
@@ -77,8 +77,10 @@ class DurableStore(Store):
         ring.forget_leftovers()
         with self._database.changing() as tx:
             if is_older:
-                migrations.migrate(tx, ring, rings.provider, self._database.version)
+                migrations.migrate(tx, self._database, ring, rings.provider)
             self.recovery = bring_in_step(tx, seals)
+        if is_older:
+            self._database.accept()
         if is_older or self.recovery != Recovery():
             self._database.scrub()
         return uid, seals
@@ -92,6 +94,9 @@ class DurableStore(Store):
         """The open key ring: its provider can be changed at any time."""
         return self._seals.ring
 
+    def when_failed(self, tell: Callable[[], None]) -> None:
+        self._database.when_failed(tell)
+
     def close(self) -> None:
         self._database.close()
 
@@ -102,9 +107,9 @@ class DurableStore(Store):
             return collections.read_collections(tx)
 
     def create(self, request_id: bytes, new: NewCollection) -> StoredCollection:
-        request = self._request(
-            request_id, "create", new.tenant, new.name, new.dimension, new.parameter_id, new.model_id
-        )
+        # Without a tenant the content is written as release 0.1.0 wrote it: a retry is known across an upgrade.
+        tenant = (new.tenant,) if new.tenant else ()
+        request = self._request(request_id, "create", *tenant, new.name, new.dimension, new.parameter_id, new.model_id)
         with self._database.changing() as tx:
             if done := requests.find_finished(tx, request):
                 return mutations.standing(tx, done)[1]
@@ -136,11 +141,11 @@ class DurableStore(Store):
     def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch, compartment: int = 0) -> Change:
         rows.require_distinct(batch.row_ids)
         batch = replace(batch, vectors=np.ascontiguousarray(batch.vectors, dtype="<i2"))
-        consents = batch.consents or (b"",) * len(batch.row_ids)
         row_ids, vectors = b"".join(batch.row_ids), batch.vectors.tobytes()
-        request = self._request(
-            request_id, "enrol", uid, row_ids, vectors, compartment, *batch.sealed_records, *consents
-        )
+        since_0_2: tuple[bytes | int, ...] = ()  # left out as in ``create``
+        if compartment or any(batch.consents):
+            since_0_2 = (compartment, *batch.consents)
+        request = self._request(request_id, "enrol", uid, row_ids, vectors, *since_0_2, *batch.sealed_records)
         with self._serials.change(), self._database.changing() as tx:
             if known := mutations.repeated_enrolment(tx, request):
                 return known

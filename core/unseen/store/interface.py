@@ -21,7 +21,7 @@ changed; what holds now is computed from them by whoever knows their kind.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,6 +196,13 @@ class Store(ABC):
     @abstractmethod
     def forget_facts(self, kind: str, key: bytes) -> int:
         """Destroy the bodies of facts; they come no more. Returns how many there were."""
+
+    @abstractmethod
+    def when_failed(self, tell: Callable[[], None]) -> None:
+        """Call ``tell``, from any thread, when the store is dead: also when that shows while nobody asks it anything.
+
+        What is in memory must not be answered from then on: another server may hold the store by now.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -1,20 +1,86 @@
 """What an older store needs to become one of today: a step per version, all of them in one transaction.
 
-A crash in the middle leaves the old store as it was. Each step is SQL, then work that SQL cannot do. Only SQLite has
-older stores.
+    1  release 0.1.0
+    2  tenants, consents, withheld rows, compartments, facts
+    3  keys in a ring outside the data; every page of a SQLite file carries a checksum (``sqlite_file.py``)
+
+A crash in the middle leaves the old store as it was. Each step is SQL, then work that SQL cannot do. These steps are
+SQLite's: PostgreSQL came with version 3, and has its own (``Database.steps``).
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from unseen.envelope import SealingKey, context
 from unseen.keys.provider import KeyProvider
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.keys.serials import Serials
 from unseen.store import row_keys, schema
-from unseen.store.database import Transaction
+from unseen.store.database import Database, Steps, Transaction
 from unseen.store.sealing import CollectionSeal, SealPlace, StoreSeals
+
+RINGS_SINCE = 3
+TABLES_OF_2 = """
+DROP INDEX live_rows_by_id;
+DROP INDEX live_rows_by_epoch;
+ALTER TABLE collections RENAME TO collections_of_1;
+ALTER TABLE live_rows RENAME TO live_rows_of_1;
+CREATE TABLE collections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid BLOB NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    name TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    parameter_id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    packing_factor INTEGER NOT NULL,
+    packed_at_slots INTEGER NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    live_rows INTEGER NOT NULL,
+    slots INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    UNIQUE (tenant, name)
+);
+INSERT INTO collections
+    SELECT number, uid, '', name, dimension, parameter_id, model_id, packing_factor, packed_at_slots, wrapped_key,
+        live_rows, slots, epoch FROM collections_of_1;
+CREATE TABLE live_rows (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    slot INTEGER NOT NULL,
+    row_id BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    consent BLOB NOT NULL,
+    withheld INTEGER NOT NULL,
+    PRIMARY KEY (collection, slot)
+) WITHOUT ROWID;
+INSERT INTO live_rows SELECT collection, slot, row_id, epoch, record, x'', 0 FROM live_rows_of_1;
+CREATE UNIQUE INDEX live_rows_by_id ON live_rows (collection, row_id);
+CREATE INDEX live_rows_by_epoch ON live_rows (collection, epoch, slot);
+CREATE INDEX live_rows_by_consent ON live_rows (collection, consent) WHERE length(consent) > 0;
+DROP TABLE live_rows_of_1;
+DROP TABLE collections_of_1;
+CREATE TABLE extents (
+    collection INTEGER NOT NULL REFERENCES collections (number) ON DELETE CASCADE,
+    extent INTEGER NOT NULL,
+    compartment INTEGER NOT NULL,
+    PRIMARY KEY (collection, extent)
+) WITHOUT ROWID;
+WITH RECURSIVE every (collection, extent, slots) AS (
+    SELECT number, 0, slots FROM collections WHERE slots > 0
+    UNION ALL
+    SELECT collection, extent + 1, slots FROM every WHERE (extent + 1) * 2048 < slots
+)
+INSERT INTO extents SELECT collection, extent, 0 FROM every;
+CREATE TABLE facts (
+    sequence INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    forgotten INTEGER NOT NULL,
+    sealed BLOB NOT NULL
+);
+CREATE INDEX facts_by_key ON facts (kind, key, sequence);
+"""
+"""As it was then: a later version has a step of its own, and leaves this one alone."""
 
 KEYS_IN_THE_RING = """
 ALTER TABLE store ADD COLUMN ring_state BLOB NOT NULL DEFAULT x'';
@@ -30,19 +96,28 @@ ALTER TABLE collections DROP COLUMN wrapped_key;
 """
 
 
-def open_ring(tx: Transaction, rings: KeyRings) -> KeyRing:
-    """The ring of an older store, made when there is none; WrongKey when its keys do not open, before any write."""
+def open_ring(tx: Transaction, rings: KeyRings, version: int) -> KeyRing:
+    """The ring of an older store, made where there was none; WrongKey when its keys do not open, before any write."""
+    if version >= RINGS_SINCE:
+        return rings.open(row_keys.read_uid(tx))
     uid, wrapped = tx.fetch("SELECT uid, wrapped_key FROM store")[0]
     store_key = rings.provider.unwrap(wrapped, context("store key", uid))
     return rings.open(uid) if rings.has(uid) else rings.make(uid, store_key)
 
 
-def migrate(tx: Transaction, ring: KeyRing, provider: KeyProvider, version: int) -> None:
-    """Bring a store from ``version`` to today's; in the caller's transaction."""
-    steps: dict[int, Callable[[Transaction, KeyRing, KeyProvider], None]] = {2: _keys_into_the_ring}
-    for step in range(version, schema.SCHEMA_VERSION):
-        steps[step](tx, ring, provider)
-    tx.run(f"PRAGMA user_version = {schema.SCHEMA_VERSION:d}")
+def migrate(tx: Transaction, database: Database, ring: KeyRing, provider: KeyProvider) -> None:
+    """Bring a store to today's version; in the caller's transaction."""
+    for version in range(database.version, schema.SCHEMA_VERSION):
+        database.steps[version](tx, ring, provider)
+        tx.note_version(version + 1)
+
+
+def _from_1_to_2(tx: Transaction, ring: KeyRing, provider: KeyProvider) -> None:
+    (last_number,) = tx.fetch("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'collections'")
+    tx.run("PRAGMA legacy_alter_table = ON")  # renaming a table leaves the references of others as they are
+    tx.run(TABLES_OF_2)
+    tx.run("PRAGMA legacy_alter_table = OFF")
+    tx.run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'collections'", last_number)
 
 
 def _keys_into_the_ring(tx: Transaction, ring: KeyRing, provider: KeyProvider) -> None:
@@ -86,3 +161,7 @@ def _seal_anew(tx: Transaction, number: int, uid: bytes, key: SealingKey, seal: 
 
 def _place_before(uid: bytes, place: SealPlace) -> bytes:
     return context("vector", 1, uid, place.row_id, place.slot, place.epoch)
+
+
+STEPS: Steps = {1: _from_1_to_2, 2: _keys_into_the_ring}
+"""Of SQLite."""

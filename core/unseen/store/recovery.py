@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unseen.entropy import random_uid
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.tree import KeyTree
 from unseen.store import mutations, requests
@@ -17,6 +18,10 @@ from unseen.store.database import Transaction
 from unseen.store.requests import Request
 from unseen.store.row_keys import note_ring_state, read_ring_state
 from unseen.store.sealing import StoreSeals
+
+RECOVERY = "recovery"
+"""The kind of request that finishing erasures counts as; nobody can repeat it."""
+DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ def _finish_erasures(tx: Transaction, number: int, uid: bytes, tree: KeyTree, se
     doomed = [row_id for row_id, serial in found if not tree.holds(serial)]
     if doomed:
         change = mutations.remove(tx, uid, doomed)
+        # Every epoch is the work of a request: this one's is the opening itself.
+        finished = requests.Finished(uid, change.epoch, len(doomed))
+        requests.remember_finished(tx, Request(random_uid(), RECOVERY, bytes(DIGEST_BYTES)), finished)
         _remember_last_erasure(tx, uid, change.epoch, seals)
     return len(doomed)
 

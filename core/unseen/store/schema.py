@@ -11,7 +11,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x554E5345
 """'UNSE', in SQLite's header: tells a store from another SQLite file."""
 SCHEMA_VERSION = 3
-MIGRATED_VERSIONS = (2,)
+MIGRATED_VERSIONS = (1, 2)
 """Older ones that are brought to this one when they are opened: migrations.py."""
 
 SHARED_TABLES = """

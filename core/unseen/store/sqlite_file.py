@@ -1,75 +1,111 @@
-"""One SQLite file as the store uses it: opened only when it is ours, changed in whole transactions, dead when it fails.
+"""One SQLite file as the store uses it: opened when it is ours and whole, changed in transactions, dead when it fails.
 
 The server holds it. One connection in exclusive locking mode: a second process is refused, there is no shared-memory
 file, and a checkpoint can always empty the write-ahead log. Every failure of the disk makes the file dead: after a
 failed write or fsync nothing that it says can be acknowledged (fsync is not retried: the kernel may have dropped the
 pages), so each later call raises StoreFailed until a restart reads what is really there.
+
+A new file appears under its name whole or not at all, so one without content is one that lost it: it is refused.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
 
-from unseen.errors import InvalidConfiguration, StoreFailed
-from unseen.store.database import Database, Transaction
+from unseen.errors import IntegrityError, InvalidConfiguration, StoreFailed
+from unseen.store import migrations, sqlite_log
+from unseen.store.checked_pages import CHECK_BYTES, PAGE_BYTES, CheckedFiles, PageAltered
+from unseen.store.database import Database, Steps, Transaction
 from unseen.store.schema import APPLICATION_ID, MIGRATED_VERSIONS, SCHEMA_VERSION, SHARED_TABLES
 from unseen.store.sqlite_transaction import SqliteTransaction
 
-PAGE_BYTES = 16384
-"""Fifteen sealed vectors of dimension 512 fill such a page to 99 %; SQLite's default of 4096 wastes a fifth."""
 CACHE_KIB = 65536
 """Holds the index pages of a collection of a million rows, so that enrolling reads little."""
+CHECKED_SINCE = 3
+"""The first schema version whose pages carry checksums."""
+UNFINISHED = ".unfinished"
+"""Ends the name of a file that is being made."""
 
 
 class SqliteFile(Database):
     """A connection that is ours alone."""
 
     def __init__(self, path: Path) -> None:
+        """Open what is there; InvalidConfiguration when it is not ours or in use, IntegrityError when it is damaged."""
         self._path = path
         self._lock = threading.RLock()
         self._failed = False
         self._is_open = True
-        self._blank = False
-        self._version = SCHEMA_VERSION
-        self._was_there = path.exists()
+        self._tell: Callable[[], None] | None = None
+        self._files = CheckedFiles(f"unseen-{id(self):x}")
+        self._connection: apsw.Connection | None = None
         try:
-            self._db = apsw.Connection(str(path))
-            self._keep_log_on_close(_has_log(path))
-            self._db.pragma("locking_mode", "EXCLUSIVE")
-            self._blank = self._never_committed()
-            if not self._blank:
-                self._require_ours()
-        except apsw.NotADBError:
-            self._db.close()
-            raise InvalidConfiguration(
-                f"{path} is not an Unseen store (no SQLite file); give another --data folder"
-            ) from None
-        except apsw.BusyError:
-            self._db.close()
-            raise InvalidConfiguration(f"{path} is in use by another server; stop it or give another --data") from None
-        except apsw.Error as error:
-            raise StoreFailed(f"{path} cannot be opened: {type(error).__name__}") from error
-        except InvalidConfiguration:
-            self._db.close()
+            if path.exists():
+                self._open_whole()
+        except BaseException:
+            self.close()
             raise
 
     @property
     def is_blank(self) -> bool:
-        return self._blank
+        return self._connection is None
 
     @property
     def version(self) -> int:
-        return self._version
+        return SCHEMA_VERSION if self.is_blank else int(str(self._db.pragma("user_version")))
 
-    def _never_committed(self) -> bool:
-        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").get
-        return not tables and not self._db.pragma("application_id") and not self._db.pragma("user_version")
+    @property
+    def steps(self) -> Steps:
+        return migrations.STEPS
+
+    @property
+    def _db(self) -> apsw.Connection:
+        if self._connection is None:
+            raise StoreFailed(f"{self._path} was not made yet")
+        return self._connection
+
+    # Opening
+
+    def _open_whole(self) -> None:
+        try:
+            self._require_content()
+            self._connection = self._connect(self._path)
+            # What a crash left in the log stays there until the master key is proven.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(sqlite_log.has_content(self._path)))
+            self._require_ours()
+            sqlite_log.require_whole(self._path)
+        except apsw.NotADBError:
+            raise InvalidConfiguration(
+                f"{self._path} is not an Unseen store (no SQLite file); give another --data folder"
+            ) from None
+        except apsw.BusyError:
+            raise InvalidConfiguration(
+                f"{self._path} is in use by another server; stop it or give another --data"
+            ) from None
+        except (PageAltered, apsw.CorruptError) as error:
+            raise damaged(self._path, str(error)) from error
+        except (apsw.Error, OSError) as error:
+            raise StoreFailed(f"{self._path} cannot be opened: {type(error).__name__}") from error
+
+    def _require_content(self) -> None:
+        if not self._path.stat().st_size:
+            raise damaged(self._path, "it is empty")
+
+    def _connect(self, path: Path) -> apsw.Connection:
+        db = apsw.Connection(str(path), vfs=self._files.name)
+        db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        db.pragma("locking_mode", "EXCLUSIVE")
+        db.pragma("synchronous", "FULL")
+        db.pragma("secure_delete", True)
+        db.pragma("temp_store", "MEMORY")
+        db.pragma("cache_size", -CACHE_KIB)
+        return db
 
     def _require_ours(self) -> None:
         application_id, version = self._db.pragma("application_id"), self._db.pragma("user_version")
@@ -79,39 +115,75 @@ class SqliteFile(Database):
             )
         if version != SCHEMA_VERSION and version not in MIGRATED_VERSIONS:
             raise InvalidConfiguration(
-                f"{self._path} has schema version {version}, this release reads {SCHEMA_VERSION}; "
+                f"{self._path} has schema version {version}, this release reads {SCHEMA_VERSION} and older; "
                 "run the release that wrote it or a newer one"
             )
-        self._version = int(str(version))
+        if self.version >= CHECKED_SINCE and self._db.reserve_bytes() != CHECK_BYTES:
+            raise damaged(self._path, "its pages carry no checksums")
+
+    # Making, migrating
 
     def accept(self) -> None:
+        if self.is_blank:
+            return
         with self._failures():
-            if self._blank:
-                self._db.pragma("page_size", PAGE_BYTES)
-            mode = self._db.pragma("journal_mode", "WAL")
-            self._db.pragma("synchronous", "FULL")
-            self._db.pragma("secure_delete", True)
-            self._db.pragma("foreign_keys", True)
-            self._db.pragma("temp_store", "MEMORY")
-            self._db.pragma("cache_size", -CACHE_KIB)
-            self._keep_log_on_close(False)
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            if mode != "wal":
-                raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
+            if self._db.reserve_bytes() != CHECK_BYTES:
+                self._write_checksums()
+            self._make_ready()
+
+    def _write_checksums(self) -> None:
+        """Write the file anew with room for a checksum in every page; in one transaction of SQLite's own."""
+        self._db.reserve_bytes(reserve=CHECK_BYTES)
+        self._db.pragma("temp_store", "FILE")  # of the size of the store, and as sealed as it is
+        self._db.execute("VACUUM")
+        self._db.pragma("temp_store", "MEMORY")
+
+    def _make_ready(self) -> None:
+        # Steps of a migration move tables that others refer to.
+        self._db.pragma("foreign_keys", self.version == SCHEMA_VERSION)
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        mode = self._db.pragma("journal_mode", "WAL")
+        if mode != "wal":
+            raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
+        self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def make(self, store_uid: bytes, ring_state: bytes) -> None:
-        with self.changing() as tx:
-            tx.run(SHARED_TABLES)
-            tx.run("INSERT INTO store VALUES (1, ?, ?)", (store_uid, ring_state))
-            self._db.pragma("application_id", APPLICATION_ID)
-            self._db.pragma("user_version", SCHEMA_VERSION)
-        self.scrub()
-        with self._failures():  # the file's own name must be durable too
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        with self._failures():
+            unfinished = self._path.with_name(f"{self._path.name}{UNFINISHED}")
+            unfinished.unlink(missing_ok=True)  # left by a start that was interrupted
+            with suppress(FileNotFoundError):
+                unfinished.with_name(f"{unfinished.name}-journal").unlink()
+            self._write_new(unfinished, store_uid, ring_state)
+            self._give_its_name(unfinished)
+            self._connection = self._connect(self._path)
+            self._make_ready()
+
+    def _write_new(self, unfinished: Path, store_uid: bytes, ring_state: bytes) -> None:
+        db = self._connect(unfinished)
+        try:
+            db.pragma("page_size", PAGE_BYTES)
+            db.reserve_bytes(reserve=CHECK_BYTES)
+            with db:
+                db.execute(SHARED_TABLES)
+                db.execute("INSERT INTO store VALUES (1, ?, ?)", (store_uid, ring_state))
+                db.pragma("application_id", APPLICATION_ID)
+                db.pragma("user_version", SCHEMA_VERSION)
+            db.pragma("journal_mode", "WAL")
+        finally:
+            db.close()
+
+    def _give_its_name(self, unfinished: Path) -> None:
+        try:
+            os.link(unfinished, self._path)  # unlike a renaming it never replaces a store
+        except FileExistsError:
+            raise InvalidConfiguration(
+                f"{self._path} was made by another server just now; stop it or give another --data"
+            ) from None
+        finally:
+            unfinished.unlink()
+        sync_folder(self._path.parent)
+
+    # Changing, reading
 
     @contextmanager
     def changing(self) -> Iterator[Transaction]:
@@ -135,10 +207,8 @@ class SqliteFile(Database):
         with self._lock, self._failures():
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
-    def abandon(self) -> None:
-        self.close()
-        if self._blank and not self._was_there and self._path.exists() and not self._path.stat().st_size:
-            self._path.unlink()
+    def when_failed(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
 
     def close(self) -> None:
         with self._lock:
@@ -146,15 +216,14 @@ class SqliteFile(Database):
                 return
             self._is_open = False
             try:
-                self._db.close()
+                if self._connection is not None:
+                    self._connection.close()
+                self._files.unregister()
             except apsw.Error as error:
                 if not self._failed:  # else it was said already
                     raise StoreFailed(
                         "the disk did not take the last of the log; it is read at the next start"
                     ) from error
-
-    def _keep_log_on_close(self, keep: bool) -> None:
-        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(keep))
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -163,17 +232,35 @@ class SqliteFile(Database):
         try:
             yield
         except StoreFailed:  # the key ring's disk refused
-            self._failed = True
+            self._die()
             raise
+        except PageAltered as error:
+            self._die()
+            raise StoreFailed(f"{damaged(self._path, str(error))}") from error
         except (apsw.Error, OSError, MemoryError) as error:
-            self._failed = True
+            self._die()
             raise StoreFailed(
                 f"the disk did not take a change ({type(error).__name__}); nothing was acknowledged, "
                 "check space and hardware, then restart the server"
             ) from error
 
+    def _die(self) -> None:
+        self._failed = True
+        if self._tell is not None:
+            self._tell()
 
-def _has_log(path: Path) -> bool:
-    """Whether a crash left changes in the write-ahead log: until the master key is proven they must stay there."""
-    log = path.with_name(f"{path.name}-wal")
-    return log.exists() and log.stat().st_size > 0
+
+def damaged(path: Path, what: str) -> IntegrityError:
+    """The refusal of a file that is not as it was written."""
+    return IntegrityError(
+        f"{path} is damaged ({what}): nothing was changed; `unseen doctor` says what else is, restore a backup"
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

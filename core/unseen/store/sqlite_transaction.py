@@ -49,6 +49,9 @@ class SqliteTransaction(Transaction):
                 cell.write(bytes(cell.length()))
         return sizes
 
+    def note_version(self, version: int) -> None:
+        self._db.pragma("user_version", version)
+
     def overwrite(self, table: str, key: str, cells: Iterable[tuple[int, bytes]]) -> None:
         for number, sealed in cells:
             with self._db.blob_open("main", table, "sealed", number, True) as cell:

@@ -25,7 +25,7 @@ from unseen.errors import (
     Mismatch,
     UnseenError,
 )
-from unseen.store.sqlite import FILE_NAME, SqliteStore
+from unseen.store.durable import DurableStore
 from unseen_server import app
 from unseen_server.audit import Audit
 from unseen_server.call import LOCAL
@@ -33,6 +33,7 @@ from unseen_server.config import Config, from_arguments, require_apart
 from unseen_server.keys.choice import MasterKeyChoice, open_provider
 from unseen_server.keys.passphrase import NEW_VARIABLE, passphrase_from
 from unseen_server.process import prepare_process
+from unseen_server.storage import open_store
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -116,10 +117,9 @@ COMMANDS = {"status": status, "rotate": rotate, "rekey": rekey}
 
 
 @contextmanager
-def _opened(config: Config) -> Iterator[tuple[SqliteStore, Audit]]:
+def _opened(config: Config) -> Iterator[tuple[DurableStore, Audit]]:
     """The store and the audit log of a stopped server, for this process alone."""
-    _require_data(config)
-    store = app.open_store(config)
+    store = open_store(config, before_making=_refuse_to_make)
     try:
         audit = app.open_audit(config, store)
         try:
@@ -130,13 +130,8 @@ def _opened(config: Config) -> Iterator[tuple[SqliteStore, Audit]]:
         store.close()
 
 
-def _require_data(config: Config) -> None:
-    try:
-        is_there = (config.data / FILE_NAME).exists()
-    except OSError as error:
-        raise InvalidConfiguration(f"the data directory {config.data} cannot be read: {error.strerror}") from error
-    if not is_there:
-        raise InvalidConfiguration(f"there is no store in {config.data}; give --data the directory of a server")
+def _refuse_to_make() -> None:
+    raise InvalidConfiguration("there is no store there; give --data, and --store, as the server has them")
 
 
 @contextmanager

@@ -49,12 +49,11 @@ class SearchService(SearchServiceServicer):
         live.require_packing(header.packing_factor)
         compartments = self._governance.admission.compartments(live, call, header.purpose)
         bits = live.parameters.bits_per_coefficient  # one coefficient comes back for each row
-        self._workers.require_scan_room()
         self._quotas.take_search(call.caller)
         await self._quotas.require_bits(call.caller, live.info.uid, bits)
         query_bytes = message.query_bytes(live.parameters, live.packing)
         block_bytes = message.reply_block_bytes(live.parameters, live.packing)
-        with ExitStack() as held:
+        with ExitStack() as held, self._workers.scan_place() as place:
             query = await self._read_query(requests, query_bytes, held)
             # The reply's memory is set aside only now: a header costs the caller nothing and must cost nothing here.
             held.close()
@@ -62,7 +61,7 @@ class SearchService(SearchServiceServicer):
             held.enter_context(self._workers.holding(query_bytes + reply_bytes))
             await self._quotas.release(call.caller, live.info.uid, bits)
             reply = Reply(live, header.packing_factor, query, compartments)
-            done = self._workers.scan(reply.compute)
+            done = place.scan(reply.compute)
             try:
                 async with aclosing(reply.parts(done)) as parts:
                     async for part in parts:

@@ -8,32 +8,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.store.failing_files import Disk, failing_disk
 from tests.key_rings import rings_beside
+from tests.postgres import Cluster
 from unseen.entropy import random_uid
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
 from unseen.types import RowBatch
+from unseen_server.postgres.store import PostgresStore
 
 OpenStore = Callable[[], Store]
 MakeBatch = Callable[..., RowBatch]
 
 
-def open_sqlite(place: Path) -> OpenStore:
-    return lambda: SqliteStore(place, rings_beside(place))
-
-
-@pytest.fixture(params=[open_sqlite], ids=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Opens the same store again and again; what was opened is closed at the end."""
     opened: list[Store] = []
+    if request.param == "postgres":
+        cluster: Cluster = request.getfixturevalue("postgres_cluster")
+        cluster.empty()
 
     def open_it() -> Store:
-        opened.append(request.param(tmp_path)())
+        if request.param == "postgres":
+            opened.append(PostgresStore(cluster.address, rings_beside(tmp_path)))
+        else:
+            opened.append(SqliteStore(tmp_path, rings_beside(tmp_path)))
         return opened[-1]
 
     yield open_it
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """The disk that SQLite writes to during the test."""
+    with failing_disk() as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -7,81 +7,19 @@ life of a store reaches. The store must say StoreFailed and stay silent; a resta
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import apsw
 import pytest
 
+from tests.core.store.failing_files import Disk
 from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
-
-NAME = "unseen-failing-disk"
-USUAL = "unix"
-"""SQLite's own layer on Linux and macOS."""
-
-
-@dataclass
-class Disk:
-    """Counts operations; the one numbered ``fails_at`` and all after it fail."""
-
-    fails_at: int = sys.maxsize
-    operations: int = 0
-    journal: list[tuple[str, str]] = field(default_factory=list)
-    """What was done to which file, in order."""
-
-    def operate(self, what: str, where: str) -> None:
-        self.operations += 1
-        self.journal.append((what, where))
-        if self.operations >= self.fails_at:
-            raise apsw.IOError("the disk refuses")
-
-
-class FailingFile(apsw.VFSFile):
-    """A real file whose writes go through the counter."""
-
-    def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
-        super().__init__(USUAL, name, flags)
-        self.disk = disk
-        self.where = "log" if flags[0] & apsw.SQLITE_OPEN_WAL else "file"
-
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
-        self.disk.operate("write", self.where)
-        super().xWrite(data, offset)
-
-    def xSync(self, flags: int) -> None:  # noqa: N802
-        self.disk.operate("sync", self.where)
-        super().xSync(flags)
-
-    def xTruncate(self, size: int) -> None:  # noqa: N802
-        self.disk.operate("cut", self.where)
-        super().xTruncate(size)
-
-
-class FailingFiles(apsw.VFS):
-    """What SQLite opens files with."""
-
-    def __init__(self, disk: Disk) -> None:
-        self.disk = disk
-        super().__init__(NAME, USUAL, makedefault=True)
-
-    def xOpen(self, name: Any, flags: list[int]) -> FailingFile:  # noqa: N802
-        return FailingFile(self.disk, name, flags)
-
-
-@pytest.fixture
-def disk() -> Iterator[Disk]:
-    disk = Disk()
-    files = FailingFiles(disk)
-    yield disk
-    apsw.set_default_vfs(USUAL)
-    files.unregister()
 
 
 @dataclass

@@ -16,10 +16,11 @@ import pytest
 from tests.key_rings import MASTER_KEY, rings_beside
 from unseen.entropy import random_uid
 from unseen.envelope import SEAL_OVERHEAD_BYTES, context
-from unseen.errors import InvalidConfiguration, SealBroken, StoreFailed, WrongKey
+from unseen.errors import IntegrityError, InvalidConfiguration, SealBroken, StoreFailed, WrongKey
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.tree import KeyTree
 from unseen.store import schema, sealing
+from unseen.store.checked_pages import CheckedFiles
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
@@ -37,10 +38,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def altered(folder: Path, statement: str, values: tuple[object, ...] = ()) -> None:
-    """Change the file behind the store's back."""
-    with apsw.Connection(str(folder / FILE_NAME)) as db:
+    """Change the file behind the store's back, as somebody would who knows its format."""
+    checked = CheckedFiles("unseen-altering")
+    with apsw.Connection(str(folder / FILE_NAME), vfs=checked.name) as db:
         db.execute(statement, values)
     db.close()
+    checked.unregister()
 
 
 @pytest.fixture
@@ -119,10 +122,18 @@ def test_second_opening_is_refused_while_the_first_lasts(tmp_path: Path) -> None
     SqliteStore(tmp_path, rings_beside(tmp_path)).close()
 
 
-def test_empty_file_becomes_a_store(tmp_path: Path) -> None:
+def test_empty_file_is_a_store_that_lost_everything_and_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
+    with pytest.raises(IntegrityError, match="damaged"):
+        SqliteStore(tmp_path, rings_beside(tmp_path))
+    assert files(tmp_path) == {FILE_NAME: b""}
+
+
+def test_store_whose_making_was_interrupted_is_made_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE_NAME}.unfinished").write_bytes(bytes(5000))
+    (tmp_path / f"{FILE_NAME}.unfinished-journal").write_bytes(bytes(5000))
     SqliteStore(tmp_path, rings_beside(tmp_path)).close()
-    assert (tmp_path / FILE_NAME).stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
 def test_disk_holds_no_vector_and_no_key_in_the_clear(
@@ -287,4 +298,4 @@ def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert hashlib.sha256(repr((tables, content)).encode()).hexdigest() == TRIPWIRE
 
 
-TRIPWIRE = "006923452fdfea8cc016107cb98d77d2a8abf3f364f13976c94a3caa5f42ea0b"
+TRIPWIRE = "7dcc895d1149aa85d2c9bf4868e8f5ff61a9773dc449ec5f1901395038e89e45"

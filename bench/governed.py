@@ -1,0 +1,185 @@
+"""What does it cost to know who asks? The same search with tokens and quotas and without, in turns, one server.
+
+    python -m bench.governed --rows N --dim 512 --json FILE
+
+Every side is a client of the same server process and searches the same collection: one comes from this machine without
+a token, which passes no check and no quota; one shows a token, one a signed token (ES256), and their quotas are counted
+and written to disk as for anybody. They take turns, query by query, so that what disturbs one disturbs all. A further
+side is a further line in ``SIDES``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jwt
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bench.measure import percentile, print_table, write_json
+from bench.timed_client import TimedClient
+from bench.vectors import clustered_vectors
+from unseen_client.demo.stage import LOOPBACK, Stage
+
+COLLECTION = "bench"
+SEED = 17
+PAUSE_S = 0.2
+"""Between searches: pools of key material and masks fill up."""
+ISSUER, AUDIENCE = "https://bench.example", "unseen"
+BITS_PER_DAY = "20000"
+"""More than the bench uses, and few enough that what is reserved on disk is used up and reserved anew."""
+ENROLMENTS, ROWS_EACH = 8, 1000
+
+
+class Governed:
+    """One server, one collection, and a client for every side."""
+
+    def __init__(self, rows: int, dimension: int, repeats: int) -> None:
+        self.rows, self.dimension, self.repeats = rows, dimension, repeats
+        self.figures: dict[str, Any] = {"rows": rows, "dim": dimension, "repeats": repeats}
+        self._random = np.random.default_rng(SEED + 1)
+
+    def run(self) -> None:
+        """Enrol, search in turns, enrol in turns."""
+        with ExitStack() as held:
+            clients = {name: held.enter_context(client) for name, client in self._clients(held).items()}
+            first = next(iter(clients.values()))
+            vectors = clustered_vectors(self.rows, self.dimension, SEED)
+            first.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
+            first.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
+            self._search(clients, vectors)
+            self._enrol(clients)
+
+    def _clients(self, held: ExitStack) -> dict[str, TimedClient]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        options = ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
+        options += ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys"]
+        keys = Path(held.enter_context(Stage()).folder) / "issuer.pem"
+        keys.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        stage = held.enter_context(Stage(*options, str(keys)))
+        tokens: dict[str, Callable[[], str] | None] = {name: make(stage, key) for name, make in SIDES.items()}
+        stage.start()
+        address = f"{LOOPBACK}:{stage.port}"
+        return {
+            name: TimedClient(address, home=stage.home, timeout_s=300.0, token=token) for name, token in tokens.items()
+        }
+
+    def _search(self, clients: Mapping[str, TimedClient], vectors: np.ndarray) -> None:
+        packing = next(iter(clients.values())).packing_of(COLLECTION)
+        for client in clients.values():
+            client.search_vector(COLLECTION, vectors[0])  # fetches the catalogue, and the pool begins to fill
+        seconds: dict[str, list[float]] = {name: [] for name in clients}
+        waits: dict[str, list[float]] = {name: [] for name in clients}
+        for round_number in range(self.repeats + 1):
+            query = vectors[self._random.integers(0, self.rows)]
+            for name in in_turn(clients, round_number):
+                clients[name].wait_for_pool(packing)
+                time.sleep(PAUSE_S)
+                _, times = clients[name].timed_search(COLLECTION, query)
+                if round_number:
+                    seconds[name].append(times.total)
+                    waits[name].append(times.wait)
+        self.figures["search_ms"] = {name: spread_ms(values) for name, values in seconds.items()}
+        self.figures["server_part_ms"] = {name: spread_ms(values) for name, values in waits.items()}
+        self.figures["search_ratio"] = ratios(seconds)
+
+    def _enrol(self, clients: Mapping[str, TimedClient]) -> None:
+        seconds: dict[str, list[float]] = {name: [] for name in clients}
+        for round_number in range(min(ENROLMENTS, self.repeats) + 1):
+            for name in in_turn(clients, round_number):
+                vectors = self._random.standard_normal((ROWS_EACH, self.dimension)).astype(np.float32)
+                ids = [f"{name}-{round_number}-{row}" for row in range(ROWS_EACH)]
+                began = time.perf_counter()
+                clients[name].enrol_vectors(COLLECTION, ids, vectors)
+                if round_number:
+                    seconds[name].append(time.perf_counter() - began)
+        self.figures["enrol_rows_per_s"] = {name: ROWS_EACH / statistics.median(one) for name, one in seconds.items()}
+        self.figures["enrol_ratio"] = ratios(seconds)
+
+
+def in_turn(clients: Mapping[str, TimedClient], round_number: int) -> list[str]:
+    """The sides, each round beginning with another one: who comes first finds other caches than who comes last."""
+    names = list(clients)
+    start = round_number % len(names)
+    return names[start:] + names[:start]
+
+
+def ratios(seconds: Mapping[str, list[float]]) -> dict[str, float]:
+    """Each side's median against the first one's."""
+    base = statistics.median(next(iter(seconds.values())))
+    return {name: statistics.median(values) / base for name, values in seconds.items()}
+
+
+def spread_ms(seconds: list[float]) -> dict[str, float]:
+    return {"p50": 1000 * statistics.median(seconds), "p95": 1000 * percentile(seconds, 95)}
+
+
+# The sides, the plain one first
+
+
+def no_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> None:
+    return None
+
+
+def own_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
+    """A token as an administrator makes one, before the server starts."""
+    command = [sys.executable, "-P", "-m", "unseen_server.access", "create", "--name", "bench"]
+    command += ["--role", "reader", "--role", "contributor"]
+    command += ["--data", str(stage.data), "--master-key", str(stage.master_key)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip
+
+
+def signed_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "signed", "exp": int(time.time()) + 36_000}
+    claims |= {"unseen_tenant": "", "unseen_roles": ["reader", "contributor"]}
+    text = jwt.encode(claims, key, "ES256")
+    return lambda: text
+
+
+SIDES: Mapping[str, Callable[[Stage, ec.EllipticCurvePrivateKey], Callable[[], str] | None]] = {
+    "no token, no quota": no_token,
+    "token and quotas": own_token,
+    "signed token and quotas": signed_token,
+}
+
+
+def shown(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """The figures for people."""
+    return [
+        (
+            name,
+            f"{figures['search_ms'][name]['p50']:.1f} / {figures['search_ms'][name]['p95']:.1f}",
+            f"{figures['search_ratio'][name]:.3f}",
+            f"{figures['enrol_rows_per_s'][name]:,.0f}",
+            f"{figures['enrol_ratio'][name]:.3f}",
+        )
+        for name in figures["search_ms"]
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    bench = Governed(given.rows, given.dim, given.repeats)
+    bench.run()
+    title = f"one search of {given.rows:,} rows of {given.dim}, with and without access control"
+    print_table(title, shown(bench.figures), ("", "p50 / p95 ms", "ratio", "rows/s enrolled", "time ratio"))
+    write_json(given.json, bench.figures)
+
+
+if __name__ == "__main__":
+    main()

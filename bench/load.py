@@ -1,0 +1,249 @@
+"""What happens when five times as many searches come as the server can answer? Who is let in, how fast, what grows?
+
+    python -m bench.load --rows N --dim 512 --soak-s 600 --json FILE
+
+A real server with tokens and quotas; real encrypted queries, recorded from the real client and sent again as bytes by a
+process of its own (``bench.load_generator``). In this order:
+
+    capacity   searches a second that are answered when a few are always under way
+    normal     half of that, at random moments
+    overload   five times of it, at random moments; counted from the second at which the burst is over
+    soak       the same for ``--soak-s``: the server's memory, looked at every other second
+    k6         with ``--k6 PROGRAM``: the same sent by k6, as a witness for the statuses
+
+The server gets this promise: whoever is refused is told RESOURCE_EXHAUSTED and a time to wait, whoever is let in is
+answered wholly and in less than twice the time of a normal day (99th percentile), and memory does not grow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.load_k6 import statuses_by_k6
+from bench.measure import percentile, print_table, write_json
+from bench.process import cpu_seconds, resident_bytes
+from bench.vectors import clustered_vectors
+from unseen import params, wire
+from unseen.he import packing, quantise
+from unseen.he.message import reply_block_bytes
+from unseen.he.secret import PreparedQuery
+from unseen.types import CollectionInfo
+from unseen.v1 import search_pb2
+from unseen_client import Client
+from unseen_client.demo.stage import LOOPBACK, Stage
+
+COLLECTION = "load"
+SEED = 23
+QUERIES = 8
+"""Different ones; the server cannot know whether it has seen one before."""
+UNDER_WAY = 4
+"""In the measurement of capacity: as many as the server scans at once, and as many waiting."""
+NORMAL_PART, OVERLOAD_TIMES = 0.5, 5.0
+BURST_S = 3.0
+"""The server takes a burst into its queue and judges the queue after a second; then it has to empty."""
+LOOK_EVERY_S = 2.0
+UNLIMITED = "1000000000"
+
+
+class Load:
+    """One server, one collection, one recording."""
+
+    def __init__(self, rows: int, dimension: int, seconds: float, soak_s: float, k6: Path | None) -> None:
+        self.rows, self.dimension, self.seconds, self.soak_s, self.k6 = rows, dimension, seconds, soak_s, k6
+        self.figures: dict[str, Any] = {"rows": rows, "dim": dimension, "seconds": seconds, "soak_s": soak_s}
+
+    def run(self) -> None:
+        """Everything, in the order of the docstring above."""
+        quotas = [
+            f"--{name}={UNLIMITED}" for name in ("searches-per-minute", "bits-per-row-per-day", "bytes-per-minute")
+        ]
+        with Stage(*quotas, "--calls-at-once=100000") as stage:
+            token = make_token(stage)
+            stage.start()
+            address = f"{LOOPBACK}:{stage.port}"
+            with Client(address, home=stage.home, token=token, timeout_s=300.0) as client:
+                client.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
+                vectors = clustered_vectors(self.rows, self.dimension, SEED)
+                client.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
+                best = client.search_vector(COLLECTION, vectors[7], top_k=1)[0]
+                if best.id != "7":
+                    raise SystemExit("the server does not find what it holds: nothing to measure")
+                collection = client.collection(COLLECTION)
+            messages = record(stage.scratch / "messages.json", collection, vectors, token)
+            self._phases(stage, address, messages)
+
+    def _phases(self, stage: Stage, address: str, messages: Path) -> None:
+        def at_rate(rate: float, seconds: float) -> dict[str, Any]:
+            return generate(address, messages, seconds, "--rate", str(rate))
+
+        generate(address, messages, 2.0, "--closed", str(UNDER_WAY))  # warm
+        closed = generate(address, messages, self.seconds, "--closed", str(UNDER_WAY))
+        capacity = len(closed["answered"]) / self.seconds
+        flood = OVERLOAD_TIMES * capacity
+        self.figures |= {"capacity_per_s": capacity, "bytes_up": sum(map(len, recorded_queries(messages)[0]))}
+        self.figures["normal"] = summary(at_rate(NORMAL_PART * capacity, self.seconds), 0.0)
+        began_s = cpu_seconds(stage.process_id)
+        self.figures["overload"] = summary(at_rate(flood, self.seconds + BURST_S), BURST_S)
+        self.figures["overload"]["server_cores"] = (cpu_seconds(stage.process_id) - began_s) / (self.seconds + BURST_S)
+        self.figures["overload"]["p99_against_normal"] = (
+            self.figures["overload"]["answered_ms"]["p99"] / self.figures["normal"]["answered_ms"]["p99"]
+        )
+        if self.soak_s:
+            with memory_of(stage.process_id) as seen:
+                soak = at_rate(flood, self.soak_s)
+            self.figures["soak"] = summary(soak, BURST_S) | growth(seen)
+        if self.k6 is not None:
+            statuses = statuses_by_k6(self.k6, stage.scratch, address, messages, flood, self.seconds)
+            self.figures["k6_statuses"] = statuses
+
+
+def make_token(stage: Stage) -> str:
+    """A token as an administrator makes one, before the server starts."""
+    command = [sys.executable, "-P", "-m", "unseen_server.access", "create", "--name", "load"]
+    command += ["--role", "reader", "--role", "contributor"]
+    command += ["--data", str(stage.data), "--master-key", str(stage.master_key)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def record(file: Path, collection: CollectionInfo, vectors: np.ndarray, token: str) -> Path:
+    """Write down real searches as they go over the wire, each query under a key of its own."""
+    parameters = params.by_id(collection.parameter_id)
+    layout = packing.Packing(parameters.ring_degree, collection.dimension, collection.packing_factor)
+    header = search_pb2.SearchHeader(
+        collection_uid=collection.uid, parameter_id=parameters.id, packing_factor=collection.packing_factor
+    )
+    queries = []
+    for vector in vectors[:QUERIES]:
+        query, _ = PreparedQuery.prepare(parameters, layout).encrypt(quantise.quantise_query(parameters, vector))
+        chunks = [query[at : at + wire.MAX_CHUNK_BYTES] for at in range(0, len(query), wire.MAX_CHUNK_BYTES)]
+        parts = [search_pb2.SearchRequest(header=header), *(search_pb2.SearchRequest(query=chunk) for chunk in chunks)]
+        queries.append([base64.b64encode(part.SerializeToString()).decode() for part in parts])
+    reply_bytes = layout.blocks(collection.slots) * reply_block_bytes(parameters, layout)
+    metadata = [["authorization", f"Bearer {token}"]]
+    file.write_text(json.dumps({"queries": queries, "reply_bytes": reply_bytes, "metadata": metadata}))
+    return file
+
+
+def recorded_queries(messages: Path) -> list[list[bytes]]:
+    """What was recorded, as bytes."""
+    return [[base64.b64decode(part) for part in query] for query in json.loads(messages.read_text())["queries"]]
+
+
+def generate(address: str, messages: Path, seconds: float, *options: str) -> dict[str, Any]:
+    """Run the generator as a process of its own."""
+    command = [sys.executable, "-m", "bench.load_generator", "--address", address, "--messages", str(messages)]
+    done = subprocess.run(
+        [*command, "--seconds", str(seconds), *options], stdout=subprocess.PIPE, text=True, check=True
+    )
+    outcomes: dict[str, Any] = json.loads(done.stdout)
+    return outcomes
+
+
+def summary(outcomes: dict[str, Any], from_s: float) -> dict[str, Any]:
+    """The figures of one run, without what was due before ``from_s``."""
+    answered = [seconds for at, seconds in outcomes["answered"] if at >= from_s]
+    refused_s = [seconds for _, seconds, _ in outcomes["refused"]] or [0.0]
+    refused = Counter(how for how, _, _ in outcomes["refused"])
+    return {
+        "answered": len(answered),
+        "answered_ms": {f"p{part}": 1000 * percentile(answered, part) for part in (50, 95, 99)},
+        "refused": dict(refused),
+        "refused_ms": {f"p{part}": 1000 * percentile(refused_s, part) for part in (50, 99)},
+        "refused_otherwise": sum(count for how, count in refused.items() if not how.startswith("RESOURCE_EXHAUSTED ")),
+        "refused_without_a_time": sum(not has_time for _, _, has_time in outcomes["refused"]),
+        "cut_short": outcomes["cut_short"],
+        "generator_late_p99_ms": 1000 * percentile(outcomes["late_s"] or [0.0], 99),
+    }
+
+
+@contextmanager
+def memory_of(process_id: int) -> Iterator[list[tuple[float, int]]]:
+    """Seconds and bytes, gathered while the block runs."""
+    seen: list[tuple[float, int]] = []
+    over, began = threading.Event(), time.perf_counter()
+
+    def look() -> None:
+        while not over.wait(LOOK_EVERY_S):
+            seen.append((time.perf_counter() - began, resident_bytes(process_id)))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        looking.join()
+
+
+def growth(seen: list[tuple[float, int]]) -> dict[str, float]:
+    """Memory in the second third and in the last one: what grows is larger in the last."""
+    third = len(seen) // 3
+    second, last = ([size for _, size in part] for part in (seen[third : 2 * third] or seen, seen[2 * third :] or seen))
+    slope = float(np.polyfit([at for at, _ in seen[third:]], [size for _, size in seen[third:]], 1)[0])
+    return {
+        "memory_mb": last[-1] / 1e6,
+        "memory_last_third_against_second": (sum(last) / len(last)) / (sum(second) / len(second)),
+        "memory_slope_mb_per_minute": 60 * slope / 1e6,
+    }
+
+
+def shown(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures for people."""
+    rows = [("capacity", f"{figures['capacity_per_s']:.1f} searches/s")]
+    for name in ("normal", "overload", "soak"):
+        if run := figures.get(name):
+            times = run["answered_ms"]
+            rows += [
+                (f"{name}: answered", f"{run['answered']:,}"),
+                ("   p50 / p95 / p99", f"{times['p50']:.0f} / {times['p95']:.0f} / {times['p99']:.0f} ms"),
+                ("   refused", ", ".join(f"{count:,} {how}" for how, count in run["refused"].items()) or "none"),
+                (
+                    "   refused otherwise, or without a time",
+                    f"{run['refused_otherwise']}, {run['refused_without_a_time']}",
+                ),
+                ("   refused after, p50 / p99", f"{run['refused_ms']['p50']:.0f} / {run['refused_ms']['p99']:.0f} ms"),
+                ("   answers that were not whole", f"{run['cut_short']}"),
+                ("   sent late, p99", f"{run['generator_late_p99_ms']:.0f} ms"),
+            ]
+    rows.append(("p99 in overload against normal", f"{figures['overload']['p99_against_normal']:.2f}"))
+    if statuses := figures.get("k6_statuses"):
+        rows.append(("overload as k6 sees it", ", ".join(f"{count:,} {status}" for status, count in statuses.items())))
+    if soak := figures.get("soak"):
+        rows += [
+            ("memory after the soak", f"{soak['memory_mb']:,.0f} MB"),
+            ("   its last third against its second", f"{soak['memory_last_third_against_second']:.4f}"),
+            ("   slope", f"{soak['memory_slope_mb_per_minute']:+.2f} MB a minute"),
+        ]
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=512)
+    parser.add_argument("--seconds", type=float, default=30.0, help="for capacity, normal and overload, each")
+    parser.add_argument("--soak-s", type=float, default=600.0)
+    parser.add_argument("--k6", type=Path, help="the k6 program, as a witness: `make load` installs it")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    load = Load(given.rows, given.dim, given.seconds, given.soak_s, given.k6)
+    load.run()
+    print_table(f"load on {given.rows:,} rows of {given.dim}", shown(load.figures), ("", ""))
+    write_json(given.json, load.figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Is a store what it says? Every seal is opened and every invariant counted; nothing is written.
+
+Runs inside one reading transaction of any database. Findings say where and what, never content: no vector, record, name
+or key. What each kind of database can add (checksums, indexes) is beside it: ``sqlite_examination.py``.
+
+    store ── its key ring opens
+    ├── facts ── places without gaps, each body opens or is zeros
+    ├── requests ── one for every epoch of every collection
+    └── collection ── its keys are in the ring
+        ├── slots ── each is a row's or free, never both; extents cover them
+        ├── vectors ── a row's opens for its place, any other is zeros
+        ├── records ── a row's opens for its place, any other is zeros and free
+        ├── epochs ── of rows and erasures, in the order of what was done
+        └── erasures ── what was erased later is not there, and its key is gone
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from unseen.envelope import SealingKey
+from unseen.errors import InvalidConfiguration, SealBroken
+from unseen.keys.ring import KeyRings
+from unseen.store import collections, facts, row_keys
+from unseen.store.collection_examination import CollectionExamination
+from unseen.store.database import Transaction
+from unseen.store.interface import Fact
+from unseen.store.sealing import StoreSeals
+from unseen.types import UID_BYTES, CollectionInfo
+
+DIGEST_BYTES = 32
+MOST_FINDINGS = 1000
+"""A store that is broken everywhere need not say so a million times."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it must be."""
+
+    where: str
+    what: str
+
+
+@dataclass
+class Report:
+    """What an examination saw."""
+
+    checked: Counter[str] = field(default_factory=Counter)
+    """How many of what were looked at."""
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no fault of the store, and worth knowing."""
+
+    def add(self, where: str, what: str) -> None:
+        """Write a finding down."""
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(Finding(where, what))
+
+
+def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
+    """Examine everything into a report; InvalidConfiguration or WrongKey when the keys are not this store's."""
+    seals = StoreSeals(rings.open(row_keys.read_uid(tx)))
+    report.checked["key rings"] += 1
+    if row_keys.read_ring_state(tx) != seals.ring.content.state:
+        report.notes.append("data and key ring are not in step: the next start of a server finishes what was begun")
+    _examine_facts(tx, seals.facts, report)
+    _examine_requests(tx, report)
+    for stored in collections.read_collections(tx):
+        _examine_collection(tx, seals, stored.info, report)
+
+
+def _examine_facts(tx: Transaction, seal: SealingKey, report: Report) -> None:
+    expected = 1
+    with tx.stream("SELECT sequence, kind, key, forgotten, sealed FROM facts ORDER BY sequence") as found:
+        for sequence, kind, key, forgotten, sealed in found:
+            report.checked["facts"] += 1
+            if sequence != expected:
+                report.add("facts", f"number {expected} is missing")
+            expected = sequence + 1
+            if forgotten:
+                if any(sealed):
+                    report.add("facts", f"number {sequence} is forgotten and its bytes are still there")
+            elif not _opens(seal, Fact(sequence, kind, key, b""), sealed):
+                report.add("facts", f"number {sequence} does not open")
+
+
+def _opens(seal: SealingKey, fact: Fact, sealed: bytes) -> bool:
+    try:
+        seal.open(sealed, facts.place_of(fact))
+    except SealBroken:
+        return False
+    return True
+
+
+def _examine_requests(tx: Transaction, report: Report) -> None:
+    found = tx.fetch(
+        "SELECT count(*), count(CASE WHEN length(request_id) <> ? OR length(digest) <> ? THEN 1 END) FROM requests",
+        (UID_BYTES, DIGEST_BYTES),
+    )
+    report.checked["requests"] += found[0][0]
+    if found[0][1]:
+        report.add("requests", f"{found[0][1]} have an id or digest of a wrong length")
+
+
+def _examine_collection(tx: Transaction, seals: StoreSeals, info: CollectionInfo, report: Report) -> None:
+    where = f"collection {info.uid.hex()}"
+    report.checked["collections"] += 1
+    try:
+        seal = seals.collection(info.uid, row_keys.read_tree_id(tx, info.uid))
+    except InvalidConfiguration as error:
+        report.add(where, str(error))
+        return
+    number, _ = collections.find_collection(tx, info.uid)
+    trees = [tree for tree_id in seals.ring.trees_of(info.uid) if (tree := seals.ring.tree(tree_id))]
+    for what in CollectionExamination(tx, number, info, seal, trees, report.checked).findings():
+        report.add(where, what)
+
+
+def in_words(report: Report) -> Iterator[str]:
+    """The report, line by line."""
+    yield from (f"checked: {count:,} {what}" for what, count in sorted(report.checked.items()))
+    yield from (f"note: {note}" for note in report.notes)
+    yield from (f"BROKEN: {finding.where}: {finding.what}" for finding in report.findings)
+    if len(report.findings) == MOST_FINDINGS:
+        yield f"and more; only the first {MOST_FINDINGS} are shown"
+    yield "the store is sound" if not report.findings else "restore a backup: `unseen restore`"

@@ -1,0 +1,60 @@
+"""``unseen doctor``: examine a store that no server uses, and say what was found. Writes nothing.
+
+Exit codes: 0 the store is sound, 1 something is broken, 2 it could not be examined (wrong key, in use, no store).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, StoreFailed
+from unseen.store.examination import Report, in_words
+from unseen.store.sqlite import FILE_NAME
+from unseen.store.sqlite_examination import examine_file
+from unseen_server.config import Config, from_arguments
+from unseen_server.process import prepare_process
+from unseen_server.storage import needing_the_driver, open_rings
+
+SOUND, BROKEN, REFUSED = 0, 1, 2
+
+
+def main() -> int:
+    """Examine the store that the command line names."""
+    prepare_process()
+    parser = argparse.ArgumentParser(
+        prog="unseen doctor",
+        description="Examine the store of a stopped server. Other options are the server's: --data, --master-key...",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
+    given, rest = parser.parse_known_args()
+    try:
+        report = examined(from_arguments(rest))
+    except (InvalidConfiguration, IntegrityError, KeyServiceFailed, StoreFailed) as error:
+        sys.stderr.write(f"unseen doctor: {error}\n")
+        return REFUSED
+    sys.stdout.write(json.dumps(as_fields(report)) + "\n" if given.json else "\n".join(in_words(report)) + "\n")
+    return BROKEN if report.findings else SOUND
+
+
+def examined(config: Config) -> Report:
+    """The report on the store of a configuration."""
+    rings = open_rings(config, make=False)
+    if config.store is None:
+        return examine_file(config.data / FILE_NAME, rings)
+    with needing_the_driver():
+        from unseen_server.postgres.examination import examine_database
+    return examine_database(config.store, rings)
+
+
+def as_fields(report: Report) -> dict[str, object]:
+    """The report as JSON has it."""
+    findings = [asdict(finding) for finding in report.findings]
+    return {"sound": not findings, "checked": dict(report.checked), "findings": findings, "notes": report.notes}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
