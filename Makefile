@@ -15,6 +15,7 @@ SCRIPT_PACKAGES := fonts-liberation fonts-noto-cjk fonts-noto-core $(addprefix t
 	hin hye jpn kat kor rus tam tha)
 
 IMAGES ?=
+TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
@@ -35,9 +36,15 @@ $(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
 	$(PIP) install -q -c constraints/tested.txt -e '.[server]'
 	@touch $@
 
-# What development needs on top of it.
-$(VENV)/.dev-stamp: $(VENV)/.run-stamp
-	$(PIP) install -q -c constraints/tested.txt -e '.[server,postgres,kms,pkcs11,deid,dev]'
+# torch, for the tests of private training: this one version before anything else asks for one. From PyPI on Linux it
+# brings three gigabytes of CUDA; docs/dependencies.md says how TORCH_OPTIONS has the small build taken instead.
+$(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
+	$(PIP) install -q $(TORCH_OPTIONS) -c constraints/tested.txt -r constraints/torch.txt
+	@touch $@
+
+# What development needs on top of both.
+$(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,postgres,kms,pkcs11,deid,noise,train,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------
