@@ -62,6 +62,8 @@ RETRY_CALL_S = 0.5
 """Told to who is refused because too much is under way: about the length of a search of a million rows."""
 RETRY_SCAN_S = 0.1
 """The least that is told to a search; it is more when searches take longer."""
+RETRY_BACKUP_S = 30.0
+"""Told to who wants a backup while another one is fetched."""
 MAX_BUCKETS = 10_000
 """Callers whose use is counted; beyond it those who were quiet are forgotten, which changes nothing for them."""
 MAX_BYTES_UNDER_WAY = 512 * MIB
@@ -85,6 +87,8 @@ MAX_CALL_S = 300.0
 """Longest a call may last, whatever the client asked for: a first synchronisation of a large mirror."""
 MAX_SEARCH_S = 60.0
 """Longest a search may last, upload and download included: 9 MB at 1.2 Mbit/s."""
+MAX_BACKUP_S = 6 * 3600.0
+"""Longest a backup may take to be fetched: fifty gigabytes at 20 Mbit/s."""
 MAX_PAUSE_S = 20.0
 """Longest a client may let the server wait for the next message of a stream."""
 MAX_CONNECTION_IDLE_S = 600.0
@@ -115,6 +119,10 @@ TOKENS_PER_MESSAGE = 200
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""
+BACKUP_CHUNK_BYTES = 512 * KIB
+"""Of a backup; one chunk is in memory at a time."""
+BACKUP_SPARE_BYTES = 256 * MIB
+"""Left free on the disk of the data directory while a backup is made: the store must be able to go on."""
 EXPORT_PAGE_BYTES = 256 * KIB
 """Leaves of one message of an export of the audit log."""
 

@@ -8,6 +8,7 @@ from unseen_client.cli import (
     adapt,
     adapters,
     audit,
+    backup,
     budget,
     collections,
     deid,
@@ -49,6 +50,9 @@ app = typer.Typer(
 )
 app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
 app.command("server-keys", context_settings=serve.CONTEXT_SETTINGS)(server_keys.server_keys)
+app.command("backup")(backup.backup)
+app.command("restore", context_settings=serve.CONTEXT_SETTINGS)(backup.restore)
+app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("search")(search.search)

@@ -6,6 +6,34 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CreateBackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateBackupResponse(_message.Message):
+    __slots__ = ("begin", "chunk", "end")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    begin: BackupBegin
+    chunk: bytes
+    end: BackupEnd
+    def __init__(self, begin: _Optional[_Union[BackupBegin, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: _Optional[_Union[BackupEnd, _Mapping]] = ...) -> None: ...
+
+class BackupBegin(_message.Message):
+    __slots__ = ("size_bytes", "store_uid")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STORE_UID_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    store_uid: bytes
+    def __init__(self, size_bytes: _Optional[int] = ..., store_uid: _Optional[bytes] = ...) -> None: ...
+
+class BackupEnd(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: bytes
+    def __init__(self, sha256: _Optional[bytes] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

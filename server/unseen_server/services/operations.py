@@ -6,15 +6,18 @@ tenant without a name runs the server and is told of all.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import limits
 from unseen_server.audit import SERVER, Audit
+from unseen_server.backups import Backup, Backups
 from unseen_server.call import Call
 from unseen_server.engine import Engine
 from unseen_server.operations.metrics import OK, OVER_LIMIT, Metrics, component_versions
@@ -37,8 +40,17 @@ class Standing:
 class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     """Looks at every part and adds up."""
 
-    def __init__(self, engine: Engine, workers: Workers, audit: Audit, metrics: Metrics, standing: Standing) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workers: Workers,
+        audit: Audit,
+        metrics: Metrics,
+        standing: Standing,
+        backups: Backups,
+    ) -> None:
         self._engine = engine
+        self._backups = backups
         self._workers = workers
         self._audit = audit
         self._metrics = metrics
@@ -50,6 +62,33 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     ) -> operations_pb2.GetStatusResponse:
         """Tell how the server is doing."""
         return await self._workers.change(self._status, call)
+
+    async def CreateBackup(  # noqa: N802
+        self, request: operations_pb2.CreateBackupRequest, call: Call
+    ) -> AsyncIterator[operations_pb2.CreateBackupResponse]:
+        """Send a backup of everything."""
+        digest = hashlib.sha256()
+        made = await self._begun()
+        try:
+            begin = operations_pb2.BackupBegin(size_bytes=made.size_bytes, store_uid=made.store_uid)
+            yield operations_pb2.CreateBackupResponse(begin=begin)
+            while chunk := await self._workers.change(next, made.chunks, b""):
+                digest.update(chunk)
+                for start in range(0, len(chunk), limits.BACKUP_CHUNK_BYTES):
+                    part = chunk[start : start + limits.BACKUP_CHUNK_BYTES]
+                    yield operations_pb2.CreateBackupResponse(chunk=part)
+        finally:
+            asyncio.get_running_loop().run_in_executor(None, made.close)
+        yield operations_pb2.CreateBackupResponse(end=operations_pb2.BackupEnd(sha256=digest.digest()))
+
+    async def _begun(self) -> Backup:
+        """A copy; when the caller leaves while it is made, it is removed as soon as it is there."""
+        coming = asyncio.ensure_future(self._workers.change(self._backups.begin))
+        try:
+            return await asyncio.shield(coming)
+        except asyncio.CancelledError:
+            coming.add_done_callback(_remove)
+            raise
 
     def _status(self, call: Call) -> operations_pb2.GetStatusResponse:
         status = operations_pb2.GetStatusResponse(
@@ -107,6 +146,11 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     def _certificate(self) -> operations_pb2.CertificateStatus | None:
         expires_s = self._standing.certificate_expires_s()
         return None if expires_s is None else operations_pb2.CertificateStatus(expires_s=expires_s)
+
+
+def _remove(coming: asyncio.Future[Backup]) -> None:
+    if not coming.cancelled() and coming.exception() is None:
+        coming.result().close()
 
 
 def _may_know_all(call: Call) -> bool:

@@ -15,7 +15,7 @@ from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
 COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "collections", "delete", "info", "keys"]
-COMMANDS += ["demo", "audit", "status", "tokens"]
+COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
 def output(done):
@@ -146,7 +146,7 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         assert re.search(rf"^  {command} ", top, re.MULTILINE), command
     assert "..." not in top.partition("Commands:")[2], "a summary was cut"
     assert "3 server did not answer" in top
-    for command in set(COMMANDS) - {"serve", "demo", "keys", "audit", "tokens"}:
+    for command in set(COMMANDS) - {"serve", "demo", "keys", "audit", "tokens", "restore", "doctor"}:
         shown = unseen(command, "--help").stdout
         assert f"  unseen {command}" in shown, command
         assert "--json" in shown, command
