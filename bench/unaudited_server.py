@@ -1,6 +1,6 @@
 """The server with an audit log that writes nothing: only for the bench that shows what the log costs.
 
-It names no log, so its clients keep no receipts either. Started by ``bench.audit_cost``; no option of the real server
+It names no log, so its clients keep no receipts either. Started by ``bench.governed``; no option of the real server
 does this.
 """
 

@@ -28,6 +28,7 @@ from unseen_client.retry import Patience
 from unseen_client.steps import Exchange
 
 if TYPE_CHECKING:
+    from unseen.embed.model import Registry
     from unseen_client.prepare import Preparer
     from unseen_client.privacy.book import PrivacyBook
 
@@ -64,7 +65,7 @@ class Session:
         self._collections: dict[str, CollectionInfo] = {}
         self._mirrors: dict[Path, Mirror] = {}
         self._deid = deid
-        self._preparer: Preparer | None = None
+        self._preparers: dict[str, Preparer] = {}
         self._book: PrivacyBook | None = None
 
     def known(self, name: str) -> CollectionInfo | None:
@@ -135,14 +136,25 @@ class Session:
         self.book().forget_collection(collection_uid)
         self.agreements.forget(collection_uid)
 
-    def preparer(self) -> Preparer:
-        """Decoding, de-identification and embedding; loaded at first use, because models are large."""
+    def models(self) -> Registry:
+        """The models that this device has: the bundled one, and it with each adapter that was added."""
+        from unseen_client.adapters import AdapterShelf
+
+        return AdapterShelf(self.home).registry()
+
+    def preparer(self, model_id: str) -> Preparer:
+        """Decoding, de-identification and embedding with one model; loaded at first use, because models are large.
+
+        Raises ModelMismatch for a model that this device does not have.
+        """
         from unseen_client.prepare import Preparer
 
         with self._lock:
-            if self._preparer is None:
-                self._preparer = Preparer(deid=self._deid)
-            return self._preparer
+            if model_id not in self._preparers:
+                registry = self.models()
+                name = registry.entry_with_id(model_id).name
+                self._preparers[model_id] = Preparer(name, registry=registry, deid=self._deid)
+            return self._preparers[model_id]
 
     def book(self) -> PrivacyBook:
         """The ledger of noise and its budgets, opened once."""
@@ -159,9 +171,9 @@ class Session:
             for mirror in self._mirrors.values():
                 mirror.close()
             self._mirrors.clear()
-            if self._preparer is not None:
-                self._preparer.close()
-                self._preparer = None
+            for preparer in self._preparers.values():
+                preparer.close()
+            self._preparers.clear()
             if self.receipts is not None:
                 self.receipts.close()
                 self.receipts = None

@@ -36,6 +36,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     ├── LimitExceeded           larger or more than this server takes
     │   ├── QuotaExceeded       more than this caller may have by now: later there is more
     │   └── BudgetExceeded      a release would pass the privacy budget: nothing was charged, nothing released
+    ├── NothingGained           a training was no use: its result was not written
     ├── ServerBusy              too much at once: wait, then try again
     ├── ServerUnavailable       no answer, also after trying again
     ├── DeadlineExceeded
@@ -199,6 +200,10 @@ class QuotaExceeded(LimitExceeded):
 
 class BudgetExceeded(LimitExceeded):
     code = "BUDGET_EXCEEDED"
+
+
+class NothingGained(UnseenError):
+    code = "NOTHING_GAINED"
 
 
 class ServerBusy(UnseenError):

@@ -62,6 +62,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.LimitExceeded: "RESOURCE_EXHAUSTED",
     errors.QuotaExceeded: "RESOURCE_EXHAUSTED",
     errors.BudgetExceeded: "RESOURCE_EXHAUSTED",
+    errors.NothingGained: "FAILED_PRECONDITION",
     errors.ServerBusy: "RESOURCE_EXHAUSTED",
     errors.ServerUnavailable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",

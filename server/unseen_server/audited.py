@@ -62,6 +62,8 @@ class AuditedCall:
                     await self._end(DONE)
                     is_first = False
                 yield reply
+        if is_first:  # an answer without a message is one as well
+            await self._end(DONE)
 
     async def _change(self, request: Any, serve: Callable[[Any, Call], Awaitable[Message]]) -> Message:
         asked = await self._record(ASKED, self._details)

@@ -16,6 +16,28 @@ LARGEST_KEPT_BYTES = 32 << 20
 """The largest value that glibc takes; the arrays of one block of rows have up to 8 MiB."""
 
 
+TUNABLES, ALLOCATOR, STARTED_OVER = "GLIBC_TUNABLES", "PYTHONMALLOC", "UNSEEN_SERVER_OVERWRITES_FREED_MEMORY"
+OVERWRITING = ("glibc.malloc.perturb=85", "glibc.malloc.tcache_count=0")
+"""The C library fills what is freed with one byte; its cache, which leaves small pieces as they are, gets no room."""
+SMALL_ARRAY_BYTES = 1024
+"""numpy keeps freed arrays below this size, eight of each, and never asks the C library."""
+KEPT_OF_EACH_SIZE = 8
+
+
+def overwrite_freed_memory() -> None:
+    """Start this process over, unless it runs so already, with memory that is overwritten the moment it is freed.
+
+    What was erased is then not only out of reach but gone: the copies that messages, seals and arrays made of it on its
+    way in. Python's own allocator, which overwrites nothing, is left out. Only on Linux with glibc; elsewhere freed
+    memory keeps its content until it is used again.
+    """
+    if sys.platform != "linux" or os.environ.get(STARTED_OVER):
+        return
+    tunables = ":".join(filter(None, [os.environ.get(TUNABLES), *OVERWRITING]))
+    environment = os.environ | {TUNABLES: tunables, ALLOCATOR: "malloc", STARTED_OVER: "1"}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - no shell is wanted
+
+
 def prepare_process() -> None:
     """Leave no core dump, let no debugger in, make files that others cannot read, keep freed memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold opened vectors and keys
@@ -39,10 +61,19 @@ def _keep_freed_memory() -> None:
 
 
 def hand_back_freed_memory() -> None:
-    """Give whole freed pages to the system, which empties them: what was erased should not linger there.
+    """Give whole freed pages to the system, which empties them, and have numpy forget its small arrays.
 
-    Free memory in a page that also holds something live stays as it is. Only where the C library can (glibc).
+    Only where the C library can (glibc). For what is freed page or not: ``overwrite_freed_memory``.
     """
+    _forget_small_arrays()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def _forget_small_arrays() -> None:
+    """Take every small array that numpy keeps and give it back full of zeros."""
+    import numpy as np
+
+    for size in range(1, SMALL_ARRAY_BYTES):
+        _ = [np.zeros(size, np.uint8) for _ in range(KEPT_OF_EACH_SIZE)]

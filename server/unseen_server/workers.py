@@ -122,10 +122,16 @@ class Workers:
             del self._coming[oldest[0]]
         return len(self._coming)
 
-    def begin_scan(self, place: ScanPlace, work: Callable[[], None]) -> asyncio.Future[None]:
-        """Start a scan as soon as a thread is free; ServerBusy when its place was given up and there is no other."""
+    def keep_place(self, place: ScanPlace) -> None:
+        """Hold it anew; ServerBusy when it was given up and there is no other."""
         if self._coming.pop(place, None) is None:
             self.require_scan_room()
+        self._coming[place] = self._clock()
+
+    def begin_scan(self, place: ScanPlace, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Start a scan as soon as a thread is free; ServerBusy when its place was given up and there is no other."""
+        self.keep_place(place)
+        del self._coming[place]
         self._scans_admitted += 1
         self._note_queue()
         done = asyncio.get_running_loop().run_in_executor(self._scans, self._timed, work)
@@ -179,6 +185,10 @@ class ScanPlace:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
+
+    def keep(self) -> None:
+        """Hold it for a while longer; ServerBusy when it was given up meanwhile and there is no other."""
+        self._workers.keep_place(self)
 
     def scan(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Start a scan as soon as a thread is free; ServerBusy when the place was given up meanwhile."""

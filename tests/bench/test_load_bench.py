@@ -22,6 +22,7 @@ from unseen_client import Client
 from unseen_server import app, limits
 from unseen_server.call import Allowance
 from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 BATCH_S = 0.05
 UNLIMITED = Allowance(10**6, 10**12, 10**6, 10**9)
@@ -37,7 +38,9 @@ async def slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
     monkeypatch.setattr(ScanIndex, "_batch", slow)
     monkeypatch.setattr(limits, "MAX_SCANS_WAITING", 4)
-    config = Config(tmp_path / "data", "127.0.0.1", 0, tmp_path / "key", None, 1, everybody=UNLIMITED)
+    config = Config(
+        tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=UNLIMITED
+    )
     server = await app.start(config)
     yield server
     await server.stop()

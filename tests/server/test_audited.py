@@ -118,6 +118,11 @@ async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count(
     assert len(found) <= 2 * (1 + 200 * 0.1 / refusals.WINDOW_S) + 2
 
 
+async def test_an_answer_without_a_message_is_written_down_as_well(running: app.RunningServer, call: Make) -> None:
+    assert await in_thread(call(running).tokens) == []
+    assert said(leaves_of(running))[-1] == ("ListTokens", "OK")
+
+
 # When it is written
 
 

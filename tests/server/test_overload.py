@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from unseen_server import app, limits
 from unseen_server.call import LOCAL, Allowance, Caller, Role
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
-from unseen_server.workers import Workers
+from unseen_server.workers import ScanPlace, Workers
 
 Make = Callable[..., Any]
 EVERYBODY = Allowance(calls_at_once=2, bytes_per_minute=1 << 20, searches_per_minute=5, bits_per_row_per_day=27)
@@ -101,6 +102,24 @@ async def test_search_beyond_its_bits_is_refused_with_the_time_and_other_collect
     assert (await in_thread(caller.access, "first")).bits_per_row_left == 0
     assert (await in_thread(caller.access, "second")).bits_per_row_left == 27
     await in_thread(caller.search, second, ONES)
+
+
+async def test_search_that_is_sent_away_at_last_gives_nothing_away(
+    running: app.RunningServer, call: Make, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its query came, too slowly for its place: no score left, so no bit is counted."""
+
+    def no_place(place: ScanPlace) -> None:
+        raise ServerBusy("too late", retry_after_s=1.0)
+
+    caller = call(running, token=token)
+    collection = await in_thread(caller.create)
+    with monkeypatch.context() as patched:
+        patched.setattr(running.workers, "keep_place", no_place)
+        assert (await in_thread(caller.refusal, caller.search, collection, ONES)).code == "SERVER_BUSY"
+    assert (await in_thread(caller.access, "photos")).bits_per_row_left == 27
+    await in_thread(caller.search, collection, ONES)
+    assert (await in_thread(caller.access, "photos")).bits_per_row_left < 27
 
 
 async def test_searches_and_calls_of_one_caller_are_limited_and_others_are_not(
@@ -246,9 +265,10 @@ async def test_short_queue_stays_short_until_nobody_had_to_be_refused_for_a_whil
 async def test_place_is_kept_for_a_query_on_its_way_but_not_for_long() -> None:
     """Else those who come later and are faster would be let in before; and who never comes would hold it for ever."""
     clock = Clock()
+    all_but_one = limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING - 1
     workers = Workers(lambda: None, clock)
     release = threading.Event()
-    busy = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    busy = [scan(workers, waiting_for(release)) for _ in range(all_but_one)]
     clock.now += 2 * limits.STANDING_AFTER_S
     with workers.scan_place() as coming:
         with pytest.raises(ServerBusy):
@@ -260,14 +280,15 @@ async def test_place_is_kept_for_a_query_on_its_way_but_not_for_long() -> None:
     release.set()
     await asyncio.gather(*busy, kept)
     release.clear()
-    busy = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + 1)]
+    busy = [scan(workers, waiting_for(release)) for _ in range(all_but_one)]
     clock.now += 2 * limits.STANDING_AFTER_S
     with workers.scan_place() as slow:
         clock.now += 2 * limits.COMING_S
         with workers.scan_place() as fast:
             busy.append(fast.scan(waiting_for(release)))
-        with pytest.raises(ServerBusy):
-            slow.scan(waiting_for(release))
+        for late in (slow.keep, partial(slow.scan, waiting_for(release))):
+            with pytest.raises(ServerBusy):
+                late()
     release.set()
     await asyncio.gather(*busy)
     with workers.scan_place():

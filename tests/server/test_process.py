@@ -67,6 +67,7 @@ def test_freed_memory_goes_back_to_the_system_when_asked() -> None:
     """64 MiB are freed in pieces that the process would otherwise keep, as it keeps the arrays of packed blocks."""
     freeing = """
 from pathlib import Path
+import numpy
 from unseen_server.process import hand_back_freed_memory, prepare_process
 def pages():
     return int(Path("/proc/self/statm").read_text().split()[1])

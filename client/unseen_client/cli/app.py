@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from unseen_client.cli import (
+    adapt,
+    adapters,
     audit,
     budget,
     collections,
@@ -57,6 +59,8 @@ app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.command("budget")(budget.budget)
+app.command("adapt")(adapt.adapt)
+app.add_typer(adapters.app, name="adapters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")

@@ -21,7 +21,9 @@ Name = Annotated[str, typer.Argument(help="The collection's name.", show_default
 def create(
     *,
     name: Name,
-    model: Annotated[str | None, typer.Option(help="Model that makes the vectors; 'bundled' when left out.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model that makes the vectors: 'bundled', or one of `unseen adapters list`.")
+    ] = None,
     dimension: Annotated[int | None, typer.Option(help="For vectors of your own: how many numbers each has.")] = None,
     parameters: Annotated[str | None, typer.Option(help="Encryption parameter set: see docs/parameters.md.")] = None,
     keep_vectors: Annotated[bool, typer.Option(help="Keep vectors in the sealed records, for search --like.")] = True,

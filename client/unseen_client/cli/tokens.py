@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +12,8 @@ import typer
 
 from unseen.errors import InvalidInput
 from unseen_client.cli.link import Link, linked
-from unseen_client.cli.outcome import USAGE, say
+from unseen_client.cli.outcome import say
+from unseen_client.cli.serve import become_server
 
 if TYPE_CHECKING:
     from unseen_client.access import Quota, TokenInfo
@@ -199,10 +198,5 @@ def _is_offline(extra: Sequence[str]) -> bool:
 
 
 def _run_offline(command: str, arguments: Sequence[str], as_json: bool) -> None:
-    """Run the server's own command as a process of its own, and end with its exit code."""
-    if importlib.util.find_spec("unseen_server") is None:
-        sys.stderr.write("error: the server is not installed here; pip install 'unseen[server]'\n")
-        raise SystemExit(USAGE)
-    # -P: without it, code that lies in the working directory would run beside the master key.
-    program = [sys.executable, "-P", "-m", "unseen_server.access", command, *(["--json"] if as_json else [])]
-    raise SystemExit(subprocess.run([*program, *arguments], check=False).returncode)
+    """Leave this process to the server's own command; never returns."""
+    become_server("unseen_server.access", [command, *(["--json"] if as_json else []), *arguments])

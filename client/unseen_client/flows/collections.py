@@ -95,10 +95,15 @@ def _what_vectors(session: Session, model: str | None, dimension: int | None) ->
         if not 0 < dimension < 1 << 32:
             raise InvalidInput(f"got dimension={dimension}; give the number of coordinates of your vectors, 8 to 4096")
         return NO_MODEL, dimension
-    if model not in (None, "bundled"):
-        raise InvalidInput(f"no model is named {model!r}; give model='bundled', or dimension= for vectors of your own")
-    preparer = yield from local(session.preparer)
-    return preparer.model_id, preparer.dimension
+    registry = yield from local(session.models)
+    named = {entry.name: entry for entry in map(registry.entry, registry.names())}
+    named |= {entry.model_id: entry for entry in named.values()}
+    if (wanted := model or "bundled") not in named:
+        raise InvalidInput(
+            f"no model is named {model!r} here; give one of {', '.join(registry.names())}, add an adapter with `unseen "
+            "adapters add FILE`, or give dimension= for vectors of your own"
+        )
+    return named[wanted].model_id, named[wanted].dimension
 
 
 def get(session: Session, name: str) -> Flow[CollectionInfo]:

@@ -16,7 +16,7 @@ from unseen.errors import InvalidInput, UnseenError
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, Row, require_one_each, subjects_of
-from unseen_client.flows.search import require_model
+from unseen_client.flows.search import preparer_of
 from unseen_client.flows.sync import open_current
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Refusal
@@ -62,8 +62,7 @@ def enrol_images(
     require_one_each("paths", len(paths), records)
     subjects = subjects_of(given.subject, len(paths))
     place = yield from open_current(session, name)
-    preparer = yield from local(session.preparer)
-    require_model(place.collection, preparer.model_id)
+    preparer = yield from preparer_of(session, place.collection)
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
     images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +42,9 @@ from unseen_client.report import Hit
 from unseen_client.retry import ask
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
+
+if TYPE_CHECKING:
+    from unseen_client.prepare import Preparer
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -229,15 +234,11 @@ def _slot_runs(header: search_pb2.SearchReplyHeader) -> Iterator[tuple[int, int]
         yield first, min(end, header.slots)
 
 
-def require_model(collection: CollectionInfo, model_id: str) -> None:
-    """Refuse a model other than the one that made the collection's rows; raises ModelMismatch."""
+def preparer_of(session: Session, collection: CollectionInfo) -> Flow[Preparer]:
+    """What makes vectors for a collection: with the very model that made its rows; raises ModelMismatch."""
     if collection.model_id == collections.NO_MODEL:
         raise ModelMismatch(
             f"collection {collection.name!r} holds vectors of its owner's own: use search_vector and enrol_vectors, "
             "or create a collection with model='bundled' for images and words"
         )
-    if collection.model_id != model_id:
-        raise ModelMismatch(
-            f"collection {collection.name!r} was made with model {collection.model_id!r}, this device has "
-            f"{model_id!r}; install the release of Unseen that made it, or enrol into a new collection"
-        )
+    return (yield from local(partial(session.preparer, collection.model_id)))

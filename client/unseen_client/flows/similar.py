@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from unseen.errors import InvalidInput
 from unseen_client.flows import collections, rows
-from unseen_client.flows.search import Wanted, require_model, search
+from unseen_client.flows.search import Wanted, preparer_of, search
 from unseen_client.flows.sync import open_place
 from unseen_client.records import row_id
 from unseen_client.report import Hit
@@ -25,8 +25,7 @@ def to_vector(session: Session, name: str, vector: npt.ArrayLike, top_k: int, pu
 def to_image(session: Session, name: str, path: Path, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to an image file, which is de-identified like any other before it becomes a vector."""
     collection = yield from collections.get_known(session, name)
-    preparer = yield from local(session.preparer)
-    require_model(collection, preparer.model_id)
+    preparer = yield from preparer_of(session, collection)
     image = yield from local(lambda: preparer.image(path))
     return (yield from search(session, name, Wanted(image.vector, top_k, purpose=purpose)))
 
@@ -34,8 +33,7 @@ def to_image(session: Session, name: str, path: Path, top_k: int, purpose: str =
 def to_text(session: Session, name: str, text: str, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
     """The rows nearest to words."""
     collection = yield from collections.get_known(session, name)
-    preparer = yield from local(session.preparer)
-    require_model(collection, preparer.model_id)
+    preparer = yield from preparer_of(session, collection)
     vector = yield from local(lambda: preparer.text(text))
     return (yield from search(session, name, Wanted(vector, top_k, preparer.text_score_scale, purpose=purpose)))
 

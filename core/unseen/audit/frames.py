@@ -90,7 +90,7 @@ class FrameFile:
             self.end = frame.end
             yield frame
         if self.end < size:
-            if self._has_frame_after(self.end + 1, size):
+            if has_frame_behind(self._descriptor, self.end + 1, size):
                 raise IntegrityError(
                     f"the audit log {self._path} is damaged at byte {self.end}: restore it from a backup "
                     "(docs/operations.md, When something fails)"
@@ -173,28 +173,34 @@ class FrameFile:
             self._failed = True
 
     def _frame(self, offset: int, end: int) -> Frame | None:
-        head = os.pread(self._descriptor, FRAME_HEAD_BYTES, offset)
-        if len(head) < FRAME_HEAD_BYTES:
-            return None
-        magic, body_bytes, first_index, count = _HEAD.unpack_from(head)
-        after = offset + FRAME_HEAD_BYTES + body_bytes
-        if magic != MAGIC or body_bytes > MOST_BODY_BYTES or after > end:
-            return None
-        body = os.pread(self._descriptor, body_bytes, offset + FRAME_HEAD_BYTES)
-        if _CRC.unpack_from(head, _HEAD.size)[0] != zlib.crc32(body, zlib.crc32(head[: _HEAD.size])):
-            return None
-        records = tuple(_records(body))
-        return Frame(first_index, records, after) if len(records) == count else None
+        return read_frame(self._descriptor, offset, end)
 
-    def _has_frame_after(self, offset: int, end: int) -> bool:
-        """Whether a whole frame stands anywhere behind an offset."""
-        rest = os.pread(self._descriptor, end - offset, offset)
-        at = rest.find(MAGIC)
-        while at >= 0:
-            if self._frame(offset + at, end) is not None:
-                return True
-            at = rest.find(MAGIC, at + 1)
-        return False
+
+def read_frame(descriptor: int, offset: int, end: int) -> Frame | None:
+    """The frame at an offset of an open file, None when it is not whole."""
+    head = os.pread(descriptor, FRAME_HEAD_BYTES, offset)
+    if len(head) < FRAME_HEAD_BYTES:
+        return None
+    magic, body_bytes, first_index, count = _HEAD.unpack_from(head)
+    after = offset + FRAME_HEAD_BYTES + body_bytes
+    if magic != MAGIC or body_bytes > MOST_BODY_BYTES or after > end:
+        return None
+    body = os.pread(descriptor, body_bytes, offset + FRAME_HEAD_BYTES)
+    if _CRC.unpack_from(head, _HEAD.size)[0] != zlib.crc32(body, zlib.crc32(head[: _HEAD.size])):
+        return None
+    records = tuple(_records(body))
+    return Frame(first_index, records, after) if len(records) == count else None
+
+
+def has_frame_behind(descriptor: int, offset: int, end: int) -> bool:
+    """Whether a whole frame stands anywhere behind an offset: then what is before it was acknowledged."""
+    rest = os.pread(descriptor, end - offset, offset)
+    at = rest.find(MAGIC)
+    while at >= 0:
+        if read_frame(descriptor, offset + at, end) is not None:
+            return True
+        at = rest.find(MAGIC, at + 1)
+    return False
 
 
 def _framed(first_index: int, records: Sequence[bytes]) -> bytes:

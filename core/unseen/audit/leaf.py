@@ -20,7 +20,10 @@ VERSION = 1
 SALT_BYTES = 16
 ASKED, DONE = "ASKED", "OK"
 """Outcomes beside the codes of errors: a change is about to be tried; the act was done, or its answer is on the way."""
-MOST_LEAF_BYTES = 4096
+MOST_LEAF_BYTES = 1 << 14
+"""A leaf has 300; four texts of the longest kind stay below this whatever their letters are."""
+MOST_TEXT = 800
+"""Characters of one text in a leaf. Names of callers have at most 128."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,24 @@ class Leaf:
             "collection": self.details.collection.hex(),
             "count": self.details.count,
             "document": self.details.document.hex(),
-            "note": self.details.note,
+            "note": _cut(self.details.note),
             "outcome": self.outcome,
-            "policy": self.details.policy,
-            "purpose": self.details.purpose,
+            "policy": _cut(self.details.policy),
+            "purpose": _cut(self.details.purpose),
             "request": self.details.request_id.hex(),
             "rows": self.details.rows,
             "salt": salt.hex(),
             "subject": self.details.subject.hex(),
             "time": text_of_time(self.time_ms),
             "version": VERSION,
-            "who": self.who,
+            "who": _cut(self.who),
         }
         return canonical({name: value for name, value in said.items() if value not in ("", None)})
+
+
+def _cut(text: str) -> str:
+    """A text that fits a leaf; a longer one says that it was cut."""
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def canonical(fields: object) -> bytes:

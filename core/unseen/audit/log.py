@@ -239,4 +239,9 @@ class Log:
         return Snapshot(size, root, head, self._frames.end)
 
     def _place(self, index: int) -> bytes:
-        return context("audit leaf", LEAF_FORMAT, self.origin, index)
+        return leaf_place(self.origin, index)
+
+
+def leaf_place(origin: str, index: int) -> bytes:
+    """What a leaf's seal is bound to."""
+    return context("audit leaf", LEAF_FORMAT, origin, index)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
+from unseen.deid.boxes import LARGEST_OVERLAP, overlap
 from unseen.deid.faces import Face
 from unseen.deid.settings import DeidSettings
 
@@ -23,7 +26,7 @@ class CoverReport:
     """One picture's de-identification."""
 
     faces: tuple[Face, ...]
-    """Every face that was found and covered, in the order found; boxes in pixels of the covered picture."""
+    """Every box that was found and covered, in the order found, in pixels of the covered picture."""
     left: tuple[tuple[Face, Left], ...]
     """Every face that was found and left as it is, with the reason."""
     passes: int
@@ -37,8 +40,9 @@ class CoverReport:
 
     @property
     def faces_covered(self) -> int:
-        """How many found faces are covered."""
-        return len(self.faces)
+        """How many found faces are covered; one found again around its cover, and covered larger, counts once."""
+        boxes = np.array([face.box for face in self.faces]).reshape(-1, 4)
+        return sum(not (overlap(boxes[at], boxes[:at]) >= LARGEST_OVERLAP).any() for at in range(len(boxes)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain numbers, strings, lists and dictionaries, ready for JSON."""

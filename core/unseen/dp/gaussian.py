@@ -76,12 +76,15 @@ class Gaussian(Mechanism):
 
     def _noised(self, units: Float64Array) -> Float32Array:
         step = self.deviation / 2**DEVIATION_BITS
-        steps = _within_unit_ball(units, self.deviation) + rounded_normals(units.shape, DEVIATION_BITS)
+        steps = within_unit_ball(units, self.deviation) + rounded_normals(units.shape, DEVIATION_BITS)
         return np.asarray(steps * step, dtype=np.float32)
 
 
-def _within_unit_ball(units: Float64Array, deviation: float) -> npt.NDArray[np.int64]:
-    """Round to the grid; shrink until the exact integer norm is that of a unit vector at most."""
+def within_unit_ball(units: Float64Array, deviation: float) -> npt.NDArray[np.int64]:
+    """Round vectors (n, d) of length 1 at most to a grid of 2^-20 noise deviations.
+
+    A row whose exact integer norm would pass that of a unit vector is shrunk until it does not.
+    """
     one = 2**DEVIATION_BITS / Fraction(deviation)
     largest_square = int(one * one)
     scaled = units * float(one)

@@ -46,6 +46,12 @@ def bundled_entry() -> ModelEntry:
     return ModelEntry(NAME, _model_id(manifest), VISUAL_DIMENSION + SEMANTIC_DIMENSION, _load)
 
 
+def public_texts() -> npt.NDArray[np.float32]:
+    """The sentence vectors (1000, 384) of ImageNet's classes: what the model knows to tell apart, and everybody's."""
+    data = read_manifest(FOLDER).read("class_texts.npy")
+    return np.asarray(np.load(BytesIO(data), allow_pickle=False)[:PERSON_ROW], np.float32)
+
+
 def _load(threads: int) -> Embedder:
     return BundledEmbedder(read_manifest(FOLDER), threads)
 

@@ -82,7 +82,8 @@ class Registry:
         known = ", ".join(sorted(entry.model_id for entry in self._entries.values()))
         raise ModelMismatch(
             f"got a collection made by model {model_id!r}, expected one of {known}; "
-            "install the release of Unseen that made it, or enrol the pictures anew"
+            "install the release of Unseen that made it, add its adapter with `unseen adapters add FILE`, or enrol the "
+            "pictures anew"
         )
 
     def load(self, name: str, threads: int = 1) -> Embedder:

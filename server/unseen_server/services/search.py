@@ -59,6 +59,7 @@ class SearchService(SearchServiceServicer):
             held.close()
             reply_bytes = live.packing.blocks(live.info.slots) * block_bytes
             held.enter_context(self._workers.holding(query_bytes + reply_bytes))
+            place.keep()  # nothing is counted as released for a search that is then sent away
             await self._quotas.release(call.caller, live.info.uid, bits)
             reply = Reply(live, header.packing_factor, query, compartments)
             done = place.scan(reply.compute)

@@ -47,7 +47,30 @@ def marked(kind: str) -> bytes:
 
 BECOMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WEBP", "GIF": "PNG", "TIFF": "PNG"}
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+ALLOWED: dict[str, set[Any]] = {
+    "JPEG": {0xE0, 0xDB, 0xC0, 0xC4, 0xDA},  # JFIF, tables, frame, scan: no EXIF, profile or comment
+    "PNG": {b"IHDR", b"IDAT", b"IEND"},
+    "WEBP": {b"VP8 "},
+}
 HARMLESS = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop", "background", "timestamp", "duration"}
+
+
+def parts(data: bytes) -> set[Any]:
+    """The kinds of segments or chunks that a JPEG (up to its scan), a PNG or a WebP is made of."""
+    found: set[Any] = set()
+    at = {b"\xff\xd8": 2, b"\x89P": 8, b"RI": 12}[data[:2]]
+    while at < len(data) and 0xDA not in found:
+        if data[:2] == b"\xff\xd8":
+            found.add(data[at + 1])
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        elif data[:2] == b"\x89P":
+            found.add(data[at + 4 : at + 8])
+            at += 12 + int.from_bytes(data[at : at + 4], "big")
+        else:
+            size = int.from_bytes(data[at + 4 : at + 8], "little")
+            found.add(data[at : at + 4])
+            at += 8 + size + size % 2
+    return found
 
 
 @pytest.mark.parametrize(("kind", "becomes"), BECOMES.items())
@@ -56,9 +79,9 @@ def test_the_output_holds_the_covered_pixels_and_nothing_else_of_the_file(
 ) -> None:
     cleaned = pipeline.clean(marked(kind))
     assert cleaned.suffix == SUFFIXES[becomes]
-    assert cleaned.covered == len(cleaned.facts["faces"]) == 1
-    for trace in (MARKER.encode(), b"Exif", b"ICC", b"iCCP", b"xmp", b"XMP", b"http"):
-        assert trace not in cleaned.data
+    assert cleaned.covered == 1
+    assert MARKER.encode() not in cleaned.data
+    assert parts(cleaned.data) <= ALLOWED[becomes]
     picture = Image.open(BytesIO(cleaned.data))
     assert picture.format == becomes
     assert picture.size == (300, 300)
@@ -92,9 +115,9 @@ def test_enrolment_embeds_the_very_pixels_that_deid_writes() -> None:
 
 
 def test_a_preview_shows_the_face_and_its_box(pipeline: PhotoPipeline) -> None:
-    data = (PHOTOS / "astronaut.jpg").read_bytes()
+    data = (PHOTOS / "admiral.jpg").read_bytes()
     preview = pipeline.preview(data)
-    shown, whole = np.asarray(Image.open(BytesIO(preview.data))), np.asarray(Image.open(PHOTOS / "astronaut.jpg"))
+    shown, whole = np.asarray(Image.open(BytesIO(preview.data))), np.asarray(Image.open(PHOTOS / "admiral.jpg"))
     assert preview.suffix == ".png"
     assert preview.facts == pipeline.clean(data).facts
     left, top, right, bottom = (round(side) for side in preview.facts["faces"][0]["box"])

@@ -88,7 +88,7 @@ def test_the_report_says_what_was_found_by_which_version_with_which_settings(
     face = next(line for line in lines if line.get("source") == "astronaut.jpg")
     assert face["pipeline"] == described["pipeline"]
     assert face["facts"]["faces"][0]["score"] > 0.8
-    assert face["facts"]["passes"] == 1
+    assert face["facts"]["passes"] >= 1
 
 
 def test_a_second_run_does_nothing_and_changes_are_not_replaced_unless_asked(

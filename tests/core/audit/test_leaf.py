@@ -26,6 +26,13 @@ def test_leaf_format_has_not_changed() -> None:
     ).encode()  # fmt: skip
 
 
+def test_texts_that_are_too_long_are_cut_and_say_so_so_that_every_leaf_can_be_read() -> None:
+    long = "\x01ö☺\U0001f600,\"" * 200
+    said = leaf_fields(Leaf("Search", long, 0, "OK", Details(policy=long, purpose=long, note=long)).to_bytes(SALT))
+    for name in ("who", "policy", "purpose", "note"):
+        assert said[name] == long[:799] + "…"
+
+
 def test_what_is_not_said_is_left_out() -> None:
     said = leaf_fields(Leaf("Search", "a", 0, "OK").to_bytes(SALT))
     assert set(said) == {"act", "outcome", "salt", "time", "version", "who"}
@@ -56,7 +63,7 @@ def test_earlier_times_come_first_as_texts(times: list[int]) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"{}", b"[]", b"null", b'{"version":2}', b'{ "version":1}', b'{"who":"a","version":1}', b"\xff", b"[" * 9999,
-     canonical({"version": 1, "who": "a" * 5000}), b'{"version":1,"version":1}', b'{"version":1,"x":NaN}'],
+     canonical({"version": 1, "who": "a" * 20000}), b'{"version":1,"version":1}', b'{"version":1,"x":NaN}'],
 )  # fmt: skip
 def test_what_is_no_leaf_in_the_one_form_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedMessage):

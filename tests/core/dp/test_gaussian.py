@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from unseen.dp import gaussian
 from unseen.dp.analytic_gaussian import gaussian_delta, gaussian_deviation, gaussian_epsilon, gaussian_mu
-from unseen.dp.gaussian import DEVIATION_BITS, SENSITIVITY, Gaussian, _within_unit_ball
+from unseen.dp.gaussian import DEVIATION_BITS, SENSITIVITY, Gaussian, within_unit_ball
 from unseen.dp.mechanism import unit_length
 from unseen.errors import InvalidConfiguration
 
@@ -82,7 +82,7 @@ def test_without_noise_nothing_is_private_and_without_signal_everything_is() -> 
 def test_no_quantised_vector_is_longer_than_a_unit_vector(seed: int, deviation: float, dimension: int) -> None:
     units = unit_length(np.random.default_rng(seed).standard_normal((8, dimension)).astype(np.float32))
     one = 2**DEVIATION_BITS / Fraction(deviation)
-    for row, unit in zip(_within_unit_ball(units, deviation).tolist(), units, strict=True):
+    for row, unit in zip(within_unit_ball(units, deviation).tolist(), units, strict=True):
         assert sum(value * value for value in row) <= one * one
         assert np.linalg.norm(np.array(row) / float(one) - unit) < 0.002 + math.sqrt(dimension) / float(one)
 

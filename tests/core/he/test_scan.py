@@ -130,6 +130,25 @@ def test_blocks_come_in_order_and_stop_when_cancelled(plain_client) -> None:
     assert len(some) < len(whole)
 
 
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_blocks_that_are_not_wanted_are_left_out_and_the_others_score_as_ever(factor: int, plain_client) -> None:
+    packing = Packing(2048, 8, factor)
+    blocks = 21
+    slots = blocks * packing.rows_per_block - 1
+    rows = quantise_rows(DEFAULT, some_vectors(slots, 8, 5))
+    index = new_index(DEFAULT, 8, factor, threads=2)
+    index.put(np.arange(slots), rows)
+    client = plain_client(DEFAULT, packing)
+    query = quantise_query(DEFAULT, some_vectors(1, 8, 9)[0])
+    exact = np.append(rows.astype(np.int64) @ query, 0).reshape(blocks, -1)
+    for wanted in (np.arange(blocks) % 3 == 0, np.arange(blocks) > 17, np.zeros(blocks, bool), np.ones(blocks, bool)):
+        parts: list[bytes] = []
+        index.answer(client.encrypt(query), slots, parts.append, wanted=wanted)
+        assert sum(map(len, parts)) == wanted.sum() * reply_block_bytes(DEFAULT, packing)
+        if wanted.any():
+            assert_agrees(DEFAULT, client.decrypt(b"".join(parts)), exact[wanted].reshape(-1))
+
+
 def test_two_replies_to_one_query_share_no_bytes(plain_client) -> None:
     index = new_index(DEFAULT, 8, 8)
     index.put(np.array([0]), quantise_rows(DEFAULT, some_vectors(1, 8, 6)))
