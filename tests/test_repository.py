@@ -173,11 +173,11 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ()),
+        ("client", ("deid",)),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
         ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "dev")),
-        ("bench", ("server", "dev")),
+        ("bench", ("server", "deid", "dev")),
         ("examples", ("server",)),
     ],
 )
