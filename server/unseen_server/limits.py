@@ -72,14 +72,17 @@ SCANS_AT_ONCE = 2
 """One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
 MAX_SCANS_WAITING = 64
 """Those of a burst: a scan of a million rows takes half a second, so the last of them waits for a quarter minute."""
-STANDING_SCANS_WAITING = 1
-"""Those of a queue that does not empty: enough that no thread waits for work, and who is let in hardly waits."""
 COMING_S = 1.0
 """A query of a megabyte at 8 Mbit/s; who needs longer holds no place meanwhile."""
 STANDING_AFTER_S = 1.0
 """A queue that was not empty for this long is no burst."""
-STRICT_S = 10.0
-"""After the last refusal for a queue that stood: so long the next burst finds a short queue."""
+REFUSED_PART_AT_CAPACITY = 1 / 3
+"""Of the searches that come when nobody may wait: with two scans that share the machine and a load r, r^2 / (1 + r + r^2)
+find both places taken, a third at r = 1. When fewer are refused, no more come than can be answered."""
+REFUSALS_LOOKED_AT = 32
+"""A part is taken of about so many searches."""
+QUIET_AGAIN_S = 5.0
+"""Without a refusal for this long the flood is over, whatever the part was."""
 
 # How long things may take
 
