@@ -77,8 +77,8 @@ COMING_S = 1.0
 STANDING_AFTER_S = 1.0
 """A queue that was not empty for this long is no burst."""
 REFUSED_PART_AT_CAPACITY = 1 / 3
-"""Of the searches that come when nobody may wait: with two scans that share the machine and a load r, r^2 / (1 + r + r^2)
-find both places taken, a third at r = 1. When fewer are refused, no more come than can be answered."""
+"""Of the searches that come when nobody may wait: with two scans that share the machine and a load r, a part
+r^2 / (1 + r + r^2) finds both places taken, a third at r = 1. When fewer are refused, all can be answered."""
 REFUSALS_LOOKED_AT = 32
 """A part is taken of about so many searches."""
 QUIET_AGAIN_S = 5.0

@@ -25,6 +25,7 @@ from unseen_client.adapt import teach as teach_module
 from unseen_client.adapt.card import card_page, read_card
 from unseen_client.adapt.course import Course
 from unseen_client.adapt.gather import Example, gather, labelled_by_folder
+from unseen_client.adapt.plan import Plan
 from unseen_client.adapt.run_folder import STEP, Limit, RunFolder
 from unseen_client.adapt.task import Lesson
 from unseen_client.adapt.teach import Wish, teach
@@ -189,8 +190,11 @@ def test_adapters_are_added_listed_and_shown_on_the_command_line(taught, unseen)
 def quick_plan(monkeypatch) -> None:
     """Plans of few steps: what they guarantee is looked at elsewhere."""
     monkeypatch.setattr(plan_module, "noise_multiplier", lambda *_: 1.5)
-    few = {"steps": 24, "evaluation_deviation": 0.5}
-    monkeypatch.setattr(teach_module, "make_plan", lambda *numbers: replace(plan_module.make_plan(*numbers), **few))
+
+    def short(plan: Plan) -> Plan:
+        return replace(plan, steps=24, evaluation_deviation=0.5)
+
+    monkeypatch.setattr(teach_module, "make_plan", lambda *numbers: short(plan_module.make_plan(*numbers)))
 
 
 @pytest.mark.usefixtures("quick_plan")
