@@ -21,7 +21,7 @@ BENCH_OUT ?= bench-out
 SOAK_S ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence load system pictures proto baseline clean
+.PHONY: help demo test check format bench evidence load system pictures fonts proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -87,7 +87,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench pictures  ## every measured table of the documents, the largest sizes included
+evidence: bench pictures fonts  ## every measured table of the documents, the largest sizes included
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
@@ -104,6 +104,9 @@ evidence: bench pictures  ## every measured table of the documents, the largest 
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
 	$(BIN)/python -m bench.malformed_images --json $(BENCH_OUT)/malformed-images.json
+	$(BIN)/python -m bench.burned_in --pictures 100 --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/burned-in.json
+	$(BIN)/python -m bench.malformed_dicom --count 1200 --json $(BENCH_OUT)/malformed-dicom.json
+	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
 load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
@@ -122,6 +125,9 @@ system:  ## install Debian packages that tests need; does nothing without apt or
 
 pictures:  ## install the Debian packages of pictures that `make evidence` measures with
 	@$(MAKE) --no-print-directory system SYSTEM_PACKAGES="$(PICTURE_PACKAGES)"
+
+fonts:  ## install the Debian packages of fonts and readers that the bench of burned-in text plants with
+	@$(MAKE) --no-print-directory system SYSTEM_PACKAGES="$(SCRIPT_PACKAGES)"
 
 clean:  ## remove everything that commands made, the virtual environment too
 	rm -rf $(VENV) $(OUT) $(BENCH_OUT) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -48,7 +48,7 @@ LEAST_MEAN, LEAST_MEAN_OF_THICK = 0.25, 0.6
 textures that excite the detector over a wide area stay below."""
 LEVELS = (0.3, 0.5, 0.7, 0.85, 0.95)
 TILE_PX = 1024
-"""Larger pictures are looked at in pieces of at most this side: 300 MB of memory instead of gigabytes."""
+"""Larger pictures are looked at in pieces of at most this side: 600 MB of memory at once instead of gigabytes."""
 OVERLAP_PX = 128
 """What two neighbouring pieces share: a line that the edge of one cuts lies whole in the other."""
 EVEN_RADIUS_PX = 16
