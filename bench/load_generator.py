@@ -32,6 +32,8 @@ SEARCH = "/unseen.v1.SearchService/Search"
 CHANNELS = 8
 """A server takes 64 streams of one connection."""
 DEADLINE_S = 60.0
+REFUSED_PAUSE_S = 0.02
+"""Of a closed loop: else those that are refused would keep the server busy with nothing else."""
 MOST_UNDER_WAY = 400
 """Far more than a server lets in: the generator waits for nobody."""
 
@@ -96,7 +98,8 @@ class Generator:
 
         def one_after_the_other(channel: grpc.Channel) -> None:
             while self._now() < seconds:
-                self.search(self._now(), channel, next(self._next_query))
+                if not self.search(self._now(), channel, next(self._next_query)):
+                    time.sleep(REFUSED_PAUSE_S)
 
         with ThreadPoolExecutor(together) as threads:
             self._began = time.perf_counter()
@@ -104,8 +107,8 @@ class Generator:
                 threads.submit(one_after_the_other, next(self._next_channel))
         self.close()
 
-    def search(self, due: float, channel: grpc.Channel, query: Sequence[bytes]) -> None:
-        """One search, due at that second."""
+    def search(self, due: float, channel: grpc.Channel, query: Sequence[bytes]) -> bool:
+        """One search, due at that second; whether it was answered."""
         self.outcomes.late_s.append(self._now() - due)
         method: Any = channel.stream_stream(SEARCH)  # bytes up, bytes down
         received = 0
@@ -114,9 +117,10 @@ class Generator:
                 received += len(search_pb2.SearchResponse.FromString(reply).blocks)
         except grpc.RpcError as error:
             self._refused(error, self._now() - due)
-            return
+            return False
         self.outcomes.answered.append((due, self._now() - due))
         self.outcomes.cut_short += received != self._recorded.reply_bytes
+        return True
 
     def _refused(self, error: grpc.RpcError, seconds: float) -> None:
         metadata: Any = error.trailing_metadata() or ()
