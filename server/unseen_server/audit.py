@@ -201,15 +201,25 @@ class Audit:
 
     def _open(self, name: str) -> Log:
         if name not in self._logs:
-            key = derive_key(self._key, f"unseen/audit/log/{name}".encode())
+            key = log_key(self._key, name)
             self._logs[name] = Log(self._folder / name, self._origin(name), key, self._signing_key)
         return self._logs[name]
 
     def _origin(self, name: str) -> str:
-        return f"unseen/{self._store_uid.hex()}/{name}"
+        return origin_in(self._store_uid, name)
 
     def _keyed_hash(self, purpose: bytes, text: str) -> bytes:
         return hmac.new(derive_key(self._key, purpose), text.encode(), hashlib.sha256).digest()
+
+
+def origin_in(store_uid: bytes, name: str) -> str:
+    """The name that a log of a store has in its heads and seals; ``name`` is its folder's."""
+    return f"unseen/{store_uid.hex()}/{name}"
+
+
+def log_key(audit_key: bytes, name: str) -> bytes:
+    """What seals the leaves of one log."""
+    return derive_key(audit_key, f"unseen/audit/log/{name}".encode())
 
 
 def _unavailable(error: Exception) -> UnseenError:

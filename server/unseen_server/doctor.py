@@ -17,6 +17,8 @@ from unseen.store import backup
 from unseen.store.examination import Report, in_words
 from unseen.store.sqlite import FILE_NAME
 from unseen.store.sqlite_examination import examine_file
+from unseen_server.audit import AUDIT_FOLDER
+from unseen_server.audit_examination import examine_logs
 from unseen_server.config import Config, from_arguments
 from unseen_server.process import prepare_process
 from unseen_server.storage import needing_the_driver, open_rings
@@ -48,7 +50,13 @@ def main() -> int:
 
 
 def examined(config: Config) -> Report:
-    """The report on the store of a configuration."""
+    """The report on the store of a configuration and on its audit logs."""
+    report = _examined_store(config)
+    examine_logs(config.data / AUDIT_FOLDER, report)
+    return report
+
+
+def _examined_store(config: Config) -> Report:
     rings = open_rings(config, make=False)
     if config.store is None:
         return examine_file(config.data / FILE_NAME, rings)

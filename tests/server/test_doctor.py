@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def test_sound_store_ends_with_0_in_words_and_in_json(filled: Any) -> None:
     assert fields["sound"]
     assert fields["findings"] == []
     assert fields["checked"]["vectors"] == 4
+    assert fields["checked"]["audit leaves"] >= 8
 
 
 def test_another_key_and_no_store_end_with_2(filled: Any, tmp_path: Path) -> None:
@@ -76,11 +78,24 @@ def test_altered_byte_ends_with_1_and_is_named(make_server: Make) -> None:
     assert "unseen restore" in result.stdout
 
 
+def test_altered_byte_of_the_audit_log_is_named_and_nothing_is_written(filled: Any) -> None:
+    (leaves,) = filled.data.glob("audit/*/leaves")
+    content = bytearray(leaves.read_bytes())
+    content[200] ^= 1
+    leaves.write_bytes(content)
+    before = {path: path.read_bytes() for path in filled.data.rglob("*") if path.is_file()}
+    result = doctor(filled)
+    assert result.returncode == 1
+    assert f"BROKEN: audit log {leaves.parent.name}: " in result.stdout
+    assert {path: path.read_bytes() for path in filled.data.rglob("*") if path.is_file()} == before
+
+
 def test_running_server_is_not_disturbed(make_server: Make, postgres_cluster: Cluster) -> None:
     server = make_server().start()
     result = doctor(server)
     assert (result.returncode, "in use by" in result.stderr) == (2, True)
     assert server.stop() == 0
+    shutil.rmtree(server.data)  # its audit log belongs to the other store
     postgres_cluster.empty()
     server = make_server("--store", postgres_cluster.address).start()
     assert doctor(server).returncode == 0, "PostgreSQL shows a store to many"

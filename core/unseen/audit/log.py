@@ -218,7 +218,13 @@ class Log:
                 f"the audit log goes on with leaf {frame.first_index} where leaf {expected_index} belongs"
             )
         for at, record in enumerate(frame.records, expected_index):
-            yield self._seal.open(record, self._place(at))
+            try:
+                yield self._seal.open(record, self._place(at))
+            except SealBroken:
+                raise IntegrityError(
+                    f"leaf {at} of the audit log in {self._folder} does not open: it was altered, or the log is "
+                    "another store's; restore it from a backup, or give each store its own --data"
+                ) from None
 
     def _checkpointed(self, known: int) -> tuple[RightEdge, int]:
         """The tree at the checkpoint and where to read on; the beginning when there is none that fits."""

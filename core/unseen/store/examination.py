@@ -32,6 +32,8 @@ from unseen.store.sealing import StoreSeals
 from unseen.types import UID_BYTES, CollectionInfo
 
 DIGEST_BYTES = 32
+KEPT_KINDS = ("audit-key", "signing-key")
+"""Facts without which the audit logs beside the store could not be examined."""
 MOST_FINDINGS = 1000
 """A store that is broken everywhere need not say so a million times."""
 
@@ -53,6 +55,9 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no fault of the store, and worth knowing."""
+    store_uid: bytes = b""
+    facts: dict[str, list[bytes]] = field(default_factory=dict, repr=False)
+    """Bodies of the facts of KEPT_KINDS, in order: keys. Never shown."""
 
     def add(self, where: str, what: str) -> None:
         """Write a finding down."""
@@ -62,7 +67,8 @@ class Report:
 
 def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
     """Examine everything into a report; InvalidConfiguration or WrongKey when the keys are not this store's."""
-    seals = StoreSeals(rings.open(row_keys.read_uid(tx)))
+    report.store_uid = row_keys.read_uid(tx)
+    seals = StoreSeals(rings.open(report.store_uid))
     report.checked["key rings"] += 1
     in_step = row_keys.read_ring_state(tx) == seals.ring.content.state
     if not in_step:
@@ -84,16 +90,17 @@ def _examine_facts(tx: Transaction, seal: SealingKey, report: Report) -> None:
             if forgotten:
                 if any(sealed):
                     report.add("facts", f"number {sequence} is forgotten and its bytes are still there")
-            elif not _opens(seal, Fact(sequence, kind, key, b""), sealed):
+            elif (body := _opened(seal, Fact(sequence, kind, key, b""), sealed)) is None:
                 report.add("facts", f"number {sequence} does not open")
+            elif kind in KEPT_KINDS:
+                report.facts.setdefault(kind, []).append(body)
 
 
-def _opens(seal: SealingKey, fact: Fact, sealed: bytes) -> bool:
+def _opened(seal: SealingKey, fact: Fact, sealed: bytes) -> bytes | None:
     try:
-        seal.open(sealed, facts.place_of(fact))
+        return seal.open(sealed, facts.place_of(fact))
     except SealBroken:
-        return False
-    return True
+        return None
 
 
 def _examine_requests(tx: Transaction, report: Report) -> None:
