@@ -24,6 +24,8 @@ TEMPERATURE = 20.0
 
 @pytest.fixture(scope="module")
 def clothes() -> Task:
+    if not labelled_pictures.FASHION.exists():
+        pytest.skip("the Debian package dataset-fashion-mnist is not installed: make system")
     return task_of(labelled_pictures.fashion(PICTURES))
 
 
