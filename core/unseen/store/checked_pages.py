@@ -1,9 +1,10 @@
 """SQLite's files with a checksum in every page: a page that the disk altered, tore or misplaced is never believed.
 
-SQLite checks its log, but takes pages of the database file as they come. So each page ends in four bytes that SQLite
-leaves alone (its "reserved space"): CRC-32 over the page's number and everything before them. They are computed where
-a page is written to the file, and looked at where one is read. This guards against the disk, not against people: what
-must not be forged is sealed.
+SQLite takes pages of the database file as they come. So each page ends in four bytes that SQLite leaves alone (its
+"reserved space"): CRC-32 over the page's number and everything before them. They are computed where a page is written
+to the file, and looked at where one is read. SQLite checks its log when it finds one, but not when it reads back what
+it wrote itself; so the sums of what was written to the log are kept in memory, and looked at there too. All this guards
+against the disk, not against people: what must not be forged is sealed.
 
     page:   | SQLite's content, PAGE_BYTES - 4 | CRC-32, little-endian |
 """
@@ -46,11 +47,14 @@ def keeps_checksums(first_page: bytes | memoryview) -> bool:
 
 
 class CheckedFile(apsw.VFSFile):
-    """One file that SQLite opened: a database is checked, everything else passes."""
+    """One file that SQLite opened: a database and its log are checked, everything else passes."""
 
     def __init__(self, base: str, name: apsw.URIFilename | str | None, flags: list[int]) -> None:
         super().__init__(base, name, flags)
         self._is_database = bool(flags[0] & apsw.SQLITE_OPEN_MAIN_DB)
+        self._is_log = bool(flags[0] & apsw.SQLITE_OPEN_WAL)
+        self._logged: dict[int, int] = {}
+        """Of pages that were written to the log: where, and their CRC-32."""
         # A new database is ours, and a large transaction writes its other pages before the first one.
         self._is_checked = self._is_database and (
             not super().xFileSize() or keeps_checksums(super().xRead(_RESERVED_AT + 1, 0))
@@ -59,10 +63,16 @@ class CheckedFile(apsw.VFSFile):
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's name
         """A page, if it is what was written."""
         data = super().xRead(amount, offset)
-        number, within = divmod(offset, PAGE_BYTES)
-        if self._is_checked and len(data) == amount == PAGE_BYTES and not within and not is_whole(number, data):
-            raise PageAltered(f"page {number + 1} is not what was written")
+        if len(data) == amount == PAGE_BYTES:
+            self._require_whole(data, offset)
         return data
+
+    def _require_whole(self, page: bytes, offset: int) -> None:
+        number, within = divmod(offset, PAGE_BYTES)
+        if self._is_checked and not within and not is_whole(number, page):
+            raise PageAltered(f"page {number + 1} is not what was written")
+        if offset in self._logged and self._logged[offset] != zlib.crc32(page):
+            raise PageAltered("a page in the log is not what was written")
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         """Write a page with its checksum."""
@@ -73,7 +83,14 @@ class CheckedFile(apsw.VFSFile):
             if self._is_checked:
                 content = data[:_CONTENT_BYTES]
                 data = content + checksum(number, content)
+        if self._is_log and len(data) == PAGE_BYTES:
+            self._logged[offset] = zlib.crc32(data)
         super().xWrite(data, offset)
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        """Cut the file."""
+        self._logged = {offset: crc for offset, crc in self._logged.items() if offset < size}
+        super().xTruncate(size)
 
     def xDeviceCharacteristics(self) -> int:  # noqa: N802
         """What the disk can do, reading part of a page left out."""
