@@ -1,4 +1,4 @@
-"""`unseen deid` on DICOM as people meet it: a folder in, valid objects out, a key that stays, no value in any report."""
+"""`unseen deid` on DICOM as people meet it: a folder in, valid objects out, a key that stays, no value in a report."""
 
 from __future__ import annotations
 
