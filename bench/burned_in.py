@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -132,7 +133,9 @@ def tesseract(picture: Image.Image, language: str, layout: int = 7) -> str:
     buffer = BytesIO()
     picture.save(buffer, "PNG")
     command = ["tesseract", "stdin", "stdout", "-l", language, "--psm", str(layout)]
-    done = subprocess.run(command, input=buffer.getvalue(), capture_output=True, check=False)
+    # Its threads wait for each other by spinning: with two pictures at once that takes longer than one thread each.
+    environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
+    done = subprocess.run(command, input=buffer.getvalue(), capture_output=True, env=environment, check=False)
     return done.stdout.decode("utf-8", "replace")
 
 
