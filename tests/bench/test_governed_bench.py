@@ -19,6 +19,7 @@ def test_governed_bench_writes_its_figures(tmp_path: Path) -> None:
     figures = json.loads(target.read_text())
     for name in ("search_ms", "server_part_ms", "search_ratio", "enrol_rows_per_s", "enrol_ratio"):
         assert list(figures[name]) == list(SIDES)
+    assert all(0 < us < 100_000 for us in figures["check_us"].values())
     assert figures["search_ratio"][next(iter(SIDES))] == 1
 
 

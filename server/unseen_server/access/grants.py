@@ -58,7 +58,7 @@ class Grants:
         self._store = store
         self._changing = threading.Lock()
         self._by_uid: dict[bytes, Grant] = {}
-        self._by_certificate: dict[str, Grant] = {}
+        self._by_certificate: dict[str, list[bytes]] = {}
         for fact in store.facts(GRANT):
             self._keep(_grant_from(fact))
         for fact in store.facts(REVOCATION):
@@ -82,10 +82,14 @@ class Grants:
         return grant.caller
 
     def by_certificate(self, name: str, now: float) -> Caller | None:
-        """Who a client certificate names, None when no grant is for that name; NotAuthenticated when it has expired."""
-        grant = self._by_certificate.get(name)
-        if grant is None:
+        """Who a client certificate names, None when no grant is for that name; NotAuthenticated when it has expired.
+
+        Of several the newest that was not revoked.
+        """
+        named = [self._by_uid[uid] for uid in self._by_certificate.get(name, ())]
+        if not named:
             return None
+        grant = next((one for one in reversed(named) if one.revoked_at is None), named[-1])
         grant.require_standing(now)
         return grant.caller
 
@@ -131,12 +135,9 @@ class Grants:
         return sum(_stands(grant, now) and grant.caller.tenant == tenant for grant in self._by_uid.values())
 
     def _keep(self, grant: Grant) -> Grant:
+        if grant.certificate and grant.uid not in self._by_uid:
+            self._by_certificate.setdefault(grant.certificate, []).append(grant.uid)
         self._by_uid[grant.uid] = grant
-        if grant.certificate:
-            newest = self._by_certificate.get(grant.certificate, grant)
-            # A revoked grant does not stand in the way of the one that takes its place.
-            if newest.uid == grant.uid or newest.revoked_at is not None or grant.revoked_at is None:
-                self._by_certificate[grant.certificate] = grant
         return grant
 
 
@@ -172,12 +173,14 @@ def _grant_from(fact: Fact) -> Grant:
     if content.get("format") != FORMAT:
         raise IntegrityError("a token was written by a later release of Unseen; start that release")
     collections = content["collections"]
+    try:
+        roles, allowance = frozenset(Role(role) for role in content["roles"]), Allowance(**content["allowance"])
+    except (TypeError, ValueError):
+        raise IntegrityError(
+            "a token names a role or a quota that this release does not know; start a later one"
+        ) from None
     caller = Caller(
-        content["tenant"],
-        content["name"],
-        frozenset(Role(role) for role in content["roles"]),
-        None if collections is None else frozenset(collections),
-        Allowance(**content["allowance"]),
+        content["tenant"], content["name"], roles, None if collections is None else frozenset(collections), allowance
     )
     return Grant(
         fact.key,

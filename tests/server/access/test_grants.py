@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,10 +14,10 @@ import pytest
 from tests.key_rings import rings_beside
 from unseen.bearer import BearerToken, draw_secret
 from unseen.entropy import random_uid
-from unseen.errors import LimitExceeded, NotAuthenticated, NotFound, RequestReplayed
+from unseen.errors import IntegrityError, LimitExceeded, NotAuthenticated, NotFound, RequestReplayed
 from unseen.store.sqlite import SqliteStore
 from unseen_server import limits
-from unseen_server.access.grants import Grants
+from unseen_server.access.grants import GRANT, Grants
 from unseen_server.call import Allowance, Caller, Role
 
 Make = Callable[..., Any]
@@ -157,6 +158,35 @@ def test_certificates_name_stands_for_the_newest_grant_that_was_not_revoked(
         assert opened.by_certificate("device-8", NOW) is None
         with pytest.raises(NotAuthenticated):
             opened.by_certificate("device-7", second.expires_at)
+
+
+def test_binding_before_the_last_stands_again_when_the_last_is_revoked(store: SqliteStore, new_grant: Make) -> None:
+    grants = Grants(store)
+    first, second = (
+        new_grant(replace(ALICE, tenant=tenant), made_at=NOW, secret_hash=b"", certificate="device-7")[0]
+        for tenant in ("ward", "lab")
+    )
+    for grant, caller in ((first, first.caller), (second, second.caller)):
+        grants.add(grant)
+        assert grants.by_certificate("device-7", NOW) == caller
+    grants.revoke(second.uid, NOW)
+    for opened in (grants, Grants(store)):
+        assert opened.by_certificate("device-7", NOW) == first.caller
+    grants.revoke(first.uid, NOW)
+    for opened in (grants, Grants(store)):
+        with pytest.raises(NotAuthenticated, match="revoked"):
+            opened.by_certificate("device-7", NOW)
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"roles": ["king"]}, {"allowance": {"cups_of_tea": 1}}])
+def test_token_of_a_later_release_stops_the_start_instead_of_being_overlooked(
+    store: SqliteStore, new_grant: Make, change: dict[str, Any]
+) -> None:
+    Grants(store).add(new_grant(ALICE, made_at=NOW)[0])
+    content = json.loads(store.facts(GRANT)[0].body)
+    store.append_fact(GRANT, random_uid(), json.dumps(content | change).encode())
+    with pytest.raises(IntegrityError, match="release"):
+        Grants(store)
 
 
 def test_grant_for_a_certificate_is_no_token(store: SqliteStore, new_grant: Make) -> None:
