@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dcmtk fonts-dejavu-core openssl orthanc postgresql softhsm2 strace tesseract-ocr
+SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
+	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
 PICTURE_PACKAGES := dataset-fashion-mnist openclipart-png tuxpaint-stamps-default
@@ -96,6 +97,7 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
+	$(BIN)/python -m bench.adapt --json $(BENCH_OUT)/adapt.json
 	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json

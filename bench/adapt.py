@@ -36,7 +36,7 @@ EPSILONS = (8.0, 4.0, 2.0, 1.0)
 DELTA = 1e-5
 NEAREST = 10
 TEST_PART = 1 / 3
-STEPS_WITHOUT_PRIVACY = 1500
+STEPS_WITHOUT_PRIVACY = 600
 WEIGHT = float(np.sqrt(0.5))
 SEED = 20
 SETS: dict[str, Callable[[], Pictures]] = {
@@ -183,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.adapt", description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--attacked", nargs="*", choices=SETS, default=["clipart"])
-    parser.add_argument("--shadows", type=int, default=24)
+    parser.add_argument("--shadows", type=int, default=16)
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()

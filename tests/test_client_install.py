@@ -20,7 +20,7 @@ for name in {missing!r}:
     sys.modules[name] = None
 import unseen_client
 for module in pkgutil.walk_packages(unseen_client.__path__, "unseen_client."):
-    if not module.name.endswith(("__main__", "_child")):
+    if not module.name.endswith(("__main__", "_child", ".torch_training")):
         importlib.import_module(module.name)
 import numpy as np
 from unseen.he.packing import Packing

@@ -160,7 +160,7 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "dev")
+    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "dev")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -173,11 +173,11 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid",)),
+        ("client", ("deid", "train")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "dev")),
-        ("bench", ("server", "deid", "dev")),
+        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "dev")),
+        ("bench", ("server", "deid", "train", "dev")),
         ("examples", ("server",)),
     ],
 )

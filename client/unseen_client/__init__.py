@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from unseen_client.governed import Agreement, ConsentStatus, Emergency, Erasure, Hold, SubjectExport
     from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
-    from unseen_client.report import EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
     from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
@@ -95,6 +95,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AuditUnavailable",
+    "BackupMade",
     "BudgetExceeded",
     "BudgetReport",
     "Client",
@@ -176,6 +177,7 @@ _HOMES = {
     "Access": "unseen_client.access",
     "Agreement": "unseen_client.governed",
     "AsyncClient": "unseen_client.aio",
+    "BackupMade": "unseen_client.report",
     "BudgetReport": "unseen_client.privacy.book",
     "Client": "unseen_client.sync",
     "CollectionInfo": "unseen.types",

@@ -25,7 +25,7 @@ from unseen_client.flows import access, audit, collections, enrol, images, opera
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
@@ -148,6 +148,9 @@ class Protocol(GovernanceProtocol):
 
     def status(self) -> Flow[ServerStatus]:
         return operations.status(self._session)
+
+    def backup(self, place: AnyPath) -> Flow[BackupMade]:
+        return operations.backup(self._session, Path(place))
 
     def audit_check(self) -> Flow[LogCheck]:
         return audit.check(self._session)

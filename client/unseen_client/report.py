@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from unseen_client.records import Record
 
@@ -74,6 +75,17 @@ class LogCheck:
     """How many it held when this device saw it last; 0 for never. It was shown to have only grown since."""
     head: str
     """The signed head: hand it to others, who can compare it with what they are shown."""
+
+
+@dataclass(frozen=True)
+class BackupMade:
+    """A backup that is on this machine's disk, read again and found to be what the server sent."""
+
+    path: Path
+    size_bytes: int
+    sha256: bytes
+    store_uid: bytes
+    """Whose key ring a restore needs."""
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,12 @@ LIST_BREAK_GLASS = Rpc(
     governance_pb2.ListBreakGlassRequest,
     governance_pb2.ListBreakGlassResponse,
 )
+CREATE_BACKUP = Rpc(
+    "/unseen.v1.OperatorService/CreateBackup",
+    operations_pb2.CreateBackupRequest,
+    operations_pb2.CreateBackupResponse,
+    leaves_receipt=True,
+)
 
 ALL = (
     GET_SERVER_INFO,
@@ -134,6 +140,7 @@ ALL = (
     PROVE_INCLUSION,
     EXPORT_LEAVES,
     GET_STATUS,
+    CREATE_BACKUP,
     SET_POLICY,
     GET_POLICY,
     ACCEPT_POLICY,

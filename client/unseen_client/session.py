@@ -136,10 +136,14 @@ class Session:
         self.book().forget_collection(collection_uid)
         self.agreements.forget(collection_uid)
 
-    def models(self) -> Registry:
-        """The models that this device has: the bundled one, and it with each adapter that was added."""
+    def models(self, wanted: str) -> Registry:
+        """The models among which one is wanted, by name or id: the bundled one alone, or each added adapter as well."""
+        from unseen.embed.registry import default_registry
         from unseen_client.adapters import AdapterShelf
 
+        bundled = default_registry()
+        if wanted in {*bundled.names(), *(bundled.entry(name).model_id for name in bundled.names())}:
+            return bundled  # whatever lies among the adapters
         return AdapterShelf(self.home).registry()
 
     def preparer(self, model_id: str) -> Preparer:
@@ -151,7 +155,7 @@ class Session:
 
         with self._lock:
             if model_id not in self._preparers:
-                registry = self.models()
+                registry = self.models(model_id)
                 name = registry.entry_with_id(model_id).name
                 self._preparers[model_id] = Preparer(name, registry=registry, deid=self._deid)
             return self._preparers[model_id]

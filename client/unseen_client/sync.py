@@ -28,7 +28,7 @@ from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
-from unseen_client.report import EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
@@ -262,6 +262,14 @@ class Client(GovernanceCalls):
     def status(self) -> ServerStatus:
         """How the server is doing: for the role operator."""
         return self._drive(self._protocol.status())
+
+    def backup(self, place: AnyPath) -> BackupMade:
+        """Fetch a backup of everything the server keeps, while it goes on serving: for the role operator.
+
+        ``place`` is a file that is not there yet, or a folder. It appears whole and checked, or not at all. It holds no
+        key: a restore needs the server's key ring and master key.
+        """
+        return self._drive(self._protocol.backup(place))
 
     def audit_check(self) -> LogCheck:
         """Whether the server's audit log goes on from what this device has seen of it; raises LogWentBack.

@@ -40,6 +40,7 @@ ACTS: Mapping[str, Kind] = {
     "ProveInclusion": Kind.OPEN,
     "ExportLeaves": Kind.READ,
     "GetStatus": Kind.READ,
+    "CreateBackup": Kind.READ,
     "SetPolicy": Kind.CHANGE,
     "GetPolicy": Kind.READ,
     "AcceptPolicy": Kind.CHANGE,

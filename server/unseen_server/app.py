@@ -37,6 +37,7 @@ from unseen_server.access.gate import Gate
 from unseen_server.access.grants import Grants
 from unseen_server.access.signed_tokens import SignedTokens
 from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
+from unseen_server.backups import Backups
 from unseen_server.boundary import Boundary
 from unseen_server.certificates import server_credentials
 from unseen_server.config import Config, is_loopback
@@ -188,7 +189,8 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         access = AccessService(engine, grants, quotas, workers)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(audit, workers), server)
-        operator = OperatorService(engine, workers, audit, metrics, standing)
+        backups = Backups(config.data, store, audit)
+        operator = OperatorService(engine, governance, workers, audit, metrics, standing, backups)
         operations_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(
             CollectionService(engine, governance, workers), server

@@ -234,7 +234,7 @@ class Boundary(aio.ServerInterceptor):
 
 def _time_for(method: str, context: Context) -> float:
     """Seconds that a call may take: what its client waits for, at most what the server allows."""
-    most_s = limits.MAX_SEARCH_S if method == "Search" else limits.MAX_CALL_S
+    most_s = {"Search": limits.MAX_SEARCH_S, "CreateBackup": limits.MAX_BACKUP_S}.get(method, limits.MAX_CALL_S)
     left_s: Any = context.time_remaining()  # None without a deadline, whatever the stubs say
     return most_s if left_s is None else min(most_s, left_s)
 

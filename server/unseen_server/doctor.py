@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
-from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, StoreFailed
+from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyServiceFailed, StoreFailed
+from unseen.store import backup
 from unseen.store.examination import Report, in_words
 from unseen.store.sqlite import FILE_NAME
 from unseen.store.sqlite_examination import examine_file
@@ -29,11 +32,15 @@ def main() -> int:
         description="Examine the store of a stopped server. Other options are the server's: --data, --master-key...",
         allow_abbrev=False,
     )
+    parser.add_argument("--backup", type=Path, metavar="FILE", help="examine this backup, in a copy, instead of --data")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
     given, rest = parser.parse_known_args()
     try:
-        report = examined(from_arguments(rest))
-    except (InvalidConfiguration, IntegrityError, KeyServiceFailed, StoreFailed) as error:
+        if given.backup is None:
+            report = examined(from_arguments(rest))
+        else:
+            report = examined_backup(given.backup, from_arguments(["--data", f"{given.backup}.data", *rest]))
+    except (InvalidInput, IntegrityError, KeyServiceFailed, StoreFailed) as error:
         sys.stderr.write(f"unseen doctor: {error}\n")
         return REFUSED
     sys.stdout.write(json.dumps(as_fields(report)) + "\n" if given.json else "\n".join(in_words(report)) + "\n")
@@ -48,6 +55,18 @@ def examined(config: Config) -> Report:
     with needing_the_driver():
         from unseen_server.postgres.examination import examine_database
     return examine_database(config.store, rings)
+
+
+def examined_backup(file: Path, config: Config) -> Report:
+    """The report on the store in a backup; IntegrityError when the backup itself is damaged."""
+    rings = open_rings(config, make=False)
+    with tempfile.TemporaryDirectory(prefix="unseen-doctor-") as folder:
+        try:
+            with file.open("rb") as opened:
+                backup.unpack(opened, Path(folder), rings)
+        except OSError as error:
+            raise InvalidConfiguration(f"{file} cannot be examined: {error.strerror}") from error
+        return examine_file(Path(folder) / FILE_NAME, rings)
 
 
 def as_fields(report: Report) -> dict[str, object]:

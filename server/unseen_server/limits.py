@@ -62,6 +62,8 @@ RETRY_CALL_S = 0.5
 """Told to who is refused because too much is under way: about the length of a search of a million rows."""
 RETRY_SCAN_S = 0.1
 """The least that is told to a search; it is more when searches take longer."""
+RETRY_BACKUP_S = 30.0
+"""Told to who wants a backup while another one is fetched."""
 MAX_BUCKETS = 10_000
 """Callers whose use is counted; beyond it those who were quiet are forgotten, which changes nothing for them."""
 MAX_BYTES_UNDER_WAY = 512 * MIB
@@ -70,14 +72,17 @@ SCANS_AT_ONCE = 2
 """One scan keeps every thread busy but for its first and last milliseconds: the second fills those."""
 MAX_SCANS_WAITING = 64
 """Those of a burst: a scan of a million rows takes half a second, so the last of them waits for a quarter minute."""
-STANDING_SCANS_WAITING = 1
-"""Those of a queue that does not empty: enough that no thread waits for work, and who is let in hardly waits."""
 COMING_S = 1.0
 """A query of a megabyte at 8 Mbit/s; who needs longer holds no place meanwhile."""
 STANDING_AFTER_S = 1.0
 """A queue that was not empty for this long is no burst."""
-STRICT_S = 10.0
-"""After the last refusal for a queue that stood: so long the next burst finds a short queue."""
+REFUSED_PART_AT_CAPACITY = 1 / 3
+"""Of the searches that come when nobody may wait: with two scans that share the machine and a load r, a part
+r^2 / (1 + r + r^2) finds both places taken, a third at r = 1. When fewer are refused, all can be answered."""
+REFUSALS_LOOKED_AT = 32
+"""A part is taken of about so many searches."""
+QUIET_AGAIN_S = 5.0
+"""Without a refusal for this long the flood is over, whatever the part was."""
 
 # How long things may take
 
@@ -85,6 +90,8 @@ MAX_CALL_S = 300.0
 """Longest a call may last, whatever the client asked for: a first synchronisation of a large mirror."""
 MAX_SEARCH_S = 60.0
 """Longest a search may last, upload and download included: 9 MB at 1.2 Mbit/s."""
+MAX_BACKUP_S = 6 * 3600.0
+"""Longest a backup may take to be fetched: fifty gigabytes at 20 Mbit/s."""
 MAX_PAUSE_S = 20.0
 """Longest a client may let the server wait for the next message of a stream."""
 MAX_CONNECTION_IDLE_S = 600.0
@@ -115,6 +122,10 @@ TOKENS_PER_MESSAGE = 200
 CATALOGUE_ROWS_PER_CALL = 8192
 """A synchronisation ends about here, at an epoch, and the client asks for the rest: 80 MB of records of 10 KiB come
 through in MAX_CALL_S at 2 Mbit/s, and a call that was cut costs no more than this."""
+BACKUP_CHUNK_BYTES = 512 * KIB
+"""Of a backup; one chunk is in memory at a time."""
+BACKUP_SPARE_BYTES = 256 * MIB
+"""Left free on the disk of the data directory while a backup is made: the store must be able to go on."""
 EXPORT_PAGE_BYTES = 256 * KIB
 """Leaves of one message of an export of the audit log."""
 

@@ -3,9 +3,9 @@
 Scans and changes have threads of their own, so that a queue of scans never keeps a mutation or a listing waiting.
 
 A burst of scans may wait in a queue. A queue that stands is another thing: it makes every search slower and answers not
-one more. So when it did not empty for a while, only so many may wait that the threads stay busy; the others are told at
-once, and after which time (the idea of CoDel, RFC 8289: judge a queue by how long it stands, not by its length). That
-stays so until nobody had to be refused for a while: a short queue is empty every now and then, however many come.
+one more (the idea of CoDel, RFC 8289: judge a queue by how long it stands, not by its length). So when it did not empty
+for a while, nobody waits: who finds every place taken is told at once, and after which time to come again. That ends
+when so few have to be refused that no more come than can be answered.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Workers:
         self._coming: dict[ScanPlace, float] = {}
         self._scan_s = 0.0
         self._queue_empty_at = self._clock()
-        self._strict_until = self._queue_empty_at
+        self._nobody_waits = False
+        self._refused_part = 0.0
+        self._refused_at = self._queue_empty_at
         self._bytes_held = 0
 
     async def change(
@@ -88,17 +90,26 @@ class Workers:
 
     def require_scan_room(self) -> None:
         """ServerBusy when a search that begins now would not be let in."""
-        now = self._clock()
         ahead = self._scans_admitted - limits.SCANS_AT_ONCE + self._coming_soon()
-        stands = ahead > 0 and now - self._queue_empty_at > limits.STANDING_AFTER_S
-        is_strict = stands or now < self._strict_until
-        if ahead >= (limits.STANDING_SCANS_WAITING if is_strict else limits.MAX_SCANS_WAITING):
-            if is_strict:
-                self._strict_until = now + limits.STRICT_S
-            wait_s = max(limits.RETRY_SCAN_S, self._scan_s * ahead / limits.SCANS_AT_ONCE)
-            raise ServerBusy(
-                f"{ahead} searches wait already; try again in {wait_s:.1f} s", retry_after_s=round(wait_s, 1)
-            )
+        if ahead < (0 if self._waiting_is_over(ahead) else limits.MAX_SCANS_WAITING):
+            return
+        self._refused_part += (1 - self._refused_part) / limits.REFUSALS_LOOKED_AT
+        self._refused_at = self._clock()
+        wait_s = max(limits.RETRY_SCAN_S, self._scan_s * (ahead + 1) / limits.SCANS_AT_ONCE)
+        raise ServerBusy(
+            f"{limits.SCANS_AT_ONCE + ahead} searches are under way; try again in {wait_s:.1f} s",
+            retry_after_s=round(wait_s, 1),
+        )
+
+    def _waiting_is_over(self, ahead: int) -> bool:
+        """Whether the queue stood, and still more come than can be answered."""
+        now = self._clock()
+        if self._nobody_waits:
+            is_quiet = now - self._refused_at > limits.QUIET_AGAIN_S
+            self._nobody_waits = self._refused_part >= limits.REFUSED_PART_AT_CAPACITY and not is_quiet
+        elif ahead > 0 and now - self._queue_empty_at > limits.STANDING_AFTER_S:
+            self._nobody_waits, self._refused_part, self._refused_at = True, 1.0, now
+        return self._nobody_waits
 
     @contextmanager
     def scan_place(self) -> Iterator[ScanPlace]:
@@ -107,6 +118,7 @@ class Workers:
         It is kept for COMING_S: who sends more slowly than that takes what place there is when the query is whole.
         """
         self.require_scan_room()
+        self._refused_part -= self._refused_part / limits.REFUSALS_LOOKED_AT
         place = ScanPlace(self)
         self._coming[place] = self._clock()
         self._note_queue()

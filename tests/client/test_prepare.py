@@ -54,7 +54,7 @@ def test_paths_strings_and_bytes_are_the_same_picture(preparer: Preparer) -> Non
 
 def test_the_vector_comes_from_the_covered_picture(preparer: Preparer) -> None:
     picture = preparer.image(PHOTOS / "astronaut.jpg")
-    ((left, top, right, bottom),) = [face.box for face in picture.report.faces]
+    left, top, right, bottom = picture.report.faces[0].box
     whole = np.array(Image.open(PHOTOS / "astronaut.jpg").convert("RGB"))
     embedder = preparer._embedder
     assert (embedder.image(picture.covered, people=1) == picture.vector).all()

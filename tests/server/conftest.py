@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -230,6 +231,15 @@ class Caller:
     def status(self) -> operations_pb2.GetStatusResponse:
         stub = operations_pb2_grpc.OperatorServiceStub(self.channel)
         return stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=30)
+
+    def backup(self) -> bytes:
+        """A whole backup; its hash fits."""
+        stub = operations_pb2_grpc.OperatorServiceStub(self.channel)
+        begin, *chunks, end = stub.CreateBackup(operations_pb2.CreateBackupRequest(), timeout=120)
+        content = b"".join(chunk.chunk for chunk in chunks)
+        assert len(content) == begin.begin.size_bytes
+        assert hashlib.sha256(content).digest() == end.end.sha256
+        return content
 
     def sync(self, uid: bytes, since: int = 0) -> tuple[int, dict[bytes, CatalogueEntry], list[bytes]]:
         """Epoch, what was added, what was erased."""

@@ -256,7 +256,7 @@ async def test_waiting_scans_are_limited(monkeypatch: pytest.MonkeyPatch) -> Non
         release.wait(30)
 
     admitted = [scan(workers, wait) for _ in range(limits.SCANS_AT_ONCE + 1)]
-    with pytest.raises(Exception, match="wait already"):
+    with pytest.raises(Exception, match="are under way"):
         scan(workers, lambda: None)
     release.set()
     await asyncio.gather(*admitted)

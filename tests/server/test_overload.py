@@ -17,7 +17,6 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from unseen.entropy import random_uid
 from unseen.errors import ServerBusy
 from unseen.he import packing, quantise
 from unseen.he.mask import BATCH_BLOCKS
@@ -28,7 +27,7 @@ from unseen_server import app, limits
 from unseen_server.call import LOCAL, Allowance, Caller, Role
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
-from unseen_server.workers import ScanPlace, Workers
+from unseen_server.workers import Workers
 
 Make = Callable[..., Any]
 EVERYBODY = Allowance(calls_at_once=2, bytes_per_minute=1 << 20, searches_per_minute=5, bits_per_row_per_day=27)
@@ -85,113 +84,6 @@ def waiting_for(release: threading.Event) -> Callable[[], None]:
 ONES = np.ones(16, np.float32)
 
 
-# Quotas over the wire
-
-
-async def test_search_beyond_its_bits_is_refused_with_the_time_and_other_collections_are_not(
-    running: app.RunningServer, call: Make, token: str, make_rows: Make
-) -> None:
-    caller = call(running, token=token)
-    first, second = await in_thread(caller.create, "first"), await in_thread(caller.create, "second")
-    for _ in range(3):
-        await in_thread(caller.search, first, ONES)
-    refusal = await in_thread(caller.refusal, caller.search, first, ONES)
-    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    used = 4 * DEFAULT.bits_per_coefficient
-    assert refusal.retry_after_s == pytest.approx((used - 27) * 86400 / 27, abs=60)
-    assert (await in_thread(caller.access, "first")).bits_per_row_left == 0
-    assert (await in_thread(caller.access, "second")).bits_per_row_left == 27
-    await in_thread(caller.search, second, ONES)
-
-
-async def test_search_that_is_sent_away_at_last_gives_nothing_away(
-    running: app.RunningServer, call: Make, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its query came, too slowly for its place: no score left, so no bit is counted."""
-
-    def no_place(place: ScanPlace) -> None:
-        raise ServerBusy("too late", retry_after_s=1.0)
-
-    caller = call(running, token=token)
-    collection = await in_thread(caller.create)
-    with monkeypatch.context() as patched:
-        patched.setattr(running.workers, "keep_place", no_place)
-        assert (await in_thread(caller.refusal, caller.search, collection, ONES)).code == "SERVER_BUSY"
-    assert (await in_thread(caller.access, "photos")).bits_per_row_left == 27
-    await in_thread(caller.search, collection, ONES)
-    assert (await in_thread(caller.access, "photos")).bits_per_row_left < 27
-
-
-async def test_searches_and_calls_of_one_caller_are_limited_and_others_are_not(
-    running: app.RunningServer, call: Make, token: str, new_grant: Make
-) -> None:
-    caller = call(running, token=token)
-    collections = [await in_thread(caller.create, f"c{number}") for number in range(6)]
-    for collection in collections[:5]:
-        await in_thread(caller.search, collection, ONES)
-    refusal = await in_thread(caller.refusal, caller.search, collections[5], ONES)
-    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    assert 0 < refusal.retry_after_s <= 12
-    grant, other = new_grant(Caller("ward", "bob", frozenset(Role)))
-    running.grants.add(grant)
-    await in_thread(call(running, token=other).search, collections[5], ONES)
-
-
-async def test_third_call_of_a_caller_that_may_have_two_is_refused(
-    running: app.RunningServer, call: Make, token: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered, release = threading.Semaphore(0), threading.Event()
-
-    def slow(*request: Any) -> None:
-        entered.release()
-        release.wait(30)
-
-    monkeypatch.setattr(running.engine, "for_mutation", slow)
-    caller = call(running, token=token)
-    under_way = [
-        asyncio.create_task(in_thread(caller.refusal, caller.erase, random_uid(), [random_uid()])) for _ in range(2)
-    ]
-    for _ in under_way:
-        assert await in_thread(entered.acquire)
-    refusal = await in_thread(caller.refusal, caller.info)
-    assert (refusal.status, refusal.code, refusal.retry_after_s) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", 0.5)
-    release.set()
-    await asyncio.gather(*under_way)
-    assert len((await in_thread(caller.info)).store_uid) == 16
-
-
-async def test_bytes_are_counted_before_anybody_looks_at_them(
-    running: app.RunningServer, call: Make, token: str
-) -> None:
-    """What is over the limit is refused for its size, whether or not it is a message."""
-    caller = call(running, token=token)
-    half = b"\xff" * (600 << 10)
-    refusal = await in_thread(caller.refusal, caller.raw, "IndexService/EraseRows", [half])
-    assert refusal.code == "MALFORMED_MESSAGE"
-    refusal = await in_thread(caller.refusal, caller.raw, "IndexService/EraseRows", [half])
-    assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    assert refusal.retry_after_s > 0
-
-
-async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_grant: Make) -> None:
-    config = Config(
-        tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
-    )
-    grant, text = new_grant(ALICE)
-    server = await app.start(config)
-    server.grants.add(grant)
-    caller = call(server, token=text)
-    collection = await in_thread(caller.create)
-    for _ in range(2):
-        await in_thread(caller.search, collection, ONES)
-    left = (await in_thread(caller.access, "photos")).bits_per_row_left
-    await server.stop()
-    server = await app.start(config)
-    caller = call(server, token=text)
-    assert (await in_thread(caller.access, "photos")).bits_per_row_left == left < 27 - 17
-    await server.stop()
-
-
 # Scans
 
 
@@ -202,90 +94,117 @@ class Clock:
         return self.now
 
 
-async def test_queue_that_stands_lets_in_no_more_than_keeps_the_threads_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    workers = Workers(lambda: None, clock)
-    release = threading.Event()
+def begun(workers: Workers, release: threading.Event, searches: int) -> list[asyncio.Future[None]]:
+    """The scans of those that are let in, of so many that come at once."""
+    found = []
+    for _ in range(searches):
+        with suppress(ServerBusy):
+            found.append(scan(workers, waiting_for(release)))
+    return found
 
-    burst = [scan(workers, waiting_for(release)) for _ in range(10)]
+
+async def round_of(workers: Workers, searches: int) -> int:
+    """How many of so many that come at once are let in; when this returns all of them are done."""
+    release = threading.Event()
+    scans = begun(workers, release, searches)
+    release.set()
+    await asyncio.gather(*scans)
+    return len(scans)
+
+
+async def a_queue_that_stood(workers: Workers, clock: Clock) -> None:
+    """Bring it about: ten at once, none of which is done for longer than a burst may last."""
+    release = threading.Event()
+    burst = begun(workers, release, 10)
+    assert len(burst) == 10
     clock.now += limits.STANDING_AFTER_S / 2
-    burst.append(scan(workers, waiting_for(release)))  # still a burst
+    burst += begun(workers, release, 1)
+    assert len(burst) == 11, "still a burst"
     clock.now += limits.STANDING_AFTER_S
     with pytest.raises(ServerBusy) as busy:
-        scan(workers, waiting_for(release))
+        workers.require_scan_room()
     assert busy.value.retry_after_s is not None
     assert busy.value.retry_after_s >= limits.RETRY_SCAN_S
     release.set()
     await asyncio.gather(*burst)
-    release.clear()
-    again = [scan(workers, waiting_for(release)) for _ in range(limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING)]
-    clock.now += 2 * limits.STANDING_AFTER_S
-    with pytest.raises(ServerBusy):
-        workers.require_scan_room()
-    release.set()
-    await asyncio.gather(*again)
-    workers.require_scan_room()
-    workers.close()
 
 
-async def test_short_queue_stays_short_until_nobody_had_to_be_refused_for_a_while() -> None:
-    """It is empty every now and then; that is no reason to let the next sixty in at once."""
+async def test_when_a_queue_stood_nobody_waits_as_long_as_more_come_than_can_be_answered() -> None:
+    """The places are free every now and then, however many come: that is no reason to let sixty in at once."""
     clock = Clock()
     workers = Workers(lambda: None, clock)
-    release = threading.Event()
-    most = limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING
-
-    async def let_in() -> int:
-        """How many of ten that come at once are let in; all of them are done afterwards."""
-        release.clear()
-        begun = []
-        for _ in range(10):
-            with suppress(ServerBusy):
-                begun.append(scan(workers, waiting_for(release)))
-        release.set()
-        await asyncio.gather(*begun)
-        return len(begun)
-
-    assert await let_in() == 10
-    release.clear()
-    standing = [scan(workers, waiting_for(release)) for _ in range(most)]
-    clock.now += 2 * limits.STANDING_AFTER_S
-    with pytest.raises(ServerBusy):
-        workers.require_scan_room()
-    release.set()
-    await asyncio.gather(*standing)
-    for _ in range(5):
-        assert await let_in() == most
-        clock.now += limits.STRICT_S / 2
-    clock.now += limits.STRICT_S
-    assert await let_in() == 10
+    await a_queue_that_stood(workers, clock)
+    for _ in range(50):
+        assert await round_of(workers, 10) == limits.SCANS_AT_ONCE
+        clock.now += 0.1
     workers.close()
+
+
+async def test_bursts_may_wait_again_when_few_are_refused() -> None:
+    """The same number of rounds, but no more in each than can be answered."""
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+    await a_queue_that_stood(workers, clock)
+    for _ in range(50):
+        assert await round_of(workers, limits.SCANS_AT_ONCE) == limits.SCANS_AT_ONCE
+        clock.now += 0.01
+    assert await round_of(workers, 10) == 10
+    workers.close()
+
+
+async def test_bursts_may_wait_again_after_a_pause() -> None:
+    clock = Clock()
+    workers = Workers(lambda: None, clock)
+    await a_queue_that_stood(workers, clock)
+    clock.now += limits.QUIET_AGAIN_S * 1.01
+    assert await round_of(workers, 10) == 10
+    workers.close()
+
+
+@pytest.mark.parametrize(("load", "goes_on"), [(0.5, False), (0.9, False), (2.0, True), (5.0, True)])
+def test_part_that_is_refused_tells_whether_more_come_than_can_be_answered(load: float, goes_on: bool) -> None:
+    """Searches at random moments, scans of random lengths on two places: simulated, without a thread."""
+    chance, clock = np.random.default_rng(int(10 * load)), Clock()
+    workers = Workers(lambda: None, clock)
+    workers._nobody_waits, workers._refused_part = True, 1.0
+    ends: list[float] = []
+    for _ in range(2000):
+        clock.now += float(chance.exponential(1 / load))
+        ends = [end for end in ends if end > clock.now]
+        workers._scans_admitted = len(ends)
+        workers._refused_at = clock.now  # no pause ends it here
+        try:
+            with workers.scan_place():
+                ends.append(clock.now + float(chance.exponential(limits.SCANS_AT_ONCE)))
+        except ServerBusy:
+            continue
+        if not workers._nobody_waits:
+            break
+    workers._scans_admitted = 0
+    workers.close()
+    assert workers._nobody_waits == goes_on
 
 
 async def test_place_is_kept_for_a_query_on_its_way_but_not_for_long() -> None:
     """Else those who come later and are faster would be let in before; and who never comes would hold it for ever."""
     clock = Clock()
-    all_but_one = limits.SCANS_AT_ONCE + limits.STANDING_SCANS_WAITING - 1
     workers = Workers(lambda: None, clock)
+    await a_queue_that_stood(workers, clock)
     release = threading.Event()
-    busy = [scan(workers, waiting_for(release)) for _ in range(all_but_one)]
-    clock.now += 2 * limits.STANDING_AFTER_S
+    busy = begun(workers, release, limits.SCANS_AT_ONCE - 1)
     with workers.scan_place() as coming:
-        with pytest.raises(ServerBusy):
-            workers.require_scan_room()
+        assert begun(workers, release, 1) == []
         clock.now += limits.COMING_S / 2
-        kept = coming.scan(waiting_for(release))
-    with pytest.raises(ServerBusy):
-        workers.require_scan_room()
+        busy.append(coming.scan(waiting_for(release)))
+    assert begun(workers, release, 1) == []
     release.set()
-    await asyncio.gather(*busy, kept)
+    await asyncio.gather(*busy)
     release.clear()
-    busy = [scan(workers, waiting_for(release)) for _ in range(all_but_one)]
-    clock.now += 2 * limits.STANDING_AFTER_S
+    busy = begun(workers, release, limits.SCANS_AT_ONCE - 1)
     with workers.scan_place() as slow:
         clock.now += 2 * limits.COMING_S
-        with workers.scan_place() as fast:
-            busy.append(fast.scan(waiting_for(release)))
+        busy += begun(workers, release, 1)
+        assert len(busy) == limits.SCANS_AT_ONCE
         for late in (slow.keep, partial(slow.scan, waiting_for(release))):
             with pytest.raises(ServerBusy):
                 late()
@@ -311,7 +230,7 @@ async def test_time_to_wait_grows_with_the_time_that_searches_take() -> None:
     clock.now += 2 * limits.STANDING_AFTER_S
     with pytest.raises(ServerBusy) as busy:
         workers.require_scan_room()
-    assert busy.value.retry_after_s == pytest.approx(8.0 * 4 / limits.SCANS_AT_ONCE, rel=0.2)
+    assert busy.value.retry_after_s == pytest.approx(8.0 * 5 / limits.SCANS_AT_ONCE, rel=0.2)
     release.set()
     await asyncio.gather(*waiting)
     workers.close()

@@ -64,6 +64,8 @@ class Course:
         training = self._restored()
         if not self._released:
             self._evaluate(training)
+        if not self._released:
+            raise BudgetExceeded("every release of a score was begun and lost; remove the run's folder and begin anew")
         while self._folder.count(STEP) < self._plan.steps and not self._has_stalled:
             number = self._folder.begin_one(Limit(STEP, self._plan.steps))
             training.step()

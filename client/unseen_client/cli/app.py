@@ -8,11 +8,16 @@ from unseen_client.cli import (
     adapt,
     adapters,
     audit,
+    backup,
     budget,
     collections,
+    consent,
     deid,
     demo,
+    exceptional,
     keys,
+    policy,
+    rights,
     rows,
     sbom,
     search,
@@ -35,7 +40,7 @@ Exit codes:
   1 failed                        5 no such collection or row
   2 wrong command or value        6 record key missing, or wrong passphrase
   3 server did not answer         7 not let in: another token is needed
-                                  130 interrupted
+  8 the policy does not allow it  130 interrupted
 """
 
 app = typer.Typer(
@@ -49,6 +54,9 @@ app = typer.Typer(
 )
 app.command("serve", context_settings=serve.CONTEXT_SETTINGS)(serve.serve)
 app.command("server-keys", context_settings=serve.CONTEXT_SETTINGS)(server_keys.server_keys)
+app.command("backup")(backup.backup)
+app.command("restore", context_settings=serve.CONTEXT_SETTINGS)(backup.restore)
+app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("search")(search.search)
@@ -62,6 +70,12 @@ app.command("budget")(budget.budget)
 app.command("adapt")(adapt.adapt)
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
+app.add_typer(consent.app, name="consent")
+app.add_typer(rights.subjects, name="subject")
+app.add_typer(rights.certificates, name="certificate")
+app.add_typer(exceptional.holds, name="hold")
+app.add_typer(exceptional.emergencies, name="emergency")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.command("status")(status.status)

@@ -95,10 +95,11 @@ def _what_vectors(session: Session, model: str | None, dimension: int | None) ->
         if not 0 < dimension < 1 << 32:
             raise InvalidInput(f"got dimension={dimension}; give the number of coordinates of your vectors, 8 to 4096")
         return NO_MODEL, dimension
-    registry = yield from local(session.models)
+    wanted = model or "bundled"
+    registry = yield from local(lambda: session.models(wanted))
     named = {entry.name: entry for entry in map(registry.entry, registry.names())}
     named |= {entry.model_id: entry for entry in named.values()}
-    if (wanted := model or "bundled") not in named:
+    if wanted not in named:
         raise InvalidInput(
             f"no model is named {model!r} here; give one of {', '.join(registry.names())}, add an adapter with `unseen "
             "adapters add FILE`, or give dimension= for vectors of your own"

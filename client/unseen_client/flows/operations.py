@@ -1,14 +1,36 @@
-"""How the server is doing, for its operator. The server learns that it was asked."""
+"""What a server's operator asks: how it is doing, and for a backup. The server learns that it was asked."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 from unseen.v1 import operations_pb2
 from unseen_client import rpcs
+from unseen_client.backup_file import IncomingBackup, target_of
 from unseen_client.flows import collections
-from unseen_client.retry import ask_one
+from unseen_client.report import BackupMade
+from unseen_client.retry import ask, ask_one
 from unseen_client.session import Session
 from unseen_client.status import ServerStatus
-from unseen_client.steps import Flow
+from unseen_client.steps import Flow, local
+
+SECONDS_FOR_A_BACKUP = 6 * 3600.0
+"""Added to the time a backup may take: as long as a server goes on sending one."""
+
+
+def backup(session: Session, place: Path) -> Flow[BackupMade]:
+    """Fetch a backup of everything into a new file, or into one of its own name in the folder ``place``."""
+    yield from collections.server_info(session)
+    path = yield from local(lambda: target_of(place, datetime.now(UTC)))
+    patience = session.patience.longer(SECONDS_FOR_A_BACKUP)
+    request = operations_pb2.CreateBackupRequest()
+    incoming = yield from ask(patience, rpcs.CREATE_BACKUP, [request], lambda: IncomingBackup(path))
+    try:
+        yield from local(incoming.keep)
+    finally:
+        incoming.close()
+    return BackupMade(path, incoming.size_bytes, incoming.sha256, incoming.store_uid)
 
 
 def status(session: Session) -> Flow[ServerStatus]:

@@ -42,7 +42,7 @@ def is_whole(number: int, page: bytes | memoryview) -> bool:
 
 def keeps_checksums(first_page: bytes | memoryview) -> bool:
     """Whether a file that starts like this carries checksums; stores of version 2 and before do not."""
-    return first_page[_RESERVED_AT] == CHECK_BYTES
+    return len(first_page) > _RESERVED_AT and first_page[_RESERVED_AT] == CHECK_BYTES
 
 
 class CheckedFile(apsw.VFSFile):
@@ -50,10 +50,11 @@ class CheckedFile(apsw.VFSFile):
 
     def __init__(self, base: str, name: apsw.URIFilename | str | None, flags: list[int]) -> None:
         super().__init__(base, name, flags)
-        self._is_checked = False
-        if flags[0] & apsw.SQLITE_OPEN_MAIN_DB and super().xFileSize() >= PAGE_BYTES:
-            self._is_checked = keeps_checksums(super().xRead(_RESERVED_AT + 1, 0))
         self._is_database = bool(flags[0] & apsw.SQLITE_OPEN_MAIN_DB)
+        # A new database is ours, and a large transaction writes its other pages before the first one.
+        self._is_checked = self._is_database and (
+            not super().xFileSize() or keeps_checksums(super().xRead(_RESERVED_AT + 1, 0))
+        )
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's name
         """A page, if it is what was written."""

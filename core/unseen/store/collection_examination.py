@@ -42,6 +42,7 @@ class CollectionExamination:
         self._info = info
         self._seal = seal
         self._trees = trees
+        self._without_key = 0
         self._checked = checked
 
     def findings(self) -> Iterator[str]:
@@ -52,6 +53,17 @@ class CollectionExamination:
         yield from self._records()
         yield from self._epochs()
         yield from self._erasures()
+
+    def out_of_step(self) -> Iterator[str]:
+        """What only data and key ring that are not in step may show."""
+        if self._without_key:
+            yield f"{self._without_key} rows stand here whose keys are destroyed: they were erased"
+        cut = self._column(
+            "SELECT serial FROM erasures WHERE collection = ? AND serial IS NOT NULL ORDER BY serial", self._number
+        )
+        held = sum(any(tree.holds(int(serial)) for tree in self._trees) for serial in cut)
+        if held:
+            yield f"{held} erased rows could still be opened: their keys are in the ring"
 
     def _column(self, query: str, *values: int) -> Numbers:
         """One column of whole numbers."""
@@ -96,7 +108,9 @@ class CollectionExamination:
         while found := self._tx.fetch(query, (self._number, next_slot, VECTORS_AT_ONCE)):
             live = [(SealPlace(row[2], row[0], row[3], row[4]), row[1]) for row in found if row[2] is not None]
             unerased += [row[0] for row in found if row[2] is None and any(row[1])]
-            broken += self._not_opening(self._seal.open_vectors, live, 2 * self._info.dimension)
+            held = [cell for cell in live if any(tree.holds(cell[0].serial) for tree in self._trees)]
+            self._without_key += len(live) - len(held)
+            broken += self._not_opening(self._seal.open_vectors, held, 2 * self._info.dimension)
             rows += len(live)
             next_slot = found[-1][0] + 1
         self._checked["vectors"] += rows
@@ -150,7 +164,8 @@ class CollectionExamination:
             " USING (record) WHERE collection = ? AND slot >= ? ORDER BY slot LIMIT ?"
         )
         while found := self._tx.fetch(query, (self._number, next_slot, RECORDS_AT_ONCE)):
-            cells = [(SealPlace(*row[:4]), row[4]) for row in found]
+            every = [(SealPlace(*row[:4]), row[4]) for row in found]
+            cells = [cell for cell in every if any(tree.holds(cell[0].serial) for tree in self._trees)]
             self._checked["records"] += len(cells)
             yield from self._not_opening(self._seal.open_records, cells, None)
             next_slot = found[-1][1] + 1
@@ -197,9 +212,6 @@ class CollectionExamination:
         cut = self._column(
             "SELECT serial FROM erasures WHERE collection = ? AND serial IS NOT NULL ORDER BY serial", self._number
         )
-        held = [serial for serial in cut if any(tree.holds(int(serial)) for tree in self._trees)]
-        if held:
-            yield f"{len(held)} erased rows could still be opened: their keys are in the ring"
         serials = self._column("SELECT serial FROM live_rows WHERE collection = ? ORDER BY serial", self._number)
         if len(np.unique(serials)) != len(serials) or len(np.intersect1d(serials, cut)):
             yield "two rows have one key"

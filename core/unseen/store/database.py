@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from unseen.keys.provider import KeyProvider
@@ -50,6 +51,10 @@ class Transaction(ABC):
         """Overwrite sealed cells with zeros of the same length; returns their lengths in bytes."""
 
     @abstractmethod
+    def continue_numbers(self) -> None:
+        """Have new collections take numbers above those that were written by hand."""
+
+    @abstractmethod
     def note_version(self, version: int) -> None:
         """Write down that the schema is of this version now."""
 
@@ -89,8 +94,8 @@ class Database(ABC):
         """Make it ready for changes, after everything that could refuse it has been checked; again once it migrated."""
 
     @abstractmethod
-    def make(self, store_uid: bytes, ring_state: bytes) -> None:
-        """Make a blank one a store, in one transaction, durably."""
+    def make(self, store_uid: bytes, ring_state: bytes, fill: Callable[[Transaction], None] = lambda _: None) -> None:
+        """Make a blank one a store, in one transaction, durably; ``fill`` puts in what it begins with."""
 
     @abstractmethod
     def changing(self) -> AbstractContextManager[Transaction]:
@@ -103,6 +108,18 @@ class Database(ABC):
     @abstractmethod
     def scrub(self, tables: Sequence[str] = ()) -> None:
         """Leave nothing of what was overwritten or dropped, in these tables and the log, as far as it can be done."""
+
+    @property
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """About how many bytes a snapshot takes."""
+
+    @abstractmethod
+    def snapshot(self, path: Path) -> None:
+        """Write everything as it is at one moment to a new SQLite file, on disk when this returns.
+
+        Changes go on meanwhile. LimitExceeded when there is no room for the copy; that is no failure of the database.
+        """
 
     @abstractmethod
     def when_failed(self, tell: Callable[[], None]) -> None:

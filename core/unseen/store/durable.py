@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -93,6 +94,13 @@ class DurableStore(Store):
     def ring(self) -> KeyRing:
         """The open key ring: its provider can be changed at any time."""
         return self._seals.ring
+
+    @property
+    def size_bytes(self) -> int:
+        return self._database.size_bytes
+
+    def snapshot(self, path: Path) -> None:
+        self._database.snapshot(path)
 
     def when_failed(self, tell: Callable[[], None]) -> None:
         self._database.when_failed(tell)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from unseen.envelope import SealingKey
 from unseen.errors import InvalidConfiguration, SealBroken
 from unseen.keys.ring import KeyRings
+from unseen.keys.ring_content import Destroyed
 from unseen.store import collections, facts, row_keys
 from unseen.store.collection_examination import CollectionExamination
 from unseen.store.database import Transaction
@@ -63,12 +64,13 @@ def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
     """Examine everything into a report; InvalidConfiguration or WrongKey when the keys are not this store's."""
     seals = StoreSeals(rings.open(row_keys.read_uid(tx)))
     report.checked["key rings"] += 1
-    if row_keys.read_ring_state(tx) != seals.ring.content.state:
+    in_step = row_keys.read_ring_state(tx) == seals.ring.content.state
+    if not in_step:
         report.notes.append("data and key ring are not in step: the next start of a server finishes what was begun")
     _examine_facts(tx, seals.facts, report)
     _examine_requests(tx, report)
     for stored in collections.read_collections(tx):
-        _examine_collection(tx, seals, stored.info, report)
+        _examine_collection(tx, seals, stored.info, in_step, report)
 
 
 def _examine_facts(tx: Transaction, seal: SealingKey, report: Report) -> None:
@@ -104,18 +106,30 @@ def _examine_requests(tx: Transaction, report: Report) -> None:
         report.add("requests", f"{found[0][1]} have an id or digest of a wrong length")
 
 
-def _examine_collection(tx: Transaction, seals: StoreSeals, info: CollectionInfo, report: Report) -> None:
+def _examine_collection(
+    tx: Transaction, seals: StoreSeals, info: CollectionInfo, in_step: bool, report: Report
+) -> None:
     where = f"collection {info.uid.hex()}"
     report.checked["collections"] += 1
+    tree_id = row_keys.read_tree_id(tx, info.uid)
+    if not in_step and seals.ring.why_destroyed(tree_id) is Destroyed.COLLECTION_DELETED:
+        report.notes.append(f"{where} was deleted since: the next start of a server takes it away")
+        return
     try:
-        seal = seals.collection(info.uid, row_keys.read_tree_id(tx, info.uid))
+        seal = seals.collection(info.uid, tree_id)
     except InvalidConfiguration as error:
         report.add(where, str(error))
         return
     number, _ = collections.find_collection(tx, info.uid)
     trees = [tree for tree_id in seals.ring.trees_of(info.uid) if (tree := seals.ring.tree(tree_id))]
-    for what in CollectionExamination(tx, number, info, seal, trees, report.checked).findings():
+    examination = CollectionExamination(tx, number, info, seal, trees, report.checked)
+    for what in examination.findings():
         report.add(where, what)
+    for what in examination.out_of_step():
+        if in_step:
+            report.add(where, what)
+        else:
+            report.notes.append(f"{where}: {what}")
 
 
 def in_words(report: Report) -> Iterator[str]:

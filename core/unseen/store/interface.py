@@ -23,6 +23,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -196,6 +197,19 @@ class Store(ABC):
     @abstractmethod
     def forget_facts(self, kind: str, key: bytes) -> int:
         """Destroy the bodies of facts; they come no more. Returns how many there were."""
+
+    @property
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """About how many bytes a snapshot takes."""
+
+    @abstractmethod
+    def snapshot(self, path: Path) -> None:
+        """Write a copy of the store as it is at one moment to a new file; changes go on meanwhile.
+
+        The file is one that ``SqliteStore`` opens, whatever kind of store this is, and it holds no key.
+        LimitExceeded when there is no room for it.
+        """
 
     @abstractmethod
     def when_failed(self, tell: Callable[[], None]) -> None:

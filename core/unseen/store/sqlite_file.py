@@ -10,27 +10,23 @@ A new file appears under its name whole or not at all, so one without content is
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from unseen.errors import IntegrityError, InvalidConfiguration, StoreFailed
+from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import migrations, sqlite_log
 from unseen.store.checked_pages import CHECK_BYTES, PAGE_BYTES, CheckedFiles, PageAltered
 from unseen.store.database import Database, Steps, Transaction
-from unseen.store.schema import APPLICATION_ID, MIGRATED_VERSIONS, SCHEMA_VERSION, SHARED_TABLES
+from unseen.store.schema import APPLICATION_ID, MIGRATED_VERSIONS, SCHEMA_VERSION
+from unseen.store.sqlite_making import connect, copy_file, damaged, make_file
 from unseen.store.sqlite_transaction import SqliteTransaction
 
-CACHE_KIB = 65536
-"""Holds the index pages of a collection of a million rows, so that enrolling reads little."""
 CHECKED_SINCE = 3
 """The first schema version whose pages carry checksums."""
-UNFINISHED = ".unfinished"
-"""Ends the name of a file that is being made."""
 
 
 class SqliteFile(Database):
@@ -75,7 +71,7 @@ class SqliteFile(Database):
     def _open_whole(self) -> None:
         try:
             self._require_content()
-            self._connection = self._connect(self._path)
+            self._connection = connect(self._path, self._files.name)
             # What a crash left in the log stays there until the master key is proven.
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(sqlite_log.has_content(self._path)))
             self._require_ours()
@@ -96,16 +92,6 @@ class SqliteFile(Database):
     def _require_content(self) -> None:
         if not self._path.stat().st_size:
             raise damaged(self._path, "it is empty")
-
-    def _connect(self, path: Path) -> apsw.Connection:
-        db = apsw.Connection(str(path), vfs=self._files.name)
-        db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-        db.pragma("locking_mode", "EXCLUSIVE")
-        db.pragma("synchronous", "FULL")
-        db.pragma("secure_delete", True)
-        db.pragma("temp_store", "MEMORY")
-        db.pragma("cache_size", -CACHE_KIB)
-        return db
 
     def _require_ours(self) -> None:
         application_id, version = self._db.pragma("application_id"), self._db.pragma("user_version")
@@ -147,41 +133,11 @@ class SqliteFile(Database):
             raise StoreFailed(f"{self._path} got journal mode {mode}, write-ahead logging is needed")
         self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
-    def make(self, store_uid: bytes, ring_state: bytes) -> None:
+    def make(self, store_uid: bytes, ring_state: bytes, fill: Callable[[Transaction], None] = lambda _: None) -> None:
         with self._failures():
-            unfinished = self._path.with_name(f"{self._path.name}{UNFINISHED}")
-            unfinished.unlink(missing_ok=True)  # left by a start that was interrupted
-            with suppress(FileNotFoundError):
-                unfinished.with_name(f"{unfinished.name}-journal").unlink()
-            self._write_new(unfinished, store_uid, ring_state)
-            self._give_its_name(unfinished)
-            self._connection = self._connect(self._path)
+            make_file(self._path, self._files.name, store_uid, ring_state, fill)
+            self._connection = connect(self._path, self._files.name)
             self._make_ready()
-
-    def _write_new(self, unfinished: Path, store_uid: bytes, ring_state: bytes) -> None:
-        db = self._connect(unfinished)
-        try:
-            db.pragma("page_size", PAGE_BYTES)
-            db.reserve_bytes(reserve=CHECK_BYTES)
-            with db:
-                db.execute(SHARED_TABLES)
-                db.execute("INSERT INTO store VALUES (1, ?, ?)", (store_uid, ring_state))
-                db.pragma("application_id", APPLICATION_ID)
-                db.pragma("user_version", SCHEMA_VERSION)
-            db.pragma("journal_mode", "WAL")
-        finally:
-            db.close()
-
-    def _give_its_name(self, unfinished: Path) -> None:
-        try:
-            os.link(unfinished, self._path)  # unlike a renaming it never replaces a store
-        except FileExistsError:
-            raise InvalidConfiguration(
-                f"{self._path} was made by another server just now; stop it or give another --data"
-            ) from None
-        finally:
-            unfinished.unlink()
-        sync_folder(self._path.parent)
 
     # Changing, reading
 
@@ -206,6 +162,28 @@ class SqliteFile(Database):
         # What was overwritten is overwritten in the file once the log is moved into it, and cut to nothing.
         with self._lock, self._failures():
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+    @property
+    def size_bytes(self) -> int:
+        with self._lock, self._failures():
+            return int(str(self._db.pragma("page_count"))) * PAGE_BYTES
+
+    def snapshot(self, path: Path) -> None:
+        with self._lock, self._failures():
+            source = self._db
+        copy_file(source, path, self._files.name, self._copying)
+
+    @contextmanager
+    def _copying(self) -> Iterator[None]:
+        """While the connection serves a copy. What fails here may be the copy's disk, and is told by its writer."""
+        with self._lock:
+            if self._failed or not self._is_open:
+                raise StoreFailed("the store has stopped while it was copied; restart the server")
+            try:
+                yield
+            except PageAltered as error:
+                self._die()
+                raise StoreFailed(f"{damaged(self._path, str(error))}") from error
 
     def when_failed(self, tell: Callable[[], None]) -> None:
         self._tell = tell
@@ -248,19 +226,3 @@ class SqliteFile(Database):
         self._failed = True
         if self._tell is not None:
             self._tell()
-
-
-def damaged(path: Path, what: str) -> IntegrityError:
-    """The refusal of a file that is not as it was written."""
-    return IntegrityError(
-        f"{path} is damaged ({what}): nothing was changed; `unseen doctor` says what else is, restore a backup"
-    )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

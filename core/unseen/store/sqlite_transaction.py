@@ -49,6 +49,9 @@ class SqliteTransaction(Transaction):
                 cell.write(bytes(cell.length()))
         return sizes
 
+    def continue_numbers(self) -> None:
+        """Nothing: AUTOINCREMENT sees every number that was ever written."""
+
     def note_version(self, version: int) -> None:
         self._db.pragma("user_version", version)
 

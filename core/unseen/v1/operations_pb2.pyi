@@ -6,12 +6,40 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CreateBackupRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateBackupResponse(_message.Message):
+    __slots__ = ("begin", "chunk", "end")
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    begin: BackupBegin
+    chunk: bytes
+    end: BackupEnd
+    def __init__(self, begin: _Optional[_Union[BackupBegin, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: _Optional[_Union[BackupEnd, _Mapping]] = ...) -> None: ...
+
+class BackupBegin(_message.Message):
+    __slots__ = ("size_bytes", "store_uid")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STORE_UID_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    store_uid: bytes
+    def __init__(self, size_bytes: _Optional[int] = ..., store_uid: _Optional[bytes] = ...) -> None: ...
+
+class BackupEnd(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: bytes
+    def __init__(self, sha256: _Optional[bytes] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "component_versions", "uptime_s", "serving", "store", "memory", "audit", "traffic", "certificate")
+    __slots__ = ("version", "component_versions", "uptime_s", "serving", "store", "memory", "audit", "traffic", "certificate", "governance")
     class ComponentVersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +56,7 @@ class GetStatusResponse(_message.Message):
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    GOVERNANCE_FIELD_NUMBER: _ClassVar[int]
     version: str
     component_versions: _containers.ScalarMap[str, str]
     uptime_s: int
@@ -37,7 +66,8 @@ class GetStatusResponse(_message.Message):
     audit: AuditStatus
     traffic: TrafficStatus
     certificate: CertificateStatus
-    def __init__(self, version: _Optional[str] = ..., component_versions: _Optional[_Mapping[str, str]] = ..., uptime_s: _Optional[int] = ..., serving: bool = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., memory: _Optional[_Union[MemoryStatus, _Mapping]] = ..., audit: _Optional[_Union[AuditStatus, _Mapping]] = ..., traffic: _Optional[_Union[TrafficStatus, _Mapping]] = ..., certificate: _Optional[_Union[CertificateStatus, _Mapping]] = ...) -> None: ...
+    governance: GovernanceStatus
+    def __init__(self, version: _Optional[str] = ..., component_versions: _Optional[_Mapping[str, str]] = ..., uptime_s: _Optional[int] = ..., serving: bool = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., memory: _Optional[_Union[MemoryStatus, _Mapping]] = ..., audit: _Optional[_Union[AuditStatus, _Mapping]] = ..., traffic: _Optional[_Union[TrafficStatus, _Mapping]] = ..., certificate: _Optional[_Union[CertificateStatus, _Mapping]] = ..., governance: _Optional[_Union[GovernanceStatus, _Mapping]] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
     __slots__ = ("kind", "key_provider", "collections", "rows", "disk_free_bytes", "disk_bytes")
@@ -98,3 +128,15 @@ class CertificateStatus(_message.Message):
     EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
     expires_s: int
     def __init__(self, expires_s: _Optional[int] = ...) -> None: ...
+
+class GovernanceStatus(_message.Message):
+    __slots__ = ("agreements", "holds", "emergencies", "clock_certain")
+    AGREEMENTS_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_CERTAIN_FIELD_NUMBER: _ClassVar[int]
+    agreements: int
+    holds: int
+    emergencies: int
+    clock_certain: bool
+    def __init__(self, agreements: _Optional[int] = ..., holds: _Optional[int] = ..., emergencies: _Optional[int] = ..., clock_certain: bool = ...) -> None: ...

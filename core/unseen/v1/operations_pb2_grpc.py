@@ -40,6 +40,11 @@ class OperatorServiceStub(object):
                 request_serializer=unseen_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=unseen_dot_v1_dot_operations__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.CreateBackup = channel.unary_stream(
+                '/unseen.v1.OperatorService/CreateBackup',
+                request_serializer=unseen_dot_v1_dot_operations__pb2.CreateBackupRequest.SerializeToString,
+                response_deserializer=unseen_dot_v1_dot_operations__pb2.CreateBackupResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer(object):
@@ -53,6 +58,14 @@ class OperatorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateBackup(self, request, context):
+        """Streams a backup of everything the server keeps, as it is at one moment, while it goes on serving. It holds no key.
+        For an operator of the tenant without a name: it is of all tenants.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=unseen_dot_v1_dot_operations__pb2.GetStatusRequest.FromString,
                     response_serializer=unseen_dot_v1_dot_operations__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'CreateBackup': grpc.unary_stream_rpc_method_handler(
+                    servicer.CreateBackup,
+                    request_deserializer=unseen_dot_v1_dot_operations__pb2.CreateBackupRequest.FromString,
+                    response_serializer=unseen_dot_v1_dot_operations__pb2.CreateBackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class OperatorService(object):
             '/unseen.v1.OperatorService/GetStatus',
             unseen_dot_v1_dot_operations__pb2.GetStatusRequest.SerializeToString,
             unseen_dot_v1_dot_operations__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/unseen.v1.OperatorService/CreateBackup',
+            unseen_dot_v1_dot_operations__pb2.CreateBackupRequest.SerializeToString,
+            unseen_dot_v1_dot_operations__pb2.CreateBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

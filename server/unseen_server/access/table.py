@@ -20,6 +20,7 @@ class Reach(StrEnum):
     OWN = "what the server knows of the caller itself"
     TENANT = "the caller's tenant; of its collections those within the caller's scope"
     COLLECTION = "one collection, of the caller's tenant and within its scope"
+    EVERYTHING = "all that the server keeps, of every tenant: for callers of the tenant without a name"
     TOKENS = "tokens of the caller's tenant that may do no more than the caller's own"
 
 
@@ -31,10 +32,12 @@ class Rule:
     reach: Reach
 
     def require(self, caller: Caller) -> None:
-        """NotPermitted unless the caller has one of the roles."""
+        """NotPermitted unless the caller has one of the roles, and for everything is of the tenant without a name."""
         if not self.roles & caller.roles:
             wanted = " or ".join(sorted(self.roles))
             raise NotPermitted(f"this method is for the role {wanted}, which the caller's token does not give")
+        if self.reach is Reach.EVERYTHING and caller.tenant:
+            raise NotPermitted("this method reaches every tenant: it is for callers of the tenant without a name")
 
 
 def _rule(reach: Reach, *roles: Role) -> Rule:
@@ -60,6 +63,7 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.AuditService/ProveInclusion": _rule(Reach.TENANT, *Role),
     "/unseen.v1.AuditService/ExportLeaves": _rule(Reach.TENANT, Role.AUDITOR),
     "/unseen.v1.OperatorService/GetStatus": _rule(Reach.SERVER, Role.OPERATOR),
+    "/unseen.v1.OperatorService/CreateBackup": _rule(Reach.EVERYTHING, Role.OPERATOR),
     _GOVERNANCE + "SetPolicy": _rule(Reach.COLLECTION, Role.STEWARD),
     _GOVERNANCE + "GetPolicy": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR),
     _GOVERNANCE + "AcceptPolicy": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD),

@@ -13,10 +13,13 @@ import ipaddress
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen.errors import InvalidConfiguration, LimitExceeded, StoreFailed
+from unseen.store import copying
 from unseen.store.database import Database, Steps, Transaction
 from unseen.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from unseen.store.sqlite_file import SqliteFile
 from unseen_server.postgres import migrations
 from unseen_server.postgres.address import PostgresAddress
 from unseen_server.postgres.link import LOST, Link
@@ -115,11 +118,12 @@ class PostgresDatabase(Database):
     def accept(self) -> None:
         """Nothing: a connection that was let in takes changes."""
 
-    def make(self, store_uid: bytes, ring_state: bytes) -> None:
+    def make(self, store_uid: bytes, ring_state: bytes, fill: Callable[[Transaction], None] = lambda _: None) -> None:
         with self.changing() as tx:
             tx.run(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             tx.run(SHARED_TABLES)
             tx.run("INSERT INTO store VALUES (1, ?, ?, ?)", (store_uid, ring_state, SCHEMA_VERSION))
+            fill(tx)
         self._version = SCHEMA_VERSION
 
     @contextmanager
@@ -153,6 +157,29 @@ class PostgresDatabase(Database):
         with self._lock, self._failures():
             for table in tables:
                 self._execute(f"VACUUM {table}")
+
+    @property
+    def size_bytes(self) -> int:
+        with self._lock, self._failures():
+            size = self._value(
+                "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c"
+                " JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r'",
+                SCHEMA,
+            )
+        return int(str(size))
+
+    def snapshot(self, path: Path) -> None:
+        moment = PostgresDatabase(self._address, alone=False)  # a connection of its own: changes go on in this one
+        copy = SqliteFile(path)
+        try:
+            with moment.reading() as tx:
+                uid, state = tx.fetch("SELECT uid, ring_state FROM store")[0]
+                copy.make(uid, state, lambda target: copying.copy(tx, target))
+        except StoreFailed as error:
+            raise LimitExceeded(f"the copy of the store cannot be written ({error}); make room") from error
+        finally:
+            copy.close()
+            moment.close()
 
     def when_failed(self, tell: Callable[[], None]) -> None:
         self._tell = tell

@@ -63,6 +63,12 @@ class PostgresTransaction(Transaction):
             ((sealed, number) for number, sealed in cells),
         )
 
+    def continue_numbers(self) -> None:
+        self.run(
+            "SELECT setval(pg_get_serial_sequence('collections', 'number'), coalesce(max(number), 1),"
+            " max(number) IS NOT NULL) FROM collections"
+        )
+
     def note_version(self, version: int) -> None:
         self.run("UPDATE store SET schema_version = ?", (version,))
 

@@ -6,17 +6,22 @@ tenant without a name runs the server and is told of all.
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import limits
 from unseen_server.audit import SERVER, Audit
+from unseen_server.backups import Backup, Backups
 from unseen_server.call import Call
 from unseen_server.engine import Engine
+from unseen_server.governance.assembly import Governance
+from unseen_server.governance.standing import count_standing
 from unseen_server.operations.metrics import OK, OVER_LIMIT, Metrics, component_versions
 from unseen_server.operations.process_memory import resident_bytes
 from unseen_server.services.info import release
@@ -37,8 +42,19 @@ class Standing:
 class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     """Looks at every part and adds up."""
 
-    def __init__(self, engine: Engine, workers: Workers, audit: Audit, metrics: Metrics, standing: Standing) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        governance: Governance,
+        workers: Workers,
+        audit: Audit,
+        metrics: Metrics,
+        standing: Standing,
+        backups: Backups,
+    ) -> None:
         self._engine = engine
+        self._governance = governance
+        self._backups = backups
         self._workers = workers
         self._audit = audit
         self._metrics = metrics
@@ -51,6 +67,33 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
         """Tell how the server is doing."""
         return await self._workers.change(self._status, call)
 
+    async def CreateBackup(  # noqa: N802
+        self, request: operations_pb2.CreateBackupRequest, call: Call
+    ) -> AsyncIterator[operations_pb2.CreateBackupResponse]:
+        """Send a backup of everything."""
+        digest = hashlib.sha256()
+        made = await self._begun()
+        try:
+            begin = operations_pb2.BackupBegin(size_bytes=made.size_bytes, store_uid=made.store_uid)
+            yield operations_pb2.CreateBackupResponse(begin=begin)
+            while chunk := await self._workers.change(next, made.chunks, b""):
+                digest.update(chunk)
+                for start in range(0, len(chunk), limits.BACKUP_CHUNK_BYTES):
+                    part = chunk[start : start + limits.BACKUP_CHUNK_BYTES]
+                    yield operations_pb2.CreateBackupResponse(chunk=part)
+        finally:
+            asyncio.get_running_loop().run_in_executor(None, made.close)
+        yield operations_pb2.CreateBackupResponse(end=operations_pb2.BackupEnd(sha256=digest.digest()))
+
+    async def _begun(self) -> Backup:
+        """A copy; when the caller leaves while it is made, it is removed as soon as it is there."""
+        coming = asyncio.ensure_future(self._workers.change(self._backups.begin))
+        try:
+            return await asyncio.shield(coming)
+        except asyncio.CancelledError:
+            coming.add_done_callback(_remove)
+            raise
+
     def _status(self, call: Call) -> operations_pb2.GetStatusResponse:
         status = operations_pb2.GetStatusResponse(
             version=release(),
@@ -60,6 +103,7 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
             store=self._store(call),
             audit=self._audit_of(call),
             certificate=self._certificate(),
+            governance=self._governance_of(call),
         )
         if _may_know_all(call):
             status.memory.CopyFrom(self._memory())
@@ -85,6 +129,16 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
             leaves=sum(now.size for now in logs), bytes=sum(now.end for now in logs), head=own.head
         )
 
+    def _governance_of(self, call: Call) -> operations_pb2.GovernanceStatus:
+        collections = None if _may_know_all(call) else self._engine.collections(call.caller)
+        counts = count_standing(self._governance, None if collections is None else {info.uid for info in collections})
+        return operations_pb2.GovernanceStatus(
+            agreements=counts.agreements,
+            holds=counts.holds,
+            emergencies=counts.emergencies,
+            clock_certain=counts.clock_certain,
+        )
+
     def _memory(self) -> operations_pb2.MemoryStatus:
         return operations_pb2.MemoryStatus(
             index_bytes=self._engine.memory_bytes,
@@ -107,6 +161,11 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     def _certificate(self) -> operations_pb2.CertificateStatus | None:
         expires_s = self._standing.certificate_expires_s()
         return None if expires_s is None else operations_pb2.CertificateStatus(expires_s=expires_s)
+
+
+def _remove(coming: asyncio.Future[Backup]) -> None:
+    if not coming.cancelled() and coming.exception() is None:
+        coming.result().close()
 
 
 def _may_know_all(call: Call) -> bool:

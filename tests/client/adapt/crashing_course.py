@@ -17,6 +17,7 @@ import numpy as np
 from tests.client.adapt.conftest import made_up_plan, made_up_task
 from unseen_client.adapt import course as course_module
 from unseen_client.adapt.course import Course
+from unseen_client.adapt.held_out import released_mean
 from unseen_client.adapt.run_folder import STEP, RunFolder
 from unseen_client.adapt.torch_training import Training
 
@@ -34,7 +35,7 @@ def die() -> None:
 
 def watch(folder: RunFolder, kill_at: int, point: str) -> None:
     """Tell of every step and release, and die where asked."""
-    true_step, true_keep, true_mean = Training.step, RunFolder.keep, course_module.released_mean
+    true_step, true_keep, true_mean = Training.step, RunFolder.keep, released_mean
 
     def here(now: str) -> bool:
         return point == now and folder.count(STEP) >= kill_at
@@ -60,7 +61,8 @@ def watch(folder: RunFolder, kill_at: int, point: str) -> None:
         return score
 
     Training.step, RunFolder.keep = step, keep  # type: ignore[method-assign]
-    course_module.released_mean = released
+    course_module.PATIENCE = STEPS  # it is to take all its steps
+    course_module.released_mean = released  # type: ignore[attr-defined]
 
 
 def train(path: Path, kill_at: int, point: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.adapt.crashing_course import STEPS
 from tests.client.real_server import ENVIRONMENT, ROOT
-from unseen.errors import StoreFailed
+from unseen.errors import BudgetExceeded, StoreFailed
 from unseen_client.adapt import course as course_module
 from unseen_client.adapt.course import PATIENCE, STEPS_PER_CHECKPOINT, Course
 from unseen_client.adapt.run_folder import EVALUATION, STEP, Limit, RunFolder
@@ -44,7 +44,12 @@ def course(tmp_path, task, plan) -> Course:
 def test_a_course_learns_and_gives_the_weights_of_its_best_score(tmp_path, task, plan, monkeypatch) -> None:
     given = iter([0.2, 0.4, 0.9, 0.5, 0.6, 0.8])
     seen = []
-    monkeypatch.setattr(course_module, "released_mean", lambda task, down, plan: seen.append(down) or next(given))
+
+    def released(task, down, plan):
+        seen.append(down)
+        return next(given)
+
+    monkeypatch.setattr(course_module, "released_mean", released)
     outcome = course(tmp_path, task, plan).run()
     assert (outcome.before, outcome.after) == (0.2, 0.9)
     assert np.array_equal(outcome.down, seen[2])
@@ -86,6 +91,15 @@ def test_a_resumed_course_goes_on_from_its_last_checkpoint(tmp_path, task, plan,
     course(tmp_path, task, plan).run()
     assert calls[25] == 25 // STEPS_PER_CHECKPOINT * STEPS_PER_CHECKPOINT
     assert RunFolder(tmp_path / "run").count(STEP) <= 40
+
+
+def test_a_course_whose_first_scores_were_all_lost_says_so(tmp_path, task, plan) -> None:
+    folder = RunFolder(tmp_path / "run")
+    for _ in range(12):
+        folder.begin_one(Limit(EVALUATION, 12))
+    with pytest.raises(BudgetExceeded, match="begin anew"):
+        course(tmp_path, task, plan).run()
+    assert folder.count(STEP) == 0
 
 
 def test_releases_of_scores_end_with_their_budget(tmp_path, task, plan) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from tests.client.real_server import ENVIRONMENT
 from unseen.deid.settings import DeidSettings, Turned
 from unseen.embed.adapter import read_adapter
+from unseen.embed.registry import default_registry
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, ModelMismatch, NothingGained
 from unseen_client import Client
 from unseen_client.adapt import course as course_module
@@ -30,6 +31,7 @@ from unseen_client.adapt.task import Lesson
 from unseen_client.adapt.teach import Wish, teach
 from unseen_client.adapters import AdapterShelf
 from unseen_client.prepare import Preparer
+from unseen_client.session import Session
 
 QUICK = DeidSettings(long_sides_px=(64,), turned=Turned.NEVER)
 """There are no faces in made-up pictures: a short look is enough."""
@@ -167,6 +169,11 @@ def test_the_shelf_keeps_files_under_their_hash(taught, home, tmp_path) -> None:
     kept.write_bytes(kept.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match="remove it"):
         shelf.all()
+    session = Session("nowhere:1", 1.0, home)
+    with session.preparer(default_registry().entry("bundled").model_id) as bundled:  # which does not need the shelf
+        assert bundled.dimension == 512
+    with pytest.raises(IntegrityError):
+        session.preparer(first.entry.model_id)
     with pytest.raises(InvalidInput, match="cannot read"):
         shelf.add(tmp_path / "absent")
 
@@ -189,8 +196,11 @@ def test_adapters_are_added_listed_and_shown_on_the_command_line(taught, unseen)
 def quick_plan(monkeypatch) -> None:
     """Plans of few steps: what they guarantee is looked at elsewhere."""
     monkeypatch.setattr(plan_module, "noise_multiplier", lambda *_: 1.5)
-    few = {"steps": 24, "evaluation_deviation": 0.5}
-    monkeypatch.setattr(teach_module, "make_plan", lambda *numbers: replace(plan_module.make_plan(*numbers), **few))
+
+    def few_steps(*numbers):
+        return replace(plan_module.make_plan(*numbers), steps=24, evaluation_deviation=0.5)
+
+    monkeypatch.setattr(teach_module, "make_plan", few_steps)
 
 
 @pytest.mark.usefixtures("quick_plan")

@@ -15,7 +15,7 @@ from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
 COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "collections", "delete", "info", "keys"]
-COMMANDS += ["demo", "audit", "status", "tokens"]
+COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
 def output(done):
@@ -146,7 +146,7 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         assert re.search(rf"^  {command} ", top, re.MULTILINE), command
     assert "..." not in top.partition("Commands:")[2], "a summary was cut"
     assert "3 server did not answer" in top
-    for command in set(COMMANDS) - {"serve", "demo", "keys", "audit", "tokens"}:
+    for command in set(COMMANDS) - {"serve", "demo", "keys", "audit", "tokens", "restore", "doctor"}:
         shown = unseen(command, "--help").stdout
         assert f"  unseen {command}" in shown, command
         assert "--json" in shown, command
@@ -155,8 +155,9 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         shown = unseen(*command.split(), "--help").stdout
         assert f"  unseen {command}" in shown
         assert "UNSEEN_TOKEN_FILE" in shown
+    alone = ("budget", "adapt", "adapters add", "adapters list", "adapters show")
     audit = [f"audit {name}" for name in ("check", "head", "receipts", "prove", "verify", "export", "accept")]
-    for command in ("budget", "keys list", "keys export", "keys import", *audit):
+    for command in (*alone, "keys list", "keys export", "keys import", *audit):
         shown = unseen(*command.split(), "--help").stdout
         assert f"  unseen {command}" in shown
         assert "--json" in shown

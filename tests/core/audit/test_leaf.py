@@ -27,7 +27,7 @@ def test_leaf_format_has_not_changed() -> None:
 
 
 def test_texts_that_are_too_long_are_cut_and_say_so_so_that_every_leaf_can_be_read() -> None:
-    long = "\x01ö☺\U0001f600,\"" * 200
+    long = '\x01ö☺\U0001f600,"' * 200
     said = leaf_fields(Leaf("Search", long, 0, "OK", Details(policy=long, purpose=long, note=long)).to_bytes(SALT))
     for name in ("who", "policy", "purpose", "note"):
         assert said[name] == long[:799] + "…"

@@ -75,6 +75,7 @@ CALLS: dict[str, Callable[[Any, Target], Any]] = {
     "AuditService/ProveInclusion": lambda caller, _: caller.proof_of_leaf(0),
     "AuditService/ExportLeaves": lambda caller, _: caller.exported_leaves(),
     "OperatorService/GetStatus": lambda caller, _: caller.status(),
+    "OperatorService/CreateBackup": lambda caller, _: caller.backup(),
     "GovernanceService/SetPolicy": lambda caller, target: target.agreement.as_seen_by(caller).set_policy(),
     "GovernanceService/GetPolicy": lambda caller, target: target.agreement.as_seen_by(caller).shown(),
     "GovernanceService/AcceptPolicy": lambda caller, target: target.agreement.as_seen_by(caller).accept(),
@@ -97,20 +98,18 @@ CALLS: dict[str, Callable[[Any, Target], Any]] = {
 """A well-formed call of every method, by a caller, of a target."""
 
 
-def by_hand() -> dict[str, tuple[dict[Role, bool], str]]:
-    """The table of ``matrix.txt``: for each method which roles may call it, and what strangers are told."""
+def by_hand() -> dict[str, tuple[dict[Role, str], str]]:
+    """The table of ``matrix.txt``: for each method what each role may, and what strangers are told."""
     lines = (Path(__file__).with_name("matrix.txt")).read_text().splitlines()
     header, *rows = [line.split() for line in lines if line and not line.startswith("#")]
     assert header == ["method", *ROLES, "another-tenant"]
-    return {
-        row[0]: ({role: cell == "yes" for role, cell in zip(ROLES, row[1:-1], strict=True)}, row[-1]) for row in rows
-    }
+    return {row[0]: (dict(zip(ROLES, row[1:-1], strict=True)), row[-1]) for row in rows}
 
 
 def test_the_servers_table_is_the_one_written_by_hand() -> None:
     table = {path.removeprefix("/unseen.v1."): rule.roles for path, rule in TABLE.items()}
     assert table == {
-        method: frozenset(role for role, may in roles.items() if may) for method, (roles, _) in by_hand().items()
+        method: frozenset(role for role, may in roles.items() if may != "-") for method, (roles, _) in by_hand().items()
     }
     assert set(CALLS) == set(table)
 
@@ -161,11 +160,26 @@ def test_every_role_is_answered_as_both_tables_say(world: Any, call: Make, make_
             for tenant in (HERE, THERE)
         }
         codes = {tenant: "ANSWERED" if refusal is None else refusal.code for tenant, refusal in told.items()}
-        expected = ("ANSWERED", strangers_are_told) if may[role] else ("NOT_PERMITTED", "NOT_PERMITTED")
+        expected = ("ANSWERED", strangers_are_told) if may[role] == "yes" else ("NOT_PERMITTED", "NOT_PERMITTED")
         assert (codes[HERE], codes[THERE]) == expected, (role, told)
         for refusal in filter(None, told.values()):
             if refusal.code == "NOT_PERMITTED":
                 assert refusal.status == "PERMISSION_DENIED"
+
+
+def test_what_reaches_every_tenant_is_answered_in_the_one_without_a_name_alone(
+    tmp_path: Path, write_grants: Make, new_server: Make, call: Make, make_rows: Rows
+) -> None:
+    everything = [method for method, (roles, _) in by_hand().items() if "all" in roles.values()]
+    callers = {role: Caller("", role, frozenset({role})) for role in ROLES}
+    texts = write_grants(tmp_path, callers)
+    server = new_server(tmp_path).start()
+    for method in everything:
+        for role in ROLES:
+            caller = call(server, token=texts[role])
+            refusal = caller.refusal_if_any(CALLS[method], caller, None)
+            assert (refusal is None) == (by_hand()[method][0][role] == "all"), (method, role, refusal)
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("method", sorted(CALLS))

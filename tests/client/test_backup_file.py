@@ -1,0 +1,172 @@
+"""A backup on the operator's machine is whole and checked, or not there, whatever is sent and whenever it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.real_server import ENVIRONMENT
+from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, ServerUnavailable, StoreFailed
+from unseen.v1 import operations_pb2
+from unseen_client import AsyncClient, Client, backup_file
+from unseen_client.backup_file import IncomingBackup, target_of
+
+CONTENT = bytes(range(256)) * 40
+UID = bytes(16)
+Reply = operations_pb2.CreateBackupResponse
+
+
+def replies(content: bytes = CONTENT, sha256: bytes | None = None) -> list[Reply]:
+    parts = [content[at : at + 1000] for at in range(0, len(content), 1000)]
+    digest = hashlib.sha256(content).digest() if sha256 is None else sha256
+    return [
+        Reply(begin=operations_pb2.BackupBegin(size_bytes=len(content), store_uid=UID)),
+        *(Reply(chunk=part) for part in parts),
+        Reply(end=operations_pb2.BackupEnd(sha256=digest)),
+    ]
+
+
+def received(path: Path, messages: list[Reply]) -> IncomingBackup:
+    incoming = IncomingBackup(path)
+    try:
+        for message in messages:
+            incoming.take(message)
+        incoming.finish()
+        incoming.keep()
+    except BaseException:
+        incoming.close()
+        raise
+    return incoming
+
+
+@pytest.fixture(params=["unnamed", "named"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files can be without a name, and where they cannot."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE")
+    return tmp_path
+
+
+def test_backup_appears_whole_private_and_alone(folder: Path) -> None:
+    incoming = received(folder / "backup", replies())
+    assert (folder / "backup").read_bytes() == CONTENT
+    assert (folder / "backup").stat().st_mode & 0o777 == 0o600
+    assert list(folder.iterdir()) == [folder / "backup"]
+    assert (incoming.size_bytes, incoming.store_uid) == (len(CONTENT), UID)
+
+
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        (replies()[:-1], ServerUnavailable),
+        (replies()[:4] + replies()[5:], ServerUnavailable),
+        ([], ServerUnavailable),
+        (replies()[1:], MalformedMessage),
+        ([*replies()[:1], *replies()], MalformedMessage),
+        ([*replies(), Reply(chunk=b"more")], MalformedMessage),
+        ([Reply()], MalformedMessage),
+        ([Reply(begin=operations_pb2.BackupBegin(size_bytes=1, store_uid=b"short"))], MalformedMessage),
+        (replies(sha256=b"short"), MalformedMessage),
+        (replies(sha256=bytes(32)), IntegrityError),
+    ],
+)
+def test_what_is_not_whole_leaves_no_file(folder: Path, messages: list[Reply], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        received(folder / "backup", messages)
+    assert list(folder.iterdir()) == []
+
+
+def test_disk_that_writes_something_else_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.pread
+
+    def rotten(descriptor: int, size: int, offset: int) -> bytes:
+        data = bytearray(real(descriptor, size, offset))
+        if data:
+            data[len(data) // 2] ^= 1
+        return bytes(data)
+
+    monkeypatch.setattr(os, "pread", rotten)
+    with pytest.raises(IntegrityError, match="not what was sent"):
+        received(folder / "backup", replies())
+    assert list(folder.iterdir()) == []
+
+
+def test_full_disk_and_short_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7]))
+    received(folder / "backup", replies())
+    assert (folder / "backup").read_bytes() == CONTENT
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreFailed, match="No space left"):
+        received(folder / "other", replies())
+    assert list(folder.iterdir()) == [folder / "backup"]
+
+
+def test_file_that_is_there_is_never_overwritten(folder: Path) -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    (folder / "mine").write_bytes(b"mine")
+    with pytest.raises(InvalidInput, match="is there already"):
+        target_of(folder / "mine", now)
+    with pytest.raises(InvalidInput, match="came to be meanwhile"):
+        received(folder / "mine", replies())
+    assert (folder / "mine").read_bytes() == b"mine"
+    assert target_of(folder, now).name == "unseen-2026-01-02-030405.backup"
+    with pytest.raises(InvalidInput, match="make it first"):
+        target_of(folder / "none" / "backup", now)
+
+
+def test_what_a_kill_left_is_removed_by_the_next_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    (tmp_path / f"{backup_file.UNFINISHED}left").write_bytes(b"half")
+    received(tmp_path / "backup", replies())
+    assert list(tmp_path.iterdir()) == [tmp_path / "backup"]
+
+
+def test_client_and_command_fetch_a_backup_that_is_a_whole_one(
+    client: Client, unseen: Callable[..., Any], name: str, tmp_path: Path, unit_vectors: Callable[..., Any]
+) -> None:
+    client.create_collection(name, dimension=16)
+    client.enrol_vectors(name, [str(at) for at in range(50)], unit_vectors(50, 16))
+    made = client.backup(tmp_path)
+    assert hashlib.sha256(made.path.read_bytes()).digest() == made.sha256
+    assert made.store_uid == client.server_info().store_uid
+    done = unseen("backup", tmp_path / "by command", "--json")
+    assert done.returncode == 0, done.stderr
+    assert hashlib.sha256((tmp_path / "by command").read_bytes()).hexdigest() in done.stdout
+    again = unseen("backup", tmp_path / "by command")
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+
+async def test_asynchronous_client_does_the_same(server: Any, home: Path, tmp_path: Path) -> None:
+    async with AsyncClient(server.address, home=home) as client:
+        made = await client.backup(tmp_path / "backup")
+    assert made.size_bytes == (tmp_path / "backup").stat().st_size
+
+
+def test_command_that_is_killed_leaves_nothing_half(server: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    environment = ENVIRONMENT | {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", "from unseen_client.cli import main; main()", "backup", str(folder / "one")]
+    for wait_s in (0.3, 0.5, 0.7, 0.9):
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+            time.sleep(wait_s)
+            process.kill()
+        left = list(folder.iterdir())
+        assert left in ([], [folder / "one"])
+        if left:
+            assert (folder / "one").read_bytes().startswith(b"unseen-backup")
+            (folder / "one").unlink()
