@@ -35,6 +35,18 @@ class TrafficStatus:
 
 
 @dataclass(frozen=True)
+class GovernanceStatus:
+    """Agreements, and what is out of the ordinary under them."""
+
+    agreements: int
+    holds: int
+    emergencies: int
+    """Open ones: somebody searches without a purpose."""
+    clock_certain: bool
+    """False when the server's clock leapt ahead: it cannot tell what has ended, and scores nothing governed."""
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """Counts are of the whole server; for an operator of one tenant of that tenant, without memory and traffic."""
 
@@ -55,6 +67,7 @@ class ServerStatus:
     """The newest signed head of the caller's own log."""
     certificate_expires: datetime | None
     """None without TLS."""
+    governance: GovernanceStatus
     memory: MemoryStatus | None = None
     traffic: TrafficStatus | None = None
 
@@ -77,9 +90,19 @@ class ServerStatus:
             audit_bytes=message.audit.bytes,
             audit_head=message.audit.head,
             certificate_expires=None if expires is None else _moment(expires),
+            governance=_governance(message.governance),
             memory=_memory(message.memory) if message.HasField("memory") else None,
             traffic=_traffic(message.traffic) if message.HasField("traffic") else None,
         )
+
+
+def _governance(message: operations_pb2.GovernanceStatus) -> GovernanceStatus:
+    return GovernanceStatus(
+        agreements=message.agreements,
+        holds=message.holds,
+        emergencies=message.emergencies,
+        clock_certain=message.clock_certain,
+    )
 
 
 def _memory(message: operations_pb2.MemoryStatus) -> MemoryStatus:

@@ -188,7 +188,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         access = AccessService(engine, grants, quotas, workers)
         access_pb2_grpc.add_AccessServiceServicer_to_server(access, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(audit, workers), server)
-        operator = OperatorService(engine, workers, audit, metrics, standing)
+        operator = OperatorService(engine, governance, workers, audit, metrics, standing)
         operations_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
         collections_pb2_grpc.add_CollectionServiceServicer_to_server(
             CollectionService(engine, governance, workers), server

@@ -8,9 +8,13 @@ from unseen_client.cli import (
     audit,
     budget,
     collections,
+    consent,
     deid,
     demo,
+    exceptional,
     keys,
+    policy,
+    rights,
     rows,
     sbom,
     search,
@@ -33,7 +37,7 @@ Exit codes:
   1 failed                        5 no such collection or row
   2 wrong command or value        6 record key missing, or wrong passphrase
   3 server did not answer         7 not let in: another token is needed
-                                  130 interrupted
+  8 the policy does not allow it  130 interrupted
 """
 
 app = typer.Typer(
@@ -58,6 +62,12 @@ app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.command("budget")(budget.budget)
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.app, name="policy")
+app.add_typer(consent.app, name="consent")
+app.add_typer(rights.subjects, name="subject")
+app.add_typer(rights.certificates, name="certificate")
+app.add_typer(exceptional.holds, name="hold")
+app.add_typer(exceptional.emergencies, name="emergency")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.command("status")(status.status)

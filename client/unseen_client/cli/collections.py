@@ -95,11 +95,16 @@ def info(*, link: Link) -> None:
     Example:
       unseen info --server 127.0.0.1:7443
     """
+    from unseen.governance.keys import fingerprint
+
     with link.client() as client:
         facts = client.server_info()
-    names = list(facts.parameter_ids)
-    fields: dict[str, object] = {**asdict(facts), "store_uid": facts.store_uid.hex(), "parameter_ids": names}
-    shown = {**fields, "parameter_ids": ", ".join(names)}
+    lists: dict[str, list[str]] = {
+        "parameter_ids": list(facts.parameter_ids),
+        "signing_keys": [fingerprint(key) for key in facts.signing_keys],
+    }
+    fields: dict[str, object] = {**asdict(facts), "store_uid": facts.store_uid.hex(), **lists}
+    shown = {**fields, **{key: ", ".join(values) for key, values in lists.items()}}
     say(link.json, fields, "\n".join(f"{key}\t{value}" for key, value in shown.items()))
 
 

@@ -8,6 +8,7 @@
 5  there is no such collection or row
 6  this device does not hold the collection's record key, or the passphrase is wrong
 7  the server does not know this client, or does not let it do that: another token is needed
+8  the collection's policy does not let it happen: nothing accepted, no consent, another purpose, a legal hold
 130  interrupted
 """
 
@@ -26,6 +27,7 @@ from unseen.errors import (
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    PolicyRefused,
     QuotaExceeded,
     ServerBusy,
     ServerUnavailable,
@@ -33,7 +35,8 @@ from unseen.errors import (
     WrongKey,
 )
 
-DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, NOT_LET_IN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
+DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, NOT_LET_IN = 0, 1, 2, 3, 4, 5, 6, 7
+REFUSED_BY_POLICY, INTERRUPTED = 8, 130
 
 EXIT_CODES: dict[type[UnseenError], int] = {
     InvalidInput: USAGE,
@@ -47,6 +50,7 @@ EXIT_CODES: dict[type[UnseenError], int] = {
     WrongKey: KEY_MISSING,
     NotAuthenticated: NOT_LET_IN,
     NotPermitted: NOT_LET_IN,
+    PolicyRefused: REFUSED_BY_POLICY,
 }
 """By class, parents for their leaves; every other error is FAILED."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unseen.errors import InvalidInput
+from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.budget import noise_fields
 from unseen_client.cli.collections import Name
 from unseen_client.cli.face_options import FaceOptions
@@ -28,7 +29,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 TEXT_FIELDS = ("id", "name", "caption", "link")
 
 
-@spread(faces=FaceOptions)
+@spread(faces=FaceOptions, basis=BasisOptions)
 @linked
 def enrol(
     *,
@@ -42,11 +43,9 @@ def enrol(
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
     ] = None,
-    subject: Annotated[
-        str | None, typer.Option(help="Whose privacy the noised rows cost: a pseudonym. Each row's own if left out.")
-    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
     faces: FaceOptions,
+    basis: BasisOptions,
     link: Link,
 ) -> None:
     """De-identify, embed and enrol images.
@@ -57,6 +56,8 @@ def enrol(
     with the reason (exit code 4). Images that are there already are skipped, so after an interruption run the same
     command again.
 
+    Where the collection has a policy, --subject says whom the rows are about and --consent what they rest on.
+
     With --noise the server gets noised vectors only, and each is charged to the budget that `unseen budget` shows.
 
     \b
@@ -64,15 +65,23 @@ def enrol(
       unseen enrol photos ~/Pictures --tag holiday
       unseen enrol photos beach.jpg forest.jpg --records captions.json
       unseen enrol articles vectors.npy --ids ids.txt
+      unseen enrol scans ~/Scans --subject patient-17 --purpose research
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
     """
     if paths[0].suffix == ".npy":
-        report = _enrol_vectors(name, paths, ids, noise, subject, progress, link)
+        report = _enrol_vectors(name, paths, ids, noise, basis, progress, link)
     else:
         described = described_files(files := image_files(paths), tag or [], records)
         with link.client(faces.settings()) as client:
             report = client.enrol_images(
-                name, files, records=described, noise=noise, subject=subject, progress=progress and not link.json
+                name,
+                files,
+                records=described,
+                noise=noise,
+                subject=basis.subject,
+                consent=basis.consent,
+                purpose=basis.purpose,
+                progress=progress and not link.json,
             )
     say(
         link.json,
@@ -109,21 +118,36 @@ def list_rows(
 def erase(
     *,
     name: Name,
-    ids: Annotated[list[str], typer.Argument(help="Ids, as `unseen list` and `unseen search` show them.")],
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids, as `unseen list` and `unseen search` show them.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Every row and consent of this data subject, instead of ids.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the server's signed certificate there.")
+    ] = None,
     link: Link,
 ) -> None:
     """Erase rows for good.
 
-    They are gone from the server's disk and memory and from this device's mirror.
+    They are gone from the server's disk and memory and from this device's mirror. The server signs for it; this device
+    verifies the certificate and keeps it.
 
-    All of them or, when one is not there, none.
+    All of them or, when one is not there or a legal hold keeps one, none.
 
     \b
-    Example:
+    Examples:
       unseen erase photos 3f9a0c51d2e4b687
+      unseen erase scans --subject patient-17 --certificate erased.json
     """
+    if bool(ids) == (subject is not None):
+        raise InvalidInput("give ids, or --subject")
     with link.client() as client:
-        count = client.erase(name, ids)
+        if subject is not None:
+            count = client.erase_subject(name, subject, certificate=certificate).rows
+        else:
+            count = client.erase(name, ids or [], certificate=certificate)
     say(link.json, {"erased": count}, f"{count} erased")
 
 
@@ -132,7 +156,7 @@ def _enrol_vectors(
     paths: Sequence[Path],
     ids: Path | None,
     noise: str | None,
-    subject: str | None,
+    basis: BasisOptions,
     progress: bool,
     link: Link,
 ) -> EnrolReport:
@@ -141,7 +165,14 @@ def _enrol_vectors(
     lines = read_text(ids).splitlines()
     with link.client() as client:
         return client.enrol_vectors(
-            name, lines, read_array(paths[0]), noise=noise, subject=subject, progress=progress and not link.json
+            name,
+            lines,
+            read_array(paths[0]),
+            noise=noise,
+            subject=basis.subject,
+            consent=basis.consent,
+            purpose=basis.purpose,
+            progress=progress and not link.json,
         )
 
 

@@ -28,6 +28,7 @@ def search(
     like: Annotated[str | None, typer.Option(metavar="ID", help="A row of the collection: more like this one.")] = None,
     vector: Annotated[Path | None, typer.Option(help="A .npy file with one vector of your own.")] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many hits.")] = 10,
+    purpose: Annotated[str | None, typer.Option(help="What for, where the collection has a policy.")] = None,
     link: Link,
 ) -> None:
     """Search, without the server seeing what for or what was found.
@@ -39,13 +40,14 @@ def search(
       unseen search photos --text "a striped animal"
       unseen search photos --image zebra.jpg --top-k 3
       unseen search photos --like 3f9a0c51d2e4b687
+      unseen search scans --image scan.png --purpose research
       unseen search photos --text harbour --json | jq -r '.hits[].name'
     """
     given = sum(option is not None for option in (text, image, like, vector))
     if given != 1:
         raise InvalidInput(f"got {given} of --text, --image, --like and --vector; give one")
     with link.client() as client:
-        hits = _hits(client, name, text, image, like, vector, top_k)
+        hits = _hits(client, name, text, image, like, vector, top_k, purpose)
     if link.json:
         fields = [{"rank": at, "score": hit.score, **record_fields(hit.record)} for at, hit in enumerate(hits, 1)]
         say(True, {"hits": fields}, "")
@@ -61,15 +63,16 @@ def _hits(
     like: str | None,
     vector: Path | None,
     top_k: int,
+    purpose: str | None,
 ) -> list[Hit]:
     if text is not None:
-        return client.search_text(name, text, top_k=top_k)
+        return client.search_text(name, text, top_k=top_k, purpose=purpose)
     if image is not None:
-        return client.search_image(name, image, top_k=top_k)
+        return client.search_image(name, image, top_k=top_k, purpose=purpose)
     if like is not None:
-        return client.search_like(name, like, top_k=top_k)
+        return client.search_like(name, like, top_k=top_k, purpose=purpose)
     if vector is not None:
-        return client.search_vector(name, read_array(vector), top_k=top_k)
+        return client.search_vector(name, read_array(vector), top_k=top_k, purpose=purpose)
     raise InvalidInput("give one of --text, --image, --like and --vector")
 
 
@@ -83,4 +86,4 @@ def _print(hits: list[Hit]) -> None:
         record = hit.record
         cells = [str(at), f"{hit.score:.3f}", hit.id, record.name, record.caption, ", ".join(record.tags)]
         table.add_row(*cells, *([noise_words(record.noise)] if noised else []))
-    Console().print(table if hits else "no hits: the collection is empty")
+    Console().print(table if hits else "no hits: no row can be searched")

@@ -9,7 +9,7 @@ from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
 
 if TYPE_CHECKING:
-    from unseen_client.status import ServerStatus
+    from unseen_client.status import GovernanceStatus, ServerStatus
 
 
 @linked
@@ -41,6 +41,7 @@ def _lines(found: ServerStatus) -> list[tuple[str, str]]:
         ("audit log", f"{found.audit_leaves:,} leaves, {_size(found.audit_bytes)}"),
         ("head", _root(found.audit_head)),
     ]
+    lines += _governance(found.governance)
     if found.memory is not None:
         memory = found.memory
         lines += [
@@ -59,6 +60,15 @@ def _lines(found: ServerStatus) -> list[tuple[str, str]]:
         lines.append(("certificate", f"ends {found.certificate_expires:%Y-%m-%d %H:%M} UTC"))
     versions = ", ".join(f"{name} {version}" for name, version in sorted(found.component_versions.items()))
     return [*lines, ("version", f"unseen {found.version} with {versions}")]
+
+
+def _governance(found: GovernanceStatus) -> list[tuple[str, str]]:
+    lines = [("agreements", f"{found.agreements:,}, {found.holds:,} legal holds stand")]
+    if found.emergencies:
+        lines.append(("EMERGENCY", f"{found.emergencies:,} open: unseen emergency list NAME"))
+    if not found.clock_certain:
+        lines.append(("CLOCK", "it leapt ahead: nothing governed is scored until it is set right, or a restart"))
+    return lines
 
 
 def _root(head: str) -> str:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunseen/v1/operations.proto\x12\tunseen.v1\"\x12\n\x10GetStatusRequest\"\xa7\x03\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12O\n\x12\x63omponent_versions\x18\x02 \x03(\x0b\x32\x33.unseen.v1.GetStatusResponse.ComponentVersionsEntry\x12\x10\n\x08uptime_s\x18\x03 \x01(\x04\x12\x0f\n\x07serving\x18\x04 \x01(\x08\x12%\n\x05store\x18\x05 \x01(\x0b\x32\x16.unseen.v1.StoreStatus\x12\'\n\x06memory\x18\x06 \x01(\x0b\x32\x17.unseen.v1.MemoryStatus\x12%\n\x05\x61udit\x18\x07 \x01(\x0b\x32\x16.unseen.v1.AuditStatus\x12)\n\x07traffic\x18\x08 \x01(\x0b\x32\x18.unseen.v1.TrafficStatus\x12\x31\n\x0b\x63\x65rtificate\x18\t \x01(\x0b\x32\x1c.unseen.v1.CertificateStatus\x1a\x38\n\x16\x43omponentVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x81\x01\n\x0bStoreStatus\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0ckey_provider\x18\x02 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\"\x8e\x01\n\x0cMemoryStatus\x12\x13\n\x0bindex_bytes\x18\x01 \x01(\x04\x12\x16\n\x0eresident_bytes\x18\x02 \x01(\x04\x12\x19\n\x11mask_blocks_ready\x18\x03 \x01(\x04\x12\x17\n\x0funder_way_bytes\x18\x04 \x01(\x04\x12\x1d\n\x15under_way_limit_bytes\x18\x05 \x01(\x04\":\n\x0b\x41uditStatus\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0c\n\x04head\x18\x03 \x01(\t\"h\n\rTrafficStatus\x12\x10\n\x08searches\x18\x01 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\x04\x12\x12\n\nover_limit\x18\x04 \x01(\x04\x12\x11\n\tunder_way\x18\x05 \x01(\r\"&\n\x11\x43\x65rtificateStatus\x12\x11\n\texpires_s\x18\x01 \x01(\x04\x32Y\n\x0fOperatorService\x12\x46\n\tGetStatus\x12\x1b.unseen.v1.GetStatusRequest\x1a\x1c.unseen.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunseen/v1/operations.proto\x12\tunseen.v1\"\x12\n\x10GetStatusRequest\"\xd8\x03\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12O\n\x12\x63omponent_versions\x18\x02 \x03(\x0b\x32\x33.unseen.v1.GetStatusResponse.ComponentVersionsEntry\x12\x10\n\x08uptime_s\x18\x03 \x01(\x04\x12\x0f\n\x07serving\x18\x04 \x01(\x08\x12%\n\x05store\x18\x05 \x01(\x0b\x32\x16.unseen.v1.StoreStatus\x12\'\n\x06memory\x18\x06 \x01(\x0b\x32\x17.unseen.v1.MemoryStatus\x12%\n\x05\x61udit\x18\x07 \x01(\x0b\x32\x16.unseen.v1.AuditStatus\x12)\n\x07traffic\x18\x08 \x01(\x0b\x32\x18.unseen.v1.TrafficStatus\x12\x31\n\x0b\x63\x65rtificate\x18\t \x01(\x0b\x32\x1c.unseen.v1.CertificateStatus\x12/\n\ngovernance\x18\n \x01(\x0b\x32\x1b.unseen.v1.GovernanceStatus\x1a\x38\n\x16\x43omponentVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x81\x01\n\x0bStoreStatus\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x14\n\x0ckey_provider\x18\x02 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x03 \x01(\x04\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\"\x8e\x01\n\x0cMemoryStatus\x12\x13\n\x0bindex_bytes\x18\x01 \x01(\x04\x12\x16\n\x0eresident_bytes\x18\x02 \x01(\x04\x12\x19\n\x11mask_blocks_ready\x18\x03 \x01(\x04\x12\x17\n\x0funder_way_bytes\x18\x04 \x01(\x04\x12\x1d\n\x15under_way_limit_bytes\x18\x05 \x01(\x04\":\n\x0b\x41uditStatus\x12\x0e\n\x06leaves\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0c\n\x04head\x18\x03 \x01(\t\"h\n\rTrafficStatus\x12\x10\n\x08searches\x18\x01 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\x04\x12\x12\n\nover_limit\x18\x04 \x01(\x04\x12\x11\n\tunder_way\x18\x05 \x01(\r\"&\n\x11\x43\x65rtificateStatus\x12\x11\n\texpires_s\x18\x01 \x01(\x04\"a\n\x10GovernanceStatus\x12\x12\n\nagreements\x18\x01 \x01(\x04\x12\r\n\x05holds\x18\x02 \x01(\x04\x12\x13\n\x0b\x65mergencies\x18\x03 \x01(\x04\x12\x15\n\rclock_certain\x18\x04 \x01(\x08\x32Y\n\x0fOperatorService\x12\x46\n\tGetStatus\x12\x1b.unseen.v1.GetStatusRequest\x1a\x1c.unseen.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=41
   _globals['_GETSTATUSREQUEST']._serialized_end=59
   _globals['_GETSTATUSRESPONSE']._serialized_start=62
-  _globals['_GETSTATUSRESPONSE']._serialized_end=485
-  _globals['_GETSTATUSRESPONSE_COMPONENTVERSIONSENTRY']._serialized_start=429
-  _globals['_GETSTATUSRESPONSE_COMPONENTVERSIONSENTRY']._serialized_end=485
-  _globals['_STORESTATUS']._serialized_start=488
-  _globals['_STORESTATUS']._serialized_end=617
-  _globals['_MEMORYSTATUS']._serialized_start=620
-  _globals['_MEMORYSTATUS']._serialized_end=762
-  _globals['_AUDITSTATUS']._serialized_start=764
-  _globals['_AUDITSTATUS']._serialized_end=822
-  _globals['_TRAFFICSTATUS']._serialized_start=824
-  _globals['_TRAFFICSTATUS']._serialized_end=928
-  _globals['_CERTIFICATESTATUS']._serialized_start=930
-  _globals['_CERTIFICATESTATUS']._serialized_end=968
-  _globals['_OPERATORSERVICE']._serialized_start=970
-  _globals['_OPERATORSERVICE']._serialized_end=1059
+  _globals['_GETSTATUSRESPONSE']._serialized_end=534
+  _globals['_GETSTATUSRESPONSE_COMPONENTVERSIONSENTRY']._serialized_start=478
+  _globals['_GETSTATUSRESPONSE_COMPONENTVERSIONSENTRY']._serialized_end=534
+  _globals['_STORESTATUS']._serialized_start=537
+  _globals['_STORESTATUS']._serialized_end=666
+  _globals['_MEMORYSTATUS']._serialized_start=669
+  _globals['_MEMORYSTATUS']._serialized_end=811
+  _globals['_AUDITSTATUS']._serialized_start=813
+  _globals['_AUDITSTATUS']._serialized_end=871
+  _globals['_TRAFFICSTATUS']._serialized_start=873
+  _globals['_TRAFFICSTATUS']._serialized_end=977
+  _globals['_CERTIFICATESTATUS']._serialized_start=979
+  _globals['_CERTIFICATESTATUS']._serialized_end=1017
+  _globals['_GOVERNANCESTATUS']._serialized_start=1019
+  _globals['_GOVERNANCESTATUS']._serialized_end=1116
+  _globals['_OPERATORSERVICE']._serialized_start=1118
+  _globals['_OPERATORSERVICE']._serialized_end=1207
 # @@protoc_insertion_point(module_scope)

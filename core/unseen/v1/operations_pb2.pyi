@@ -11,7 +11,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "component_versions", "uptime_s", "serving", "store", "memory", "audit", "traffic", "certificate")
+    __slots__ = ("version", "component_versions", "uptime_s", "serving", "store", "memory", "audit", "traffic", "certificate", "governance")
     class ComponentVersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class GetStatusResponse(_message.Message):
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    GOVERNANCE_FIELD_NUMBER: _ClassVar[int]
     version: str
     component_versions: _containers.ScalarMap[str, str]
     uptime_s: int
@@ -37,7 +38,8 @@ class GetStatusResponse(_message.Message):
     audit: AuditStatus
     traffic: TrafficStatus
     certificate: CertificateStatus
-    def __init__(self, version: _Optional[str] = ..., component_versions: _Optional[_Mapping[str, str]] = ..., uptime_s: _Optional[int] = ..., serving: bool = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., memory: _Optional[_Union[MemoryStatus, _Mapping]] = ..., audit: _Optional[_Union[AuditStatus, _Mapping]] = ..., traffic: _Optional[_Union[TrafficStatus, _Mapping]] = ..., certificate: _Optional[_Union[CertificateStatus, _Mapping]] = ...) -> None: ...
+    governance: GovernanceStatus
+    def __init__(self, version: _Optional[str] = ..., component_versions: _Optional[_Mapping[str, str]] = ..., uptime_s: _Optional[int] = ..., serving: bool = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., memory: _Optional[_Union[MemoryStatus, _Mapping]] = ..., audit: _Optional[_Union[AuditStatus, _Mapping]] = ..., traffic: _Optional[_Union[TrafficStatus, _Mapping]] = ..., certificate: _Optional[_Union[CertificateStatus, _Mapping]] = ..., governance: _Optional[_Union[GovernanceStatus, _Mapping]] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
     __slots__ = ("kind", "key_provider", "collections", "rows", "disk_free_bytes", "disk_bytes")
@@ -98,3 +100,15 @@ class CertificateStatus(_message.Message):
     EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
     expires_s: int
     def __init__(self, expires_s: _Optional[int] = ...) -> None: ...
+
+class GovernanceStatus(_message.Message):
+    __slots__ = ("agreements", "holds", "emergencies", "clock_certain")
+    AGREEMENTS_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCIES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_CERTAIN_FIELD_NUMBER: _ClassVar[int]
+    agreements: int
+    holds: int
+    emergencies: int
+    clock_certain: bool
+    def __init__(self, agreements: _Optional[int] = ..., holds: _Optional[int] = ..., emergencies: _Optional[int] = ..., clock_certain: bool = ...) -> None: ...

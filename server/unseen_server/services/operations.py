@@ -17,6 +17,8 @@ from unseen_server import limits
 from unseen_server.audit import SERVER, Audit
 from unseen_server.call import Call
 from unseen_server.engine import Engine
+from unseen_server.governance.assembly import Governance
+from unseen_server.governance.standing import count_standing
 from unseen_server.operations.metrics import OK, OVER_LIMIT, Metrics, component_versions
 from unseen_server.operations.process_memory import resident_bytes
 from unseen_server.services.info import release
@@ -37,8 +39,17 @@ class Standing:
 class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
     """Looks at every part and adds up."""
 
-    def __init__(self, engine: Engine, workers: Workers, audit: Audit, metrics: Metrics, standing: Standing) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        governance: Governance,
+        workers: Workers,
+        audit: Audit,
+        metrics: Metrics,
+        standing: Standing,
+    ) -> None:
         self._engine = engine
+        self._governance = governance
         self._workers = workers
         self._audit = audit
         self._metrics = metrics
@@ -60,6 +71,7 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
             store=self._store(call),
             audit=self._audit_of(call),
             certificate=self._certificate(),
+            governance=self._governance_of(call),
         )
         if _may_know_all(call):
             status.memory.CopyFrom(self._memory())
@@ -83,6 +95,16 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
         logs = [log.now for log in self._audit.logs()] if _may_know_all(call) else [own.now]
         return operations_pb2.AuditStatus(
             leaves=sum(now.size for now in logs), bytes=sum(now.end for now in logs), head=own.head
+        )
+
+    def _governance_of(self, call: Call) -> operations_pb2.GovernanceStatus:
+        collections = None if _may_know_all(call) else self._engine.collections(call.caller)
+        counts = count_standing(self._governance, None if collections is None else {info.uid for info in collections})
+        return operations_pb2.GovernanceStatus(
+            agreements=counts.agreements,
+            holds=counts.holds,
+            emergencies=counts.emergencies,
+            clock_certain=counts.clock_certain,
         )
 
     def _memory(self) -> operations_pb2.MemoryStatus:

@@ -1,0 +1,157 @@
+"""Commands about the rights of data subjects: exports, certificates of erasure."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unseen.errors import InvalidInput
+from unseen_client.cli.collections import Name
+from unseen_client.cli.governance_words import (
+    consent_fields,
+    erasure_fields,
+    erasure_line,
+    hold_fields,
+)
+from unseen_client.cli.link import Link, linked
+from unseen_client.cli.outcome import say, telling
+from unseen_client.cli.policy import Home, Json
+from unseen_client.cli.rows import record_fields
+
+if TYPE_CHECKING:
+    from unseen_client.governed import SubjectExport, SubjectRow
+
+subjects = typer.Typer(help="What is held about a data subject.", no_args_is_help=True, rich_markup_mode=None)
+certificates = typer.Typer(help="Show and verify erasure certificates.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@subjects.command("export")
+@linked
+def export(
+    *,
+    name: Name,
+    subject: Annotated[str, typer.Argument(help="The name that you know the data subject by.")],
+    file: Annotated[
+        Path | None, typer.Option(help="Write there instead of printing, for you alone to read; a new file.")
+    ] = None,
+    link: Link,
+) -> None:
+    """Give everything held about a data subject.
+
+    As JSON, from the server and this device: consents, policy versions, holds, rows with their purposes and with their
+    records opened on this device. Takes the role steward.
+
+    \b
+    Example:
+      unseen subject export scans patient-17 --file patient-17.json
+    """
+    with link.client() as client:
+        fields = _export_fields(client.export_subject(name, subject))
+    if file is None:
+        say(True, fields, "")
+        return
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+            json.dump(fields, out, indent=1)
+    except OSError as error:
+        raise InvalidInput(f"cannot write {file}: {error.strerror}; give --file a new path") from error
+    say(link.json, {"file": str(file), "rows": len(_list(fields["rows"]))}, f"wrote {file}")
+
+
+def _export_fields(export: SubjectExport) -> dict[str, object]:
+    return {
+        "format": "unseen-subject-export-1",
+        "collection": export.collection,
+        "subject": export.subject,
+        "pseudonym": export.pseudonym.hex(),
+        "policies": [policy.to_document() for policy in export.policies],
+        "consents": [consent_fields(status) for status in export.consents],
+        "rows": [_row_fields(row) for row in export.rows],
+        "holds": [hold_fields(hold) for hold in export.holds],
+    }
+
+
+def _row_fields(row: SubjectRow) -> dict[str, object]:
+    record = row.record
+    return {
+        **record_fields(record),
+        "thumbnail": base64.b64encode(record.thumbnail).decode("ascii"),
+        "vector": None if record.vector is None else [float(value) for value in record.vector],
+        "consent": row.record_id.hex(),
+        "purposes": sorted(row.purposes),
+        "withheld": row.withheld,
+    }
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+# Certificates
+
+
+@certificates.command("list")
+@linked
+def list_certificates(*, name: Name, link: Link) -> None:
+    """List the erasures of a collection.
+
+    The server's own are among them; every certificate is verified.
+
+    \b
+    Example:
+      unseen certificate list scans
+    """
+    with link.client() as client:
+        found = client.certificates(name)
+    words = "\n".join(erasure_line(one) for one in found)
+    say(link.json, {"certificates": [erasure_fields(one) for one in found]}, words or "nothing was erased yet")
+
+
+@certificates.command("verify")
+def verify(
+    *,
+    file: Annotated[Path, typer.Argument(help="A file that `unseen erase --certificate` wrote.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Verify erasure certificates; needs no server.
+
+    Says what was erased, and whether this device knows the server that signed it. Exit code 1 when a signature does not
+    hold.
+
+    \b
+    Example:
+      unseen certificate verify erased.json
+    """
+    from unseen.governance.certificate import ErasureCertificate
+    from unseen.governance.keys import fingerprint
+    from unseen_client.agreements import Agreements
+    from unseen_client.governed import Erasure
+    from unseen_client.home import default_home
+
+    with telling(as_json):
+        agreements = Agreements(home or default_home())
+        fields, lines = [], []
+        for line in _lines(file):
+            certificate, signed = ErasureCertificate.from_signed(line)
+            erasure = Erasure(certificate, line)
+            known = agreements.servers_signing(signed.public_key)
+            fields.append({**erasure_fields(erasure), "signed_by": fingerprint(signed.public_key), "servers": known})
+            whose = f"server {known[0][:12]}" if known else f"unknown key {fingerprint(signed.public_key)}"
+            lines.append(f"{erasure_line(erasure)}, signed by {whose}")
+        say(as_json, {"certificates": fields}, "\n".join(lines))
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        lines = [line for line in file.read_bytes().splitlines() if line]
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
+    if not lines:
+        raise InvalidInput(f"{file} holds no certificate")
+    return lines
