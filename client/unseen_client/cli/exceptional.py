@@ -123,7 +123,9 @@ def end_emergency(
 @emergencies.command("list")
 @linked
 def list_emergencies(*, name: Name, link: Link) -> None:
-    """List who was let in, for which reason, until when, and how many searches were made.
+    """List who was let in, and for which reason.
+
+    And until when, and how many searches were made.
 
     \b
     Example:

@@ -61,7 +61,7 @@ def consent_line(status: ConsentStatus) -> str:
     """The same on one line."""
     consent = status.consent
     until = "until withdrawn" if consent.valid_until is None else f"until {moment(consent.valid_until)}"
-    state = str(status.state).partition(":")[2]
+    state = str(status.state).partition(":")[2].removeprefix("Consent").removeprefix("Processing").lower()
     return "\t".join(
         [
             consent.record_id.hex(),
@@ -132,5 +132,5 @@ def emergency_line(emergency: Emergency) -> str:
     state = "OPEN until" if emergency.active else "ended"
     return (
         f"{emergency.reason_code}\t{emergency.grantee}, let in by {emergency.granted_by} at "
-        f"{moment(emergency.granted_at)}\t{state} {moment(emergency.ends_at)}\t{emergency.searches} searches"
+        f"{moment(emergency.granted_at)}\t{state} {moment(emergency.ends_at)}\tsearches: {emergency.searches}"
     )

@@ -46,9 +46,9 @@ app = typer.Typer(help="Set, show, accept agreements.", no_args_is_help=True, ri
 def keygen(*, controller_key: ControllerKey = "controller", home: Home = None, as_json: Json = False) -> None:
     """Make a controller's key.
 
-    Policies are signed with it. It is made on this device and stays here. Back the file up: without it no later
-    version of a policy can be signed that members' devices accept without asking. Read its fingerprint out to
-    members, so that they can compare it.
+    Policies are signed with it. It is made on this device and stays here. Back the file up: without it no later version
+    of a policy can be signed that members' devices accept without asking. Read its fingerprint out to members, so that
+    they can compare it.
 
     \b
     Example:
@@ -138,8 +138,8 @@ def accept(
 ) -> None:
     """Accept the policy in force.
 
-    Enrolment needs it. The first acceptance trusts the key that the policy is signed with: compare its fingerprint
-    with the controller by another way first. A policy signed by another key later is refused.
+    Enrolment needs it. The first acceptance trusts the key that the policy is signed with: compare its fingerprint with
+    the controller by another way first. A policy signed by another key later is refused.
 
     \b
     Examples:

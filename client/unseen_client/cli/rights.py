@@ -41,9 +41,10 @@ def export(
     ] = None,
     link: Link,
 ) -> None:
-    """Give everything that the server and this device hold about a data subject, as JSON.
+    """Give everything held about a data subject.
 
-    Consents, policy versions, rows with their records opened on this device, purposes, holds. Takes the role steward.
+    As JSON, from the server and this device: consents, policy versions, holds, rows with their purposes and with their
+    records opened on this device. Takes the role steward.
 
     \b
     Example:
@@ -97,7 +98,9 @@ def _list(value: object) -> list[object]:
 @certificates.command("list")
 @linked
 def list_certificates(*, name: Name, link: Link) -> None:
-    """List the erasures of a collection, the server's own included; every certificate is verified.
+    """List the erasures of a collection.
+
+    The server's own are among them; every certificate is verified.
 
     \b
     Example:

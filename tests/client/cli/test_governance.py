@@ -1,20 +1,23 @@
-"""Agreements, consents and rights by command, as a steward types them. Each run is a process."""
+"""Agreements, consents and rights by command, as a steward types them, against the real server."""
 
 from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from tests.client.real_server import RealServer
 from unseen_client.cli import policy as policy_commands
+from unseen_client.cli.app import app
 
-Unseen = Callable[..., "subprocess.CompletedProcess[str]"]
+Unseen = Callable[..., Result]
 GROUPS = {
     "policy": ("keygen", "draft", "set", "show", "accept", "history", "record-of-processing"),
     "consent": ("record", "withdraw", "list"),
@@ -25,9 +28,20 @@ GROUPS = {
 }
 
 
-def output(done: subprocess.CompletedProcess[str]) -> Any:
-    assert done.returncode == 0, done.stderr
+def output(done: Result) -> Any:
+    assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def unseen(server: RealServer, home: Path) -> Unseen:
+    """Runs a command in this process: what a process of its own adds is shown in test_cli.py."""
+
+    def run(*arguments: object, **environment: str) -> Result:
+        known = {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
+        return CliRunner().invoke(app, [*map(str, arguments)], env=known, prog_name="unseen")
+
+    return run
 
 
 @pytest.fixture
@@ -65,7 +79,7 @@ def test_a_whole_life_under_a_policy_in_json(unseen: Unseen, name: str, terms: P
     assert put["policy"]["version"] == 1
 
     refused = unseen(*enrolment, "--subject", "patient 17")
-    assert (refused.returncode, json.loads(refused.stderr)["error"]["code"]) == (8, "CONSENT_NOT_VALID")
+    assert (refused.exit_code, json.loads(refused.stderr)["error"]["code"]) == (8, "CONSENT_NOT_VALID")
     given = output(
         unseen("consent", "record", name, "patient 17", "--purpose", "research", "--valid-days", 30, "--json")
     )["consent"]
@@ -88,7 +102,7 @@ def test_a_whole_life_under_a_policy_in_json(unseen: Unseen, name: str, terms: P
     assert output(unseen("hold", "set", name, "CASE-17", "--subject", "patient 17", "--json"))["lifted_at"] is None
     certificate = vectors / "erased.json"
     kept = unseen("erase", name, "--subject", "patient 17", "--certificate", certificate, "--json")
-    assert (kept.returncode, json.loads(kept.stderr)["error"]["code"]) == (8, "ON_LEGAL_HOLD")
+    assert (kept.exit_code, json.loads(kept.stderr)["error"]["code"]) == (8, "ON_LEGAL_HOLD")
     assert not certificate.exists()
     assert output(unseen("hold", "lift", name, "CASE-17", "--json"))["lifted_at"] is not None
     assert [hold["reason_code"] for hold in output(unseen("hold", "list", name, "--json"))["holds"]] == ["CASE-17"]
@@ -104,7 +118,7 @@ def test_a_whole_life_under_a_policy_in_json(unseen: Unseen, name: str, terms: P
     all_of_them = output(unseen("certificate", "list", name, "--json"))["certificates"]
     assert sum(one["rows"] for one in all_of_them) == 6
     certificate.write_bytes(certificate.read_bytes().replace(b'"rows":', b'"rows":1'))
-    assert unseen("certificate", "verify", certificate).returncode in (1, 2)
+    assert unseen("certificate", "verify", certificate).exit_code in (1, 2)
 
 
 def test_another_device_accepts_and_sees_what_came_before_it(unseen: Unseen, name: str, terms: Path) -> None:
@@ -126,9 +140,9 @@ def test_another_device_accepts_and_sees_what_came_before_it(unseen: Unseen, nam
 
     output(unseen("policy", "keygen", "--controller-key", "stranger", "--json"))
     swapped = unseen("policy", "set", name, terms, "--controller-key", "stranger", "--json")
-    assert swapped.returncode == 0, swapped.stderr  # a steward may: it is the devices that do not follow
+    assert swapped.exit_code == 0, swapped.stderr  # a steward may: it is the devices that do not follow
     refused = unseen("policy", "accept", name, "--json", **other)
-    assert (refused.returncode, json.loads(refused.stderr)["error"]["code"]) == (1, "CONTROLLER_CHANGED")
+    assert (refused.exit_code, json.loads(refused.stderr)["error"]["code"]) == (1, "CONTROLLER_CHANGED")
     stranger = output(unseen("policy", "show", name, "--json", **other))
     assert stranger["known_controller"] is False
     assert "NOT the one trusted here" in unseen("policy", "show", name, **other).stdout
@@ -147,24 +161,24 @@ def test_emergencies_and_holds_are_told_in_words_and_counted(
         "enrol", name, vectors / "vectors.npy", "--ids", vectors / "ids.txt", "--subject", "patient 17"
     ).stdout  # fmt: skip
     query = ("search", name, "--vector", vectors / "query.npy", "--purpose")
-    assert unseen(*query, "emergency").returncode == 8
-    assert unseen("emergency", "open", name, "ER-1", "--hours", 5).returncode == 8
+    assert unseen(*query, "emergency").exit_code == 8
+    assert unseen("emergency", "open", name, "ER-1", "--hours", 5).exit_code == 2
     assert "OPEN until" in unseen("emergency", "open", name, "ER-1", "--hours", 2).stdout
     assert "row 4" in unseen(*query, "emergency").stdout
     assert output(unseen("status", "--json"))["governance"]["emergencies"] >= 1
     assert "EMERGENCY" in unseen("status").stdout
     assert "ER-1" in unseen("emergency", "end", name).stdout
-    assert "1 searches" in unseen("emergency", "list", name).stdout
-    assert unseen(*query, "emergency").returncode == 8
+    assert "searches: 1" in unseen("emergency", "list", name).stdout
+    assert unseen(*query, "emergency").exit_code == 8
     assert "every row" in unseen("hold", "set", name, "CASE-1").stdout
     assert "stands" in unseen("hold", "list", name).stdout
-    assert unseen("erase", name, "row 1").returncode == 8
+    assert unseen("erase", name, "row 1").exit_code == 8
     assert "given" in unseen("consent", "list", name).stdout
     written = terms.parent / "patient-17.json"
     assert "wrote" in unseen("subject", "export", name, "patient 17", "--file", written).stdout
     assert written.stat().st_mode & 0o777 == 0o600
     assert json.loads(written.read_text())["holds"][0]["reason_code"] == "CASE-1"
-    assert unseen("subject", "export", name, "patient 17", "--file", written).returncode == 2
+    assert unseen("subject", "export", name, "patient 17", "--file", written).exit_code == 2
 
 
 def test_the_record_of_processing_comes_as_json_and_as_markdown(unseen: Unseen, name: str, terms: Path) -> None:
@@ -175,7 +189,7 @@ def test_the_record_of_processing_comes_as_json_and_as_markdown(unseen: Unseen, 
     assert name in json.dumps(record)
     shown = unseen("policy", "record-of-processing", "--markdown").stdout
     assert "Example Hospital Trust" in shown
-    assert unseen("policy", "record-of-processing", "--markdown", "--json").returncode == 2
+    assert unseen("policy", "record-of-processing", "--markdown", "--json").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -195,7 +209,7 @@ def test_the_record_of_processing_comes_as_json_and_as_markdown(unseen: Unseen, 
 )
 def test_what_cannot_be_gives_the_exit_code_of_the_help(unseen: Unseen, arguments: list[str], code: int) -> None:
     done = unseen(*arguments)
-    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert (done.exit_code, done.stdout) == (code, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr
 
