@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.client.real_server import RealServer
 from unseen_client.cli import policy as policy_commands
