@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         NotAuthenticated,
         NotFound,
         NotPermitted,
+        NothingGained,
         OnLegalHold,
         PackingChanged,
         ParameterMismatch,
@@ -89,7 +90,6 @@ if TYPE_CHECKING:
     from unseen_client.transport import TLS
 
 __all__ = [
-    "TLS",
     "Access",
     "Agreement",
     "AlreadyExists",
@@ -137,6 +137,7 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "NothingGained",
     "OnLegalHold",
     "PackingChanged",
     "ParameterMismatch",
@@ -165,6 +166,7 @@ __all__ = [
     "StoreFailed",
     "StoreWentBack",
     "SubjectExport",
+    "TLS",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
