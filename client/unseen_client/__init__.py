@@ -48,8 +48,8 @@ if TYPE_CHECKING:
         ModelMismatch,
         NotAuthenticated,
         NotFound,
-        NotPermitted,
         NothingGained,
+        NotPermitted,
         OnLegalHold,
         PackingChanged,
         ParameterMismatch,
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from unseen_client.transport import TLS
 
 __all__ = [
+    "TLS",
     "Access",
     "Agreement",
     "AlreadyExists",
@@ -166,7 +167,6 @@ __all__ = [
     "StoreFailed",
     "StoreWentBack",
     "SubjectExport",
-    "TLS",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",

@@ -24,17 +24,37 @@ from unseen.errors import (
     ServerUnavailable,
     UnseenError,
 )
-from unseen.v1 import access_pb2, collections_pb2, index_pb2, info_pb2, search_pb2
+from unseen.v1 import (
+    access_pb2,
+    audit_pb2,
+    collections_pb2,
+    governance_pb2,
+    index_pb2,
+    info_pb2,
+    operations_pb2,
+    search_pb2,
+)
 from unseen_client import TLS, Client, rpcs
 from unseen_client.bearer import TokenBearer
 from unseen_client.transport import channel_credentials, is_loopback, require_address, translated
+
+CONTRACT = (
+    access_pb2,
+    audit_pb2,
+    collections_pb2,
+    governance_pb2,
+    index_pb2,
+    info_pb2,
+    operations_pb2,
+    search_pb2,
+)
 
 
 def test_the_method_table_is_the_contract():
     """Every method of every service, by its path and types, and nothing else."""
     methods = {
         f"/{service.full_name}/{method.name}": (method.input_type.name, method.output_type.name)
-        for file in (access_pb2, collections_pb2, index_pb2, info_pb2, search_pb2)
+        for file in CONTRACT
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -80,12 +80,11 @@ def test_text_that_one_view_hides_another_shows(finder: TextFinder) -> None:
     assert len(finder.find([np.asarray(empty), np.asarray(picture)])) == 1
 
 
-def test_print_over_a_pattern_that_hides_it_is_found_in_bands(finder: TextFinder) -> None:
+def test_print_over_a_pattern_is_found_by_thorough_looks(finder: TextFinder) -> None:
     stairs = Image.open(PHOTOS / "stairway.jpg").convert("L").convert("RGB").crop((0, 0, 384, 300))
     picture = stairs.copy()
     write(picture, "1970-01-02", 90, 120, 24, (120, 120, 120))
     ink = ink_of(picture, stairs)
-    assert not (ink & inside(finder.find([np.asarray(picture)]), ink.shape)).any()
     found = inside(finder.find([np.asarray(picture)], looks=THOROUGH_LOOKS), ink.shape)
     assert (ink & found).sum() > 0.9 * ink.sum()
 
