@@ -18,6 +18,7 @@ from unseen.dp.privunit import PrivUnit
 from unseen.errors import BudgetExceeded, InvalidConfiguration, InvalidInput, ServerUnavailable
 from unseen.he.quantise import quantise_rows
 from unseen_client import Record
+from unseen_client.flows.consents import Given
 
 IDS = ["a", "b", "c"]
 NOISE = PrivUnit(32.0)
@@ -31,7 +32,7 @@ def plants(device):
 
 
 def enrol(device, ids, vectors, noise="privunit:32", subject=None, records=None):
-    return device(device.protocol.enrol_vectors("plants", ids, vectors, records, noise, subject))
+    return device(device.protocol.enrol_vectors("plants", ids, vectors, records, noise, Given(subject, None, None)))
 
 
 def stored(device) -> np.ndarray:
