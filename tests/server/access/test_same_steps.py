@@ -46,7 +46,7 @@ def called(running: app.RunningServer, monkeypatch: pytest.MonkeyPatch) -> list[
 
         return noted
 
-    for name in Store.__abstractmethods__ - {"uid", "close"}:
+    for name in Store.__abstractmethods__ - {"uid", "close", "size_bytes"}:
         monkeypatch.setattr(running.store, name, noting(name, getattr(running.store, name)))
     return names
 
