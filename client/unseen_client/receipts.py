@@ -117,7 +117,8 @@ class ReceiptBook:
                 verify_consistency(old.size, old.root, new.size, new.root, consistency)
             except ProofBroken as error:
                 raise LogWentBack(_went_back(f"its audit log is another one than before ({error})")) from error
-        self._keep_head(new, note)
+        with self._writing() as database:
+            self._keep_head(database, new, note)
         return new
 
     def opened(self, note: str) -> TreeHead:
@@ -147,7 +148,7 @@ class ReceiptBook:
             self._require_no_other(database, receipt)
             database.execute("INSERT OR IGNORE INTO receipt (leaf_index, data) VALUES (?, ?)", (receipt.index, data))
             database.execute("DELETE FROM receipt WHERE number <= last_insert_rowid() - ?", (MOST_RECEIPTS,))
-        self._keep_head(head, receipt.head)
+            self._keep_head(database, head, receipt.head)
 
     def receipts(self) -> list[Receipt]:
         """Every receipt kept, oldest first."""
@@ -168,13 +169,12 @@ class ReceiptBook:
                     _went_back(f"two acts of this device stand at place {receipt.index} of its audit log")
                 )
 
-    def _keep_head(self, head: TreeHead, note: str) -> None:
-        with self._writing() as database:
-            size, known = database.execute("SELECT size, head FROM log").fetchone()
-            if head.size == size and known and self.opened(known).root != head.root:
-                raise LogWentBack(_went_back(f"it shows two different logs of {size} leaves"))
-            if head.size > size or not known:
-                database.execute("UPDATE log SET size = ?, head = ?", (head.size, note))
+    def _keep_head(self, database: sqlite3.Connection, head: TreeHead, note: str) -> None:
+        size, known = database.execute("SELECT size, head FROM log").fetchone()
+        if head.size == size and known and known != note and self.opened(known).root != head.root:
+            raise LogWentBack(_went_back(f"it shows two different logs of {size} leaves"))
+        if head.size > size or not known:
+            database.execute("UPDATE log SET size = ?, head = ?", (head.size, note))
 
     # The file
 

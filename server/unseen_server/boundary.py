@@ -29,7 +29,7 @@ from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreF
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.audit import Audit
-from unseen_server.audited import AuditedCall
+from unseen_server.audited import CANCELLED, AuditedCall
 from unseen_server.call import Call, Caller
 from unseen_server.operations.metrics import Metrics
 from unseen_server.quota import Quotas
@@ -43,8 +43,6 @@ Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 Parse = Callable[[bytes], Message]
 
-CANCELLED = "CANCELLED"
-"""The metrics' code of a call whose caller left."""
 HEALTH_SERVICE = "/grpc.health.v1.Health"
 
 

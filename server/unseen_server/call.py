@@ -6,6 +6,7 @@ The server holds it for the length of the call. Names of callers are theirs to c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,9 +71,19 @@ class Notes:
     def __init__(self) -> None:
         self.details = Details()
 
+        self._tell: Callable[[], None] = lambda: None
+
     def add(self, details: Details) -> None:
         """Say more of the act; what was said before and is not said anew stays."""
         self.details = self.details.merged(details)
+
+    def when_checked(self, tell: Callable[[], None]) -> None:
+        """What to do when a service says that it has checked all it checks."""
+        self._tell = tell
+
+    def all_is_checked(self) -> None:
+        """Nothing but the rest of the request can refuse this read any more: its leaf may be written meanwhile."""
+        self._tell()
 
 
 @dataclass(frozen=True)

@@ -320,3 +320,59 @@ def list_collections(caller: Any) -> Any:
     return caller.raw(
         "CollectionService/ListCollections", [collections_pb2.ListCollectionsRequest().SerializeToString()]
     )
+
+
+# Leaves that are written while the answer is prepared
+
+
+async def leaf_behind(running: app.RunningServer, act: str, outcome: str) -> dict[str, Any]:
+    """The newest leaf of an act with this outcome, when everything that waits is written."""
+    await in_thread(running.audit.record_now, refusals.STRANGER, "end")
+    return next(leaf for leaf in reversed(leaves_of(running)) if (leaf["act"], leaf["outcome"]) == (act, outcome))
+
+
+async def test_a_search_whose_query_is_cut_takes_its_leaf_back(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
+    collection = await in_thread(caller.collection)
+    messages = [part.SerializeToString() for part in search_of(collection, bytes(100))]
+    assert (await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)).code == "MALFORMED_MESSAGE"
+    taken_back = await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
+    leaves = leaves_of(running)
+    assert (leaves[taken_back["asked"]]["act"], leaves[taken_back["asked"]]["outcome"]) == ("Search", "OK")
+    assert taken_back["collection"] == collection.uid.hex()
+
+
+async def test_a_search_whose_caller_goes_away_takes_its_leaf_back(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
+    collection = await in_thread(caller.collection)
+    async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        search = channel.stream_stream("/unseen.v1.SearchService/Search")()
+        await search.write(search_of(collection, b"")[0].SerializeToString())
+        while ("Search", "OK") not in said(leaves_of(running)):
+            await in_thread(time.sleep, 0.01)
+        search.cancel()
+    while said(leaves_of(running))[-1] == ("Search", "OK"):
+        await in_thread(time.sleep, 0.01)
+    *leaves, taken_back = leaves_of(running)
+    assert taken_back["act"] == "Search"
+    assert leaves[taken_back["asked"]]["outcome"] == "OK"
+
+
+async def test_a_search_that_is_refused_at_its_header_never_said_that_it_would_be_answered(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+) -> None:
+    caller = call(running)
+    collection = await in_thread(caller.create)
+    messages = [part.SerializeToString() for part in search_of(collection, b"", parameter_id="other")]
+    assert (await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)).code == "PARAMETER_MISMATCH"
+    refused = await leaf_behind(running, "Search", "PARAMETER_MISMATCH")
+    assert "asked" not in refused
+    assert ("Search", "OK") not in said(leaves_of(running))

@@ -54,6 +54,7 @@ class SearchService(SearchServiceServicer):
         query_bytes = message.query_bytes(live.parameters, live.packing)
         block_bytes = message.reply_block_bytes(live.parameters, live.packing)
         with ExitStack() as held, self._workers.scan_place() as place:
+            call.notes.all_is_checked()
             query = await self._read_query(requests, query_bytes, held)
             # The reply's memory is set aside only now: a header costs the caller nothing and must cost nothing here.
             held.close()
