@@ -140,7 +140,9 @@ class Erasing:
                 raise refused(standing[0])
             info = live.info
             rows = info.rows + (0 if terms is None else len(self._office.store.withheld(info.uid)))
+            tree = self._office.store.key_tree(info.uid).hex()
             content = {"uid": info.uid.hex(), "subject": "", "row_ids": "", "rows": rows, "epoch": info.epoch}
+            content |= {"key_tree": tree}
             self._office.facts.append(kinds.ERASING, request_id.own, content)
 
     def collection_gone(self, uid: bytes, request_id: RequestId) -> bytes:
@@ -151,8 +153,8 @@ class Erasing:
             begun = next(self._office.facts.all(kinds.ERASING, request_id.own), None)
             if begun is None:
                 return b""  # deleted by a release that gave no certificates
-            rows, epoch = begun.content["rows"], begun.content["epoch"]
-            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, epoch, epoch)
+            rows, epoch, keys = (begun.content[name] for name in ("rows", "epoch", "key_tree"))
+            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, (epoch, epoch), (keys,))
             self._office.facts.forget(kinds.ERASING, request_id.own)
         return certificate
 
@@ -206,14 +208,23 @@ class Erasing:
     def _certify(
         self, live: LiveCollection, request_id: RequestId, asked: Asked, subject: bytes | None, rows: int, before: int
     ) -> bytes:
-        return self._sign(live.info.uid, request_id, asked, subject, rows, before, live.info.epoch)
+        uid = live.info.uid
+        keys = (f"{self._office.store.key_tree(uid).hex()}:{rows}",) if rows else ()
+        return self._sign(uid, request_id, asked, subject, rows, (before, live.info.epoch), keys)
 
     def _sign(
-        self, uid: bytes, request_id: RequestId, asked: Asked, subject: bytes | None, rows: int, before: int, after: int
+        self,
+        uid: bytes,
+        request_id: RequestId,
+        asked: Asked,
+        subject: bytes | None,
+        rows: int,
+        epochs: tuple[int, int],
+        destroyed_keys: tuple[str, ...],
     ) -> bytes:
         key = self._office.signing_key
         certificate = ErasureCertificate(
-            request_id.given, uid, asked, subject, rows, before, after, self._office.clock.now_or_last()
+            request_id.given, uid, asked, subject, rows, *epochs, self._office.clock.now_or_last(), destroyed_keys
         )
         signed = certificate.signed(key.public_key, key.sign).to_bytes()
         self._office.facts.append(kinds.CERTIFICATE, request_id.own, {"uid": uid.hex(), "certificate": signed.decode()})

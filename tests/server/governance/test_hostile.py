@@ -41,8 +41,8 @@ def forged(steward: Steward) -> bytes:
 
 def hostile(steward: Steward) -> list[tuple[str, Any, str]]:
     """Method, request, code of the refusal."""
-    change = {"request_id": random_uid(), "collection_uid": steward.uid}
-    nobody = {"request_id": random_uid(), "collection_uid": bytes(16)}
+    change: dict[str, Any] = {"request_id": random_uid(), "collection_uid": steward.uid}
+    nobody: dict[str, Any] = {"request_id": random_uid(), "collection_uid": bytes(16)}
     good = consent(steward.policy, record_id=random_uid(), event_time=NOON)
     bent = canonical_bytes({**good.to_document(), "extra": "field"})
     return [
