@@ -284,7 +284,7 @@ def governance() -> object:
 
 def partial_reply() -> object:
     """Which slot each row of each block of a reply stands for, when only some extents follow."""
-    cases = [(5000, 4, [(0, 1), (2, 1)]), (5000, 512, [(1, 2)]), (2049, 4, [(1, 1)]), (6144, 4, [(0, 3)]), (100, 4, [])]
+    cases = [(5000, 4, [(0, 1), (2, 1)]), (5000, 64, [(1, 2)]), (2049, 4, [(1, 1)]), (6144, 4, [(0, 3)]), (100, 4, [])]
     return [_partial(slots, factor, runs) for slots, factor, runs in cases]
 
 

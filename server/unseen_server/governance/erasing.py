@@ -20,11 +20,15 @@ from unseen.types import UID_BYTES
 from unseen_server import limits
 from unseen_server.call import Call
 from unseen_server.governance import facts as kinds
+from unseen_server.governance.facts import Note
 from unseen_server.governance.holds import refused
 from unseen_server.governance.office import Office
 from unseen_server.governance.registry import Registry
 from unseen_server.governance.terms import Terms
 from unseen_server.live_collection import LiveCollection
+
+RETENTION = "retention"
+"""In the place of a subject, where the server erases by itself."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Erasing:
         if not terms.has_withheld:
             return 0
         with live.changing():
+            self._finish_interrupted(live)
             every = [row.row_id for row in self._office.store.withheld(live.info.uid)]
             kept = self._kept(terms)
             free = [] if kept is None else [row for row in every if row not in kept]
@@ -119,8 +124,16 @@ class Erasing:
 
     def _erase_ended(self, live: LiveCollection, row_ids: tuple[bytes, ...]) -> None:
         request_id = RequestId.make()
+        content = {"uid": live.info.uid.hex(), "subject": RETENTION, "row_ids": b"".join(row_ids).hex()}
+        self._office.facts.append(kinds.ERASING, request_id.own, content)
+        self._end_erasing(live, request_id, row_ids)
+
+    def _end_erasing(self, live: LiveCollection, request_id: RequestId, row_ids: tuple[bytes, ...]) -> None:
         change = live.erase(request_id.own, row_ids)
-        certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), change.epoch - 1)
+        certificate = self._certificate(live.info.uid, request_id)
+        if certificate is None:
+            certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), change.epoch - 1)
+        self._office.facts.forget(kinds.ERASING, request_id.own)
         self._office.note(
             live.tenant,
             "RetentionErasure",
@@ -131,6 +144,16 @@ class Erasing:
                 document=hashlib.sha256(certificate).digest(),
             ),
         )
+
+    def _finish_interrupted(self, live: LiveCollection) -> None:
+        """Certify what a stop came after; what it came before is looked at anew, since a hold may keep it now."""
+        for note in list(self._office.facts.all(kinds.ERASING)):
+            if (note.content["uid"], note.content["subject"]) != (live.info.uid.hex(), RETENTION):
+                continue
+            if self._office.store.knows_request(note.key):
+                self._end_erasing(live, RequestId(note.key, note.key), _row_ids(note))
+            else:
+                self._office.facts.forget(kinds.ERASING, note.key)
 
     def begin_collection(self, live: LiveCollection, request_id: RequestId) -> None:
         """Before a collection is deleted: OnLegalHold when a hold stands in it, else a note of how much it holds."""
@@ -194,8 +217,7 @@ class Erasing:
         for note in self._office.facts.all(kinds.ERASING, request_id.own):
             if (note.content["uid"], note.content["subject"]) != (uid.hex(), subject.hex()):
                 raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
-            joined = bytes.fromhex(note.content["row_ids"])
-            return tuple(joined[start : start + UID_BYTES] for start in range(0, len(joined), UID_BYTES))
+            return _row_ids(note)
         return None
 
     def _certificate(self, uid: bytes, request_id: RequestId) -> bytes | None:
@@ -229,3 +251,8 @@ class Erasing:
         signed = certificate.signed(key.public_key, key.sign).to_bytes()
         self._office.facts.append(kinds.CERTIFICATE, request_id.own, {"uid": uid.hex(), "certificate": signed.decode()})
         return signed
+
+
+def _row_ids(note: Note) -> tuple[bytes, ...]:
+    joined = bytes.fromhex(note.content["row_ids"])
+    return tuple(joined[start : start + UID_BYTES] for start in range(0, len(joined), UID_BYTES))

@@ -192,3 +192,33 @@ def test_holds_survive_a_restart_and_are_told_apart(own_server: OwnServer, dial:
     holds = Steward(dial(), steward.uid).holds()
     assert [(hold.reason_code, bool(hold.lifted_at)) for hold in holds] == [("A", True), ("A", False)]
     assert holds[1] == second
+
+
+@pytest.mark.parametrize("cut_at", ["_certify", "_end_erasing"])
+def test_a_job_that_was_cut_leaves_nothing_without_a_certificate(
+    own_server: OwnServer,
+    dial: Any,
+    governed: Governed,
+    make_rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_at: str,
+) -> None:
+    steward = governed()
+    given = steward.consent()
+    steward.enrol(make_rows(3)[1], given)
+    steward.withdraw(given.record_id)
+    assert own_server.running is not None
+
+    def cut(*_: object) -> bytes:
+        raise StoreFailed("as if the disk had failed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_server.running.governance.erasing, cut_at, cut)
+        with pytest.raises(StoreFailed):
+            own_server.run_retention()
+    own_server.stop()
+    own_server.start()
+    again = Steward(dial(), steward.uid)
+    assert [(one.asked, one.rows) for one in again.certificates()] == [(Asked.RETENTION, 3)]
+    assert own_server.running.store.facts(kinds.ERASING) == ()
+    assert own_server.running.store.withheld(steward.uid) == ()
