@@ -1,11 +1,11 @@
 """What this device holds of agreements: whom it trusts, what it accepted, what it was given in writing.
 
     agreements/<collection uid>.json     the controller's key, as it was at the first acceptance, and every receipt
-    servers/<store uid>.json             the keys that the server signs with, as they were at first contact
     certificates/<collection uid>/       every erasure certificate that came, by request id
 
 Trust on first use: the first key that comes is believed, and a later one under the same name is not. Compare the
-fingerprint with the controller by another way before you accept. No private key is here: ``controller_keys``.
+fingerprint with the controller by another way before you accept. No private key is here: ``controller_keys``. By which
+keys this device knows a server is in ``receipts``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unseen.errors import ControllerChanged, IntegrityError, InvalidDocument, ProofBroken
+from unseen.errors import ControllerChanged, IntegrityError, InvalidDocument, Mismatch, ProofBroken
 from unseen.governance.canonical import parse_object
 from unseen.governance.fields import Fields
 from unseen.governance.keys import fingerprint
@@ -24,7 +24,6 @@ from unseen.signature import PUBLIC_KEY_BYTES
 from unseen_client.home import private_folder, refuse_others, write_private
 
 FORMAT = "unseen-agreements-1"
-SERVER_FORMAT = "unseen-server-keys-1"
 MOST_ACCEPTANCES = MOST_VERSIONS
 
 
@@ -56,6 +55,15 @@ class Agreed:
                 f"this agreement is signed by the key {fingerprint(public_key)}, this device knows the controller by "
                 f"{fingerprint(self.controller_key)}; ask the controller, and only if the new key is theirs accept it "
                 "with `unseen policy accept --new-key FINGERPRINT`"
+            )
+
+    def require_no_older(self, version: int) -> None:
+        """Mismatch when the server shows as in force what was replaced, as this device knows."""
+        newest = max((one.version for one in self.accepted), default=0)
+        if version < newest:
+            raise Mismatch(
+                f"the server shows version {version} of this agreement as the one in force, and this device accepted "
+                f"version {newest} before: ask the server's operator whether an old backup was restored"
             )
 
 
@@ -104,36 +112,6 @@ class Agreements:
     def forget(self, collection_uid: bytes) -> None:
         """Drop what was accepted of a collection that is no more; certificates stay."""
         (self._home / "agreements" / f"{collection_uid.hex()}.json").unlink(missing_ok=True)
-
-    # Servers
-
-    def server_keys(self, store_uid: bytes) -> tuple[bytes, ...]:
-        """The keys that a server signs with, as first seen; none when it was never seen."""
-        document = self._read(self._home / "servers" / f"{store_uid.hex()}.json")
-        if document is None:
-            return ()
-        try:
-            fields = Fields(document, "a server's keys on this device")
-            fields.require("format", SERVER_FORMAT)
-            keys = tuple(bytes.fromhex(key) for key in fields.texts("keys", least=1))
-            fields.end()
-        except (InvalidDocument, ValueError) as error:
-            raise IntegrityError("the server's keys on this device are damaged; remove the file") from error
-        return keys
-
-    def trust_server(self, store_uid: bytes, keys: Sequence[bytes]) -> tuple[bytes, ...]:
-        """Believe these keys if the server was never seen before; gives those that are believed."""
-        known = self.server_keys(store_uid)
-        if known or not keys:
-            return known
-        self._write("servers", store_uid, {"format": SERVER_FORMAT, "keys": [key.hex() for key in keys]})
-        return tuple(keys)
-
-    def servers_signing(self, public_key: bytes) -> list[str]:
-        """Store uids, in hex, of the servers that this device knows by a key."""
-        folder = self._home / "servers"
-        uids = sorted(path.stem for path in folder.glob("*.json")) if folder.exists() else []
-        return [uid for uid in uids if public_key in self.server_keys(bytes.fromhex(uid))]
 
     # Certificates
 

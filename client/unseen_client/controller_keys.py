@@ -41,7 +41,7 @@ class ControllerKeys:
         path = self._path(name)
         private_folder(private_folder(self._home) / self._folder.name)
         if path.exists():
-            raise AlreadyExists(f"this device holds a controller key named {name!r} already; choose another --key name")
+            raise AlreadyExists(f"this device holds a controller key named {name!r} already; choose another name")
         made = ControllerKey(name, KeyPair.make())
         document = {
             "format": FORMAT,

@@ -217,6 +217,22 @@ class ReceiptBook:
             raise StoreFailed(f"the receipts in {self._path} cannot be used ({error}); check the disk") from error
 
 
+def receipts_folder(home: Path) -> Path:
+    """Where a device keeps its books: one folder for each store, in it one for each tenant."""
+    return home / "receipts"
+
+
+def servers_signing(home: Path, public_key: bytes) -> list[str]:
+    """Store uids, in hex, of the servers whose logs this device knows by a key."""
+    found = set()
+    for path in receipts_folder(home).glob("*/*.sqlite"):
+        book = ReceiptBook(path, "")
+        if public_key in book.public_keys:
+            found.add(path.parent.name)
+        book.close()
+    return sorted(found)
+
+
 def _require_about(receipt: Receipt, act: Act) -> None:
     fields = leaf_fields(receipt.leaf)
     if (fields.get("act"), fields.get("outcome"), fields.get("request", "")) != (

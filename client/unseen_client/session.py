@@ -22,7 +22,7 @@ from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import KeyStore
 from unseen_client.mirror import Mirror
 from unseen_client.pool import QueryPool
-from unseen_client.receipts import Act, ReceiptBook
+from unseen_client.receipts import Act, ReceiptBook, receipts_folder
 from unseen_client.report import ServerInfo
 from unseen_client.retry import Patience
 from unseen_client.steps import Exchange
@@ -183,7 +183,7 @@ class Session:
                 self.receipts = None
 
     def _receipts_folder(self, store_uid: bytes) -> Path:
-        return self.home / "receipts" / store_uid.hex()
+        return receipts_folder(self.home) / store_uid.hex()
 
     def _mirror_path(self, store_uid: bytes, collection_uid: bytes) -> Path:
         return self.home / "mirrors" / store_uid.hex() / f"{collection_uid.hex()}.sqlite"

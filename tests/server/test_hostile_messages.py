@@ -21,6 +21,7 @@ from unseen.he.bits import pack_bits
 from unseen.params import SEED_BYTES
 from unseen.types import RowBatch
 from unseen.v1 import collections_pb2, index_pb2, search_pb2
+from unseen_server.access.table import TABLE
 
 Make = Callable[..., Any]
 
@@ -364,20 +365,7 @@ def test_bytes_that_are_no_message_are_malformed(caller: Any, method: str) -> No
         assert caller.refusal(caller.raw, method, [data]).code == "MALFORMED_MESSAGE"
 
 
-METHODS = (
-    "InfoService/GetServerInfo",
-    "AccessService/GetAccess",
-    "AccessService/CreateToken",
-    "AccessService/ListTokens",
-    "AccessService/RevokeToken",
-    "CollectionService/CreateCollection",
-    "CollectionService/GetCollection",
-    "CollectionService/DeleteCollection",
-    "IndexService/EnrolRows",
-    "IndexService/EraseRows",
-    "IndexService/SyncCatalogue",
-    "SearchService/Search",
-)
+METHODS = sorted(path.removeprefix("/unseen.v1.") for path in TABLE)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,7 @@
 """Writes the JSON files beside it: enough, with docs/protocol.md and docs/formats.md, to write a client elsewhere.
 
-    python tests/vectors/make.py                 # all; with core/ and client/ on the path, or unseen installed
-    python tests/vectors/make.py parameters      # one
+    python -m tests.vectors.make                 # all; with core/ and client/ on the path, or unseen installed
+    python -m tests.vectors.make parameters      # one
 
 Everything comes from fixed inputs and exact arithmetic, the query's key too, so that another language can make the same
 bytes. Only what is random by design (nonces of seals, a server's mask) was drawn once, at the time of writing: those
@@ -19,7 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.core.governance import written
 from unseen import envelope
+from unseen.governance.certificate import Act, Asked, ErasureCertificate, Receipt
+from unseen.governance.policy import Policy
+from unseen.governance.subject import pseudonym
 from unseen.he.bits import pack_bits
 from unseen.he.expand import expand_seeds
 from unseen.he.mask import MaskSource
@@ -30,6 +34,7 @@ from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
 from unseen.he.scan import ScanIndex
 from unseen.he.secret import ReplyKey
 from unseen.params import DEFAULT, PUBLISHED
+from unseen.types import SLOTS_PER_EXTENT
 from unseen_client.key_export import wrap
 from unseen_client.keystore import CollectionKey
 from unseen_client.records import Record, encode_record, pad, row_id, seal_record
@@ -55,6 +60,8 @@ def main(names: list[str]) -> None:
         "envelope": sealing,
         "record": record,
         "key_export": key_export,
+        "governance": governance,
+        "partial_reply": partial_reply,
     }
     for name in names or makers:
         (HERE / f"{name}.json").write_text(json.dumps(makers[name](), indent=1) + "\n")
@@ -245,6 +252,54 @@ def key_export() -> object:
     exports = [wrap(key, "correct horse battery", salt=bytes(range(16)), cost=1 << 10) for key in keys]
     pairs = [{"export": json.loads(one), "key": key.to_json()} for one, key in zip(exports, keys, strict=True)]
     return {"passphrase": "correct horse battery", **pairs[0], "without_store": pairs[1]}
+
+
+def governance() -> object:
+    """A pseudonym, and signed documents under fixed keys: a policy, a consent, a receipt, a certificate."""
+    agreed = written.policy(UID)
+    given = written.consent(agreed, pii_principal_id=pseudonym(KEY, "patient 17"))
+    receipt = Receipt(Act.CONSENT_RECORDED, UID, given.digest, written.NOON)
+    erased = ErasureCertificate(written.RECORD, UID, Asked.SUBJECT, given.pii_principal_id, 7, 41, 42, written.NOON)
+    documents: dict[str, Policy | Receipt | ErasureCertificate] = {
+        "policy": agreed,
+        "receipt": receipt,
+        "certificate": erased,
+    }
+    return {
+        "record_key_hex": KEY.hex(),
+        "subject": "patient 17",
+        "pseudonym_hex": given.pii_principal_id.hex(),
+        "private_key_hex": written.CONTROLLER.private_key.hex(),
+        "public_key_hex": written.CONTROLLER.public_key.hex(),
+        "terms": agreed.terms(),
+        "policy_digest_hex": agreed.digest.hex(),
+        "consent": given.to_bytes().decode(),
+        "consent_digest_hex": given.digest.hex(),
+        "signed": {
+            name: document.signed(written.CONTROLLER.public_key, written.CONTROLLER.sign).to_bytes().decode()
+            for name, document in documents.items()
+        },
+    }
+
+
+def partial_reply() -> object:
+    """Which slot each row of each block of a reply stands for, when only some extents follow."""
+    cases = [(5000, 4, [(0, 1), (2, 1)]), (5000, 64, [(1, 2)]), (2049, 4, [(1, 1)]), (6144, 4, [(0, 3)]), (100, 4, [])]
+    return [_partial(slots, factor, runs) for slots, factor, runs in cases]
+
+
+def _partial(slots: int, factor: int, runs: list[tuple[int, int]]) -> object:
+    one = Packing(DEFAULT.ring_degree, 512, factor)
+    spans = [(first * SLOTS_PER_EXTENT, min((first + count) * SLOTS_PER_EXTENT, slots)) for first, count in runs]
+    firsts = [first + at * one.rows_per_block for first, end in spans for at in range(one.blocks(end - first))]
+    return {
+        "slots": slots,
+        "packing_factor": factor,
+        "rows_per_block": one.rows_per_block,
+        "extents": [{"first": first, "count": count} for first, count in runs],
+        "blocks": len(firsts),
+        "first_slot_of_each_block": firsts,
+    }
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.vectors import make
 from unseen import envelope, params
@@ -27,7 +28,7 @@ def as_json(vectors):
     return json.loads(json.dumps(vectors))
 
 
-@pytest.mark.parametrize("name", ["parameters", "quantise", "packing", "bits", "expand"])
+@pytest.mark.parametrize("name", ["parameters", "quantise", "packing", "bits", "expand", "governance", "partial_reply"])
 def test_what_is_not_random_is_made_the_same(name):
     assert as_json(getattr(make, name)()) == stored(name)
 
@@ -91,3 +92,24 @@ def test_the_stored_key_export_opens():
         assert key.to_json() == one["key"]
     assert "store_uid" in vector["key"]
     assert "store_uid" not in vector["without_store"]["key"]
+
+
+def test_signed_documents_hold_for_whoever_has_ed25519_and_json():
+    vector = stored("governance")
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(vector["public_key_hex"]))
+    purposes = {"policy": "policy", "receipt": "receipt", "certificate": "erasure certificate"}
+    for name, purpose in purposes.items():
+        text = vector["signed"][name]
+        signed = json.loads(text)
+        document = json.dumps(signed["document"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        assert text == json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert signed["public_key"] == vector["public_key_hex"]
+        key.verify(bytes.fromhex(signed["signature"]), envelope.context("unseen-signature-1", purpose, document))
+    consent = json.loads(vector["consent"])
+    assert consent["pii_principal_id"] == vector["pseudonym_hex"]
+    assert consent["privacy_notice"] == vector["policy_digest_hex"]
+    assert hashlib.sha256(vector["consent"].encode()).hexdigest() == vector["consent_digest_hex"]
+    policy = json.loads(vector["signed"]["policy"])["document"]
+    written = json.dumps(policy, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert hashlib.sha256(written.encode()).hexdigest() == vector["policy_digest_hex"]
+    assert {name: policy[name] for name in vector["terms"]} == vector["terms"]

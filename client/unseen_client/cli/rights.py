@@ -130,17 +130,16 @@ def verify(
     """
     from unseen.governance.certificate import ErasureCertificate
     from unseen.governance.keys import fingerprint
-    from unseen_client.agreements import Agreements
     from unseen_client.governed import Erasure
     from unseen_client.home import default_home
+    from unseen_client.receipts import servers_signing
 
     with telling(as_json):
-        agreements = Agreements(home or default_home())
         fields, lines = [], []
         for line in _lines(file):
             certificate, signed = ErasureCertificate.from_signed(line)
             erasure = Erasure(certificate, line)
-            known = agreements.servers_signing(signed.public_key)
+            known = servers_signing(home or default_home(), signed.public_key)
             fields.append({**erasure_fields(erasure), "signed_by": fingerprint(signed.public_key), "servers": known})
             whose = f"server {known[0][:12]}" if known else f"unknown key {fingerprint(signed.public_key)}"
             lines.append(f"{erasure_line(erasure)}, signed by {whose}")

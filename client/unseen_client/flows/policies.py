@@ -5,8 +5,7 @@ The server learns who asks for an agreement and who accepts which version when.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 from unseen.dp.text import require_policy
 from unseen.entropy import random_uid
@@ -92,6 +91,7 @@ def accept(session: Session, name: str, new_key: str | None) -> Flow[Agreement]:
     agreed = yield from local(lambda: session.agreements.of(collection.uid))
     if agreed is not None and _digits(new_key) != _digits(agreement.fingerprint):
         agreed.require_controller(agreement.controller_key)
+        agreed.require_no_older(agreement.policy.version)
     return (yield from _accept(session, collection, agreement))
 
 
@@ -101,6 +101,7 @@ def require_accepted(session: Session, collection: CollectionInfo) -> Flow[Agree
     agreed = yield from local(lambda: session.agreements.of(collection.uid))
     if agreed is not None:
         agreed.require_controller(agreement.controller_key)
+        agreed.require_no_older(agreement.policy.version)
     if not agreement.accepted:
         raise PolicyNotAccepted(
             f"version {agreement.policy.version} of the agreement of {collection.name!r} is not accepted on this "
@@ -145,12 +146,10 @@ def require_receipt(session: Session, data: bytes, act: Act, collection_uid: byt
 
 
 def signing_keys(session: Session) -> Flow[tuple[bytes, ...]]:
-    """The keys that this device knows the server by; at first contact those that it names."""
-    server = yield from collections.server_info(session)
-    trust: Callable[[], tuple[bytes, ...]] = partial(
-        session.agreements.trust_server, server.store_uid, server.signing_keys
-    )
-    return (yield from local(trust))
+    """The keys that this device knows the server by: those of its audit log. None for a server that keeps no log."""
+    yield from collections.server_info(session)
+    book = session.receipts
+    return () if book is None else (yield from local(lambda: book.public_keys))
 
 
 def _digits(text: str | None) -> str:

@@ -21,7 +21,7 @@ from unseen.types import UID_BYTES
 
 CERTIFICATE_FORMAT = "unseen-erasure-certificate-1"
 CERTIFICATE_KIND = "erasure certificate"
-RECEIPT_FORMAT = "unseen-receipt-1"
+RECEIPT_FORMAT = "unseen-governance-receipt-1"
 RECEIPT_KIND = "receipt"
 LAST_EPOCH = (1 << 53) - 1
 """What a number in JSON holds exactly (RFC 8785, section 3.2.2.3)."""
@@ -52,7 +52,8 @@ class ErasureCertificate:
     epoch_after: int
     erased_at: int
     destroyed_keys: tuple[str, ...] = ()
-    """Names of keys that were destroyed with the rows, where rows have keys of their own."""
+    """Which keys were destroyed first: the tree of the key ring in hex, ":" and how many of its leaves; the tree alone
+    when all of it was. Not which leaves: their numbers would tell how many rows others have enrolled."""
 
     def signed(self, public_key: bytes, sign: Sign) -> Signed:
         """Signed by the server."""

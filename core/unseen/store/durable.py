@@ -191,6 +191,10 @@ class DurableStore(Store):
 
     # Reading
 
+    def key_tree(self, uid: bytes) -> bytes:
+        with self._database.reading() as tx:
+            return row_keys.read_tree_id(tx, uid)
+
     def knows_request(self, request_id: bytes) -> bool:
         with self._database.reading() as tx:
             return requests.is_known(tx, request_id)

@@ -151,6 +151,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def key_tree(self, uid: bytes) -> bytes:
+        """Names the tree of the key ring that a collection's rows have their keys from."""
+
+    @abstractmethod
     def knows_request(self, request_id: bytes) -> bool:
         """Whether a mutation with this request id was ever carried out."""
 

@@ -20,11 +20,15 @@ from unseen.types import UID_BYTES
 from unseen_server import limits
 from unseen_server.call import Call
 from unseen_server.governance import facts as kinds
+from unseen_server.governance.facts import Note
 from unseen_server.governance.holds import refused
 from unseen_server.governance.office import Office
 from unseen_server.governance.registry import Registry
 from unseen_server.governance.terms import Terms
 from unseen_server.live_collection import LiveCollection
+
+RETENTION = "retention"
+"""In the place of a subject, where the server erases by itself."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Erasing:
         if not terms.has_withheld:
             return 0
         with live.changing():
+            self._finish_interrupted(live)
             every = [row.row_id for row in self._office.store.withheld(live.info.uid)]
             kept = self._kept(terms)
             free = [] if kept is None else [row for row in every if row not in kept]
@@ -119,8 +124,16 @@ class Erasing:
 
     def _erase_ended(self, live: LiveCollection, row_ids: tuple[bytes, ...]) -> None:
         request_id = RequestId.make()
+        content = {"uid": live.info.uid.hex(), "subject": RETENTION, "row_ids": b"".join(row_ids).hex()}
+        self._office.facts.append(kinds.ERASING, request_id.own, content)
+        self._end_erasing(live, request_id, row_ids)
+
+    def _end_erasing(self, live: LiveCollection, request_id: RequestId, row_ids: tuple[bytes, ...]) -> None:
         change = live.erase(request_id.own, row_ids)
-        certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), change.epoch - 1)
+        certificate = self._certificate(live.info.uid, request_id)
+        if certificate is None:
+            certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), change.epoch - 1)
+        self._office.facts.forget(kinds.ERASING, request_id.own)
         self._office.note(
             live.tenant,
             "RetentionErasure",
@@ -132,6 +145,16 @@ class Erasing:
             ),
         )
 
+    def _finish_interrupted(self, live: LiveCollection) -> None:
+        """Certify what a stop came after; what it came before is looked at anew, since a hold may keep it now."""
+        for note in list(self._office.facts.all(kinds.ERASING)):
+            if (note.content["uid"], note.content["subject"]) != (live.info.uid.hex(), RETENTION):
+                continue
+            if self._office.store.knows_request(note.key):
+                self._end_erasing(live, RequestId(note.key, note.key), _row_ids(note))
+            else:
+                self._office.facts.forget(kinds.ERASING, note.key)
+
     def begin_collection(self, live: LiveCollection, request_id: RequestId) -> None:
         """Before a collection is deleted: OnLegalHold when a hold stands in it, else a note of how much it holds."""
         terms = self._registry.of(live.info.uid)
@@ -140,7 +163,9 @@ class Erasing:
                 raise refused(standing[0])
             info = live.info
             rows = info.rows + (0 if terms is None else len(self._office.store.withheld(info.uid)))
+            tree = self._office.store.key_tree(info.uid).hex()
             content = {"uid": info.uid.hex(), "subject": "", "row_ids": "", "rows": rows, "epoch": info.epoch}
+            content |= {"key_tree": tree}
             self._office.facts.append(kinds.ERASING, request_id.own, content)
 
     def collection_gone(self, uid: bytes, request_id: RequestId) -> bytes:
@@ -151,8 +176,8 @@ class Erasing:
             begun = next(self._office.facts.all(kinds.ERASING, request_id.own), None)
             if begun is None:
                 return b""  # deleted by a release that gave no certificates
-            rows, epoch = begun.content["rows"], begun.content["epoch"]
-            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, epoch, epoch)
+            rows, epoch, keys = (begun.content[name] for name in ("rows", "epoch", "key_tree"))
+            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, (epoch, epoch), (keys,))
             self._office.facts.forget(kinds.ERASING, request_id.own)
         return certificate
 
@@ -192,8 +217,7 @@ class Erasing:
         for note in self._office.facts.all(kinds.ERASING, request_id.own):
             if (note.content["uid"], note.content["subject"]) != (uid.hex(), subject.hex()):
                 raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
-            joined = bytes.fromhex(note.content["row_ids"])
-            return tuple(joined[start : start + UID_BYTES] for start in range(0, len(joined), UID_BYTES))
+            return _row_ids(note)
         return None
 
     def _certificate(self, uid: bytes, request_id: RequestId) -> bytes | None:
@@ -206,15 +230,29 @@ class Erasing:
     def _certify(
         self, live: LiveCollection, request_id: RequestId, asked: Asked, subject: bytes | None, rows: int, before: int
     ) -> bytes:
-        return self._sign(live.info.uid, request_id, asked, subject, rows, before, live.info.epoch)
+        uid = live.info.uid
+        keys = (f"{self._office.store.key_tree(uid).hex()}:{rows}",) if rows else ()
+        return self._sign(uid, request_id, asked, subject, rows, (before, live.info.epoch), keys)
 
     def _sign(
-        self, uid: bytes, request_id: RequestId, asked: Asked, subject: bytes | None, rows: int, before: int, after: int
+        self,
+        uid: bytes,
+        request_id: RequestId,
+        asked: Asked,
+        subject: bytes | None,
+        rows: int,
+        epochs: tuple[int, int],
+        destroyed_keys: tuple[str, ...],
     ) -> bytes:
         key = self._office.signing_key
         certificate = ErasureCertificate(
-            request_id.given, uid, asked, subject, rows, before, after, self._office.clock.now_or_last()
+            request_id.given, uid, asked, subject, rows, *epochs, self._office.clock.now_or_last(), destroyed_keys
         )
         signed = certificate.signed(key.public_key, key.sign).to_bytes()
         self._office.facts.append(kinds.CERTIFICATE, request_id.own, {"uid": uid.hex(), "certificate": signed.decode()})
         return signed
+
+
+def _row_ids(note: Note) -> tuple[bytes, ...]:
+    joined = bytes.fromhex(note.content["row_ids"])
+    return tuple(joined[start : start + UID_BYTES] for start in range(0, len(joined), UID_BYTES))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from typing import TypeVar
 
-from unseen.errors import AuditUnavailable, ClockUncertain, StoreFailed
+from unseen.errors import StoreFailed, UnseenError
 from unseen_server import limits
 from unseen_server.engine import Engine
 from unseen_server.governance.assembly import Governance
@@ -17,6 +19,8 @@ from unseen_server.governance.terms import Terms
 from unseen_server.workers import Workers
 
 log = logging.getLogger(__name__)
+
+Done = TypeVar("Done")
 
 
 class Retention:
@@ -37,14 +41,21 @@ class Retention:
             await asyncio.sleep(limits.RETENTION_EVERY_S)
 
     async def once(self) -> int:
-        """See to every collection; how many rows were erased."""
+        """See to every collection; how many rows were erased. What cannot be done now is tried again the next time."""
+        every = list(self._governance.registry.all())
+        if every:
+            await self._try(self._workers.change(self._governance.office.clock.write_down))
+        return sum([await self._try(self._see_to(terms)) or 0 for terms in every])
+
+    async def _try(self, work: Awaitable[Done]) -> Done | None:
+        """Its result, None when it cannot be done now: one collection does not keep the job from the others."""
         try:
-            if self._governance.registry:
-                await self._workers.change(self._governance.office.clock.write_down)
-            return sum([await self._see_to(terms) for terms in self._governance.registry.all()])
-        except (ClockUncertain, AuditUnavailable) as error:
+            return await work
+        except StoreFailed:
+            raise
+        except UnseenError as error:
             log.warning("retention waits: %s", error.code)
-            return 0
+            return None
 
     async def _see_to(self, terms: Terms) -> int:
         return await self._workers.change_in_turn((terms.uid,), self._one, terms)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unseen.errors import InvalidInput, PolicyRefused
+from unseen.errors import InvalidInput, NotPermitted, PolicyRefused
 from unseen.governance.terms import REASON_CODE
 from unseen.types import CatalogueEntry
+from unseen_server.access.names import require_name
 from unseen_server.call import Call, Role
 from unseen_server.governance import facts as kinds
 from unseen_server.governance.consenting import Consenting, Entry
@@ -118,7 +119,9 @@ class Rights:
         with live.changing():
             terms = self._registry.require(live.info.uid)
             now = self._office.clock.now()
-            grant = terms.emergencies.require(grantee or call.caller.name, now)
+            grantee = grantee or call.caller.name
+            _require_own_or_steward(call, grantee)
+            grant = terms.emergencies.require(grantee, now)
             content = {"event": "ended", "uid": grant.uid.hex(), "by": call.caller.name, "at": now}
             return terms.read_emergency(self._office.facts.append(kinds.BREAK_GLASS, live.info.uid, content))
 
@@ -141,5 +144,10 @@ def _require_provided_for(terms: Terms, call: Call, grantee: str, seconds: int) 
         raise InvalidInput(
             f"got {seconds} seconds of emergency access, the agreement allows 1 to {emergency.most_hours * HOUR_S}"
         )
+    require_name(grantee)
+    _require_own_or_steward(call, grantee)
+
+
+def _require_own_or_steward(call: Call, grantee: str) -> None:
     if grantee != call.caller.name and Role.STEWARD not in call.caller.roles:
-        raise PolicyRefused("only a steward lets somebody else in; everybody may declare an emergency for themselves")
+        raise NotPermitted("only a steward opens or ends an emergency for somebody else; anybody may for themselves")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,16 @@ class Numbers:
     """In the place of a key: block after block "decrypts" to the numbers of the slots that a test says it holds."""
 
     def __init__(self, slots: np.ndarray, packing: Packing) -> None:
+        self._block_bytes = reply_block_bytes(DEFAULT, packing)
         self._slots = list(slots.reshape(-1, packing.rows_per_block))
 
     def decrypt(self, blocks: bytes) -> np.ndarray:
-        count = len(blocks) // reply_block_bytes(DEFAULT, PACKING)
+        count = len(blocks) // self._block_bytes
         taken, self._slots = self._slots[:count], self._slots[count:]
         return np.concatenate(taken)
 
 
+VECTORS = Path(__file__).parents[2] / "vectors"
 PACKING = Packing(DEFAULT.ring_degree, 16, 8)
 
 
@@ -65,6 +69,22 @@ def test_every_score_lands_at_its_slot_and_no_other_slot_has_one(slots: int, dat
             assert found[slot] == slot
         else:
             assert np.isnan(found[slot])
+
+
+@pytest.mark.parametrize("case", json.loads((VECTORS / "partial_reply.json").read_text()))
+def test_scores_of_the_published_vectors_land_where_they_say(case: dict[str, Any]) -> None:
+    packing = Packing(DEFAULT.ring_degree, 512, case["packing_factor"])
+    firsts, slots = case["first_slot_of_each_block"], case["slots"]
+    held = np.concatenate([np.zeros(0, np.int64), *(first + np.arange(packing.rows_per_block) for first in firsts)])
+    reply = Reply(DEFAULT, packing, Numbers(held, packing))  # type: ignore[arg-type]
+    runs = [search_pb2.ExtentRun(**run) for run in case["extents"]]
+    reply.take(header(epoch=1, slots=slots, blocks=case["blocks"], partial=True, extents=runs))
+    if firsts:
+        reply.take(search_pb2.SearchResponse(blocks=bytes(case["blocks"] * reply_block_bytes(DEFAULT, packing))))
+    found = reply.by_slot(reply.raw_scores().astype(np.float32))
+    expected = np.full(slots, np.nan, np.float32)
+    expected[held[held < slots]] = held[held < slots]
+    np.testing.assert_array_equal(found, expected)
 
 
 def block_slots(extent: int, slots: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from unseen.governance.signed import Signed
 CERTIFICATE = ErasureCertificate(RECORD, UID, Asked.SUBJECT, SUBJECT, 7, 41, 42, NOON, ("key-1",))
 RECEIPT = Receipt(Act.CONSENT_WITHDRAWN, UID, bytes(range(32)), NOON, 3)
 CERTIFICATE_TRIPWIRE = "ee26239e2328bba11aa25f40a1e7ab1145fd9d6788e831fcd42032dd7859123a"
-RECEIPT_TRIPWIRE = "1bfbaecc04a5732ed6216170d3e2651e8cbb51db3f2502eca4aa460bf94778ed"
+RECEIPT_TRIPWIRE = "0a0adca0e9995761d3ed7b3c50f05ea0ff1250001c7be1bc055a6285c31c65da"
 
 
 def signed(document: ErasureCertificate | Receipt) -> bytes:

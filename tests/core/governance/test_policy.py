@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.core.governance.written import CONTROLLER, UID, policy, terms
@@ -99,6 +99,8 @@ values = (
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(terms())), values)
+@example("contact", "\n")
+@example("allowed_uses", ["\n"])
 def test_the_schema_and_the_parser_agree(name: str, value: object) -> None:
     change: dict[str, Any] = {name: value}
     document = terms(**change)

@@ -15,6 +15,8 @@ from unseen.entropy import random_uid
 from unseen.governance.certificate import ErasureCertificate, Receipt
 from unseen.governance.consent import Consent
 from unseen.governance.policy import Policy
+from unseen.keys.ring import KeyRing
+from unseen.store.durable import DurableStore
 from unseen.store.interface import Store
 from unseen.types import RowBatch
 from unseen.v1 import governance_pb2, governance_pb2_grpc, index_pb2, types_pb2
@@ -201,6 +203,13 @@ class OwnServer:
     def port(self) -> int:
         assert self.running is not None
         return self.running.port
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys of the store."""
+        assert self.running is not None
+        assert isinstance(self.running.store, DurableStore)
+        return self.running.store.ring
 
     def run_retention(self) -> int:
         """Have the job run now; how many rows it erased."""

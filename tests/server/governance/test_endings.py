@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from tests.server.governance.steward import NOON, OwnServer, Steward
-from unseen.errors import InvalidConfiguration
+from unseen.errors import InvalidConfiguration, SealBroken
 from unseen.governance.moments import DAY_S
 from unseen.governance.terms import ConsentState
 from unseen_server.governance import facts as kinds
+from unseen_server.governance.erasing import Erasing
 from unseen_server.governance.facts import Facts
 
 Rows = Callable[..., tuple[Any, Any]]
@@ -190,3 +191,25 @@ def test_a_start_years_later_asks_whether_the_clock_is_right(
     again = Steward(dial(), steward.uid)
     assert again.info().rows == 0
     assert found(again, vectors) == [False]
+
+
+def test_a_collection_whose_rows_cannot_be_erased_now_does_not_keep_the_job_from_the_others(
+    own_server: OwnServer, governed: Governed, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stewards = [governed(name) for name in ("a", "b")]
+    for steward, (_, batch) in zip(stewards, (make_rows(2), make_rows(3)), strict=True):
+        given = steward.consent()
+        steward.enrol(batch, given)
+        steward.withdraw(given.record_id)
+    true, stuck = Erasing.withheld, stewards[0].uid
+
+    def withheld(self: Erasing, live: Any, terms: Any) -> int:
+        if terms.uid == stuck:
+            raise SealBroken("a row was altered")
+        return true(self, live, terms)
+
+    monkeypatch.setattr(Erasing, "withheld", withheld)
+    assert own_server.run_retention() == 3
+    assert [len(steward.certificates()) for steward in stewards] == [0, 1]
+    monkeypatch.undo()
+    assert own_server.run_retention() == 2

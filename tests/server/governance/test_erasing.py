@@ -13,6 +13,7 @@ from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
 from unseen.governance.certificate import Asked, ErasureCertificate
+from unseen.keys.ring_content import Destroyed
 from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.governance import facts as kinds
 
@@ -28,14 +29,23 @@ def certificate(data: bytes, steward: Steward) -> ErasureCertificate:
     return found
 
 
-def test_rows_erased_by_id_have_a_certificate_that_a_repetition_gets_again(governed: Governed, make_rows: Rows) -> None:
+def key_tree(own_server: OwnServer, uid: bytes) -> str:
+    """The tree of the key ring that a collection's rows have their keys from."""
+    (tree,) = own_server.ring.trees_of(uid)
+    return tree.hex()
+
+
+def test_rows_erased_by_id_have_a_certificate_that_a_repetition_gets_again(
+    own_server: OwnServer, governed: Governed, make_rows: Rows
+) -> None:
     steward = governed()
     vectors, batch = make_rows(3)
     steward.enrol(batch, steward.consent())
     request_id = random_uid()
     reply = steward.caller.erase(steward.uid, batch.row_ids[:2], request_id)
     found = certificate(reply.certificate, steward)
-    expected = ErasureCertificate(request_id, steward.uid, Asked.ROWS, None, 2, 1, 2, NOON)
+    keys = (f"{key_tree(own_server, steward.uid)}:2",)
+    expected = ErasureCertificate(request_id, steward.uid, Asked.ROWS, None, 2, 1, 2, NOON, keys)
     assert found == expected
     again = steward.caller.erase(steward.uid, batch.row_ids[:2], request_id)
     assert (again.certificate, again.repeated_request) == (reply.certificate, True)
@@ -43,7 +53,9 @@ def test_rows_erased_by_id_have_a_certificate_that_a_repetition_gets_again(gover
     assert np.abs(steward.search(vectors[0])[:2]).max() < 0.012
 
 
-def test_collections_without_an_agreement_have_certificates_too(dial: Any, make_rows: Rows) -> None:
+def test_collections_without_an_agreement_have_certificates_too(
+    own_server: OwnServer, dial: Any, make_rows: Rows
+) -> None:
     caller = dial()
     steward = Steward(caller, caller.create().uid)
     _, batch = make_rows(2)
@@ -52,9 +64,12 @@ def test_collections_without_an_agreement_have_certificates_too(dial: Any, make_
     assert (found.asked, found.rows) == (Asked.ROWS, 1)
     stub = collections_pb2_grpc.CollectionServiceStub(caller.channel)
     request = collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=steward.uid)
+    keys = (key_tree(own_server, steward.uid),)
     first = stub.DeleteCollection(request, timeout=30)
     deleted = certificate(first.certificate, steward)
     assert (deleted.asked, deleted.rows, deleted.collection_uid) == (Asked.COLLECTION, 1, steward.uid)
+    assert deleted.destroyed_keys == keys
+    assert own_server.ring.why_destroyed(bytes.fromhex(keys[0])) is Destroyed.COLLECTION_DELETED
     assert stub.DeleteCollection(request, timeout=30) == first
 
 
@@ -177,3 +192,33 @@ def test_holds_survive_a_restart_and_are_told_apart(own_server: OwnServer, dial:
     holds = Steward(dial(), steward.uid).holds()
     assert [(hold.reason_code, bool(hold.lifted_at)) for hold in holds] == [("A", True), ("A", False)]
     assert holds[1] == second
+
+
+@pytest.mark.parametrize("cut_at", ["_certify", "_end_erasing"])
+def test_a_job_that_was_cut_leaves_nothing_without_a_certificate(
+    own_server: OwnServer,
+    dial: Any,
+    governed: Governed,
+    make_rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    cut_at: str,
+) -> None:
+    steward = governed()
+    given = steward.consent()
+    steward.enrol(make_rows(3)[1], given)
+    steward.withdraw(given.record_id)
+    assert own_server.running is not None
+
+    def cut(*_: object) -> bytes:
+        raise StoreFailed("as if the disk had failed here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_server.running.governance.erasing, cut_at, cut)
+        with pytest.raises(StoreFailed):
+            own_server.run_retention()
+    own_server.stop()
+    own_server.start()
+    again = Steward(dial(), steward.uid)
+    assert [(one.asked, one.rows) for one in again.certificates()] == [(Asked.RETENTION, 3)]
+    assert own_server.running.store.facts(kinds.ERASING) == ()
+    assert own_server.running.store.withheld(steward.uid) == ()

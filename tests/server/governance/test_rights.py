@@ -110,6 +110,8 @@ def test_emergencies_end_early_and_are_remembered_after_a_restart(
         ({"seconds": 4 * 3600 + 1}, "INVALID_INPUT"),
         ({"reason_code": ""}, "INVALID_INPUT"),
         ({"reason_code": "because I say so"}, "INVALID_INPUT"),
+        ({"grantee": "night\ndoctor"}, "INVALID_INPUT"),
+        ({"grantee": "d" * 10_000}, "INVALID_INPUT"),
         ({"end": True}, "PURPOSE_NOT_ALLOWED"),
     ],
 )
@@ -124,3 +126,18 @@ def test_emergencies_that_the_agreement_does_not_provide_for_are_refused(
 def test_an_agreement_without_emergencies_has_none(governed: Governed) -> None:
     steward = governed(emergency=None)
     assert steward.caller.refusal(steward.break_glass).code == "POLICY_REFUSED"
+
+
+def test_status_counts_what_is_out_of_the_ordinary(own_server: OwnServer, governed: Governed) -> None:
+    steward = governed()
+    steward.caller.create("free")
+    steward.hold("CASE-1")
+    steward.hold("CASE-2", SUBJECT)
+    steward.hold("CASE-2", lift=True)
+    steward.break_glass()
+    now = steward.caller.status().governance
+    assert (now.agreements, now.holds, now.emergencies, now.clock_certain) == (1, 1, 1, True)
+    own_server.hands.pass_s(3600)
+    assert steward.caller.status().governance.emergencies == 0
+    own_server.hands.wall_s += 10 * 365 * 86_400
+    assert not steward.caller.status().governance.clock_certain

@@ -1,0 +1,205 @@
+"""A server that lies about agreements, receipts and certificates: the device notices, or trusts nothing of it.
+
+The real server answers; on the way back its replies are bent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.client.real_server import RealServer
+from tests.core.governance.written import CONTROLLER, terms
+from unseen.errors import InvalidDocument, Mismatch, PolicyNotAccepted, ProofBroken
+from unseen.governance.certificate import ErasureCertificate, Receipt
+from unseen.governance.keys import KeyPair, fingerprint
+from unseen.governance.policy import Policy
+from unseen.v1 import governance_pb2 as pb
+from unseen_client import Client
+from unseen_client.controller_keys import ControllerKeys
+from unseen_client.flows import consents, policies, rights
+from unseen_client.session import Session
+from unseen_client.steps import Exchange, Flow, Local
+
+IMPOSTOR = KeyPair(bytes(range(1, 33)))
+Bend = Callable[[Any], Any]
+
+
+class Liar:
+    """Drives flows against the real server; ``bend`` changes replies of one type as they come."""
+
+    def __init__(self, address: str, home: Path) -> None:
+        self.session = Session(address, 30.0, home)
+        self._channel = grpc.insecure_channel(address)
+
+    def close(self) -> None:
+        self.session.close()
+        self._channel.close()
+
+    def __call__(self, flow: Flow[Any], bend: Bend = lambda reply: reply) -> Any:
+        step = next(flow)
+        while True:
+            try:
+                step = flow.send(self._carry_out(step, bend))
+            except StopIteration as done:
+                return done.value
+
+    def _carry_out(self, step: Any, bend: Bend) -> Any:
+        if isinstance(step, Local):
+            return step.work()
+        assert isinstance(step, Exchange)
+        method = self._channel.stream_stream(
+            step.rpc.path, lambda message: message.SerializeToString(), step.rpc.reply_type.FromString
+        )
+        for reply in method(iter(step.requests), timeout=30):
+            step.receive(bend(reply))
+        return None
+
+
+@pytest.fixture
+def liar(server: RealServer, home: Path) -> Iterator[Liar]:
+    one = Liar(server.address, home)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def governed(client: Client, home: Path, name: str) -> str:
+    client.create_collection(name, dimension=16)
+    ControllerKeys(home).make("controller")
+    client.set_policy(name, terms())
+    client.record_consent(name, "anna")
+    return name
+
+
+def resigned(receipt: bytes) -> bytes:
+    """A receipt that says the same, signed by another server."""
+    return Receipt.from_signed(receipt)[0].signed(IMPOSTOR.public_key, IMPOSTOR.sign).to_bytes()
+
+
+def other_policy(reply: Any, **changes: Any) -> bytes:
+    """The terms changed and signed by somebody who is not the controller."""
+    shown = Policy.from_signed(reply.policy.policy)[0]
+    return replace(shown, **changes).signed(CONTROLLER.public_key, CONTROLLER.sign).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("policy", "error"),
+    [
+        (lambda reply: other_policy(reply, contact="mailto:other@example.org"), Mismatch),
+        (lambda reply: other_policy(reply, collection_uid=bytes(16)), Mismatch),
+        (lambda reply: reply.policy.policy.replace(b"Example Hospital", b"Another Hospital"), ProofBroken),
+        (lambda reply: b"{}", InvalidDocument),
+    ],
+    ids=["changed and signed by another", "another collection's", "changed", "empty"],
+)
+def test_a_policy_that_the_controller_did_not_sign_is_not_shown_as_one(
+    liar: Liar, governed: str, policy: Callable[[Any], bytes], error: type[Exception]
+) -> None:
+    def bend(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            return pb.GetPolicyResponse(policy=pb.PolicyVersion(policy=policy(reply), receipt=reply.policy.receipt))
+        return reply
+
+    assert liar(policies.get(liar.session, governed)).accepted
+    with pytest.raises(error):
+        liar(policies.get(liar.session, governed), bend)
+
+
+def test_receipts_of_another_key_and_of_other_acts_are_refused(liar: Liar, governed: str) -> None:
+    def swapped(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            receipt = resigned(reply.policy.receipt)
+            return pb.GetPolicyResponse(policy=pb.PolicyVersion(policy=reply.policy.policy, receipt=receipt))
+        return reply
+
+    with pytest.raises(ProofBroken, match=fingerprint(IMPOSTOR.public_key)):
+        liar(policies.get(liar.session, governed), swapped)
+    kept: dict[str, bytes] = {}
+
+    def another(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            kept["receipt"] = reply.policy.receipt
+        if isinstance(reply, pb.RecordConsentResponse):
+            return pb.RecordConsentResponse(receipt=kept["receipt"])
+        return reply
+
+    validity = consents.Validity(None, None, "", "en")
+    with pytest.raises(Mismatch, match="something else"):
+        liar(consents.record(liar.session, governed, "ben", validity), another)
+
+
+def test_an_older_version_shown_as_the_one_in_force_is_noticed(liar: Liar, client: Client, governed: str) -> None:
+    old: list[Any] = []
+
+    def keep(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            old.append(reply)
+        return reply
+
+    liar(policies.get(liar.session, governed), keep)
+    client.set_policy(governed, terms(retention_days=30))
+
+    def show_old(reply: Any) -> Any:
+        return old[0] if isinstance(reply, pb.GetPolicyResponse) else reply
+
+    collection = client.collection(governed)
+    with pytest.raises(Mismatch, match=r"version 1 .* version 2"):
+        liar(policies.require_accepted(liar.session, collection), show_old)
+    with pytest.raises(Mismatch, match=r"version 1 .* version 2"):
+        liar(policies.accept(liar.session, governed, None), show_old)
+
+
+def test_a_device_that_forgot_what_it_accepted_accepts_again_first(liar: Liar, client: Client, governed: str) -> None:
+    collection = client.collection(governed)
+    assert liar(policies.require_accepted(liar.session, collection)).accepted
+    (liar.session.home / "agreements" / f"{collection.uid.hex()}.json").unlink()
+    with pytest.raises(PolicyNotAccepted):
+        liar(policies.require_accepted(liar.session, collection))
+
+
+@pytest.mark.parametrize(
+    "change", [{"rows": 9}, {"request_id": bytes(16)}, {"collection_uid": bytes(16)}], ids=["rows", "request", "uid"]
+)
+def test_a_certificate_for_something_else_is_refused(liar: Liar, governed: str, change: dict[str, Any]) -> None:
+    def bend(reply: Any) -> Any:
+        if isinstance(reply, pb.EraseSubjectResponse):
+            true = ErasureCertificate.from_signed(reply.certificate)[0]
+            forged = replace(true, **change).signed(IMPOSTOR.public_key, IMPOSTOR.sign).to_bytes()
+            return pb.EraseSubjectResponse(certificate=forged, epoch=reply.epoch)
+        return reply
+
+    with pytest.raises(ProofBroken, match="erasure certificate"):
+        liar(rights.erase_subject(liar.session, governed, "anna"), bend)
+
+
+def test_a_certificate_of_an_earlier_erasure_is_not_taken_for_this_one(
+    liar: Liar, client: Client, governed: str
+) -> None:
+    earlier = client.erase_subject(governed, "ben")
+
+    def replay(reply: Any) -> Any:
+        if isinstance(reply, pb.EraseSubjectResponse):
+            return pb.EraseSubjectResponse(certificate=earlier.signed, epoch=reply.epoch)
+        return reply
+
+    with pytest.raises(Mismatch, match="another request"):
+        liar(rights.erase_subject(liar.session, governed, "anna"), replay)
+
+
+def test_a_withdrawal_of_another_consent_is_not_taken_for_this_one(liar: Liar, client: Client, governed: str) -> None:
+    first, second = (client.record_consent(governed, "ben") for _ in range(2))
+    assert client.withdraw_consent(governed, consent=first) == 0
+
+    def swapped(reply: Any) -> Any:
+        if isinstance(reply, pb.WithdrawConsentResponse):
+            return pb.WithdrawConsentResponse(receipt=reply.receipt, epoch=reply.epoch, consent=first.to_bytes())
+        return reply
+
+    with pytest.raises(Mismatch, match="another consent"):
+        liar(consents.withdraw(liar.session, governed, None, second), swapped)

@@ -1,0 +1,109 @@
+"""Messages of governance built to hurt: each one gets a typed refusal and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.core.governance.written import CONTROLLER, consent, policy
+from tests.server.governance.steward import NOON, OwnServer, Steward
+from unseen.entropy import random_uid
+from unseen.governance.canonical import MOST_DOCUMENT_BYTES, canonical_bytes
+from unseen.governance.signed import Signed
+from unseen.v1 import governance_pb2 as pb
+
+Governed = Callable[..., Steward]
+
+
+def of_everything(steward: Steward) -> list[int]:
+    """How much of each kind is written down."""
+    history = steward.history()
+    return [
+        len(history.policies),
+        len(history.acceptances),
+        len(steward.states()),
+        len(steward.holds()),
+        len(steward.emergencies()),
+        len(steward.certificates()),
+    ]
+
+
+def signed_policy(steward: Steward, **changes: Any) -> bytes:
+    return policy(steward.uid, steward.policy, **changes).signed(CONTROLLER.public_key, CONTROLLER.sign).to_bytes()
+
+
+def forged(steward: Steward) -> bytes:
+    """A policy with another signature than its own."""
+    return Signed.make(
+        "policy", policy(steward.uid, steward.policy).to_document(), CONTROLLER.public_key, lambda *_: bytes(64)
+    ).to_bytes()
+
+
+def hostile(steward: Steward) -> list[tuple[str, Any, str]]:
+    """Method, request, code of the refusal."""
+    change: dict[str, Any] = {"request_id": random_uid(), "collection_uid": steward.uid}
+    nobody: dict[str, Any] = {"request_id": random_uid(), "collection_uid": bytes(16)}
+    good = consent(steward.policy, record_id=random_uid(), event_time=NOON)
+    bent = canonical_bytes({**good.to_document(), "extra": "field"})
+    return [
+        ("SetPolicy", pb.SetPolicyRequest(**nobody, policy=b"{}"), "COLLECTION_NOT_FOUND"),
+        ("SetPolicy", pb.SetPolicyRequest(collection_uid=steward.uid, policy=b"{}"), "MALFORMED_MESSAGE"),
+        ("SetPolicy", pb.SetPolicyRequest(**change), "LIMIT_EXCEEDED"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=bytes(MOST_DOCUMENT_BYTES + 1)), "LIMIT_EXCEEDED"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=b"[" * MOST_DOCUMENT_BYTES), "INVALID_DOCUMENT"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=b"\xff\xfe"), "INVALID_DOCUMENT"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=b'{"a":1e999}'), "INVALID_DOCUMENT"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=b'{"a":1,"a":2}'), "INVALID_DOCUMENT"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=signed_policy(steward) + b" "), "INVALID_DOCUMENT"),
+        ("SetPolicy", pb.SetPolicyRequest(**change, policy=forged(steward)), "PROOF_BROKEN"),
+        ("GetPolicy", pb.GetPolicyRequest(collection_uid=b"short"), "MALFORMED_MESSAGE"),
+        ("GetPolicy", pb.GetPolicyRequest(collection_uid=steward.uid, version=2**32 - 1), "POLICY_NOT_FOUND"),
+        ("AcceptPolicy", pb.AcceptPolicyRequest(**change, policy_digest=b"short"), "MALFORMED_MESSAGE"),
+        ("AcceptPolicy", pb.AcceptPolicyRequest(**change, policy_digest=bytes(32)), "POLICY_NOT_ACCEPTED"),
+        ("RecordConsent", pb.RecordConsentRequest(**change, consent=b"null"), "INVALID_DOCUMENT"),
+        ("RecordConsent", pb.RecordConsentRequest(**change, consent=bent), "INVALID_DOCUMENT"),
+        ("RecordConsent", pb.RecordConsentRequest(**change, consent=good.to_bytes()[:-1]), "INVALID_DOCUMENT"),
+        ("WithdrawConsent", pb.WithdrawConsentRequest(**change, record_id=bytes(16)), "CONSENT_NOT_FOUND"),
+        ("WithdrawConsent", pb.WithdrawConsentRequest(**change, record_id=bytes(17)), "MALFORMED_MESSAGE"),
+        ("ListConsents", pb.ListConsentsRequest(collection_uid=steward.uid, subject=b"x"), "MALFORMED_MESSAGE"),
+        ("EraseSubject", pb.EraseSubjectRequest(**change), "MALFORMED_MESSAGE"),
+        ("ExportSubject", pb.ExportSubjectRequest(collection_uid=steward.uid), "MALFORMED_MESSAGE"),
+        ("SetHold", pb.SetHoldRequest(**change, reason_code="a b"), "INVALID_INPUT"),
+        ("SetHold", pb.SetHoldRequest(**change, reason_code="A" * 65), "INVALID_INPUT"),
+        ("SetHold", pb.SetHoldRequest(**change, reason_code="A", subject=bytes(3)), "MALFORMED_MESSAGE"),
+        ("SetHold", pb.SetHoldRequest(**change, reason_code="A", lift=True), "NOT_FOUND"),
+        ("BreakGlass", pb.BreakGlassRequest(**change, reason_code="A", seconds=2**32 - 1), "INVALID_INPUT"),
+        ("BreakGlass", pb.BreakGlassRequest(**nobody, reason_code="A", seconds=60), "COLLECTION_NOT_FOUND"),
+    ]
+
+
+def test_what_cannot_be_is_refused_by_name_and_nothing_is_written_down(governed: Governed) -> None:
+    steward = governed()
+    before = of_everything(steward)
+    for method, request, code in hostile(steward):
+        refusal = steward.caller.refusal(
+            steward.caller.raw, f"GovernanceService/{method}", [request.SerializeToString()]
+        )
+        assert refusal.code == code, (method, request, refusal)
+    assert of_everything(steward) == before
+
+
+def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
+    own_server: OwnServer, dial: Callable[[], Any]
+) -> None:
+    caller = dial()
+    steward = Steward(caller, caller.create("free").uid)
+    asked: list[Callable[[], Any]] = [
+        steward.shown,
+        steward.history,
+        steward.states,
+        steward.holds,
+        steward.emergencies,
+        lambda: steward.export(bytes(16)),
+        lambda: steward.erase_subject(bytes(16)),
+        lambda: steward.hold("CASE-1"),
+        lambda: steward.break_glass(),
+        lambda: steward.withdraw(bytes(16)),
+        lambda: steward.accept(bytes(32)),
+    ]
+    assert [caller.refusal(ask).code for ask in asked] == ["POLICY_NOT_FOUND"] * len(asked)
