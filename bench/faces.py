@@ -14,7 +14,7 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
@@ -46,11 +46,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, default=Path("bench-out/packages"))
     parser.add_argument("--only", choices=("found", "speed"))
+    parser.add_argument("--rows", nargs="*", default=[], help="only rows whose names hold one of these words")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     figures: Figures = {}
     if wanted.only != "speed":
-        figures |= found(Packages(wanted.packages))
+        figures |= found(Packages(wanted.packages), wanted.rows)
     if wanted.only != "found":
         figures |= speed()
     for name, row in figures.items():
@@ -74,7 +75,7 @@ def cells(row: Figures) -> str:
 # ---- what is found ---------------------------------------------------------------------------------------------------
 
 
-def found(packages: Packages) -> Figures:
+def found(packages: Packages, words: Sequence[str]) -> Figures:
     """Every row, several at once; each draws from a generator of its own."""
     finder = FaceFinder()
     never, always = DeidSettings(turned=Turned.NEVER), DeidSettings(turned=Turned.ALWAYS)
@@ -102,6 +103,7 @@ def found(packages: Packages) -> Figures:
         "no face: false covers, with turned passes": partial(false_covers, finder, always, others),
         "no face, 20 times darker: false covers": partial(false_covers, finder, never, darker(others, 20)),
     }
+    rows = {name: row for name, row in rows.items() if not words or any(word in name for word in words)}
     with ThreadPoolExecutor(CORES) as pool:
         return dict(zip(rows, pool.map(lambda row: row(), rows.values()), strict=True))
 

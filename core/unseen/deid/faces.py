@@ -47,6 +47,8 @@ DARK = 40
 """A picture whose brightest hundredth starts below this is made brighter to be looked at, never in the output."""
 LARGEST_GAIN = 6.0
 """More makes faces of the sensor's noise."""
+SAME_FACE = 0.5
+"""Two looks whose boxes share so much of their union mean one face and nothing beside it."""
 MOST_FACES = 1000
 """Boxes kept before weeding out doubles; a picture with more is one big crowd and is covered all the same."""
 
@@ -102,7 +104,7 @@ class FaceFinder:
         return [
             Face((float(left), float(top), float(right), float(bottom)), float(scores[place]), int(turns[place]))
             for place in without_doubles(boxes, scores)
-            for left, top, right, bottom in [boxes[place]]
+            for left, top, right, bottom in [_with_doubles(boxes[place], boxes)]
         ]
 
     def close(self) -> None:
@@ -169,6 +171,12 @@ class FaceFinder:
         if not all(np.isfinite(values).all() for values in maps):
             raise ImageRefused("the face finder gave no numbers, so the picture stays here")
         return [values[0] for values in maps]
+
+
+def _with_doubles(box: Boxes, others: Boxes) -> Boxes:
+    """Return the box (4,) around one face as every look saw it: they differ by a pixel or two, which is much of 18."""
+    same = np.vstack([box, others[overlap(box, others) >= SAME_FACE]])
+    return np.array([*same[:, :2].min(axis=0), *same[:, 2:].max(axis=0)])
 
 
 def _whole_cells(pixels: float) -> int:
