@@ -2,7 +2,7 @@
 
 For the device only. Holds a picture for the length of a call.
 
-    look -> paint every line -> look again -> paint what is still found -> ... -> look thoroughly: nothing -> done
+    look -> paint every line -> look again -> ... -> nothing: look thoroughly, once -> paint -> look -> nothing -> done
                                                                     five times painted, still text -> refused
 
 Painted over is everything that looks like writing, whatever it says. With ``keep_marks`` a line stays that is read with
@@ -60,6 +60,7 @@ def text_of(
         shown = views(mask)
         lines = finder.find(shown, mask)
         if not lines and thorough:
+            thorough = False  # once: in bands a restless picture has a little more of what is no text every time
             lines = finder.find(shown, mask, looks=THOROUGH_LOOKS)
         marks = [line for line in lines if keep_marks and reader is not None and _is_mark(line, shown[0], reader)]
         lines = [line for line in lines if not any(line is mark for mark in marks)]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.core.deid.text.lettering import Pixels, ink_of, page, write
 from unseen.deid.text import finder as module
-from unseen.deid.text.finder import Look, TextFinder
+from unseen.deid.text.finder import THOROUGH_LOOKS, Look, TextFinder
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 
 PHOTOS = Path(__file__).parents[4] / "examples" / "demo" / "photos"
@@ -78,6 +78,19 @@ def test_text_that_one_view_hides_another_shows(finder: TextFinder) -> None:
     write(picture, "DOE^JANE", 30, 100)
     assert finder.find([np.asarray(empty)]) == []
     assert len(finder.find([np.asarray(empty), np.asarray(picture)])) == 1
+
+
+def test_a_look_in_bands_shows_each_brightness_alone_and_finds_print(finder: TextFinder) -> None:
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    bands = np.concatenate(module._in_bands(levels), axis=2)[0]
+    assert bands.shape == (256, module.BANDS)
+    assert (bands.max(axis=1) >= 250).all(), "every brightness is white in some band"
+    assert ((bands > 0).sum(axis=1) <= 3).all(), "and dark in all but its neighbours"
+    picture = page(level=90)
+    write(picture, "DOE^JANE 4711", 40, 80, 20, (130, 130, 130))
+    ink = ink_of(picture, page(level=90))
+    found = inside(finder.find([np.asarray(picture)], looks=THOROUGH_LOOKS), ink.shape)
+    assert (ink & found).sum() > 0.95 * ink.sum()
 
 
 def test_nothing_is_found_in_painted_places_and_lines_beside_them_are(finder: TextFinder) -> None:
