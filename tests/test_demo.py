@@ -152,8 +152,8 @@ def test_a_client_that_sends_the_query_along_is_found_out(
         plain.append(quantise_query(parameters, vector).astype("<i4").tobytes())
         return encrypt(session, parameters, packing, vector)
 
-    def requests_with_the_plain_query(collection, query):
-        header, *chunks = make_requests(collection, query)
+    def requests_with_the_plain_query(collection, query, purpose):
+        header, *chunks = make_requests(collection, query, purpose)
         header.MergeFromString(UNKNOWN_FIELD + varint(len(plain[-1])) + plain[-1])
         return [header, *chunks]
 

@@ -43,9 +43,8 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     ├── IntegrityError
     │   ├── SealBroken          sealed bytes were altered, swapped or cut
     │   ├── WrongKey
-    │   └── ProofBroken         a log does not prove what it said: it was rewritten, or another log is meant
-    │       └── LogWentBack     the audit log is not what this device saw before: restored from a backup, or rewritten
-    │   ├── ProofBroken         a signature or a log does not prove what it said
+    │   ├── ProofBroken         a signature or a log does not prove what it said: rewritten, or another one is meant
+    │   │   └── LogWentBack     the audit log is not what this device saw before: restored from a backup, or rewritten
     │   └── ControllerChanged   an agreement is signed by another key than the one that this device knows
     ├── KeyMissing              this device does not hold the record key
     ├── KeyServiceFailed        what holds the server's master key did not answer or refused
