@@ -100,9 +100,9 @@ class Governed:
         self.figures["enrol_ratio"] = ratios(seconds)
 
 
-def in_turn(clients: Mapping[str, TimedClient], round_number: int) -> list[str]:
+def in_turn(sides: Mapping[str, object], round_number: int) -> list[str]:
     """The sides, each round beginning with another one: who comes first finds other caches than who comes last."""
-    names = list(clients)
+    names = list(sides)
     start = round_number % len(names)
     return names[start:] + names[:start]
 

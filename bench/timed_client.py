@@ -56,10 +56,12 @@ class TimedClient(Client):
     def __enter__(self) -> TimedClient:
         return self
 
-    def timed_search(self, name: str, vector: object, top_k: int = 10) -> tuple[list[str], SearchTimes]:
+    def timed_search(
+        self, name: str, vector: object, top_k: int = 10, purpose: str | None = None
+    ) -> tuple[list[str], SearchTimes]:
         """Search, and give the hits' ids and where the time went."""
         began = time.perf_counter()
-        hits = self.search_vector(name, vector, top_k=top_k)  # type: ignore[arg-type]
+        hits = self.search_vector(name, vector, top_k=top_k, purpose=purpose)  # type: ignore[arg-type]
         self.last.total = time.perf_counter() - began
         self.last.rank = self._latest_local
         return [hit.id for hit in hits], self.last
