@@ -25,8 +25,8 @@ from bench.hostile.sending import Sender, Tally
 from bench.hostile.stage import Stage
 from bench.measure import print_table, write_json
 
-WARM_UP = 2000
-"""Calls before memory is looked at: whatever the server makes once is made."""
+WARM_UP_PART = 20
+"""One in so many calls comes before memory is looked at: by then whatever the server makes once is made."""
 MOST_GROWTH_BYTES = 64 << 20
 NEW_CAST_EVERY = 200
 """Calls after which what the rogue tenant holds is looked up again: some messages change it, as they may."""
@@ -58,7 +58,7 @@ def attacked(messages: int, callers: int, seed: int) -> dict[str, Any]:
 
 def _attacked(stage: Stage, messages: int, callers: int, seed: int) -> dict[str, Any]:
     before = stage.what_is_kept()
-    _wave(stage, min(WARM_UP, messages), callers, seed - 1)
+    _wave(stage, messages // WARM_UP_PART, callers, seed - 1)
     memory, began = stage.memory_bytes, time.perf_counter()
     tally = _wave(stage, messages, callers, seed)
     seconds = time.perf_counter() - began
