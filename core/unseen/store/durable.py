@@ -11,6 +11,7 @@ ciphertext.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,7 +240,7 @@ class DurableStore(Store):
         self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None, own_key: bool = False
     ) -> Fact:
         request = self._request(request_id or b"", "fact", kind, key, body)
-        with self._serials.change(), self._database.changing() as tx:
+        with self._serials.change() if own_key else nullcontext(), self._database.changing() as tx:
             done = request_id and requests.find_finished(tx, request)
             if done:
                 fact = facts.at(tx, self._seals, done.epoch)
