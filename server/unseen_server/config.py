@@ -15,6 +15,7 @@ from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.postgres.address import PostgresAddress
 from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
@@ -149,7 +150,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unseen_server", description=__doc__, allow_abbrev=False)
+    parser = OneSentenceParser(prog="unseen serve", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the server's files, and the store; made if absent"
     )
@@ -235,10 +236,9 @@ def _allowance(given: argparse.Namespace) -> Allowance:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a number from 1 on")
-    return number
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _resolved(path: Path) -> Path:
