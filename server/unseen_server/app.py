@@ -40,11 +40,12 @@ from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
 from unseen_server.backups import Backups
 from unseen_server.boundary import Boundary
 from unseen_server.certificates import server_credentials
-from unseen_server.config import Config, is_loopback
+from unseen_server.config import Config
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.governance.assembly import Governance, assemble
 from unseen_server.governance.clock import Clock
 from unseen_server.governance.retention import Retention
+from unseen_server.hosts import is_loopback
 from unseen_server.operations.certificate import expires_s
 from unseen_server.operations.metrics import Metrics
 from unseen_server.operations.page import Page

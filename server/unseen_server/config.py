@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
+from unseen_server.hosts import is_loopback
 from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.postgres.address import PostgresAddress
@@ -94,16 +94,6 @@ class Config:
     def address(self, port: int) -> str:
         """HOST:PORT as it is written, an IPv6 address in brackets."""
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def ring_folder(named: Path | None, master_key: MasterKeyChoice) -> Path:

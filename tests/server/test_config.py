@@ -16,7 +16,8 @@ from unseen_server import app
 from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.certificates import TlsFiles
-from unseen_server.config import Config, from_arguments, is_loopback
+from unseen_server.config import Config, from_arguments
+from unseen_server.hosts import is_loopback
 from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]

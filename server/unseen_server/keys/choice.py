@@ -12,12 +12,12 @@ A choice is never printed nor logged: an address says where the keys are, and pe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unseen.errors import InvalidConfiguration
 from unseen.keys.provider import HeldKey, KeyProvider
+from unseen_server.keys.passphrase import AskPassphrase
 from unseen_server.master_key import open_master_key
 
 FILE, PASSPHRASE, AWS_KMS, PKCS11, VAULT = "file", "passphrase", "aws-kms", "pkcs11", "vault"
@@ -25,9 +25,6 @@ KINDS = (FILE, PASSPHRASE, AWS_KMS, PKCS11, VAULT)
 _LIKE_A_KIND = re.compile("[A-Za-z][A-Za-z0-9+_-]+")
 RING_FOLDER = "unseen.key-ring"
 """Beside the file of a master key, unless --key-ring names another place."""
-
-AskPassphrase = Callable[[bool], str]
-"""Gives the passphrase; asks twice when told that it is a new one."""
 
 
 @dataclass(frozen=True)
