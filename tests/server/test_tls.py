@@ -78,7 +78,7 @@ def test_tls_older_than_1_2_is_refused(make_server: Make, authority: Identity, t
     assert agreed(ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     assert agreed(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
-        with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION|UNEXPECTED_EOF"):  # an alert, or just the end
+        with pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|UNEXPECTED_EOF"):  # an alert, or just the end
             agreed(old)
 
 
