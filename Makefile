@@ -21,9 +21,11 @@ OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
 LOAD_ROWS ?= 200000
+HOSTILE ?= 100000
+FUZZ   ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence load system pictures fonts proto baseline clean
+.PHONY: help demo test check format bench evidence fuzz hostile load system pictures fonts proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -89,7 +91,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench pictures fonts  ## every measured table of the documents, the largest sizes included
+evidence: bench hostile pictures fonts  ## every measured table of the documents, the largest sizes included
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
@@ -111,6 +113,15 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 	$(BIN)/python -m bench.malformed_dicom --count 1200 --json $(BENCH_OUT)/malformed-dicom.json
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
+
+hostile: $(VENV)/.dev-stamp  ## a hundred thousand hostile messages to every method of a real server
+	mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m bench.hostile --messages $(HOSTILE) --json $(BENCH_OUT)/hostile.json
+
+fuzz: $(VENV)/.dev-stamp  ## a million executions of every parser, guided by coverage (FUZZ=1000000): hours
+	mkdir -p $(BENCH_OUT)
+	$(PIP) install -q -c constraints/tested.txt -e '.[fuzz]'
+	$(BIN)/python -m bench.fuzz --executions $(FUZZ) --json $(BENCH_OUT)/fuzz.json
 
 load: $(VENV)/.run-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)

@@ -87,7 +87,7 @@ def origin_of(note: str) -> str:
 def _parsed(note: str) -> tuple[TreeHead, str, list[tuple[str, bytes]]]:
     body, separator, rest = note.partition("\n\n")
     lines = body.split("\n")
-    if len(note) > MOST_HEAD_BYTES or not separator or len(lines) < 3 or not rest.endswith("\n"):
+    if len(note) > MOST_HEAD_BYTES or not _is_text(note) or not separator or len(lines) < 3 or not rest.endswith("\n"):
         raise _not_a_head()
     signatures = [_signature(line) for line in rest[:-1].split("\n")]
     return TreeHead(_origin(lines[0]), _size(lines[1]), _root(lines[2])), body + "\n", signatures
@@ -121,6 +121,15 @@ def _signature(line: str) -> tuple[str, bytes]:
     if dash != "—" or not name:
         raise _not_a_head()
     return name, _bytes(signature)
+
+
+def _is_text(note: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can name halves of characters, which are none."""
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(data: bytes) -> str:

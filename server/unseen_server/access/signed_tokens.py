@@ -9,7 +9,6 @@ asks to limit what an old token can do).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from unseen.errors import InvalidConfiguration, InvalidInput, NotAuthenticated
+from unseen.json_text import read_json
 from unseen.signature import require_sound_key
 from unseen_server import limits
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
@@ -138,7 +138,7 @@ def _from_pem(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
 
 def _from_jwks(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
     try:
-        listed = json.loads(content)["keys"]
+        listed = read_json(content)["keys"]
         wanted = [one for one in listed if one.get("use", "sig") == "sig"]
         if any("d" in one or one.get("kty") == "oct" for one in wanted):
             raise InvalidConfiguration(f"{file} holds a secret or private key; give the issuer's public keys alone")
