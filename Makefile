@@ -105,6 +105,8 @@ evidence: bench hostile pictures fonts  ## every measured table of the documents
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json
 	$(BIN)/python -m bench.governed --rows 100000 --dim 512 --json $(BENCH_OUT)/governed-100k.json
+	$(BIN)/python -m bench.agreements --rows 100000 --dim 512 --json $(BENCH_OUT)/agreements-100k.json
+	$(BIN)/python -m pytest -q -rP tests/vectors/test_published_vectors.py tests/server/access/test_matrix.py
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
