@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.faults import clocks, cuts, disks, pages, system_calls
+from bench.faults import clocks, cuts, disks, keys, pages, system_calls
 from bench.faults.damaging import STORE, damage_files, tear
 from bench.faults.history import FAULTS, Found, History
 from bench.faults.kills import kill
@@ -93,6 +93,17 @@ class Run:
             "bytes that change", rows, ("damage", "tried", "refused", "named", "harmless", "until examined", "served")
         )
 
+    def keys(self) -> None:
+        """Keys that are not the one."""
+        start = self._start("keys")
+        wrong, half = keys.wrong_keys(start, self.folder), keys.half_rotated(start, self.folder)
+        self.figures["keys"] = {"wrong key": asdict(wrong), "half-rotated": half.fields()}
+        rows = [("master key with one bit turned", *(f"{number:,}" for number in asdict(wrong).values()))]
+        print_table("keys that are not the one", rows, ("key", "tried", "refused", "opened", "wrote"))
+        numbers = (half.runs, half.old, half.new, half.neither, half.both, half.found.faults)
+        rows = [("stopped at a call", *(f"{number:,}" for number in numbers))]
+        print_table("rotations half-way", rows, ("rotation", "runs", "old key", "new key", "neither", "both", "faults"))
+
     def clocks(self) -> None:
         """Clocks that are wrong."""
         found = clocks.wrong_clocks(self._start("clocks"), self.folder)
@@ -122,6 +133,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "calls": Run.calls,
     "disks": Run.disks,
     "damage": Run.damage,
+    "keys": Run.keys,
     "clocks": Run.clocks,
     "cuts": Run.cuts,
 }
@@ -131,7 +143,9 @@ def faults_in(figures: object) -> int:
     """All that is wrong in the figures of a run."""
     if not isinstance(figures, dict):
         return 0
-    own = sum(figures.get(name, 0) for name in (*FAULTS, "missed", "opened", "served", "twice"))
+    own = sum(
+        figures.get(name, 0) for name in (*FAULTS, "missed", "opened", "served", "twice", "wrote", "neither", "both")
+    )
     return own + sum(faults_in(one) for one in figures.values())
 
 

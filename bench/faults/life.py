@@ -31,7 +31,8 @@ ACTS = {CREATE: "CreateCollection", ENROL: "EnrolRows", ERASE: "EraseRows", FACT
 """Steps that the server writes down under these names."""
 BORN = b"born"
 """What is told first, before the store is opened."""
-MASTER_KEYS = (HeldKey("file", bytes(32)), HeldKey("file", bytes(range(32))))
+MASTER_KEY_BYTES = (bytes(32), bytes(range(32)))
+MASTER_KEYS = tuple(HeldKey("file", key) for key in MASTER_KEY_BYTES)
 """What the key ring is put under in turn."""
 
 

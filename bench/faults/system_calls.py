@@ -67,7 +67,7 @@ def fail_every_call(
     tried = Tried()
     for name, k in calls_of(start.copied_to(folder / "run"), kinds, thread, WRITES if fault == LIE else CALLS)[::every]:
         history = start.copied_to(folder / "run")
-        code, log = _traced(history, kinds, thread, [name], "-e", f"inject={name}:{fault}:when={k}")
+        code, log = life_with_fault(history, kinds, thread, name, k, fault)
         if "INJECTED" in log or code not in (0, 1):
             _count(tried, history, code, may_be_noticed=fault == LIE)
         else:
@@ -85,6 +85,13 @@ def calls_of(history: History, kinds: Sequence[str], thread: str, names: Sequenc
         by_thread.setdefault(number, []).append(name)
     made = max(by_thread.values(), key=len)
     return [(name, 1 + made[:at].count(name)) for at, name in enumerate(made)]
+
+
+def life_with_fault(
+    history: History, kinds: Sequence[str], thread: str, name: str, k: int, fault: str
+) -> tuple[int, str]:
+    """A life in which a thread's k-th call of a name fails: how it ended, and what it called."""
+    return _traced(history, kinds, thread, [name], "-e", f"inject={name}:{fault}:when={k}")
 
 
 def _traced(history: History, kinds: Sequence[str], thread: str, names: Sequence[str], *fault: str) -> tuple[int, str]:

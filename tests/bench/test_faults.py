@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults import clocks, cuts, disks, pages, system_calls
+from bench.faults import clocks, cuts, disks, keys, pages, system_calls
 from bench.faults.damaging import FIRST_BYTES, STORE, damage_files, spread, tear
 from bench.faults.history import History
 from bench.faults.kills import kill
@@ -82,6 +82,18 @@ def test_every_length_of_a_store_but_its_own_is_refused(start: History, tmp_path
     copy = Path(shutil.copy(start.folder / STORE, tmp_path))
     lengths, opened = pages.open_at_every_length(copy, every=4001)
     assert (lengths > 50, opened) == (True, 0)
+
+
+def test_no_other_master_key_opens_a_store(start: History, tmp_path: Path) -> None:
+    tried = keys.wrong_keys(start, tmp_path, range(0, 256, 5))
+    assert (tried.refused, tried.opened, tried.wrote) == (tried.tried, 0, 0)
+    assert tried.tried == 52
+
+
+def test_a_rotation_that_is_stopped_leaves_one_key(start: History, tmp_path: Path) -> None:
+    tried = keys.half_rotated(start, tmp_path, every=6)
+    assert tried.old + tried.new == tried.runs >= 4
+    assert tried.found.faults == 0
 
 
 def test_a_store_asks_no_clock(start: History, tmp_path: Path) -> None:
