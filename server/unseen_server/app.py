@@ -37,11 +37,12 @@ from unseen_server.access.signed_tokens import SignedTokens
 from unseen_server.audit import SERVER, Audit
 from unseen_server.backups import Backups
 from unseen_server.boundary import Boundary
-from unseen_server.config import Config, is_loopback
+from unseen_server.config import Config
 from unseen_server.engine import Engine, MakeMasks
 from unseen_server.governance.assembly import Governance, assemble
 from unseen_server.governance.clock import Clock
 from unseen_server.governance.retention import Retention
+from unseen_server.hosts import is_loopback
 from unseen_server.listening import bind, make_server
 from unseen_server.opening import MakeClock, open_all, tell_of_missing_changes
 from unseen_server.opening import open_audit as open_audit

@@ -18,8 +18,9 @@ from unseen.store.durable import DurableStore
 from unseen.store.interface import Store
 from unseen_server.access.grants import Grants
 from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
-from unseen_server.config import Config, is_loopback
+from unseen_server.config import Config
 from unseen_server.governance.clock import Clock
+from unseen_server.hosts import is_loopback
 from unseen_server.missing_changes import count_missing_changes
 from unseen_server.operations.metrics import Metrics
 from unseen_server.signing import open_signing_key

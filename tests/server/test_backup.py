@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -237,8 +238,22 @@ def test_backup_is_examined_without_being_restored(backed_up: tuple[Any, Path]) 
     server, file = backed_up
     result = unseen(server, "doctor", "--backup", file)
     assert (result.returncode, "checked: 5 vectors" in result.stdout) == (0, True), result.stderr
+    assert re.search("checked: [0-9]+ audit leaves", result.stdout)
     file.write_bytes(file.read_bytes()[:-1])
     assert unseen(server, "doctor", "--backup", file).returncode == 2
+
+
+def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
+    backed_up: tuple[Any, Path], tmp_path: Path
+) -> None:
+    server, file = backed_up
+    assert server.stop() == 0
+    assert unseen(server, "keys", "rekey", "--data", server.data).returncode == 0
+    result = unseen(server, "restore", file, "--data", tmp_path / "new")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "from before its keys were renewed" in result.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_restore_that_is_killed_leaves_nothing_or_everything(backed_up: tuple[Any, Path], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from unseen.errors import InvalidConfiguration, InvalidInput, NotAuthenticated
+from unseen.signature import require_sound_key
 from unseen_server import limits
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
 from unseen_server.call import Caller
@@ -153,6 +154,7 @@ def _issuer_key(file: Path, key: object, algorithm: str | None, kid: str | None)
         case ec.EllipticCurvePublicKey() if key.curve.name in CURVES:
             usual, others = CURVES[key.curve.name], {CURVES[key.curve.name]}
         case ed25519.Ed25519PublicKey():
+            _require_sound(file, key)
             usual, others = "EdDSA", {"EdDSA"}
         case _:
             raise InvalidConfiguration(
@@ -162,6 +164,13 @@ def _issuer_key(file: Path, key: object, algorithm: str | None, kid: str | None)
     if algorithm is not None and algorithm not in others:
         raise InvalidConfiguration(f"{file} names an algorithm that does not fit its key; leave it out, or correct it")
     return IssuerKey(key, algorithm or usual, kid)
+
+
+def _require_sound(file: Path, key: ed25519.Ed25519PublicKey) -> None:
+    try:
+        require_sound_key(key.public_bytes_raw())
+    except InvalidInput as error:
+        raise InvalidConfiguration(f"{file} cannot be used: {error}") from None
 
 
 def _require_times(claims: dict[str, Any], now: float) -> None:
