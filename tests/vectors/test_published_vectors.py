@@ -96,6 +96,13 @@ def sealing_outcome(vector: Aead, monkeypatch: pytest.MonkeyPatch) -> str:
     return "sealed and opened as published"
 
 
+def tell(origin: str, counted: Counter[str]) -> None:
+    """What ``pytest -rP`` shows: docs/evidence.md has it."""
+    print(
+        f"{origin}: {counted.total():,} vectors; " + ", ".join(f"{count:,} {what}" for what, count in counted.items())
+    )
+
+
 def test_every_vector_of_wycheproof_for_aes_gcm(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counter(sealing_outcome(vector, monkeypatch) for vector in wycheproof_aead())
     assert counted == {
@@ -105,6 +112,7 @@ def test_every_vector_of_wycheproof_for_aes_gcm(monkeypatch: pytest.MonkeyPatch)
         "key of another length refused": 211,
     }
     assert counted.total() == 316
+    tell("Wycheproof, AES-GCM", counted)
 
 
 @pytest.mark.parametrize("kind", ["EncryptExtIV", "Decrypt"])
@@ -112,6 +120,7 @@ def test_every_vector_of_nist_for_aes_gcm(monkeypatch: pytest.MonkeyPatch, kind:
     counted = Counter(sealing_outcome(vector, monkeypatch) for vector in nist_aead(kind))
     assert counted == NIST_COUNTS[kind]
     assert counted.total() == 3 * 7875
+    tell(f"NIST CAVS, AES-GCM, {kind}", counted)
 
 
 NIST_COUNTS = {
@@ -178,6 +187,7 @@ def test_every_vector_of_wycheproof_and_rfc_5869_for_hkdf() -> None:
         "key of another length refused": 49,
     }
     assert counted.total() == 86
+    tell("Wycheproof, HKDF-SHA256", counted)
     assert Counter(map(derivation_outcome, rfc_5869_derivations())) == {"key of another length refused": 3}
 
 
@@ -214,6 +224,7 @@ def test_every_vector_of_wycheproof_for_ed25519() -> None:
         "refused": 64,
     }
     assert counted.total() == 210
+    tell("Wycheproof, Ed25519", counted)
 
 
 def test_vectors_are_those_that_were_published() -> None:

@@ -11,7 +11,7 @@ import typer
 from unseen.errors import InvalidInput
 from unseen.json_text import read_json
 from unseen_client.cli.basis_options import BasisOptions
-from unseen_client.cli.budget import noise_fields
+from unseen_client.cli.budget import noise_fields, noise_words
 from unseen_client.cli.collections import Name
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
@@ -102,6 +102,7 @@ def list_rows(
 ) -> None:
     """List the rows of a collection: ids, names, captions, tags.
 
+    And the noise that they carry, as the enrolling device says.
     They are decrypted on this device from its mirror; the server sees a synchronisation, no more.
 
     \b
@@ -110,8 +111,13 @@ def list_rows(
     """
     with link.client() as client:
         found = client.list(name, limit=limit, offset=offset)
-    words = "\n".join("\t".join([one.id, one.name, one.caption, ", ".join(one.tags)]) for one in found)
+    words = "\n".join(map(_line, found))
     say(link.json, {"rows": [record_fields(one) for one in found]}, words or "no rows yet: unseen enrol NAME PATH...")
+
+
+def _line(record: Record) -> str:
+    cells = [record.id, record.name, record.caption, ", ".join(record.tags)]
+    return "\t".join([*cells, noise_words(record.noise)] if record.noise else cells)
 
 
 @linked

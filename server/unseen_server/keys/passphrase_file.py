@@ -16,7 +16,7 @@ from unseen import envelope
 from unseen.entropy import random_bytes
 from unseen.errors import InvalidConfiguration, WrongKey
 from unseen.json_text import read_json
-from unseen_server.keys.choice import AskPassphrase
+from unseen_server.keys.passphrase import AskPassphrase
 from unseen_server.master_key import exists, read_private, write_once
 
 FORMAT = "unseen-sealed-master-key-1"

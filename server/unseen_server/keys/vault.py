@@ -29,7 +29,7 @@ from unseen.envelope import KEY_BYTES
 from unseen.errors import InvalidConfiguration, KeyServiceFailed, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen.keys.provider import KeyProvider
-from unseen_server.config import is_loopback
+from unseen_server.hosts import is_loopback
 from unseen_server.master_key import read_private
 
 TIMEOUT_S = 10
