@@ -36,19 +36,6 @@ class Pipe(ChildProcess):
         buffer[:] = self.receive(len(buffer))
 
 
-class Picture(decode._Child):
-    """The same for the child that decodes pictures."""
-
-    def __init__(self, said: bytes) -> None:
-        self._pipe = Pipe(said)
-
-    def _receive(self, size: int) -> bytes:
-        return self._pipe.receive(size)
-
-    def _receive_into(self, buffer: memoryview) -> None:
-        self._pipe.receive_into(buffer)
-
-
 def reads(receive: Any) -> Any:
     """A run: a child that says too little is a child that died, which the caller says as ImageRefused."""
 
@@ -74,8 +61,7 @@ def framed(data: bytes) -> None:
 
 
 def pictured(data: bytes) -> None:
-    child = Picture(data)
-    found = child._pixels(child._receive(decode_child.REPLY.size), LONGEST_SIDE)
+    found = decode._received(Pipe(data), LONGEST_SIDE)
     assert max(found.pixels.shape) <= LONGEST_SIDE
 
 
@@ -88,5 +74,5 @@ TARGETS = (
     Target("client.deid.attributes.received", reads(cleaned), (ImageRefused,), (CLEANED,)),
     Target("client.deid.attributes.told", attributes._told, (ImageRefused,), (REPORT,), is_json=True),
     Target("client.deid.frames.received", reads(framed), (ImageRefused,), (FRAMES,)),
-    Target("client.decode.pixels", reads(pictured), (ImageRefused,), (PICTURE,)),
+    Target("client.decode.received", reads(pictured), (ImageRefused,), (PICTURE,)),
 )
