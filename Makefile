@@ -5,8 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-# Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
+# Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk and to fail
+# it, a clock that is wrong).
+SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
 	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
@@ -25,7 +26,7 @@ HOSTILE ?= 100000
 FUZZ   ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence fuzz hostile load system pictures fonts proto baseline clean
+.PHONY: help demo test check format bench evidence faults fuzz hostile load system pictures fonts proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -91,7 +92,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench hostile pictures fonts  ## every measured table of the documents, the largest sizes included
+evidence: bench faults hostile pictures fonts  ## every measured table of the documents, the largest sizes included
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
@@ -115,6 +116,10 @@ evidence: bench hostile pictures fonts  ## every measured table of the documents
 	$(BIN)/python -m bench.malformed_dicom --count 1200 --json $(BENCH_OUT)/malformed-dicom.json
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
+
+faults: $(VENV)/.dev-stamp  ## kills, failing calls, full disks, damaged files, wrong keys and clocks, cut networks: all survived?
+	mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m bench.faults --json $(BENCH_OUT)/faults.json
 
 hostile: $(VENV)/.dev-stamp  ## a hundred thousand hostile messages to every method of a real server
 	mkdir -p $(BENCH_OUT)

@@ -42,7 +42,7 @@ def main() -> None:
     def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
         if not target.is_json or seed % 4:
             return bytes(atheris.Mutate(data, most_bytes))
-        return changed(target, data, random.Random(seed))
+        return changed(target, data, random.Random(seed))[:most_bytes]
 
     _fuzz(execute, mutate, [sys.argv[0], *options])
 

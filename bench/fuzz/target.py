@@ -93,6 +93,14 @@ def as_tree(data: bytes) -> Any:
         return None
 
 
+def as_text(data: bytes) -> str:
+    """Text as JSON may name it, halves of characters included; marks in place of what is no text."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
 def scratch_folder() -> Path:
     """A folder for files that are read again at once, gone with the process; in memory where there is such a place."""
     folder = Path(tempfile.mkdtemp(prefix="unseen-fuzz-", dir=memory_folder() if "TMPDIR" not in os.environ else None))

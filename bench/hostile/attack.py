@@ -47,6 +47,11 @@ class Attack:
 Draw = Callable[["Attacks", str, list[Message], random.Random], Attack]
 
 
+def marked(attack: Attack) -> Attack:
+    """The same, marked when one of its messages is above what gRPC reads."""
+    return replace(attack, by_transport=True) if any(len(one) >= TOO_LARGE_BYTES for one in attack.messages) else attack
+
+
 class Attacks:
     """Draws hostile calls. For one thread."""
 
@@ -62,7 +67,7 @@ class Attacks:
         method = chance.choice(self._methods)
         right = chance.choice(RIGHT[method])(self.cast)
         break_it = chance.choices([one for one, _ in DRAWS], [weight for _, weight in DRAWS])[0]
-        return break_it(self, method, right, chance)
+        return marked(break_it(self, method, right, chance))
 
     def by(self, method: str, chance: random.Random) -> str:
         """Mostly who may call the method, in its own tenant; sometimes who may not."""

@@ -89,8 +89,10 @@ class Stage:
         command = self._command("unseen_server", "--listen", "127.0.0.1:0", "--threads", "1", *quotas)
         log = self._held.enter_context((self._folder / "log").open("wb"))
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self._held.callback(self.process.wait)
         self._held.callback(self.process.kill)
         assert self.process.stdout is not None
+        self._held.enter_context(self.process.stdout)
         self.address = self.process.stdout.readline().split()[-1]
 
     @property

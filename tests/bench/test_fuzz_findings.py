@@ -18,6 +18,7 @@ from bench.fuzz.targets.records import CARD, DESCRIPTION
 from unseen.audit.head import key_hash
 from unseen.bearer import BearerToken
 from unseen.errors import (
+    ImageRefused,
     IntegrityError,
     InvalidConfiguration,
     InvalidInput,
@@ -97,6 +98,9 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("client.cli.rows.read_array", b"\x93NUMPY\x01\x00\x06\x00{'a\n('", InvalidInput),
     ("client.cli.rows.read_records", DEEP, InvalidInput),
     ("client.controller_keys", DEEP, IntegrityError),
+    ("client.deid.attributes.told", DEEP, ImageRefused),
+    ("client.deid.attributes.told", b"[]", ImageRefused),
+    ("client.deid.attributes.told", b"{}", ImageRefused),
     ("client.deid.dicom_settings", b'{"options":3}', InvalidConfiguration),
     ("client.deid.journal", journal(target=None), InvalidInput),
     ("client.deid.journal", journal(covered="many"), InvalidInput),

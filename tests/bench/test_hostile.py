@@ -29,7 +29,8 @@ def test_there_is_a_right_call_of_every_method() -> None:
 
 def test_ten_thousand_hostile_messages_do_no_harm_and_are_refused_by_type(figures: dict[str, Any]) -> None:
     assert figures["messages"] == MESSAGES
-    assert hostile.failures(figures) == [], figures["wrong"]
+    # How long an answer takes says nothing here, beside other tests: `make hostile` judges that.
+    assert hostile.failures(figures | {"slow_count": 0}) == [], figures["wrong"]
 
 
 def test_they_reach_every_method_and_many_kinds_of_refusal(figures: dict[str, Any]) -> None:
@@ -44,6 +45,7 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         "alive": True,
         "exit_code": 0,
         "wrong_count": 0,
+        "slow_count": 0,
         "as_before": True,
         "peak_growth_mib": 10.0,
         "failures_in_log": 0,
@@ -55,6 +57,7 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         {"alive": False, "exit_code": -11},
         {"exit_code": 1},
         {"wrong_count": 1},
+        {"slow_count": 1},
         {"as_before": False},
         {"peak_growth_mib": 64.1},
         {"failures_in_log": 1},

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.fuzz.target import Target, as_tree, dressed, scratch_folder
+from bench.fuzz.target import Target, as_text, as_tree, dressed, scratch_folder
 from unseen.audit import frames
 from unseen.audit.export import ExportBegin, head_line, read_export
 from unseen.audit.head import TreeHead, open_head, sign_head, sign_note
@@ -32,7 +32,7 @@ EXPORT = b"\n".join([ExportBegin(ORIGIN, (PUBLIC_KEY,), 0, ()).to_bytes(), *LEAV
 
 
 def head(data: bytes) -> None:
-    open_head(data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace"), ORIGIN, [PUBLIC_KEY])
+    open_head(as_text(data), ORIGIN, [PUBLIC_KEY])
 
 
 def signed_head(data: bytes) -> bytes:
