@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from unseen_client.adapt.looked_at import IMAGES_PER_PART, LookedAt, Seen
 from unseen_client.adapt.run_folder import RunFolder
 from unseen_client.adapt.task import Lesson
 from unseen_client.home import private_folder
+from unseen_client.prepare import Preparer
 
 COUNT = 130
 
@@ -69,7 +71,9 @@ def look(folder: RunFolder, examples, most: int = 10_000, settings: str = "as th
     """One process's work on the folder: the material, and the preparer that was asked."""
     preparer, told = PaperPreparer(most), []
     try:
-        material, refused = gather(examples, Lesson.LABELS, preparer, LookedAt(folder, settings), told.append)
+        material, refused = gather(
+            examples, Lesson.LABELS, cast("Preparer", preparer), LookedAt(folder, settings), told.append
+        )
     except KeyboardInterrupt:
         return None, preparer.asked
     assert [one.code for one in refused] == [ImageRefused.code]
