@@ -31,7 +31,14 @@ import numpy.typing as npt
 import pydicom
 from PIL import Image
 
-from bench.planted_text import SCRIPTS, PlantedPicture, PlantedString, plain_backgrounds, planted_picture
+from bench.planted_text import (
+    SCRIPTS,
+    STRINGS_PER_PICTURE,
+    PlantedPicture,
+    PlantedString,
+    plain_backgrounds,
+    planted_picture,
+)
 from unseen.deid.dicom.burned_in import Finders, burned_in
 from unseen.deid.dicom.stored import Shown, StoredFrames
 from unseen.deid.text.finder import TextFinder
@@ -60,7 +67,8 @@ class Outcome:
     """What became of one string."""
 
     string: PlantedString
-    refused: bool
+    refused: str
+    """Why its picture was; empty where it was not."""
     read_before: bool
     read_after: bool
     ink_left: float
@@ -99,15 +107,15 @@ def measured(picture: PlantedPicture, finder: TextFinder, reader: TextReader) ->
     before = picture.frames.views(0, np.zeros(picture.frames.frame_shape, np.bool_))[0]
     try:
         mask, _ = burned_in(picture.frames, Finders(finder))
-    except ImageRefused:
-        return [Outcome(one, True, is_readable(before, one, reader), False, 0.0) for one in picture.strings]
+    except ImageRefused as refusal:
+        return [Outcome(one, str(refusal), is_readable(before, one, reader), False, 0.0) for one in picture.strings]
     after = picture.frames.views(0, mask)[0]
     outcomes = []
     for one in picture.strings:
         left, top, right, bottom = one.box
         ink_left = float((one.ink & ~mask[top:bottom, left:right]).sum() / max(one.ink.sum(), 1))
         read_after = ink_left > 0 and is_readable(after, one, reader)
-        outcomes.append(Outcome(one, False, is_readable(before, one, reader), read_after, ink_left))
+        outcomes.append(Outcome(one, "", is_readable(before, one, reader), read_after, ink_left))
     return outcomes
 
 
@@ -224,10 +232,11 @@ def summary(outcomes: Sequence[Outcome], frames: list[dict[str, Any]]) -> dict[s
             "contrast": lambda one: one.string.contrast,
         }.items()
     }
-    refused = Counter(one.refused for one in outcomes)[True] // 4
+    refusals = Counter(one.refused for one in outcomes if one.refused)
     return {
         "strings": len(outcomes),
-        "refused_pictures": refused,
+        "refused_pictures": sum(refusals.values()) // STRINGS_PER_PICTURE,
+        "reasons": {reason: strings // STRINGS_PER_PICTURE for reason, strings in refusals.items()},
         "read_before": sum(one.read_before for one in accepted),
         "read_after": sum(one.read_after for one in accepted),
         "half_the_ink_left": sum(one.ink_left > SHOWING for one in accepted),
@@ -254,6 +263,7 @@ def describe(one: Outcome) -> dict[str, Any]:
 def table(figures: dict[str, Any]) -> Iterator[str]:
     """The figures as lines of a table."""
     yield f"{figures['strings']} strings planted; {figures['refused_pictures']} pictures refused"
+    yield from (f"  {pictures} refused: {reason}" for reason, pictures in figures["reasons"].items())
     yield f"read before {figures['read_before']}, read after {figures['read_after']}"
     yield f"half of the ink left: {figures['half_the_ink_left']}"
     for kind, group in figures["groups"].items():

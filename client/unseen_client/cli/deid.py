@@ -42,15 +42,16 @@ class RunOptions:
 @spread(run=RunOptions, faces=FaceOptions, dicom=DicomOptions)
 def deid(
     *,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture, or a folder of pictures.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A photograph, a DICOM object, or a folder of both.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="A file or folder for the results, outside IN.")],
     run: RunOptions,
     faces: FaceOptions,
     dicom: DicomOptions,
 ) -> None:
-    """Cover faces in pictures and remove metadata.
+    """Cover faces and burned-in text; remove metadata.
 
-    All of it happens on this device. It is what `unseen enrol` does to an image before anything else.
+    All of it happens on this device. Photographs: faces are covered, metadata goes; `unseen enrol` does the same to an
+    image before anything else. DICOM: attributes as PS3.15 Annex E wants it; text in the pixels where it may be.
 
     A picture in which any step fails is not written and is listed with the reason: exit code 4, or 1 when nothing was
     written at all. Files that an earlier run did are skipped, so after an interruption run the same command again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unseen.errors import InvalidInput
+from unseen.json_text import read_json
 from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.budget import noise_fields, noise_words
 from unseen_client.cli.collections import Name
@@ -221,7 +221,7 @@ def described_file(fields: dict[str, object], tags: Sequence[str], source: str) 
 
 def _read_records(path: Path) -> dict[str, dict[str, object]]:
     try:
-        described = json.loads(read_text(path))
+        described = read_json(read_text(path))
     except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from error
     if isinstance(described, dict) and all(isinstance(fields, dict) for fields in described.values()):
@@ -242,8 +242,9 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     import numpy as np
 
     try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            array: npt.NDArray[Any] = np.load(file, allow_pickle=False)
+    except Exception as error:  # numpy and what it stands on have no error in common for bytes that are no array
         raise InvalidInput(f"cannot read {path}; give a .npy file as numpy.save writes it") from error
     return array
 

@@ -34,6 +34,7 @@ def main() -> None:
     """Answer requests until the parent closes the pipe."""
     from unseen.deid.dicom.deidentify import deidentify
     from unseen.deid.dicom.options import Option
+    from unseen.deid.dicom.refuse import refuse_image_without_pixels
     from unseen.errors import ImageRefused
 
     greet()
@@ -48,6 +49,7 @@ def main() -> None:
         allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
         try:
             result = deidentify(requests.read(size), site_key=site_key, options=options)
+            refuse_image_without_pixels(result.report)
         except ImageRefused as refusal:
             _reply(replies, REFUSED, str(refusal).encode(), b"")
             continue

@@ -87,11 +87,11 @@ class DeidSettings:
                 regions = tuple(tuple(float(side) for side in region) for region in getattr(self, name))
                 object.__setattr__(self, name, regions)
             object.__setattr__(self, "long_sides_px", tuple(self.long_sides_px))
-            sound = self._sound()
+            faults = self._faults()
         except (TypeError, ValueError) as error:
             raise InvalidConfiguration(f"got {error}, expected the choices of DeidSettings: {_EXPECTED}") from error
-        if not sound:
-            raise InvalidConfiguration(f"got {self.as_dict()}, expected {_EXPECTED}")
+        if faults:
+            raise InvalidConfiguration("; ".join(faults))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the choices as plain numbers, strings and lists, ready for JSON."""
@@ -99,25 +99,37 @@ class DeidSettings:
         regions = {name: [list(region) for region in fields[name]] for name in ("always_cover", "never_cover")}
         return {**fields, **regions, "long_sides_px": list(self.long_sides_px)}
 
-    def _sound(self) -> bool:
+    def _faults(self) -> list[str]:
+        """What is wrong, one by one."""
         regions = (*self.always_cover, *self.never_cover)
-        return (
-            0 < self.threshold < 1
-            and 1 <= self.mask_scale <= LARGEST_MASK_SCALE
-            and 1 <= self.cells <= MOST_CELLS
-            and 0 <= self.smallest_face <= self.largest_face <= 1
-            and len(regions) <= MOST_REGIONS
-            and all(_is_region(region) for region in regions)
-            and 1 <= len(self.long_sides_px) <= MOST_LOOKS
-            and all(SMALLEST_SIDE_PX <= side <= LARGEST_SIDE_PX for side in self.long_sides_px)
+        sides = self.long_sides_px
+        checks = (
+            (("threshold",), 0 < self.threshold < 1),
+            (("mask_scale",), 1 <= self.mask_scale <= LARGEST_MASK_SCALE),
+            (("cells",), 1 <= self.cells <= MOST_CELLS),
+            (("smallest_face", "largest_face"), 0 <= self.smallest_face <= self.largest_face <= 1),
+            (("always_cover", "never_cover"), len(regions) <= MOST_REGIONS and all(map(_is_region, regions))),
+            (
+                ("long_sides_px",),
+                1 <= len(sides) <= MOST_LOOKS and all(SMALLEST_SIDE_PX <= side <= LARGEST_SIDE_PX for side in sides),
+            ),
         )
+        return [
+            f"got {', '.join(f'{name}={getattr(self, name)}' for name in names)}, expected {_EXPECTED_OF[names[0]]}"
+            for names, sound in checks
+            if not sound
+        ]
 
 
-_EXPECTED = (
-    f"a threshold between 0 and 1, a mask scale of 1 to {LARGEST_MASK_SCALE:g}, 1 to {MOST_CELLS} cells, face sizes of "
-    f"0 to 1 with the smallest first, at most {MOST_REGIONS} regions of left < right and top < bottom within 0 to 1, "
-    f"1 to {MOST_LOOKS} long sides of {SMALLEST_SIDE_PX} to {LARGEST_SIDE_PX} px"
-)
+_EXPECTED_OF = {
+    "threshold": "a threshold between 0 and 1",
+    "mask_scale": f"a mask scale of 1 to {LARGEST_MASK_SCALE:g}",
+    "cells": f"1 to {MOST_CELLS} cells",
+    "smallest_face": "face sizes of 0 to 1 with the smallest first",
+    "always_cover": f"at most {MOST_REGIONS} regions of left < right and top < bottom within 0 to 1",
+    "long_sides_px": f"1 to {MOST_LOOKS} long sides of {SMALLEST_SIDE_PX} to {LARGEST_SIDE_PX} px",
+}
+_EXPECTED = ", ".join(_EXPECTED_OF.values())
 
 
 def _is_region(region: tuple[float, ...]) -> bool:

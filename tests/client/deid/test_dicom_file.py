@@ -226,6 +226,15 @@ def test_a_refusal_says_why_and_the_child_serves_the_next(pipeline: DicomPipelin
     assert pipeline.clean((FOLDER / "CT_small.dcm").read_bytes()).data
 
 
+def test_an_image_that_was_cut_before_its_pixels_is_refused_and_a_plan_needs_none(pipeline: DicomPipeline) -> None:
+    """Cut between two elements a file parses; it would come out as a valid object without a picture."""
+    for name in ("CT_small.dcm", "MR_small.dcm"):
+        whole = (FOLDER / name).read_bytes()
+        with pytest.raises(ImageRefused, match="no pixels"):
+            pipeline.clean(whole[: whole.index(b"\xe0\x7f\x10\x00OW")])
+    assert pipeline.clean((FOLDER / "rtplan.dcm").read_bytes()).data
+
+
 def test_pixels_that_do_not_decode_are_refused_where_they_must_be_looked_at(pipeline: DicomPipeline) -> None:
     source, _ = ultrasound()
     compressed = pydicom.dcmread(BytesIO(as_file(source)))
@@ -246,7 +255,7 @@ def test_the_limits_hold_in_both_children() -> None:
     decoder.decode(cleaner.deidentify(data)[0])
     for pool in (cleaner._children, decoder._children):
         with pool.one(attributes.MEMORY_BYTES) as child:
-            assert child.limits == 7
+            assert child.limits == {"memory", "cpu", "files"}
             assert resource.prlimit(child.process_id, resource.RLIMIT_AS) == (512 << 20, 512 << 20)
             assert resource.prlimit(child.process_id, resource.RLIMIT_FSIZE) == (0, 0)
     cleaner.close()

@@ -53,3 +53,9 @@ def test_words_and_lists_are_taken_for_what_they_name() -> None:
 def test_choices_that_make_no_sense_are_refused_with_what_was_expected(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfiguration, match="expected"):
         DeidSettings(**wrong)
+
+
+def test_a_refusal_names_the_wrong_choice_and_no_other() -> None:
+    with pytest.raises(InvalidConfiguration) as refused:
+        DeidSettings(threshold=2, cells=3)
+    assert str(refused.value) == "got threshold=2, expected a threshold between 0 and 1"

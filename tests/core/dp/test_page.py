@@ -51,9 +51,9 @@ def test_in_the_published_audit_nothing_is_above_its_claim_and_half_the_noise_is
 def test_in_the_published_tables_of_adapters_more_is_found_and_no_attack_passes_its_bound() -> None:
     rows = {row[0]: row[1:] for row in rows_under("Teaching the model privately") if len(row) > 3}
     before = [float(cell) for cell in rows["before"][1:]]
-    for claimed in ("1", "2", "4", "8"):
-        counted_again, *found = map(float, rows[claimed])
-        assert counted_again <= float(claimed)
+    for budget in ("1", "2", "4", "8"):
+        counted_again, *found = map(float, rows[budget])
+        assert counted_again <= float(budget)
         assert all(after > one for after, one in zip(found, before, strict=True))
     assert float(rows["without privacy"][0]) >= 0.7
     for epsilon in (1.0, 8.0):

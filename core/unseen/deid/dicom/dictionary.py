@@ -43,3 +43,8 @@ def is_storage_class(uid: str) -> bool:
     """Whether a UID names a storage SOP class of the standard."""
     known = UID(uid, IGNORE)
     return uid.startswith(STORAGE_ROOT) and known.type == "SOP Class" and "Storage" in known.name
+
+
+def is_image_class(uid: str) -> bool:
+    """Whether a storage SOP class of the standard is one of images, which have pixels (PS3.4 section B.5)."""
+    return is_storage_class(uid) and "Image Storage" in UID(uid, IGNORE).name

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from unseen.deid.dicom.dictionary import is_storage_class, tag_of
+from unseen.deid.dicom.dictionary import is_image_class, is_storage_class, tag_of
 from unseen.deid.dicom.element import DataSet
 from unseen.deid.dicom.options import Option
+from unseen.deid.dicom.report import DicomReport
 from unseen.errors import ImageRefused
 
 MOST_UID_CHARACTERS: Final = 64
@@ -40,6 +41,16 @@ def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> 
         raise ImageRefused("the object is a structured report; ask for Clean Structured Content, or leave it out")
     _refuse_graphics_within_pixels(dataset)
     return sop_class
+
+
+def refuse_image_without_pixels(report: DicomReport) -> None:
+    """Refuse a file of an image class that holds none: cut between two elements it parses, and is no picture.
+
+    Raises:
+        ImageRefused: it is one.
+    """
+    if is_image_class(report.sop_class) and not report.has_pixels:
+        raise ImageRefused("the object is an image and holds no pixels, as a file does that was cut; get it again")
 
 
 def _refuse_graphics_within_pixels(dataset: DataSet) -> None:

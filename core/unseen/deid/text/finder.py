@@ -52,6 +52,8 @@ TILE_PX = 1024
 OVERLAP_PX = 128
 """What two neighbouring pieces share: a line that the edge of one cuts lies whole in the other."""
 EVEN_RADIUS_PX = 16
+"""As shown to the network: an enlarged look evens out smaller places, so that a strong edge twelve pixels away does not
+hide faint letters of ten."""
 EVEN_FLOOR = 3.0
 """Grey levels: where a place differs from its surroundings by less than that, it is not stretched into noise."""
 EVEN_SPREAD = 40.0
@@ -75,7 +77,7 @@ class Look:
         """What is shown to the network for a picture: one or several, at the picture's own size."""
         if self.in_bands:
             return _in_bands(pixels)
-        return [_evened(pixels) if self.even else pixels]
+        return [_evened(pixels, round(EVEN_RADIUS_PX / self.scale)) if self.even else pixels]
 
 
 DEFAULT_LOOKS = (Look(1.0), Look(1.0, even=True), Look(2.0, even=True))
@@ -249,11 +251,11 @@ def _pieces(side: int) -> list[slice]:
     return [slice(start, start + TILE_PX) for start in starts]
 
 
-def _evened(pixels: Pixels) -> Pixels:
+def _evened(pixels: Pixels, radius: int) -> Pixels:
     """Every place as its difference from its surroundings, in units of what is usual there."""
     values = pixels.astype(np.float32)
-    difference = values - _blurred(pixels)
-    usual = _blurred(np.clip(np.abs(difference).mean(axis=2) * 4, 0, 255).astype(np.uint8)) / 4 + EVEN_FLOOR
+    difference = values - _blurred(pixels, radius)
+    usual = _blurred(np.clip(np.abs(difference).mean(axis=2) * 4, 0, 255).astype(np.uint8), radius) / 4 + EVEN_FLOOR
     return np.clip(128 + difference / usual[..., None] * EVEN_SPREAD, 0, 255).astype(np.uint8)
 
 
@@ -266,8 +268,8 @@ def _in_bands(pixels: Pixels) -> list[Pixels]:
     return [np.stack(bands[at::apart], axis=2).astype(np.uint8) for at in range(apart)]
 
 
-def _blurred(pixels: Pixels) -> npt.NDArray[np.float32]:
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.BoxBlur(EVEN_RADIUS_PX)), np.float32)
+def _blurred(pixels: Pixels, radius: int) -> npt.NDArray[np.float32]:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.BoxBlur(radius)), np.float32)
 
 
 def _line(patch: Patch, chances: Chances) -> Line:

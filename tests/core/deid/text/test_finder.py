@@ -93,6 +93,23 @@ def test_a_look_in_bands_shows_each_brightness_alone_and_finds_print(finder: Tex
     assert (ink & found).sum() > 0.95 * ink.sum()
 
 
+def test_faint_letters_of_ten_pixels_beside_a_strong_edge_are_found(
+    finder: TextFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dark coat before a bright sky: evened out over too large a place, the edge is all that is left."""
+    picture = page(256, 256, level=200)
+    picture.paste((12, 12, 12), (0, 0, 140, 256))
+    empty = picture.copy()
+    width = write(picture.copy(), "Jane", 0, 120, 10)[2]
+    write(picture, "Jane", 138 - width, 120, 10, (40, 40, 40))
+    noise = np.random.default_rng(3).normal(0, 3, (256, 256, 3))
+    pixels = np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)
+    ink = ink_of(picture, empty)
+    assert not (ink & ~inside(finder.find([pixels]), ink.shape)).any()
+    monkeypatch.setattr(module, "EVEN_RADIUS_PX", 2 * module.EVEN_RADIUS_PX)
+    assert (ink & ~inside(finder.find([pixels]), ink.shape)).any()
+
+
 def test_nothing_is_found_in_painted_places_and_lines_beside_them_are(finder: TextFinder) -> None:
     picture = page(level=120)
     write(picture, "DOE^JANE", 30, 40)
