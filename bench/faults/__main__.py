@@ -108,8 +108,11 @@ class Run:
         """Clocks that are wrong."""
         found = clocks.wrong_clocks(self._start("clocks"), self.folder)
         self.figures["clocks"] = {name: one.fields() for name, one in found.items()}
-        rows = [(name, f"{sum(one.acknowledged.values()):,}", f"{one.faults:,}") for name, one in found.items()]
-        print_table("clocks that are wrong", rows, ("clock", "steps acknowledged", "faults"))
+        rows = [
+            (name, f"{sum(one.found.acknowledged.values()):,}", f"{one.furthest_days:,.0f}", f"{one.found.faults:,}")
+            for name, one in found.items()
+        ]
+        print_table("clocks that are wrong", rows, ("clock", "steps acknowledged", "days off", "faults"))
 
     def cuts(self) -> None:
         """A network that breaks."""

@@ -100,8 +100,10 @@ def test_a_store_asks_no_clock(start: History, tmp_path: Path) -> None:
     found = clocks.wrong_clocks(start, tmp_path, steps=3)
     assert set(found) == set(clocks.CLOCKS)
     for one in found.values():
-        assert sum(one.acknowledged.values()) == 6
-        assert one.faults == 0
+        assert sum(one.found.acknowledged.values()) == 6
+        assert one.found.faults == 0
+        assert one.furthest_days > 1
+    assert found["ten years late"].furthest_days > 3640
 
 
 def test_enrolments_over_connections_that_are_cut_are_there_once() -> None:
