@@ -56,9 +56,12 @@ class Run:
             kinds, every = system_calls.PATHS[path], self.given.every_call
             tried = system_calls.fail_every_call(start, self.folder, kinds, thread, faults[name], every)
             self.figures["calls"][f"{path}, {thread}: {name}"] = tried.fields()
-            numbers = (tried.runs, tried.stopped, tried.went_on, tried.noticed_later, tried.found.faults)
+            numbers = (
+                *(tried.runs, tried.stopped, tried.went_on, tried.noticed_later, tried.not_reached),
+                tried.found.faults,
+            )
             rows.append((path, thread, name, *(f"{number:,}" for number in numbers)))
-        header = ("path", "thread", "fault", "calls", "stopped", "went on", "noticed later", "faults")
+        header = ("path", "thread", "fault", "calls", "stopped", "went on", "noticed later", "not reached", "faults")
         print_table("each call to the disk, once", rows, header)
 
     def disks(self) -> None:
@@ -143,7 +146,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
 
 
 def faults_in(figures: object) -> int:
-    """All that is wrong in the figures of a run."""
+    """All that is wrong in the figures of a run; of damages, not those that an examination names."""
     if not isinstance(figures, dict):
         return 0
     own = sum(
