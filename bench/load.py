@@ -8,6 +8,7 @@ process of its own (``bench.load_generator``). In this order:
     capacity   searches a second that are answered when a few are always under way
     normal     half of that, at random moments
     overload   five times of it, at random moments; counted from the second at which the burst is over
+               both in turns, ``--rounds`` times, and counted together: what disturbs the machine disturbs both
     soak       the same for ``--soak-s``: the server's memory, looked at every other second
     k6         with ``--k6 PROGRAM``: the same sent by k6, as a witness for the statuses
 
@@ -58,14 +59,19 @@ BURST_S = 3.0
 """The server takes a burst into its queue and judges the queue after a second; then it has to empty."""
 LOOK_EVERY_S = 2.0
 UNLIMITED = "1000000000"
+ROUNDS = 3
 
 
 class Load:
     """One server, one collection, one recording."""
 
-    def __init__(self, rows: int, dimension: int, seconds: float, soak_s: float, k6: Path | None) -> None:
+    def __init__(
+        self, rows: int, dimension: int, seconds: float, soak_s: float, k6: Path | None = None, rounds: int = ROUNDS
+    ) -> None:
         self.rows, self.dimension, self.seconds, self.soak_s, self.k6 = rows, dimension, seconds, soak_s, k6
+        self.rounds = rounds
         self.figures: dict[str, Any] = {"rows": rows, "dim": dimension, "seconds": seconds, "soak_s": soak_s}
+        self.figures["rounds"] = rounds
 
     def run(self) -> None:
         """Everything, in the order of the docstring above."""
@@ -88,26 +94,34 @@ class Load:
             self._phases(stage, address, messages)
 
     def _phases(self, stage: Stage, address: str, messages: Path) -> None:
-        def at_rate(rate: float, seconds: float) -> dict[str, Any]:
+        def at_rate(rate: float, seconds: float, seed: int = SEED) -> dict[str, Any]:
             time.sleep(PAUSE_S)
-            return generate(address, messages, seconds, "--rate", str(rate))
+            return generate(address, messages, seconds, "--rate", str(rate), "--seed", str(seed))
 
         generate(address, messages, 2.0, "--closed", str(UNDER_WAY))  # warm
         closed = generate(address, messages, self.seconds, "--closed", str(UNDER_WAY))
         capacity = len(closed["answered"]) / self.seconds
         flood = OVERLOAD_TIMES * capacity
         self.figures |= {"capacity_per_s": capacity, "bytes_up": sum(map(len, recorded_queries(messages)[0]))}
-        self.figures["normal"] = summary(at_rate(NORMAL_PART * capacity, self.seconds), 0.0)
-        began_s = cpu_seconds(stage.process_id)
-        self.figures["overload"] = summary(at_rate(flood, self.seconds + BURST_S), BURST_S)
-        self.figures["overload"]["server_cores"] = (cpu_seconds(stage.process_id) - began_s) / (self.seconds + BURST_S)
-        self.figures["overload"]["p99_against_normal"] = (
-            self.figures["overload"]["answered_ms"]["p99"] / self.figures["normal"]["answered_ms"]["p99"]
-        )
+        normal: list[dict[str, Any]] = []
+        overload: list[dict[str, Any]] = []
+        used_s = 0.0
+        for number in range(self.rounds):
+            normal.append(at_rate(NORMAL_PART * capacity, self.seconds, SEED + number))
+            began_s = cpu_seconds(stage.process_id)
+            overload.append(at_rate(flood, self.seconds + BURST_S, SEED + number))
+            used_s += cpu_seconds(stage.process_id) - began_s
+        self.figures["normal"] = summary(normal, 0.0)
+        self.figures["overload"] = summary(overload, BURST_S)
+        self.figures["overload"]["server_cores"] = used_s / (self.rounds * (self.seconds + BURST_S))
+        self.figures["overload"]["p99_against_normal"] = p99_ratio(normal, overload)
+        self.figures["overload"]["p99_against_normal_by_round"] = [
+            p99_ratio([one], [other]) for one, other in zip(normal, overload, strict=True)
+        ]
         if self.soak_s:
             with memory_of(stage.process_id) as seen:
                 soak = at_rate(flood, self.soak_s)
-            self.figures["soak"] = summary(soak, BURST_S) | growth(seen)
+            self.figures["soak"] = summary([soak], BURST_S) | growth(seen)
         if self.k6 is not None:
             statuses = statuses_by_k6(self.k6, stage.scratch, address, messages, flood, self.seconds)
             self.figures["k6_statuses"] = statuses
@@ -155,20 +169,28 @@ def generate(address: str, messages: Path, seconds: float, *options: str) -> dic
     return outcomes
 
 
-def summary(outcomes: dict[str, Any], from_s: float) -> dict[str, Any]:
-    """The figures of one run, without what was due before ``from_s``."""
-    answered = [seconds for at, seconds in outcomes["answered"] if at >= from_s]
-    refused_s = [seconds for _, seconds, _ in outcomes["refused"]] or [0.0]
-    refused = Counter(how for how, _, _ in outcomes["refused"])
+def p99_ratio(normal: list[dict[str, Any]], overload: list[dict[str, Any]]) -> float:
+    """The 99th percentile of those that were answered in overload, against that of a normal day."""
+    return float(
+        summary(overload, BURST_S)["answered_ms"]["p99"] / max(summary(normal, 0.0)["answered_ms"]["p99"], 1e-9)
+    )
+
+
+def summary(runs: list[dict[str, Any]], from_s: float) -> dict[str, Any]:
+    """The figures of runs, counted together, without what was due before ``from_s`` in each."""
+    answered = [seconds for run in runs for at, seconds in run["answered"] if at >= from_s]
+    ended = [one for run in runs for one in run["refused"]]
+    refused_s = [seconds for _, seconds, _ in ended] or [0.0]
+    refused = Counter(how for how, _, _ in ended)
     return {
         "answered": len(answered),
-        "answered_ms": {f"p{part}": 1000 * percentile(answered, part) for part in (50, 95, 99)},
+        "answered_ms": {f"p{part}": 1000 * percentile(answered or [0.0], part) for part in (50, 95, 99)},
         "refused": dict(refused),
         "refused_ms": {f"p{part}": 1000 * percentile(refused_s, part) for part in (50, 99)},
         "refused_otherwise": sum(count for how, count in refused.items() if not how.startswith("RESOURCE_EXHAUSTED ")),
-        "refused_without_a_time": sum(not has_time for _, _, has_time in outcomes["refused"]),
-        "cut_short": outcomes["cut_short"],
-        "generator_late_p99_ms": 1000 * percentile(outcomes["late_s"] or [0.0], 99),
+        "refused_without_a_time": sum(not has_time for _, _, has_time in ended),
+        "cut_short": sum(run["cut_short"] for run in runs),
+        "generator_late_p99_ms": 1000 * percentile([late for run in runs for late in run["late_s"]] or [0.0], 99),
     }
 
 
@@ -222,6 +244,8 @@ def shown(figures: dict[str, Any]) -> list[tuple[str, str]]:
                 ("   sent late, p99", f"{run['generator_late_p99_ms']:.0f} ms"),
             ]
     rows.append(("p99 in overload against normal", f"{figures['overload']['p99_against_normal']:.2f}"))
+    by_round = figures["overload"]["p99_against_normal_by_round"]
+    rows.append(("   by round", ", ".join(f"{ratio:.2f}" for ratio in by_round)))
     if statuses := figures.get("k6_statuses"):
         rows.append(("overload as k6 sees it", ", ".join(f"{count:,} {status}" for status, count in statuses.items())))
     if soak := figures.get("soak"):
@@ -238,11 +262,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=30.0, help="for capacity, normal and overload, each")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of normal and overload, in turns")
     parser.add_argument("--soak-s", type=float, default=600.0)
     parser.add_argument("--k6", type=Path, help="the k6 program, as a witness: `make load` installs it")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    load = Load(given.rows, given.dim, given.seconds, given.soak_s, given.k6)
+    load = Load(given.rows, given.dim, given.seconds, given.soak_s, given.k6, given.rounds)
     load.run()
     print_table(f"load on {given.rows:,} rows of {given.dim}", shown(load.figures), ("", ""))
     write_json(given.json, load.figures)

@@ -11,7 +11,7 @@ the true positives at each rate of false ones (Kairouz, Oh and Viswanath, 2015),
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ Float64Array = npt.NDArray[np.float64]
 Teach = Callable[[Task], Float32Matrix]
 
 CONFIDENCE = 0.95
+CANARY_EVERY = 8
 POINTS = 4001
 
 
@@ -37,8 +38,10 @@ class Found:
     """Area under the curve of the likelihood ratio, mean over targets."""
     by_loss: float
     """The same of the loss alone, without shadows."""
+    of_canaries: float
+    """Area under the curve of the likelihood ratio among canaries, mean over targets."""
     epsilon_lower: float
-    """What the best threshold proves, with 95 % confidence; 0 when nothing."""
+    """What the best threshold proves, on all pictures or on canaries, with 95 % confidence; 0 when nothing."""
 
 
 def attack(task: Task, teach: Teach, shadows: int, targets: int, temperature: float, delta: float, seed: int) -> Found:
@@ -46,16 +49,30 @@ def attack(task: Task, teach: Teach, shadows: int, targets: int, temperature: fl
 
     A target's shadows are all other adapters: ``shadows`` is how many are taught in all, an even number.
     """
+    canary = np.arange(len(task.rows)) % CANARY_EVERY == 0
+    task = with_canaries(task, canary)
     halves = np.random.default_rng(seed).random((shadows // 2, len(task.rows))) < 0.5
     member = np.stack([part for half in halves for part in (half, ~half)])
     sure = np.stack([certainty(task, teach(task.part(chosen)), temperature) for chosen in member])
     ratios = [_ratio(np.delete(member, at, 0), np.delete(sure, at, 0), sure[at]) for at in range(targets)]
     guesses = [(np.asarray(ratios[at]), member[at]) for at in range(targets)]
+    of_canaries = [(score[canary], truth[canary]) for score, truth in guesses]
     return Found(
         by_ratio=float(np.mean([area(score, truth) for score, truth in guesses])),
         by_loss=float(np.mean([area(sure[at], member[at]) for at in range(targets)])),
-        epsilon_lower=proven_epsilon(guesses, delta),
+        of_canaries=float(np.mean([area(score, truth) for score, truth in of_canaries])),
+        epsilon_lower=max(proven_epsilon(one, delta, (1 - CONFIDENCE) / 2) for one in (guesses, of_canaries)),
     )
+
+
+def with_canaries(task: Task, canary: npt.NDArray[np.bool_]) -> Task:
+    """The same task in which the chosen pictures have the label, or the caption, of others."""
+    if task.labels is None:
+        own = task.own.copy()
+        own[canary] = np.roll(task.own[canary], 1, axis=0)
+        return replace(task, own=own)
+    labels = np.where(canary, (task.labels + 1) % len(task.others), task.labels)
+    return replace(task, labels=labels, own=task.others[labels])
 
 
 def certainty(task: Task, down: Float32Matrix, temperature: float) -> Float64Array:
@@ -86,18 +103,20 @@ def area(score: Float64Array, truth: npt.NDArray[np.bool_]) -> float:
     return float((ranks[truth].sum() - members * (members + 1) / 2) / (members * (len(truth) - members)))
 
 
-def proven_epsilon(guesses: list[tuple[Float64Array, npt.NDArray[np.bool_]]], delta: float) -> float:
+def proven_epsilon(
+    guesses: list[tuple[Float64Array, npt.NDArray[np.bool_]]], delta: float, doubt: float = 1 - CONFIDENCE
+) -> float:
     """The epsilon that guesses prove: a threshold chosen on every second picture, counted on the others."""
     score = np.concatenate([one for one, _ in guesses])
     truth = np.concatenate([one for _, one in guesses])
     tried = np.quantile(score[::2], np.linspace(0.01, 0.99, 99))
-    best = max(tried.tolist(), key=lambda at: _epsilon(score[::2] >= at, truth[::2], delta))
-    return _epsilon(score[1::2] >= best, truth[1::2], delta)
+    best = max(tried.tolist(), key=lambda at: _epsilon(score[::2] >= at, truth[::2], delta, doubt))
+    return _epsilon(score[1::2] >= best, truth[1::2], delta, doubt)
 
 
-def _epsilon(called: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_], delta: float) -> float:
-    """From either kind of error, each bound at half of the allowed doubt."""
-    doubt = (1 - CONFIDENCE) / 4
+def _epsilon(called: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_], delta: float, doubt: float) -> float:
+    """From either kind of error, by two bounds each: every one of the four at a quarter of the allowed doubt."""
+    doubt /= 4
     members, others = int(truth.sum()), int((~truth).sum())
     hits, alarms = int((called & truth).sum()), int((called & ~truth).sum())
     found = [0.0]

@@ -28,10 +28,12 @@ from unseen.he.mask import BATCH_BLOCKS, MaskBatch, MaskSource
 from unseen.he.packing import Packing, choose_factor
 from unseen.he.quantise import quantise_query, quantise_rows
 from unseen.he.scan import ScanIndex
+from unseen.he.scan_threads import ScanThreads
 from unseen.he.secret import PreparedQuery
 from unseen.params import DEFAULT
 
 TUTORIAL_ROWS = 5
+PAUSE_S = 0.05
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -51,7 +53,7 @@ class MasksAhead(MaskSource):
 
 def new_index(vectors: Float32Array, masks: MaskSource, threads: int) -> ScanIndex:
     count, dimension = vectors.shape
-    index = ScanIndex(DEFAULT, dimension, choose_factor(DEFAULT, dimension, count), masks, threads)
+    index = ScanIndex(DEFAULT, dimension, choose_factor(DEFAULT, dimension, count), masks, ScanThreads(threads))
     for first in range(0, count, 8192):
         part = vectors[first : first + 8192]
         index.put(np.arange(first, first + len(part)), quantise_rows(DEFAULT, part))
@@ -94,9 +96,10 @@ def subjects(vectors: Float32Array, index: ScanIndex, threads: int) -> dict[str,
     batches = -(-index.packing.blocks(len(vectors)) // BATCH_BLOCKS)
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(vectors)
+    scanners = ScanThreads(threads)
 
     def scan(masks: MaskSource) -> None:
-        index.masks, index.threads = masks, threads
+        index.masks, index.threads = masks, scanners
         index.answer(query, len(vectors), lambda reply: None)
 
     def numpy_product() -> None:
@@ -123,7 +126,7 @@ def figures(rows: int, dimension: int, threads: int, repeats: int) -> dict[str, 
     index = new_index(vectors, MaskSource(DEFAULT), threads)
     counts = sorted({1, threads})
     together = {f"{name}@{n}": run for n in counts for name, run in subjects(vectors, index, n).items()}
-    seconds = medians(interleave(together, repeats))
+    seconds = medians(interleave(together, repeats, PAUSE_S))
     tutorial_seconds = medians(interleave({"tenseal": tutorial(vectors)}, 2))["tenseal"]
     per_row = {name: value * 1e9 / rows for name, value in seconds.items() if not name.startswith("refill")}
     at = {name.partition("@")[0]: value for name, value in per_row.items() if name.endswith(f"@{threads}")}

@@ -73,7 +73,9 @@ class TimedClient(Client):
         return Packing(degree, collection.dimension, collection.packing_factor)
 
     def wait_for_pool(self, packing: Packing) -> None:
-        """Until a prepared query lies ready."""
+        """Until a prepared query lies ready; a packing that was never asked for is asked for first."""
+        if not self._session.pool.ready(params.DEFAULT, packing):
+            self._session.pool.take(params.DEFAULT, packing)
         while not self._session.pool.ready(params.DEFAULT, packing):
             time.sleep(LOOK_EVERY_S)
 

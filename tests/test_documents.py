@@ -127,7 +127,8 @@ def functions_in(path: Path) -> set[str]:
 def missing_paths(text: str) -> list[str]:
     folders = "tests|bench|docs|core|client|server|examples|proto|requirements|constraints"
     names = re.findall(rf"(?<![\w/.])((?:{folders})/[\w./-]*\w)", text)
-    names += [module.replace(".", "/") + ".py" for module in re.findall(r"python -m (bench\.\w+)", text)]
+    modules = [module.replace(".", "/") for module in re.findall(r"python -m (bench\.\w+)", text)]
+    names += [f"{module}/__main__.py" if (ROOT / module).is_dir() else f"{module}.py" for module in modules]
     return [name for name in names if not (ROOT / name).exists()]
 
 
@@ -157,5 +158,5 @@ def test_every_bench_stands_in_the_bench_readme() -> None:
     text = (ROOT / "bench/README.md").read_text()
     benches = [
         path.stem for path in (ROOT / "bench").glob("*.py") if f"python -m bench.{path.stem}" in path.read_text()
-    ]
+    ] + [path.parent.name for path in (ROOT / "bench").glob("*/__main__.py")]
     assert [name for name in benches if f"bench.{name}" not in text] == []

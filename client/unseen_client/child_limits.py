@@ -15,7 +15,8 @@ import sys
 HELLO = struct.Struct("<4sI")
 HELLO_MAGIC = b"UCH1"
 LIMIT_MEMORY, LIMIT_CPU, LIMIT_FILES = 1, 2, 4
-"""Bits of the hello. All three on Linux."""
+LIMITS = {LIMIT_MEMORY: "memory", LIMIT_CPU: "cpu", LIMIT_FILES: "files"}
+"""Bits of the hello: what the system agreed to. All three on Linux."""
 
 
 def greet() -> None:

@@ -18,13 +18,24 @@ from contextlib import contextmanager
 from queue import LifoQueue
 
 from unseen.errors import ImageRefused, InvalidConfiguration
-from unseen_client.child_limits import HELLO, HELLO_MAGIC
+from unseen_client.child_limits import HELLO, HELLO_MAGIC, LIMITS
 
 START_TIMEOUT_S = 60.0
 PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
 """All of the environment that a child sees: enough to find its packages, no tokens."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Each thread of a mathematics library reserves address space, which the child's limit counts."""
+MOST_WORKERS = 8
+"""More files at once than this fill memory (a child may take 512 MiB for one) sooner than they save time."""
+
+
+def worker_count(wanted: int | None) -> int:
+    """Return how many files to work on at once: None takes the cores that this process may use."""
+    return max(1, min(wanted or _cores(), MOST_WORKERS))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ChildProcess:
@@ -56,8 +67,11 @@ class ChildProcess:
         return self._process.pid
 
     @contextmanager
-    def talking(self, what: str, timeout_s: float) -> Iterator[None]:
-        """Let the child take this long for what the block does; ImageRefused, with the reason, when it dies of it."""
+    def talking(self, what: str, timeout_s: float, remedy: str = "split it") -> Iterator[None]:
+        """Let the child take this long for what the block does; ImageRefused, with the reason, when it dies of it.
+
+        remedy: what to do when the time is not enough.
+        """
         self.served += 1
         bitten = threading.Event()
         watchdog = threading.Timer(timeout_s, self._bite, (bitten,))
@@ -66,7 +80,7 @@ class ChildProcess:
         try:
             yield
         except (OSError, EOFError, struct.error) as error:
-            raise ImageRefused(self._cause_of_death(what, bitten.is_set(), timeout_s)) from error
+            raise ImageRefused(self._cause_of_death(what, remedy, timeout_s if bitten.is_set() else None)) from error
         finally:
             watchdog.cancel()
 
@@ -98,7 +112,7 @@ class ChildProcess:
                 raise EOFError
             at += count
 
-    def _greeting(self, needs: str) -> int:
+    def _greeting(self, needs: str) -> frozenset[str]:
         watchdog = threading.Timer(START_TIMEOUT_S, self._process.kill)
         watchdog.start()
         try:
@@ -111,19 +125,19 @@ class ChildProcess:
             watchdog.cancel()
         if magic != HELLO_MAGIC:
             raise InvalidConfiguration("got something else than the child process, expected it; reinstall Unseen")
-        return int(limits)
+        return frozenset(name for bit, name in LIMITS.items() if limits & bit)
 
     def _bite(self, bitten: threading.Event) -> None:
         bitten.set()
         self._process.kill()
 
-    def _cause_of_death(self, what: str, timed_out: bool, timeout_s: float) -> str:
+    def _cause_of_death(self, what: str, remedy: str, bitten_after_s: float | None) -> str:
         self._process.kill()
         status = self._process.wait()
-        if timed_out:
-            return f"got {what} that takes over {timeout_s:g} s, expected less; split it"
+        if bitten_after_s is not None:
+            return f"got {what} that takes over {bitten_after_s:g} s, expected less; {remedy}"
         if hasattr(signal, "SIGXCPU") and status == -signal.SIGXCPU:
-            return f"got {what} that takes too many seconds of computing, expected fewer; split it"
+            return f"got {what} that takes too many seconds of computing, expected fewer; {remedy}"
         return f"got {what} that broke the process that reads it, expected a sound one; it may be hostile"
 
 

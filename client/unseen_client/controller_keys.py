@@ -14,6 +14,7 @@ from pathlib import Path
 
 from unseen.errors import AlreadyExists, IntegrityError, InvalidInput, KeyMissing
 from unseen.governance.keys import KeyPair
+from unseen.json_text import read_json
 from unseen_client.home import private_folder, refuse_others, write_private
 
 FORMAT = "unseen-controller-key-1"
@@ -58,7 +59,7 @@ class ControllerKeys:
             raise KeyMissing(f"this device holds no controller key named {name!r}; `unseen policy keygen` makes one")
         refuse_others(path, "600")
         try:
-            match json.loads(path.read_bytes()):
+            match read_json(path.read_bytes()):
                 case {"format": "unseen-controller-key-1", "private_key": str(private_key)}:
                     return ControllerKey(name, KeyPair(base64.b64decode(private_key, validate=True)))
         except (ValueError, InvalidInput) as error:

@@ -1,22 +1,18 @@
 """The child that opens pictures nobody vouches for. It knows no key, no model, no network; it is limited, and replaced.
 
-Runs as a process of its own (``python -P decode_child.py``) and imports nothing of Unseen, so that it starts fast and
-holds nothing. Bytes of a file come in through the standard input, raw pixels go out through the standard output:
+Runs as a process of its own (``python -P -m unseen_client.decode_child BYTES``), limited (``child_limits``). It imports
+nothing else of Unseen, so that it starts fast and holds nothing. Bytes of a file come in through the standard input,
+raw pixels go out through the standard output:
 
-    hello      magic, limits that hold                                             child -> parent, once
     request    magic, longest side wanted, size of the file, the file              parent -> child
     reply      magic, outcome, width, height, whether the file said which side     child -> parent
                is up, width x height x 3 bytes of RGB
 
-The parent reads numbers and pixels only: no text that a broken-into child could choose.
-
-Limits are no jail: a child that hostile bytes take over could still read this user's files and open connections. It
-holds no secret, and it is replaced after every refusal and every few hundred pictures.
+The parent reads numbers and pixels only: no text that a broken-into child could choose. A refusal ends the child.
 """
 
 from __future__ import annotations
 
-import signal
 import struct
 import sys
 import warnings
@@ -24,10 +20,11 @@ from enum import IntEnum
 from io import BytesIO
 from typing import IO, Any
 
-HELLO = struct.Struct("<4sI")
+from unseen_client.child_limits import allow_computing, greet
+
 REQUEST = struct.Struct("<4sIQ")
 REPLY = struct.Struct("<4sIIII")
-HELLO_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UDH1", b"UDQ1", b"UDR2"
+REQUEST_MAGIC, REPLY_MAGIC = b"UDQ1", b"UDR2"
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 LARGEST_FILE_BYTES = 64 << 20
@@ -39,9 +36,6 @@ MEMORY_BYTES = 512 << 20
 BAND_ROWS = 256
 """Colours are converted and pixels sent this many rows at a time, so that no third copy of a picture is needed."""
 CPU_S_PER_PICTURE = 10
-CPU_S_IN_ALL = 900
-LIMIT_MEMORY, LIMIT_CPU, LIMIT_FILES = 1, 2, 4
-"""Bits of the hello: which limits the system agreed to. All three on Linux."""
 
 EXIF_ORIENTATION = 0x0112
 
@@ -68,55 +62,17 @@ class Refused(Exception):
 
 def main() -> None:
     """Answer requests until the parent closes the pipe; one refused request ends the child as well."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _load_formats()
+    greet()
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
-    replies.write(HELLO.pack(HELLO_MAGIC, limit_process()))
-    replies.flush()
     while header := requests.read(REQUEST.size):
         magic, longest_side, size = REQUEST.unpack(header)
         if magic != REQUEST_MAGIC or size > LARGEST_FILE_BYTES:
             return
-        limit_cpu()
+        allow_computing(CPU_S_PER_PICTURE)
         outcome = _answer(requests.read(size), longest_side, replies)
         if outcome is not Outcome.DECODED:
             return
-
-
-def limit_process() -> int:
-    """Take away memory beyond half a gibibyte, core dumps and the writing of files; return the bits of what holds."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return 0
-    held = 0
-    wanted = (
-        (resource.RLIMIT_AS, MEMORY_BYTES, LIMIT_MEMORY),
-        (resource.RLIMIT_CPU, CPU_S_IN_ALL, LIMIT_CPU),
-        (resource.RLIMIT_FSIZE, 0, LIMIT_FILES),
-        (resource.RLIMIT_CORE, 0, 0),
-    )
-    for what, most, bit in wanted:
-        try:
-            resource.setrlimit(what, (most, most))
-            held |= bit
-        except (OSError, ValueError):  # macOS refuses some of them; the parent says which hold
-            continue
-    return held
-
-
-def limit_cpu() -> None:
-    """Give the next picture its seconds of computing time; the system kills the child beyond them."""
-    try:
-        import resource
-    except ImportError:
-        return
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(usage.ru_utime + usage.ru_stime) + 1 + CPU_S_PER_PICTURE
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    if hard != resource.RLIM_INFINITY:
-        soft = min(soft, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _load_formats() -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from unseen import envelope
 from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, InvalidInput, SealBroken, WrongKey
+from unseen.json_text import read_json
 from unseen_client.home import write_private
 from unseen_client.keystore import KEY_BYTES, CollectionKey
 
@@ -65,7 +66,7 @@ def wrap(key: CollectionKey, passphrase: str, *, salt: bytes, cost: int = SCRYPT
 def unwrap(data: bytes, passphrase: str) -> CollectionKey:
     """The inverse of ``wrap``."""
     try:
-        fields = json.loads(data)
+        fields = read_json(data)
     except ValueError as error:
         raise IntegrityError("the file is not a key export; give the one that `unseen keys export` wrote") from error
     match fields:
@@ -91,7 +92,10 @@ def unwrap(data: bytes, passphrase: str) -> CollectionKey:
         raise WrongKey(
             "the passphrase does not open this export, or the file was altered; try the passphrase again"
         ) from error
-    return CollectionKey.from_json(json.loads(plain))
+    try:
+        return CollectionKey.from_json(read_json(plain))
+    except ValueError as error:
+        raise IntegrityError("the key export opened but holds no key; export the key again") from error
 
 
 def _stretch(passphrase: str, salt: bytes, cost: int) -> bytes:

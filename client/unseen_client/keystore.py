@@ -15,6 +15,7 @@ from pathlib import Path
 
 from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch
+from unseen.json_text import read_json
 from unseen.types import UID_BYTES
 from unseen_client.home import private_folder, refuse_others, write_private
 
@@ -135,7 +136,7 @@ class KeyStore:
         self.require_private()
         refuse_others(path, "600")
         try:
-            return CollectionKey.from_json(json.loads(path.read_bytes()))
+            return CollectionKey.from_json(read_json(path.read_bytes()))
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; import the key again from an export") from error
 

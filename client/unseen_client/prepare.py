@@ -31,8 +31,8 @@ from unseen.deid.settings import DeidSettings
 from unseen.embed.model import Registry
 from unseen.embed.registry import default_registry
 from unseen.errors import ImageRefused, InvalidVector
+from unseen_client.decode import Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
-from unseen_client.decoders import Decoders
 from unseen_client.source_file import read_source
 
 Source = str | os.PathLike[str] | bytes
@@ -84,7 +84,7 @@ class Preparer:
         self._embedder = (registry or default_registry()).load(model)
         self._settings = deid or DeidSettings()
         self._finder = FaceFinder(threshold=self._settings.threshold, long_sides_px=self._settings.long_sides_px)
-        self._decoders = Decoders(workers, LONGEST_SIDE_PX)
+        self._decoder = Decoder(workers=workers, longest_side_px=LONGEST_SIDE_PX)
 
     @property
     def model_id(self) -> str:
@@ -104,8 +104,7 @@ class Preparer:
     def image(self, source: Source) -> PreparedImage:
         """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused."""
         data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
-        with self._decoders.one() as decoder:
-            picture = decoder.picture(data)
+        picture = self._decoder.picture(data)
         covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
         try:
             people = sum(face.score >= SURE_OF_A_FACE for face in report.faces)
@@ -121,12 +120,12 @@ class Preparer:
 
     def images(self, sources: Iterable[SourceT]) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
         """Yield every source, in order, with its prepared picture or with the reason why it is refused."""
-        with ThreadPoolExecutor(self._decoders.count, thread_name_prefix="unseen-prepare") as pool:
+        with ThreadPoolExecutor(self._decoder.workers, thread_name_prefix="unseen-prepare") as pool:
             ahead: deque[tuple[SourceT, Future[PreparedImage | ImageRefused]]] = deque()
             try:
                 for source in sources:
                     ahead.append((source, pool.submit(self._image_or_refusal, source)))
-                    if len(ahead) > 2 * self._decoders.count:
+                    if len(ahead) > 2 * self._decoder.workers:
                         first, future = ahead.popleft()
                         yield first, future.result()
                 while ahead:
@@ -138,7 +137,7 @@ class Preparer:
 
     def close(self) -> None:
         """End the child processes and let go of the models."""
-        self._decoders.close()
+        self._decoder.close()
         self._finder.close()
         self._embedder.close()
 

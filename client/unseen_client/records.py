@@ -69,7 +69,7 @@ def open_record(record_key: bytes, collection_uid: bytes, row: bytes, sealed: by
     plain = unpad(envelope.open_sealed(record_key, sealed, _context(collection_uid, row)))
     try:
         return decode_record(plain)
-    except DecodeError as error:
+    except (DecodeError, ValueError) as error:
         raise SealBroken("the record opened but does not parse; it was sealed by another version of Unseen") from error
 
 
@@ -91,7 +91,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(data: bytes) -> Record:
-    """The inverse of ``encode_record``; the vector comes back as float32."""
+    """The inverse of ``encode_record``, the vector as float32; DecodeError or ValueError for anything else."""
     message = record_pb2.Record.FromString(data)
     vector = np.frombuffer(message.vector, dtype="<f2").astype(np.float32) if message.vector else None
     return Record(

@@ -154,4 +154,7 @@ def _seconds(text: str | None) -> float | None:
 def _unavailable(server: str, details: str) -> str:
     if "handshak" in details.lower() or "ssl" in details.lower() or "certificate" in details.lower():
         return f"{server} and this client do not agree on TLS ({details[:200]}); check ca, cert and key on both sides"
-    return f"no answer from {server}; start it with `unseen serve --listen {server}` or check the address"
+    return (
+        f"no answer from {server}; start it with `unseen serve --listen {server}`, or check the address and whether it "
+        "speaks TLS (ca=, --ca, --tls)"
+    )

@@ -38,12 +38,13 @@ class BearerToken:
             content = base64.b64decode(text.removeprefix(PREFIX), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             content = b""
-        if not text.startswith(PREFIX) or len(text) != TEXT_LENGTH or len(content) != UID_BYTES + SECRET_BYTES:
+        token = BearerToken(content[:UID_BYTES], content[UID_BYTES:])
+        if len(content) != UID_BYTES + SECRET_BYTES or token.text() != text:  # base64 takes "+/" for "-_" as well
             raise NotAuthenticated(
                 f"what came as a token is none: a token is {PREFIX!r} and {TEXT_LENGTH - len(PREFIX)} characters; "
                 "was it cut when it was copied?"
             )
-        return BearerToken(content[:UID_BYTES], content[UID_BYTES:])
+        return token
 
     def text(self) -> str:
         """The written form: show it once, to who will use it."""

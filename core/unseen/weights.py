@@ -73,7 +73,7 @@ def read_manifest(folder: Path) -> Manifest:
             for name, entry in document["files"].items()
         }
         return Manifest(folder, files, dict(document.get("recipe", {})))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidConfiguration(
             f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that ships with Unseen; "
             "reinstall the package"
@@ -119,7 +119,7 @@ def refuse_external_data(model: bytes) -> None:
     """Raise IntegrityError when any tensor of an ONNX model lives in another file, or the model does not parse."""
     try:
         _walk(memoryview(model), "model")
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, RecursionError) as error:
         raise IntegrityError("got bytes that are no ONNX model, expected one; reinstall the package") from error
 
 

@@ -100,7 +100,11 @@ class Call:
 
         The first tenant, which has no name, keeps its ids as they are; others' are SHA-256 of tenant and id, cut to 16.
         """
-        tenant = self.caller.tenant.encode()
-        if not tenant:
-            return request_id
-        return hashlib.sha256(b"unseen request\0" + tenant + b"\0" + request_id).digest()[:UID_BYTES]
+        return own_request_id(self.caller.tenant, request_id)
+
+
+def own_request_id(tenant: str, request_id: bytes) -> bytes:
+    """As ``Call.own_request_id``, for a tenant."""
+    if not tenant:
+        return request_id
+    return hashlib.sha256(b"unseen request\0" + tenant.encode() + b"\0" + request_id).digest()[:UID_BYTES]

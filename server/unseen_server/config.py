@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import Allowance
 from unseen_server.certificates import TlsFiles
+from unseen_server.hosts import is_loopback
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.postgres.address import PostgresAddress
 from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
@@ -95,16 +96,6 @@ class Config:
         return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def ring_folder(named: Path | None, master_key: MasterKeyChoice) -> Path:
     """The folder of the key ring: as named, or beside the master key; InvalidConfiguration when it has no file."""
     folder = named or master_key.ring_folder
@@ -149,7 +140,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unseen_server", description=__doc__, allow_abbrev=False)
+    parser = OneSentenceParser(prog="unseen serve", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="the server's files, and the store; made if absent"
     )
@@ -235,10 +226,9 @@ def _allowance(given: argparse.Namespace) -> Allowance:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a number from 1 on")
-    return number
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _resolved(path: Path) -> Path:

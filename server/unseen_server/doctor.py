@@ -5,7 +5,6 @@ Exit codes: 0 the store is sound, 1 something is broken, 2 it could not be exami
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from unseen.store.sqlite_examination import examine_file
 from unseen_server.audit import AUDIT_FOLDER
 from unseen_server.audit_examination import examine_logs
 from unseen_server.config import Config, from_arguments
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.process import prepare_process
 from unseen_server.storage import needing_the_driver, open_rings
 
@@ -29,15 +29,15 @@ SOUND, BROKEN, REFUSED = 0, 1, 2
 def main() -> int:
     """Examine the store that the command line names."""
     prepare_process()
-    parser = argparse.ArgumentParser(
+    parser = OneSentenceParser(
         prog="unseen doctor",
         description="Examine the store of a stopped server. Other options are the server's: --data, --master-key...",
         allow_abbrev=False,
     )
     parser.add_argument("--backup", type=Path, metavar="FILE", help="examine this backup, in a copy, instead of --data")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of words")
-    given, rest = parser.parse_known_args()
     try:
+        given, rest = parser.parse_known_args()
         if given.backup is None:
             report = examined(from_arguments(rest))
         else:
@@ -74,7 +74,9 @@ def examined_backup(file: Path, config: Config) -> Report:
                 backup.unpack(opened, Path(folder), rings)
         except OSError as error:
             raise InvalidConfiguration(f"{file} cannot be examined: {error.strerror}") from error
-        return examine_file(Path(folder) / FILE_NAME, rings)
+        report = examine_file(Path(folder) / FILE_NAME, rings)
+        examine_logs(Path(folder) / AUDIT_FOLDER, report)
+        return report
 
 
 def as_fields(report: Report) -> dict[str, object]:

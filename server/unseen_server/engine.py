@@ -26,6 +26,7 @@ from unseen.errors import (
 )
 from unseen.he import packing
 from unseen.he.mask import MaskSource
+from unseen.he.scan_threads import ScanThreads
 from unseen.params import ParameterSet
 from unseen.store.interface import NewCollection, Store, StoredCollection
 from unseen.types import CollectionInfo
@@ -46,7 +47,7 @@ class Engine:
     def __init__(self, store: Store, make_masks: MakeMasks, threads: int) -> None:
         self._store = store
         self._make_masks = make_masks
-        self._threads = threads
+        self._threads = ScanThreads(threads)
         self._masks: dict[str, MasksAhead] = {}
         self._live: dict[bytes, LiveCollection] = {}
         self._uids: dict[tuple[str, str], bytes] = {}
@@ -58,9 +59,10 @@ class Engine:
             self._add(stored)
 
     def close(self) -> None:
-        """Stop making masks."""
+        """Stop making masks, and end the threads that scan."""
         for masks in self._masks.values():
             masks.source.close()
+        self._threads.close()
 
     @property
     def rows(self) -> int:

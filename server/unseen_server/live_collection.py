@@ -17,6 +17,7 @@ import numpy.typing as npt
 from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
 from unseen.he import packing, quantise
 from unseen.he.scan import ScanIndex
+from unseen.he.scan_threads import ScanThreads
 from unseen.params import ParameterSet
 from unseen.store.interface import SLOTS_PER_EXTENT, Change, Slots, Store, StoredCollection
 from unseen.types import CollectionInfo, Int16Matrix, RowBatch
@@ -47,7 +48,7 @@ class LiveCollection:
     """A collection that answers. Safe to call from several threads."""
 
     def __init__(
-        self, store: Store, stored: StoredCollection, parameters: ParameterSet, masks: MasksAhead, threads: int
+        self, store: Store, stored: StoredCollection, parameters: ParameterSet, masks: MasksAhead, threads: ScanThreads
     ) -> None:
         self.parameters = parameters
         self._store = store
@@ -128,7 +129,11 @@ class LiveCollection:
             with self._lock.writing():
                 self._is_gone = True
                 self._index = ScanIndex(
-                    self.parameters, self.info.dimension, self.info.packing_factor, self._masks.source
+                    self.parameters,
+                    self.info.dimension,
+                    self.info.packing_factor,
+                    self._masks.source,
+                    self._index.threads,
                 )
             self._masks.forget(self.info.uid)
         hand_back_freed_memory()

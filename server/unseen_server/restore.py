@@ -11,7 +11,6 @@ and 2 nothing was restored.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -21,14 +20,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyServiceFailed, UnseenError, WrongKey
-from unseen.keys.ring import KeyRings
+from unseen.keys.ring import KeyRing, KeyRings
 from unseen.store import backup, copying
 from unseen.store.database import Database, Transaction
-from unseen.store.examination import Report, in_words
+from unseen.store.examination import Report, found_in_words, in_words
+from unseen.store.recovery import require_trees
+from unseen.store.schema import SCHEMA_VERSION
+from unseen.store.sealing import StoreSeals
 from unseen.store.sqlite import FILE_NAME
 from unseen.store.sqlite_examination import examine_file, unchanging
 from unseen.store.sqlite_making import sync
+from unseen_server.audit import AUDIT_FOLDER
+from unseen_server.audit_examination import examine_logs
 from unseen_server.config import Config, from_arguments
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.process import prepare_process
 from unseen_server.storage import open_database, open_rings
 
@@ -39,7 +44,7 @@ SUFFIX = ".unfinished"
 def main() -> int:
     """Restore the backup that the command line names."""
     prepare_process()
-    parser = argparse.ArgumentParser(
+    parser = OneSentenceParser(
         prog="unseen restore",
         description="Restore a backup for a server that is stopped. Other options are the server's: --data...",
         allow_abbrev=False,
@@ -48,8 +53,8 @@ def main() -> int:
     parser.add_argument(
         "--anyway", action="store_true", help="restore a genuine backup of a store that was damaged before"
     )
-    given, rest = parser.parse_known_args()
     try:
+        given, rest = parser.parse_known_args()
         report = restore(given.backup, from_arguments(rest), given.anyway)
     except (InvalidConfiguration, InvalidInput, WrongKey, KeyServiceFailed) as error:
         sys.stderr.write(f"unseen restore: {error}\n")
@@ -75,10 +80,14 @@ def restore(file: Path, config: Config, anyway: bool = False) -> Report:
         rings = open_rings(config, make=False)
         with _beside(config.data) as folder:
             uid = _unpack(file, folder, rings)
+            _require_keys(folder / FILE_NAME, rings.open(uid))
             report = examine_file(folder / FILE_NAME, rings)
+            examine_logs(folder / AUDIT_FOLDER, report)
             if report.findings and not anyway:
+                found = "\n".join(found_in_words(report))
                 raise IntegrityError(
-                    "the store was damaged before this backup was made:\n" + "\n".join(in_words(report))
+                    f"the store was damaged before this backup was made:\n{found}\n"
+                    "nothing was restored; take an older backup, or this one with --anyway"
                 )
             _put_in_place(config, database, folder, uid)
     except OSError as error:
@@ -117,6 +126,13 @@ def _unpack(file: Path, folder: Path, rings: KeyRings) -> bytes:
         raise InvalidConfiguration(f"{file} cannot be read: {error.strerror}") from error
     with opened:
         return backup.unpack(opened, folder, rings)
+
+
+def _require_keys(file: Path, ring: KeyRing) -> None:
+    """InvalidConfiguration when the ring holds no more, or not yet, the keys that a collection is sealed under."""
+    with unchanging(file) as source:
+        if source.fetch("PRAGMA user_version")[0][0] == SCHEMA_VERSION:
+            require_trees(source, StoreSeals(ring))
 
 
 def _put_in_place(config: Config, database: Database, folder: Path, uid: bytes) -> None:

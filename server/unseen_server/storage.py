@@ -17,6 +17,7 @@ from unseen.store.durable import DurableStore
 from unseen.store.recovery import Recovery
 from unseen.store.sqlite import FILE_NAME
 from unseen.store.sqlite_file import SqliteFile
+from unseen.store.sqlite_making import UNFINISHED
 from unseen_server.config import Config
 from unseen_server.keys.choice import open_provider
 from unseen_server.keys.passphrase import VARIABLE, passphrase_from
@@ -24,6 +25,8 @@ from unseen_server.keys.passphrase import VARIABLE, passphrase_from
 log = logging.getLogger(__name__)
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+LEFT_BEHIND = frozenset({"lost+found", *(f"{FILE_NAME}{UNFINISHED}{end}" for end in ("", "-journal"))})
+"""What may lie in an empty data directory: a file system's own folder, and what an interrupted first start left."""
 
 
 def kind(config: Config) -> str:
@@ -40,6 +43,7 @@ def open_store(config: Config, before_making: Callable[[], None] = lambda: None)
     database = open_database(config)
     try:
         if database.is_blank:
+            _require_nobodys(config.data)
             before_making()
         _make_folder(config.data)
         try:
@@ -84,11 +88,15 @@ def needing_the_driver() -> Iterator[None]:
 
 def _tell(recovery: Recovery) -> None:
     """Say what had to be finished; the operator may have put back a copy without knowing what that means."""
-    if recovery.erased_rows or recovery.deleted_collections:
+    if recovery.erased_rows or recovery.deleted_collections or recovery.forgotten_facts:
         log.warning(
-            "rows and collections whose keys are destroyed were removed from the data: an erasure was cut short, or "
-            "the data is a copy from before one",
-            extra={"rows": recovery.erased_rows, "collections": recovery.deleted_collections},
+            "rows, collections and consents whose keys are destroyed were removed from the data: an erasure was cut "
+            "short, or the data is a copy from before one",
+            extra={
+                "rows": recovery.erased_rows,
+                "collections": recovery.deleted_collections,
+                "count": recovery.forgotten_facts,
+            },
         )
     if recovery.repeated_cuts:
         log.warning(
@@ -104,8 +112,25 @@ def _exists(path: Path) -> bool:
         raise InvalidConfiguration(f"the data directory {path} cannot be read: {error.strerror}") from error
 
 
+def _require_nobodys(path: Path) -> None:
+    """A new store is made in a folder of its own: one with files of others is the wrong one, or has lost its store."""
+    if not path.is_dir():
+        return
+    try:
+        found = sorted(entry.name for entry in path.iterdir() if entry.name not in LEFT_BEHIND)
+    except OSError as error:
+        raise InvalidConfiguration(f"the data directory {path} cannot be read: {error.strerror}") from error
+    if found:
+        raise InvalidConfiguration(
+            f"the data directory {path} holds no store, and is not empty (there is {found[0]!r}): give --data the "
+            "folder of a store, or an empty one"
+        )
+
+
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidConfiguration(f"the data directory {path} cannot be made: {error.strerror}") from error
+        raise InvalidConfiguration(
+            f"the data directory {path} cannot be made ({error.strerror}); give --data another folder"
+        ) from error

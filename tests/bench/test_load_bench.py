@@ -67,7 +67,7 @@ async def test_flood_is_refused_in_the_right_words_and_the_rest_is_answered_whol
     messages = await in_thread(prepare)
     flood = 5 * limits.SCANS_AT_ONCE / BATCH_S
     outcomes = await in_thread(load.generate, address, messages, 2.0, "--rate", str(flood))
-    found = load.summary(outcomes, 0.0)
+    found = load.summary([outcomes], 0.0)
     assert found["answered"] > 0
     assert found["refused"].keys() == {"RESOURCE_EXHAUSTED SERVER_BUSY"}
     assert (found["refused_otherwise"], found["refused_without_a_time"], found["cut_short"]) == (0, 0, 0)
@@ -103,7 +103,11 @@ def test_summary_counts_what_it_is_given() -> None:
         "cut_short": 1,
         "late_s": [0.001],
     }
-    found = load.summary(outcomes, from_s=3.0)
+    found = load.summary([outcomes], from_s=3.0)
     assert (found["answered"], found["answered_ms"]["p99"]) == (2, 300)
     assert found["refused"] == {"RESOURCE_EXHAUSTED SERVER_BUSY": 1, "UNAVAILABLE -": 1}
     assert (found["refused_otherwise"], found["refused_without_a_time"], found["cut_short"]) == (1, 1, 1)
+    twice = load.summary([outcomes, outcomes], from_s=3.0)
+    assert (twice["answered"], twice["refused_otherwise"], twice["cut_short"]) == (4, 2, 2)
+    quiet = {"answered": [[1.0, 0.2]], "refused": [], "cut_short": 0, "late_s": []}
+    assert load.p99_ratio([quiet], [outcomes]) == pytest.approx(1.5)

@@ -17,6 +17,7 @@ from unseen.errors import (
     CollectionNotFound,
     Mismatch,
     PackingChanged,
+    PolicyNotFound,
     RequestReplayed,
     RowExists,
     RowNotFound,
@@ -120,6 +121,9 @@ class PaperServer:
             raise CollectionNotFound(f"no collection {requests[0].name!r}")
         info = self.collections[requests[0].name].info()
         yield collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
+
+    def on_get_policy(self, _):
+        raise PolicyNotFound("nothing on this paper has an agreement")
 
     def on_list_collections(self, _):
         infos = [self.collections[name].info() for name in sorted(self.collections)]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen_client.child_process import ChildProcess
 from unseen_client.decode import Decoder
 
 Pixels = npt.NDArray[np.uint8]
@@ -29,6 +30,13 @@ MEBIBYTE = 1 << 20
 def decoder() -> Iterator[Decoder]:
     with Decoder() as running:
         yield running
+
+
+def child_of(decoder: Decoder) -> ChildProcess:
+    """The process that decoded the last picture."""
+    running = decoder._children._resting.queue[-1]
+    assert running is not None
+    return running
 
 
 def encoded(picture: Image.Image, kind: str, **how: Any) -> bytes:
@@ -222,8 +230,7 @@ def test_compressed_text_in_a_png_does_not_inflate(decoder: Decoder) -> None:
 
 def test_a_picture_beyond_the_memory_limit_is_refused(decoder: Decoder) -> None:
     decoder.decode(PHOTO.read_bytes())
-    assert decoder._child is not None
-    resource.prlimit(decoder._child._process.pid, resource.RLIMIT_AS, (150 * MEBIBYTE, 150 * MEBIBYTE))
+    resource.prlimit(child_of(decoder).process_id, resource.RLIMIT_AS, (150 * MEBIBYTE, 150 * MEBIBYTE))
     with pytest.raises(ImageRefused, match="MiB"):
         decoder.decode(encoded(drawn(6000, 6000), "PNG", compress_level=1))
     assert decoder.decode(PHOTO.read_bytes()).shape == (300, 451, 3)
@@ -265,20 +272,17 @@ def test_a_slow_picture_is_stopped_and_the_next_one_served() -> None:
 def test_a_child_that_dies_costs_one_picture(decoder: Decoder) -> None:
     for how in (signal.SIGKILL, signal.SIGSEGV):
         decoder.decode(PHOTO.read_bytes())
-        assert decoder._child is not None
-        process = decoder._child._process
-        process.send_signal(how)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(ImageRefused, match="broke the decoder"):
+        pid = child_of(decoder).process_id
+        os.kill(pid, how)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ImageRefused, match="broke the process"):
             decoder.decode(PHOTO.read_bytes())
         assert decoder.decode(PHOTO.read_bytes()).shape == (300, 451, 3)
 
 
 def test_the_child_uses_its_computing_time_or_dies(decoder: Decoder) -> None:
     decoder.decode(PHOTO.read_bytes())
-    assert decoder._child is not None
-    process = decoder._child._process
-    resource.prlimit(process.pid, resource.RLIMIT_CPU, (1, 1))
+    resource.prlimit(child_of(decoder).process_id, resource.RLIMIT_CPU, (1, 1))
     heavy = encoded(drawn(5000, 5000), "PNG", compress_level=1)
     with pytest.raises(ImageRefused):
         decode_many(decoder, heavy, 200)
@@ -291,8 +295,7 @@ def decode_many(decoder: Decoder, data: bytes, times: int) -> None:
 
 def test_the_limits_hold_in_the_child(decoder: Decoder) -> None:
     assert decoder.limits() == {"memory", "cpu", "files"}
-    assert decoder._child is not None
-    pid = decoder._child._process.pid
+    pid = child_of(decoder).process_id
     assert resource.prlimit(pid, resource.RLIMIT_AS) == (512 * MEBIBYTE, 512 * MEBIBYTE)
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
 
@@ -301,8 +304,7 @@ def test_the_child_sees_no_secrets_of_the_environment(monkeypatch: pytest.Monkey
     monkeypatch.setenv("UNSEEN_TOKEN", "marker-of-a-secret")
     with Decoder() as fresh:
         fresh.limits()
-        assert fresh._child is not None
-        assert b"marker-of-a-secret" not in Path(f"/proc/{fresh._child._process.pid}/environ").read_bytes()
+        assert b"marker-of-a-secret" not in Path(f"/proc/{child_of(fresh).process_id}/environ").read_bytes()
 
 
 def test_children_are_reused_and_replaced_in_time() -> None:
@@ -310,8 +312,7 @@ def test_children_are_reused_and_replaced_in_time() -> None:
         pids = []
         for _ in range(5):
             decoder.decode(encoded(drawn(), "PNG"))
-            assert decoder._child is not None
-            pids.append(decoder._child._process.pid)
+            pids.append(child_of(decoder).process_id)
         assert pids[0] == pids[1]
         assert pids[2] == pids[3]
         assert len(set(pids)) == 3
@@ -320,8 +321,7 @@ def test_children_are_reused_and_replaced_in_time() -> None:
 def test_close_leaves_no_process_behind() -> None:
     decoder = Decoder()
     decoder.decode(encoded(drawn(), "PNG"))
-    assert decoder._child is not None
-    pid = decoder._child._process.pid
+    pid = child_of(decoder).process_id
     decoder.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

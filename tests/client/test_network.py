@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.client.flaky_proxy import FlakyProxy
+from bench.faults.flaky_proxy import FlakyProxy
 from unseen.errors import DeadlineExceeded, ServerUnavailable
 from unseen_client import AsyncClient, Client
 

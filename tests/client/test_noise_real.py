@@ -91,7 +91,10 @@ def test_the_command_line_enrols_with_noise_and_accounts_for_it(unseen, name, pi
     assert done.returncode == 0, done.stderr
     hits = json.loads(unseen("search", name, "--image", pictures[0], "--json").stdout)["hits"]
     assert hits[0]["noise"] == {"mechanism": "privunit", "epsilon": 64.0, "delta": 0.0, "unit": "one image embedding"}
-    assert "privunit, epsilon 64" in unseen("search", name, "--image", pictures[0]).stdout
+    shown = unseen("search", name, "--image", pictures[0]).stdout
+    assert "privunit" in shown
+    assert "noise: for one release of one image embedding, as the enrolling device says" in " ".join(shown.split())
+    assert unseen("list", name).stdout.count("\tprivunit, epsilon 64\n") == 2
     told = json.loads(unseen("budget", "--json").stdout)
     assert (told["device"]["releases"], told["device"]["epsilon_budget"]) == (2, None)
     assert told["device"]["epsilon_spent"] == pytest.approx(128, rel=1e-3)

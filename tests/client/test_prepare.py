@@ -164,7 +164,7 @@ def test_an_unknown_model_is_refused() -> None:
 def test_close_leaves_no_process_behind() -> None:
     preparer = Preparer(workers=2)
     list(preparer.images([PHOTOS / "drum.jpg"] * 2))
-    running = [decoder._child._process.pid for decoder in preparer._decoders._resting.queue if decoder._child]
+    running = [child.process_id for child in preparer._decoder._children._resting.queue if child]
     assert running
     preparer.close()
     for pid in running:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.client.flaky_proxy import FlakyProxy
+from bench.faults.flaky_proxy import FlakyProxy
 from unseen import params
 from unseen.errors import CollectionNotFound, InvalidName, KeyMissing, ServerUnavailable
 from unseen.he.plain import plain_scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -237,8 +238,22 @@ def test_backup_is_examined_without_being_restored(backed_up: tuple[Any, Path]) 
     server, file = backed_up
     result = unseen(server, "doctor", "--backup", file)
     assert (result.returncode, "checked: 5 vectors" in result.stdout) == (0, True), result.stderr
+    assert re.search("checked: [0-9]+ audit leaves", result.stdout)
     file.write_bytes(file.read_bytes()[:-1])
     assert unseen(server, "doctor", "--backup", file).returncode == 2
+
+
+def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
+    backed_up: tuple[Any, Path], tmp_path: Path
+) -> None:
+    server, file = backed_up
+    assert server.stop() == 0
+    assert unseen(server, "keys", "rekey", "--data", server.data).returncode == 0
+    result = unseen(server, "restore", file, "--data", tmp_path / "new")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "from before its keys were renewed" in result.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_restore_that_is_killed_leaves_nothing_or_everything(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
@@ -288,6 +303,13 @@ def until_gone(data: Path) -> None:
         time.sleep(0.01)
 
 
+def refusal_for_room(caller: Any) -> Any:
+    """The one before lets go only after its last byte was taken."""
+    while (refused := caller.refusal(caller.backup)).code == "SERVER_BUSY":
+        time.sleep(0.01)
+    return refused
+
+
 async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
     tmp_path: Path, call: Make, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,7 +329,7 @@ async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
         await asyncio.to_thread(until_gone, tmp_path / "data")
         assert await asyncio.to_thread(other.backup)
         monkeypatch.setattr("unseen_server.limits.BACKUP_SPARE_BYTES", 1 << 60)
-        full = await asyncio.to_thread(other.refusal, other.backup)
+        full = await asyncio.to_thread(refusal_for_room, other)
         assert (full.status, full.code) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
         assert "make room" in full.message
         await asyncio.to_thread(caller.enrol, collection.uid, make_rows(5)[1])

@@ -16,7 +16,8 @@ from unseen_server import app
 from unseen_server.access.gate import Entry
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.certificates import TlsFiles
-from unseen_server.config import Config, from_arguments, is_loopback
+from unseen_server.config import Config, from_arguments
+from unseen_server.hosts import is_loopback
 from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
@@ -124,7 +125,7 @@ def test_quotas_are_finite_unless_told_otherwise_and_never_zero(tmp_path: Path) 
     assert (told.everybody.bits_per_row_per_day, told.everybody.searches_per_minute) == (9, 8)
     assert told.everybody.calls_at_once == usual.calls_at_once
     for number in ("0", "-1", "many"):
-        with pytest.raises(SystemExit):
+        with pytest.raises(InvalidConfiguration, match="is not a whole number from 1 on; `unseen serve --help`"):
             parse(tmp_path, "--bits-per-row-per-day", number)
 
 
@@ -132,7 +133,8 @@ def test_unknown_option_stops_the_start_in_words(make_server: Make) -> None:
     server = make_server()
     result = subprocess.run(server.command("--no-such-option"), capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert "unrecognized arguments: --no-such-option" in result.stderr
+    expected = "unseen server: unrecognized arguments: --no-such-option; `unseen serve --help` explains every option\n"
+    assert result.stderr == expected
     assert list(server.folder.iterdir()) == []
 
 
@@ -178,6 +180,33 @@ def refused(server: Any, *options: str) -> str:
     assert len(sentences) == 1
     assert "Traceback" not in result.stderr
     return sentences[0]
+
+
+def test_folder_of_others_is_refused_and_kept(make_server: Make) -> None:
+    server = make_server()
+    server.data.mkdir()
+    (server.data / "holiday.jpg").write_bytes(b"a picture")
+    sentence = refused(server)
+    assert "holds no store, and is not empty (there is 'holiday.jpg')" in sentence
+    assert "give --data the folder of a store, or an empty one" in sentence
+
+
+def test_store_that_was_lost_is_not_replaced_by_a_new_one(make_server: Make) -> None:
+    """Its audit log is still there: a new store beside it would look like one that nothing ever happened in."""
+    server = make_server().start()
+    assert server.stop() == 0
+    for file in server.data.glob("unseen.sqlite*"):
+        file.unlink()
+    assert "(there is 'audit')" in refused(server)
+
+
+def test_empty_disk_and_what_an_interrupted_first_start_left_are_no_ones(make_server: Make) -> None:
+    server = make_server()
+    server.data.mkdir()
+    (server.data / "lost+found").mkdir()
+    (server.data / "unseen.sqlite.unfinished").write_bytes(b"half of a store")
+    server.start()
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("option", ["--data", "--master-key"])

@@ -5,6 +5,7 @@ Frames are written by hand (RFC 9113, and RFC 7541 without any table), because n
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 from tests.server.identities import credentials, issue, tls_options
+from unseen_server import app, limits
+from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -98,6 +102,24 @@ def test_silent_and_half_open_connections_are_closed_and_nobody_waits_for_them(
     assert len(caller.info().store_uid) == 16
     while open_files(server) > files + 50:
         caller.info()
+
+
+async def test_connection_that_is_idle_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTION_IDLE_S", 0.3)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    server = await app.start(config)
+
+    def until_closed() -> bytes:
+        said = b""
+        with speaking(server.port) as one:
+            while part := one.recv(1 << 16):  # TimeoutError when it stays open
+                said += part
+        return said
+
+    try:
+        assert bytes([GOAWAY, 0]) + bytes(4) in await asyncio.to_thread(until_closed)
+    finally:
+        await server.stop()
 
 
 def test_streams_reset_at_once_bring_nobody_else_to_a_stop(make_server: Make, call: Make) -> None:

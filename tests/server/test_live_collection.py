@@ -26,6 +26,7 @@ from unseen.errors import (
 )
 from unseen.he import quantise
 from unseen.he.mask import MaskSource
+from unseen.he.scan_threads import ScanThreads
 from unseen.he.secret import PreparedQuery
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
@@ -57,7 +58,7 @@ def masks() -> Iterator[MasksAhead]:
 @pytest.fixture
 def live(store: Store, masks: MasksAhead) -> LiveCollection:
     new = NewCollection("photos", DIMENSION, PARAMETERS.id, "none", packing_factor=16)
-    return LiveCollection(store, store.create(random_uid(), new), PARAMETERS, masks, threads=1)
+    return LiveCollection(store, store.create(random_uid(), new), PARAMETERS, masks, threads=ScanThreads(1))
 
 
 def search(live: LiveCollection, vector: np.ndarray) -> tuple[ReplyStart, np.ndarray]:
@@ -122,7 +123,7 @@ def test_loaded_collection_answers_as_the_one_that_was_filled(
     vectors, batch = make_rows(1200)
     live.enrol(random_uid(), batch)
     live.erase(random_uid(), batch.row_ids[erased])
-    loaded = LiveCollection(store, store.collections()[0], PARAMETERS, masks, threads=2)
+    loaded = LiveCollection(store, store.collections()[0], PARAMETERS, masks, threads=ScanThreads(2))
     loaded.load()
     (_, before), (start, after) = search(live, vectors[3]), search(loaded, vectors[3])
     assert (start.epoch, start.slots) == (2, 1200)

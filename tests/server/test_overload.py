@@ -23,7 +23,7 @@ from unseen.he.mask import BATCH_BLOCKS
 from unseen.he.scan import ScanIndex
 from unseen.he.secret import PreparedQuery
 from unseen.params import DEFAULT
-from unseen_server import app, limits
+from unseen_server import app, limits, readiness
 from unseen_server.call import LOCAL, Allowance, Caller, Role
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
@@ -270,7 +270,7 @@ async def test_health_is_answered_while_every_place_is_taken(
     monkeypatch.setattr(limits, "MAX_CALLS", 0)
     caller = call(running)
     assert (await in_thread(caller.refusal, caller.info)).code == "SERVER_BUSY"
-    for service in ("", *app.SERVICES):
+    for service in ("", *readiness.SERVICES):
         request = health_pb2.HealthCheckRequest(service=service)
         answer = await in_thread(health_pb2_grpc.HealthStub(caller.channel).Check, request)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.server.identities import Identity, credentials, issue, tls_options
+from tests.server.test_hostile_connections import PING, PREFACE, SETTINGS, frame
 from unseen_server.call import Caller, Role
 
 Make = Callable[..., Any]
@@ -47,6 +51,59 @@ def test_others_are_not_let_in(tls_server: Any, authority: Identity, call: Make)
         assert caller.refusal(caller.info).status == "UNAVAILABLE"
     friend = call(tls_server, credentials(authority, issue("device", authority)))
     assert len(friend.info().store_uid) == 16
+
+
+def of_version(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that speaks this version only, and believes every server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else this side refuses the old versions by itself
+    context.set_alpn_protocols(["h2"])
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def test_tls_older_than_1_2_is_refused(make_server: Make, authority: Identity, tmp_path: Path) -> None:
+    server = make_server(*tls_options(tmp_path, issue("server", authority))).start()
+
+    def agreed(version: ssl.TLSVersion) -> str | None:
+        with (
+            socket.create_connection(("127.0.0.1", server.port), timeout=60) as plain,
+            of_version(version).wrap_socket(plain) as secured,
+        ):
+            return secured.version()
+
+    assert agreed(ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+    assert agreed(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        with pytest.raises(ssl.SSLError, match=r"PROTOCOL_VERSION|UNEXPECTED_EOF"):  # an alert, or just the end
+            agreed(old)
+
+
+def test_a_record_that_was_altered_on_its_way_ends_the_connection(
+    make_server: Make, authority: Identity, tmp_path: Path
+) -> None:
+    server = make_server(*tls_options(tmp_path, issue("server", authority))).start()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = of_version(ssl.TLSVersion.TLSv1_3).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                wire.sendall(outgoing.read())
+                incoming.write(wire.recv(1 << 16))
+        client.write(PREFACE + frame(SETTINGS))
+        wire.sendall(outgoing.read())
+        assert wire.recv(1 << 16), "what was not altered is answered"
+        client.write(frame(PING, payload=bytes(8)))
+        record = outgoing.read()
+        wire.sendall(record[:-1] + bytes([record[-1] ^ 1]))
+        while wire.recv(1 << 16):  # TimeoutError when it stays open
+            pass
 
 
 def test_certificate_without_a_usable_name_is_told_so(tls_server: Any, authority: Identity, call: Make) -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from unseen.errors import IntegrityError
+from unseen.json_text import read_json
 from unseen_client.adapt.plan import Plan
 from unseen_client.adapt.task import Lesson
 
@@ -77,11 +78,11 @@ def read_card(text: str) -> dict[str, Any]:
     It came with somebody else's file: what could steer a terminal is refused.
     """
     try:
-        card = json.loads(text)
+        card = read_json(text)
         _page("", card)
         if card["format"] != FORMAT or not all(map(str.isprintable, _texts(card))):
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise IntegrityError("this adapter's card cannot be read; fetch the file again, or ask who made it") from None
     return dict(card)
 

@@ -23,6 +23,7 @@ from math import sqrt
 
 from unseen.dp.analytic_gaussian import gaussian_deviation
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput
+from unseen.json_text import read_json
 
 SAMPLE_RATE = 0.25
 """Large batches: the noise of a step is shared by many images."""
@@ -81,7 +82,7 @@ class Plan:
     def from_json(text: str) -> Plan:
         """The inverse of ``to_json``; raises IntegrityError."""
         try:
-            return Plan(**json.loads(text))
+            return Plan(**read_json(text))
         except (ValueError, TypeError):
             raise IntegrityError("the plan of this run is damaged: remove its folder and begin anew") from None
 

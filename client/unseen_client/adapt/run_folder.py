@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from unseen.dp.ledger_file import LedgerFile
 from unseen.errors import BudgetExceeded, IntegrityError, InvalidInput
+from unseen.json_text import read_json
 from unseen_client.home import private_folder, write_private
 
 STEP, EVALUATION = "step", "evaluation"
@@ -110,11 +111,11 @@ class RunFolder:
     def kept(self, name: str) -> dict[str, npt.NDArray[np.generic]] | None:
         """The arrays of a file, or None when it is not there; raises IntegrityError."""
         try:
-            with np.load(self._path / name, allow_pickle=False) as file:
-                return dict(file)
+            with (self._path / name).open("rb") as file, np.load(file, allow_pickle=False) as found:
+                return dict(found)
         except FileNotFoundError:
             return None
-        except (ValueError, OSError, EOFError) as error:
+        except Exception as error:  # numpy, zipfile, zlib and tokenize have no error in common for damaged bytes
             raise IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew") from error
 
     def keep_results(self, results: Mapping[str, object]) -> None:
@@ -131,7 +132,7 @@ class RunFolder:
 
     def _json(self, name: str) -> dict[str, object]:
         try:
-            fields = json.loads((self._path / name).read_bytes())
+            fields = read_json((self._path / name).read_bytes())
         except (OSError, ValueError) as error:
             raise IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew") from error
         if not isinstance(fields, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from unseen.errors import InvalidInput
+from unseen.json_text import read_json
 from unseen_client.cli.link import Link
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def note(path: Path) -> str:
     text = content(path).decode("utf-8", "replace")
     for candidate in (text, text.rstrip("\n").rpartition("\n")[2]):
         try:
-            fields = json.loads(candidate)
+            fields = read_json(candidate)
         except ValueError:
             continue
         if isinstance(fields, dict) and isinstance(fields.get("head"), str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unseen.errors import InvalidInput
+from unseen.json_text import read_json
 from unseen_client.cli.basis_options import BasisOptions
-from unseen_client.cli.budget import noise_fields
+from unseen_client.cli.budget import noise_fields, noise_words
 from unseen_client.cli.collections import Name
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
@@ -102,6 +102,7 @@ def list_rows(
 ) -> None:
     """List the rows of a collection: ids, names, captions, tags.
 
+    And the noise that they carry, as the enrolling device says.
     They are decrypted on this device from its mirror; the server sees a synchronisation, no more.
 
     \b
@@ -110,8 +111,13 @@ def list_rows(
     """
     with link.client() as client:
         found = client.list(name, limit=limit, offset=offset)
-    words = "\n".join("\t".join([one.id, one.name, one.caption, ", ".join(one.tags)]) for one in found)
+    words = "\n".join(map(_line, found))
     say(link.json, {"rows": [record_fields(one) for one in found]}, words or "no rows yet: unseen enrol NAME PATH...")
+
+
+def _line(record: Record) -> str:
+    cells = [record.id, record.name, record.caption, ", ".join(record.tags)]
+    return "\t".join([*cells, noise_words(record.noise)] if record.noise else cells)
 
 
 @linked
@@ -215,7 +221,7 @@ def described_file(fields: dict[str, object], tags: Sequence[str], source: str) 
 
 def _read_records(path: Path) -> dict[str, dict[str, object]]:
     try:
-        described = json.loads(read_text(path))
+        described = read_json(read_text(path))
     except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from error
     if isinstance(described, dict) and all(isinstance(fields, dict) for fields in described.values()):
@@ -236,8 +242,9 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     import numpy as np
 
     try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            array: npt.NDArray[Any] = np.load(file, allow_pickle=False)
+    except Exception as error:  # numpy and what it stands on have no error in common for bytes that are no array
         raise InvalidInput(f"cannot read {path}; give a .npy file as numpy.save writes it") from error
     return array
 

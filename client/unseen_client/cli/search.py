@@ -86,4 +86,8 @@ def _print(hits: list[Hit]) -> None:
         record = hit.record
         cells = [str(at), f"{hit.score:.3f}", hit.id, record.name, record.caption, ", ".join(record.tags)]
         table.add_row(*cells, *([noise_words(record.noise)] if noised else []))
-    Console().print(table if hits else "no hits: no row can be searched")
+    console = Console()
+    console.print(table if hits else "no hits: no row can be searched")
+    if noised:
+        units = sorted({hit.record.noise.unit for hit in hits if hit.record.noise})
+        console.print(f"noise: for one release of {', '.join(units)}, as the enrolling device says")

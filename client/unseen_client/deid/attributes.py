@@ -9,7 +9,9 @@ import json
 from typing import Any
 
 from unseen.deid.dicom.options import Option
+from unseen.deid.dicom.report import DicomReport
 from unseen.errors import ImageRefused
+from unseen.json_text import read_json
 from unseen_client.child_process import ChildPool, ChildProcess
 from unseen_client.deid import attributes_child as child
 
@@ -26,6 +28,7 @@ MOST_REPORT_BYTES = 1 << 16
 MOST_INFLATED = 1100
 """A deflated object comes out as it was before, up to 1,032 times as long."""
 MOST_REASON_CHARACTERS = 400
+OUT_OF_TURN = "the process that reads objects answered out of turn; this one is likely hostile"
 
 
 def memory_for(size_bytes: int, copies: int = COPIES) -> int:
@@ -46,15 +49,10 @@ class Attributes:
         timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
         with self._children.one(memory_for(len(data))) as running, running.talking("an object", timeout_s):
             running.send(child.REQUEST.pack(child.REQUEST_MAGIC, len(data)), data)
-            magic, outcome, report_size, data_size = child.REPLY.unpack(running.receive(child.REPLY.size))
-            # What is written is hardly longer than what came: hashed UIDs and the record of what was done.
-            fits = report_size <= MOST_REPORT_BYTES and data_size <= MOST_INFLATED * len(data) + MOST_REPORT_BYTES
-            if magic != child.REPLY_MAGIC or not fits:
-                raise ImageRefused("the process that reads objects answered out of turn; this one is likely hostile")
-            report, clean = running.receive(report_size), running.receive(data_size)
+            outcome, report, clean = _received(running, len(data))
         if outcome != child.DONE:
             raise ImageRefused(_printable(report))
-        return clean, json.loads(report)
+        return clean, _told(report)
 
     def close(self) -> None:
         """End the children, once nobody uses them."""
@@ -68,6 +66,26 @@ class Attributes:
             running.end()
             raise
         return running
+
+
+def _received(running: ChildProcess, size: int) -> tuple[int, bytes, bytes]:
+    """Outcome, report and object, as a child answers about an object of ``size`` bytes."""
+    magic, outcome, report_size, data_size = child.REPLY.unpack(running.receive(child.REPLY.size))
+    # What is written is hardly longer than what came: hashed UIDs and the record of what was done.
+    fits = report_size <= MOST_REPORT_BYTES and data_size <= MOST_INFLATED * size + MOST_REPORT_BYTES
+    if magic != child.REPLY_MAGIC or not fits:
+        raise ImageRefused(OUT_OF_TURN)
+    return outcome, running.receive(report_size), running.receive(data_size)
+
+
+def _told(report: bytes) -> dict[str, Any]:
+    """What a report says, with every field that one has; a child that an object took over may say anything."""
+    try:
+        fields = read_json(report)
+        DicomReport.from_dict(fields)
+    except (ValueError, TypeError, KeyError):
+        raise ImageRefused(OUT_OF_TURN) from None
+    return dict(fields)
 
 
 def _printable(reason: bytes) -> str:

@@ -17,7 +17,7 @@ from types import TracebackType
 from unseen.deid.settings import DeidSettings
 from unseen.deid.text.finder import TextFinder
 from unseen.errors import ImageRefused
-from unseen_client.decoders import workers as worker_count
+from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import DicomPipeline, DicomSettings
 from unseen_client.deid.kinds import Kind, kind_of
 from unseen_client.deid.outcome import DeidReport

@@ -44,7 +44,7 @@ class DicomSettings:
         try:
             object.__setattr__(self, "options", frozenset(map(Option, self.options)))
             object.__setattr__(self, "text", LookForText(self.text))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise InvalidConfiguration(
                 f"got {error}, expected options of {', '.join(Option)} and text of {', '.join(LookForText)}"
             ) from error

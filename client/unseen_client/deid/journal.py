@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from unseen.errors import InvalidInput, StoreFailed
+from unseen.json_text import read_json
 from unseen_client.deid.outcome import FileOutcome, Outcome
 from unseen_client.deid.pipeline import Facts
 
@@ -125,10 +126,27 @@ class Journal:
 
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
-        fields = json.loads(line)
+        fields = read_json(line)
     except ValueError:
         return None
-    return fields if isinstance(fields, dict) else None
+    return fields if isinstance(fields, dict) and _is_sound(fields) else None
+
+
+def _is_sound(fields: Mapping[str, Any]) -> bool:
+    """Whether a line about a file or a pipeline says all that the next run goes by; of other lines it reads nothing."""
+    match fields:
+        case {"source": str(), "outcome": "done", **rest}:
+            texts, facts = (rest.get(name) for name in ("target", "pipeline", "source_sha256")), rest.get("facts", {})
+            return all(isinstance(text, str) for text in texts) and isinstance(facts, dict) and _is_count(rest)
+        case {"source": source}:
+            return isinstance(source, str)
+        case {"description": _}:
+            return isinstance(fields.get("pipeline"), str)
+    return True
+
+
+def _is_count(fields: Mapping[str, Any]) -> bool:
+    return isinstance(fields.get("covered"), int)
 
 
 def file_sha256(path: Path) -> str | None:
@@ -136,5 +154,5 @@ def file_sha256(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have is a ValueError
         return None

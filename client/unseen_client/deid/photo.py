@@ -25,9 +25,8 @@ from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import TextFinder
 from unseen.deid.text.report import TextReport
 from unseen.errors import InvalidConfiguration
-from unseen_client.decode import LARGEST_SIDE_PX, SMALLEST_SIDE_PX
+from unseen_client.decode import LARGEST_SIDE_PX, SMALLEST_SIDE_PX, Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
-from unseen_client.decoders import Decoders
 from unseen_client.deid.pipeline import Cleaned, Facts
 
 QUALITIES = range(1, 101)
@@ -78,7 +77,7 @@ class PhotoPipeline:
         self._text = text
         self._output = output
         self._finder = FaceFinder(threshold=settings.threshold, long_sides_px=settings.long_sides_px)
-        self._decoders = Decoders(workers, output.longest_side_px or LARGEST_SIDE_PX)
+        self._decoder = Decoder(workers=workers, longest_side_px=output.longest_side_px or LARGEST_SIDE_PX)
 
     def description(self) -> Facts:
         """Return the release, the detector and every setting."""
@@ -107,14 +106,13 @@ class PhotoPipeline:
 
     def close(self) -> None:
         """End child processes and let go of the detector."""
-        self._decoders.close()
+        self._decoder.close()
         self._finder.close()
         if self._text is not None:
             self._text.close()
 
     def _covered(self, data: bytes) -> tuple[Pixels, Pixels, CoverReport, TextReport | None]:
-        with self._decoders.one() as decoder:
-            picture = decoder.picture(data)
+        picture = self._decoder.picture(data)
         pixels, text = picture.pixels, None
         if self._text is not None:
             pixels, text = cover_text(pixels, self._text)

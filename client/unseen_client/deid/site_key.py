@@ -16,6 +16,7 @@ from pathlib import Path
 
 from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, StoreFailed
+from unseen.json_text import read_json
 from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
 from unseen_client.home import private_folder, refuse_others, sync_folder
 
@@ -75,7 +76,7 @@ def _make(path: Path) -> None:
 
 
 def _parsed(data: bytes) -> bytes:
-    match json.loads(data):
+    match read_json(data):
         case {"format": "unseen-site-key-1", "site_key": str(text)}:
             key = base64.b64decode(text, validate=True)
             if len(key) == SITE_KEY_BYTES:

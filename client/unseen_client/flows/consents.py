@@ -13,7 +13,14 @@ from typing import Any, TypeAlias
 from unseen.dp.mechanism import Mechanism
 from unseen.dp.text import require_noise
 from unseen.entropy import random_uid
-from unseen.errors import ConsentNotValid, InvalidInput, MalformedMessage, Mismatch, PurposeNotAllowed
+from unseen.errors import (
+    ConsentNotValid,
+    InvalidInput,
+    MalformedMessage,
+    Mismatch,
+    PolicyNotFound,
+    PurposeNotAllowed,
+)
 from unseen.governance.certificate import Act
 from unseen.governance.consent import Consent
 from unseen.governance.policy import Policy
@@ -174,15 +181,19 @@ def status_from(entry: governance_pb2.ConsentEntry) -> ConsentStatus:
 def bases(
     session: Session, place: Place, given: Given, count: int, noise: Mechanism | None
 ) -> Flow[Sequence[Basis | None]]:
-    """What each of ``count`` rows rests on; nothing where no purpose is said and this device knows of no agreement.
+    """What each of ``count`` rows rests on; nothing where no purpose is said and there is no agreement.
 
+    The agreement is asked for before any row may leave, also where this device knows of none: it may ask for noise.
     Asks for consents by subject, once for each subject. Raises PolicyNotAccepted, PurposeNotAllowed, ConsentNotValid,
     and InvalidInput for rows without the noise that the agreement asks for.
     """
     agreed = yield from local(lambda: session.agreements.of(place.collection.uid))
-    if agreed is None and given.consent is None and given.purpose is None:
-        return [None] * count
-    policy = (yield from policies.require_accepted(session, place.collection)).policy
+    try:
+        policy = (yield from policies.require_accepted(session, place.collection)).policy
+    except PolicyNotFound:
+        if agreed is None and given.consent is None and given.purpose is None:
+            return [None] * count
+        raise
     if policy.noise is not None:
         require_noise(f"{policy.noise.mechanism}:{policy.noise.max_epsilon}", noise)
     subjects: Sequence[str | None] = _one_each(given.subject, count, "subjects")

@@ -14,6 +14,7 @@ from pathlib import Path
 from unseen.dp.gaussian import DEFAULT_DELTA
 from unseen.dp.ledger import Budget
 from unseen.errors import IntegrityError, InvalidConfiguration, StoreFailed
+from unseen.json_text import read_json
 from unseen_client.home import private_folder, refuse_others, write_private
 
 FORMAT = "unseen-privacy-budgets-1"
@@ -61,11 +62,11 @@ def read_budgets(folder: Path) -> Budgets:
             f"cannot read {path}: {error.strerror}; nothing is released before its budget is known"
         ) from (error)
     try:
-        fields = json.loads(text)
+        fields = read_json(text)
         if fields["format"] != FORMAT:
             raise KeyError
         return Budgets(_from_fields(fields["per_subject"]), _from_fields(fields["per_device"]))
-    except (ValueError, KeyError, TypeError, InvalidConfiguration):
+    except (ValueError, KeyError, TypeError, OverflowError, InvalidConfiguration):
         raise IntegrityError(f"{path} is damaged: remove it, then set budgets anew with `unseen budget`") from None
 
 

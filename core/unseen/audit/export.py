@@ -10,7 +10,6 @@ be computed. It holds names of callers: keep it as carefully as the log.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +17,7 @@ from unseen.audit.head import TreeHead, open_head
 from unseen.audit.leaf import MOST_LEAF_BYTES, canonical, leaf_fields
 from unseen.audit.tree import HASH_BYTES, RightEdge, leaf_hash
 from unseen.errors import MalformedMessage, ProofBroken
+from unseen.json_text import read_json
 
 FORMAT = "unseen-audit-export-1"
 MOST_LINE_BYTES = 2 * MOST_LEAF_BYTES
@@ -48,7 +48,7 @@ class ExportBegin:
     def from_bytes(line: bytes) -> ExportBegin:
         """The inverse; MalformedMessage for anything else."""
         try:
-            match json.loads(line):
+            match read_json(line):
                 case {
                     "format": "unseen-audit-export-1",
                     "origin": str(origin),
@@ -57,7 +57,7 @@ class ExportBegin:
                     "subtrees": list(subtrees),
                 }:
                     return ExportBegin(origin, _hashes(keys), first_index, _hashes(subtrees))
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             pass
         raise MalformedMessage(f"the first line of an export says format {FORMAT}; this file is something else")
 
@@ -145,7 +145,7 @@ def head_line(note: str) -> bytes:
 
 def _head(line: bytes) -> str:
     try:
-        match json.loads(line):
+        match read_json(line):
             case {"head": str(note)}:
                 return note
     except ValueError:

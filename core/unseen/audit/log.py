@@ -11,6 +11,7 @@ rest; proofs and heads show hashes and counts.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class Log:
         self._seal = SealingKey(key)
         self._signer = signer
         self._unwritten: tuple[int, list[bytes]] = (0, [])
+        self.tail: deque[bytes] = deque(maxlen=CHECKPOINT_LEAVES)
+        """Leaves that opening read: those behind the last checkpoint, so none after a log was closed in peace."""
         self._frames = FrameFile(folder / "leaves")
         self._nodes = NodeFile(folder / "nodes")
         try:
@@ -205,6 +208,7 @@ class Log:
             for leaf in self._opened(frame, edge.size):
                 before = edge.size
                 self._nodes.write(before, edge.append(tree.leaf_hash(leaf)))
+                self.tail.append(leaf)
         if edge.size < known:
             raise IntegrityError(
                 f"the audit log has lost leaves: {known} were on disk once, {edge.size} are there now; restore it from "

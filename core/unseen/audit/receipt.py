@@ -6,12 +6,12 @@ show later that the log was cut or rewritten. It holds no content; it names the 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from unseen.audit.head import MOST_HEAD_BYTES
 from unseen.audit.leaf import MOST_LEAF_BYTES, canonical
 from unseen.errors import MalformedMessage
+from unseen.json_text import read_json
 
 METADATA_KEY = "unseen-receipt-bin"
 """Trailing metadata key that carries a receipt."""
@@ -38,9 +38,9 @@ class Receipt:
         """The inverse; MalformedMessage for anything else. Nothing is verified but the form."""
         if len(data) <= MOST_RECEIPT_BYTES:
             try:
-                match json.loads(data):
+                match read_json(data):
                     case {"format": "unseen-receipt-1", "head": str(head), "index": int(index), "leaf": str(leaf)}:
                         return Receipt(index, leaf.encode(), head)
-            except (ValueError, RecursionError):
+            except ValueError:
                 pass
         raise MalformedMessage("got something that is not a receipt (docs/formats.md, Audit log)")

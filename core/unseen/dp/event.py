@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from unseen.errors import UnsupportedEvent
+from unseen.json_text import read_json
 
 ONE_EMBEDDING = "one image embedding"
 """The unit of privacy: what is protected is one vector, not a person with many."""
@@ -65,7 +66,7 @@ class Event:
     def from_json(text: str) -> Event:
         """The inverse of ``to_json``; raises UnsupportedEvent for anything else."""
         try:
-            fields = json.loads(text)
+            fields = read_json(text)
             event = Event(
                 mechanism=str(fields["mechanism"]),
                 version=int(fields["version"]),
@@ -75,7 +76,7 @@ class Event:
                 unit=str(fields["unit"]),
                 neighbouring=str(fields["neighbouring"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise UnsupportedEvent(f"got a text that is no event: {_NEWER}") from None
         if not event.is_finite or event.to_json() != text:
             raise UnsupportedEvent(f"got an event with something in it that is not understood: {_NEWER}")

@@ -22,6 +22,7 @@ from unseen.dp.event import Event
 from unseen.dp.ledger_file import LedgerFile
 from unseen.dp.loss import loss_of
 from unseen.errors import BudgetExceeded, IntegrityError, InvalidConfiguration, InvalidName
+from unseen.json_text import read_json
 
 LEDGER_NAME = "privacy-ledger.jsonl"
 LONGEST_NAME = 256
@@ -173,11 +174,11 @@ def _to_text(event: Event, device: str, counts: Mapping[str, int], at: str) -> s
 
 def _from_text(text: str) -> tuple[Event, str, dict[str, int]]:
     try:
-        fields = json.loads(text)
+        fields = read_json(text)
         event = json.dumps(fields["event"], sort_keys=True, separators=(",", ":"))
         counts = {str(name): int(count) for name, count in fields["subjects"].items()}
         device = str(fields["device"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise IntegrityError("the ledger has a line that is no charge: a newer release may have written it") from None
     if min(counts.values(), default=0) < 1:
         raise IntegrityError("the ledger has a charge of nothing: what was spent cannot be told")

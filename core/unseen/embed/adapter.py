@@ -26,6 +26,7 @@ import numpy.typing as npt
 from unseen.embed.bundled import NAME, SEMANTIC_DIMENSION, VISUAL_DIMENSION, bundled_entry
 from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
 from unseen.errors import IntegrityError, InvalidVector, ModelMismatch
+from unseen.json_text import read_json
 
 Float32Matrix = npt.NDArray[np.float32]
 
@@ -144,8 +145,8 @@ def read_adapter(data: bytes) -> Adapter:
         raise _not_an_adapter(f"{len(data)} bytes")
     try:
         tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        told = json.loads(header["__metadata__"][METADATA_KEY])
+        header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        told = read_json(header["__metadata__"][METADATA_KEY])
         found, model, card = str(told["format"]), str(told["model"]), str(told["card"])
     except (SafetensorError, ValueError, KeyError, TypeError):
         raise _not_an_adapter("bytes that are no such file") from None

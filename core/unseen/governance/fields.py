@@ -110,7 +110,9 @@ class Fields:
     def _text(self, name: str, value: object, pattern: re.Pattern[str] | None, empty: bool) -> str:
         fits = isinstance(value, str) and (empty or value) and len(value) <= MOST_TEXT and _PLAIN.fullmatch(value)
         if not fits or not isinstance(value, str) or (pattern and value and not pattern.fullmatch(value)):
-            raise self._wrong(name, f"text of at most {MOST_TEXT} characters" + _of_form(pattern))
+            raise self._wrong(
+                name, f"text of {0 if empty else 1} to {MOST_TEXT} characters, on one line{_of_form(pattern)}"
+            )
         return value
 
     def _wrong(self, name: str, expected: str) -> InvalidDocument:

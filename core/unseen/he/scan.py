@@ -8,10 +8,10 @@ Not safe for writers beside readers: the caller keeps them apart (``unseen_serve
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 
 import numba as nb
 import numpy as np
@@ -28,6 +28,7 @@ from unseen.he.packing import Packing
 from unseen.he.quantise import check_rows
 from unseen.he.reply import finish_blocks
 from unseen.he.ring import forward, ring
+from unseen.he.scan_threads import ScanThreads, Submit
 from unseen.he.segment import Segment
 from unseen.params import ParameterSet, require_safe
 
@@ -43,26 +44,23 @@ CIPHERTEXTS_PER_TASK = 2 * TOGETHER
 """Few enough that threads share a query evenly, enough that handing out a task costs little beside it."""
 
 
-class _Scratch(threading.local):
-    """Memory that a thread uses again for every eight blocks: fresh pages would cost as much as the arithmetic."""
-
-    def __init__(self, degree: int) -> None:
-        self.lanes = np.zeros((1, degree, LANES), np.uint32)
-        self.sums = np.zeros((BATCH_BLOCKS // QUAD, degree // LANES, QUAD, POLYNOMIALS, LANES), np.uint32)
-
-
 class ScanIndex:
     """The rows of one collection, packed for scanning; slots that were never written, or were cleared, are zero."""
 
     def __init__(
-        self, parameters: ParameterSet, dimension: int, packing_factor: int, masks: MaskSource, threads: int = 1
+        self,
+        parameters: ParameterSet,
+        dimension: int,
+        packing_factor: int,
+        masks: MaskSource,
+        threads: ScanThreads | None = None,
     ) -> None:
+        """threads: what queries are answered by, shared with other indexes; None makes one thread of its own."""
         self.parameters = require_safe(parameters)
         self.packing = Packing(parameters.ring_degree, dimension, packing_factor)
         self.masks = masks
-        self.threads = threads
+        self.threads = threads or ScanThreads()
         self._ring = ring(parameters.ring_degree, parameters.modulus)
-        self._scratch = _Scratch(parameters.ring_degree)
         self._segments: list[Segment] = []
         self._written: set[int] = set()
 
@@ -155,12 +153,12 @@ class ScanIndex:
         arrived = split_query(self.parameters, self.packing, query)
         if slots > self.capacity:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
-        with ThreadPoolExecutor(self.threads, "unseen-scan") as pool:
-            transformed, key = self._transform(arrived, pool)
-            for reply in self._replies(pool, self.packing.blocks(slots), transformed, key, cancelled, wanted):
+        with self.threads.lent() as submit:
+            transformed, key = self._transform(submit, arrived)
+            for reply in self._replies(submit, self.packing.blocks(slots), transformed, key, cancelled, wanted):
                 emit(reply)
 
-    def _transform(self, arrived: ArrivedQuery, pool: ThreadPoolExecutor) -> tuple[Int32Array, UInt32Array]:
+    def _transform(self, submit: Submit, arrived: ArrivedQuery) -> tuple[Int32Array, UInt32Array]:
         """-> the query (N/16, chunks, 2, 16), centred, and the public key (N/16, 2, 16), both transformed."""
         degree, q = self._ring.degree, self._ring.modulus
         query = np.empty((degree // LANES, self.packing.chunks, POLYNOMIALS, LANES), np.int32)
@@ -170,14 +168,16 @@ class ScanIndex:
             end = min(first + CIPHERTEXTS_PER_TASK, len(arrived.seeds))
             c0 = read_residues(self.parameters, arrived, first, end, unpack_bits)
             c1 = expand_seeds(arrived.seeds[first:end], degree, q)
-            _transform_ciphertexts(c0, c1, first, self._ring.roots, q, self._scratch.lanes, query, key)
+            _transform_ciphertexts(c0, c1, first, self._ring.roots, q, self.threads.scratch(degree).lanes, query, key)
 
-        list(pool.map(transform, range(0, len(arrived.seeds), CIPHERTEXTS_PER_TASK)))
+        starts = range(0, len(arrived.seeds), CIPHERTEXTS_PER_TASK)
+        for done in [submit(partial(transform, first)) for first in starts]:
+            done.result()
         return query, key
 
     def _replies(
         self,
-        pool: ThreadPoolExecutor,
+        submit: Submit,
         blocks: int,
         query: Int32Array,
         key: UInt32Array,
@@ -189,8 +189,8 @@ class ScanIndex:
         for segments, emitted in _batches(blocks, wanted):
             if cancelled():
                 break
-            waiting.append(pool.submit(self._batch, segments, emitted, query, key))
-            if len(waiting) >= 2 * self.threads:
+            waiting.append(submit(partial(self._batch, segments, emitted, query, key)))
+            if len(waiting) >= 2 * self.threads.count:
                 yield waiting.popleft().result()
         while waiting and not cancelled():
             yield waiting.popleft().result()
@@ -198,6 +198,7 @@ class ScanIndex:
     def _batch(self, segments: list[int], emitted: BoolArray, query: Int32Array, key: UInt32Array) -> bytes:
         """Reply blocks of one or two segments, those that are emitted: one crossing out of the interpreter."""
         masks = self.masks.take(self.packing)
+        scratch = self.threads.scratch(self._ring.degree)
         out = np.zeros((len(emitted), reply_block_bytes(self.parameters, self.packing)), np.uint8)
         _scan_segments(
             query,
@@ -210,8 +211,8 @@ class ScanIndex:
             self._ring.modulus,
             self.parameters.reply_c0_bits,
             self.parameters.reply_c1_bits,
-            self._scratch.sums,
-            self._scratch.lanes,
+            scratch.sums,
+            scratch.lanes,
             out,
         )
         return out.tobytes() if emitted.all() else out[emitted].tobytes()

@@ -156,12 +156,17 @@ def _read_body(body: bytes) -> RingContent:
     if reader.take(1) == b"\x01":
         erasure = Erasure(reader.take(UID_BYTES), reader.take(_DIGEST_BYTES), reader.take(UID_BYTES), reader.count())
     trees = tuple(_read_tree(reader) for _ in range(reader.count()))
-    destroyed = tuple((reader.take(UID_BYTES), Destroyed(reader.take(1)[0])) for _ in range(reader.count()))
+    destroyed = tuple((reader.take(UID_BYTES), _why(reader.take(1)[0])) for _ in range(reader.count()))
     if reader.position != len(body):
-        raise SealBroken(
-            "the key ring holds more than this release knows; run the release that wrote it or a newer one"
-        )
+        raise _of_a_later_release()
     return RingContent(state, store_key, erasure, trees, destroyed)
+
+
+def _why(number: int) -> Destroyed:
+    try:
+        return Destroyed(number)
+    except ValueError:
+        raise _of_a_later_release() from None
 
 
 def _read_tree(reader: _Reader) -> CollectionTree:
@@ -178,6 +183,10 @@ def _little_endian(numbers: array[int]) -> array[int]:
         numbers = numbers[:]
         numbers.byteswap()
     return numbers
+
+
+def _of_a_later_release() -> SealBroken:
+    return SealBroken("the key ring holds more than this release knows; run the release that wrote it or a newer one")
 
 
 def _was_cut() -> SealBroken:

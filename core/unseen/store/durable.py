@@ -11,6 +11,7 @@ ciphertext.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from unseen.keys.ring_content import Destroyed
 from unseen.keys.serials import Serials
 from unseen.store import catalogue, collections, facts, migrations, mutations, requests, row_keys, rows, slots
 from unseen.store.database import Database, Transaction
+from unseen.store.facts import OwnKey
 from unseen.store.interface import (
     VECTORS_AT_ONCE,
     Change,
@@ -36,7 +38,7 @@ from unseen.store.interface import (
 from unseen.store.recovery import Recovery, bring_in_step, require_trees
 from unseen.store.requests import Finished, Request
 from unseen.store.schema import SCHEMA_VERSION, records_table, vectors_table
-from unseen.store.sealing import CollectionSeal, StoreSeals
+from unseen.store.sealing import FACTS_UID, CollectionSeal, StoreSeals
 from unseen.types import CatalogueChanges, CatalogueEntry, RowBatch
 
 
@@ -234,27 +236,39 @@ class DurableStore(Store):
 
     # Facts
 
-    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact:
+    def append_fact(
+        self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None, own_key: bool = False
+    ) -> Fact:
         request = self._request(request_id or b"", "fact", kind, key, body)
-        with self._database.changing() as tx:
+        with self._serials.change() if own_key else nullcontext(), self._database.changing() as tx:
             done = request_id and requests.find_finished(tx, request)
             if done:
-                fact = facts.at(tx, self._seals.facts, done.epoch)
+                fact = facts.at(tx, self._seals, done.epoch)
                 if fact is None:
                     raise requests.replayed("what it wrote down was forgotten since")
                 return fact
-            fact = facts.append(tx, self._seals.facts, kind, key, body)
+            fact = facts.append(tx, self._seals, kind, key, body, self._draw_key(tx) if own_key else None)
             if request_id:
                 requests.remember_finished(tx, request, Finished(b"", fact.sequence, 1))
             return fact
 
     def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
         with self._database.reading() as tx:
-            return tuple(facts.read(tx, self._seals.facts, kind, key, after))
+            return tuple(facts.read(tx, self._seals, kind, key, after))
 
-    def forget_facts(self, kind: str, key: bytes) -> int:
+    def _draw_key(self, tx: Transaction) -> OwnKey:
+        trees = self.ring.trees_of(FACTS_UID)
+        if not trees:
+            trees = [self.ring.add_tree(FACTS_UID)]
+            row_keys.note_ring_state(tx, self.ring.content.state)
+        return trees[0], self._serials.take(1, lambda first: row_keys.claim_run(tx, first))[0]
+
+    def forget_facts(self, kinds: str | tuple[str, ...], *keys: bytes) -> int:
+        places = [(kind, key) for kind in ((kinds,) if isinstance(kinds, str) else kinds) for key in keys]
         with self._database.changing() as tx:
-            count = facts.forget(tx, kind, key)
+            count, ring_changed = facts.forget(tx, self._seals, places)
+            if ring_changed:
+                row_keys.note_ring_state(tx, self.ring.content.state)
         self._database.scrub(("facts",))
         return count
 

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from unseen.envelope import SealingKey
 from unseen.errors import InvalidConfiguration, SealBroken
 from unseen.keys.ring import KeyRings
 from unseen.keys.ring_content import Destroyed
@@ -73,14 +72,14 @@ def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
     in_step = row_keys.read_ring_state(tx) == seals.ring.content.state
     if not in_step:
         report.notes.append("data and key ring are not in step: the next start of a server finishes what was begun")
-    _examine_facts(tx, seals.facts, report)
+    _examine_facts(tx, seals, in_step, report)
     _examine_requests(tx, report)
     for stored in collections.read_collections(tx):
         _examine_collection(tx, seals, stored.info, in_step, report)
 
 
-def _examine_facts(tx: Transaction, seal: SealingKey, report: Report) -> None:
-    expected = 1
+def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Report) -> None:
+    expected, keys = 1, seals.fact_keys()
     with tx.stream("SELECT sequence, kind, key, forgotten, sealed FROM facts ORDER BY sequence") as found:
         for sequence, kind, key, forgotten, sealed in found:
             report.checked["facts"] += 1
@@ -90,17 +89,19 @@ def _examine_facts(tx: Transaction, seal: SealingKey, report: Report) -> None:
             if forgotten:
                 if any(sealed):
                     report.add("facts", f"number {sequence} is forgotten and its bytes are still there")
-            elif (body := _opened(seal, Fact(sequence, kind, key, b""), sealed)) is None:
+                continue
+            try:
+                fact = facts.opened(seals, keys, Fact(sequence, kind, key, b""), sealed)
+            except (SealBroken, InvalidConfiguration):
                 report.add("facts", f"number {sequence} does not open")
-            elif kind in KEPT_KINDS:
-                report.facts.setdefault(kind, []).append(body)
-
-
-def _opened(seal: SealingKey, fact: Fact, sealed: bytes) -> bytes | None:
-    try:
-        return seal.open(sealed, facts.place_of(fact))
-    except SealBroken:
-        return None
+                continue
+            if fact is not None:
+                if kind in KEPT_KINDS:
+                    report.facts.setdefault(kind, []).append(fact.body)
+            elif in_step:
+                report.add("facts", f"number {sequence} stands there and its key was destroyed")
+            else:
+                report.notes.append(f"facts: number {sequence} was forgotten since")
 
 
 def _examine_requests(tx: Transaction, report: Report) -> None:
@@ -140,10 +141,15 @@ def _examine_collection(
 
 
 def in_words(report: Report) -> Iterator[str]:
-    """The report, line by line."""
+    """The report, line by line, and what to do."""
+    yield from found_in_words(report)
+    yield "the store is sound" if not report.findings else "restore a backup: `unseen restore`"
+
+
+def found_in_words(report: Report) -> Iterator[str]:
+    """What was looked at and what was found, line by line."""
     yield from (f"checked: {count:,} {what}" for what, count in sorted(report.checked.items()))
     yield from (f"note: {note}" for note in report.notes)
     yield from (f"BROKEN: {finding.where}: {finding.what}" for finding in report.findings)
     if len(report.findings) == MOST_FINDINGS:
         yield f"and more; only the first {MOST_FINDINGS} are shown"
-    yield "the store is sound" if not report.findings else "restore a backup: `unseen restore`"

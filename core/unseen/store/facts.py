@@ -2,28 +2,51 @@
 
 A fact's body is sealed and bound to its kind, key and place, so facts cannot be swapped, renamed or moved. Their cells
 never move (see ``schema.py``): forgetting one overwrites its bytes with zeros where they lie.
+
+    sealed under the store's key       as ``unseen.envelope`` seals
+    sealed under a key of its own      3 | tree of the key ring (16) | serial (8, little-endian) | as above
+
+Forgetting a fact that has a key of its own destroys the key first, so that no older copy of the data brings it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 
-from unseen.envelope import SealingKey, context
+from unseen.envelope import context
+from unseen.errors import SealBroken
 from unseen.store.database import Transaction
 from unseen.store.interface import Fact
+from unseen.store.sealing import FACTS_UID, FactKeys, StoreSeals
 
 FACT_FORMAT = 1
+OWN_KEY_FORMAT = 2
+_OWN_KEY = b"\x03"
+_HEAD = struct.Struct("<c16sQ")
+
+OwnKey = tuple[bytes, int]
+"""Tree and serial of a fact's own key."""
 
 
-def append(tx: Transaction, seal: SealingKey, kind: str, key: bytes, body: bytes) -> Fact:
-    """Write a fact at the end."""
+def append(tx: Transaction, seals: StoreSeals, kind: str, key: bytes, body: bytes, own: OwnKey | None = None) -> Fact:
+    """Write a fact at the end, under a key of its own or that of the store."""
     last = tx.fetch("SELECT coalesce(max(sequence), 0) FROM facts")[0][0]
     fact = Fact(last + 1, kind, key, body)
-    tx.run("INSERT INTO facts VALUES (?, ?, ?, 0, ?)", (fact.sequence, kind, key, seal.seal(body, place_of(fact))))
+    tx.run("INSERT INTO facts VALUES (?, ?, ?, 0, ?)", (fact.sequence, kind, key, _sealed(seals, fact, own)))
     return fact
 
 
-def read(tx: Transaction, seal: SealingKey, kind: str, key: bytes | None, after: int) -> Iterator[Fact]:
+def _sealed(seals: StoreSeals, fact: Fact, own: OwnKey | None) -> bytes:
+    if own is None:
+        return seals.facts.seal(fact.body, _place_of(fact, FACT_FORMAT))
+    key = seals.fact_keys().of(*own)
+    if key is None:
+        raise SealBroken("a fresh serial has no key; restart the server: it finishes erasures")
+    return _HEAD.pack(_OWN_KEY, *own) + key.seal(fact.body, _place_of(fact, OWN_KEY_FORMAT))
+
+
+def read(tx: Transaction, seals: StoreSeals, kind: str, key: bytes | None, after: int) -> Iterator[Fact]:
     """Facts of a kind (and key) after a sequence number; SealBroken when one does not open."""
     of_key, values = ("", ()) if key is None else (" AND key = ?", (key,))
     found = tx.fetch(
@@ -31,29 +54,83 @@ def read(tx: Transaction, seal: SealingKey, kind: str, key: bytes | None, after:
         " ORDER BY sequence",
         (kind, *values, after),
     )
+    keys = seals.fact_keys()
     for sequence, its_key, sealed in found:
-        fact = Fact(sequence, kind, its_key, b"")
-        yield Fact(sequence, kind, its_key, seal.open(sealed, place_of(fact)))
+        yield _standing(seals, keys, Fact(sequence, kind, its_key, b""), sealed)
 
 
-def at(tx: Transaction, seal: SealingKey, sequence: int) -> Fact | None:
+def at(tx: Transaction, seals: StoreSeals, sequence: int) -> Fact | None:
     """The fact at a place, None when it was forgotten."""
     found = tx.fetch("SELECT kind, key, sealed FROM facts WHERE sequence = ? AND forgotten = 0", (sequence,))
     for kind, key, sealed in found:
-        fact = Fact(sequence, kind, key, b"")
-        return Fact(sequence, kind, key, seal.open(sealed, place_of(fact)))
+        return _standing(seals, seals.fact_keys(), Fact(sequence, kind, key, b""), sealed)
     return None
 
 
-def forget(tx: Transaction, kind: str, key: bytes) -> int:
-    """Zero the bodies of facts where they lie; how many there were."""
-    found = tx.fetch("SELECT sequence FROM facts WHERE kind = ? AND key = ? AND forgotten = 0", (kind, key))
-    sequences = [sequence for (sequence,) in found]
+def _standing(seals: StoreSeals, keys: FactKeys, fact: Fact, sealed: bytes) -> Fact:
+    if (found := opened(seals, keys, fact, sealed)) is not None:
+        return found
+    raise SealBroken("a fact stands in the data whose key was destroyed; restart the server: it finishes erasures")
+
+
+def opened(seals: StoreSeals, keys: FactKeys, fact: Fact, sealed: bytes) -> Fact | None:
+    """A fact with its body, None when its key was destroyed; SealBroken when it does not open."""
+    own = own_key(sealed)
+    if own is None:
+        body = seals.facts.open(sealed, _place_of(fact, FACT_FORMAT))
+    elif (key := keys.of(*own)) is not None:
+        body = key.open(sealed[_HEAD.size :], _place_of(fact, OWN_KEY_FORMAT))
+    else:
+        return None
+    return Fact(fact.sequence, fact.kind, fact.key, body)
+
+
+def forget(tx: Transaction, seals: StoreSeals, places: Sequence[tuple[str, bytes]]) -> tuple[int, bool]:
+    """Destroy the keys of facts of these kinds and keys, then zero their bodies where they lie.
+
+    Gives how many there were, and whether the key ring changed.
+    """
+    found = tx.fetch_each("SELECT sequence, sealed FROM facts WHERE kind = ? AND key = ? AND forgotten = 0", places)
+    serials = [own[1] for _, sealed in found if (own := own_key(sealed)) is not None]
+    if serials:
+        seals.erase(FACTS_UID, serials, None)
+    _zero(tx, [sequence for sequence, _ in found])
+    return len(found), bool(serials)
+
+
+def require_trees(tx: Transaction, seals: StoreSeals) -> None:
+    """InvalidConfiguration when the key ring lacks the tree of a fact: it is older than the data."""
+    keys = seals.fact_keys()
+    for _, own in _with_own_keys(tx):
+        keys.of(*own)
+
+
+def finish_forgetting(tx: Transaction, seals: StoreSeals) -> int:
+    """Forget what has no key any more: a stop came in between, or the data was put back from before; how many."""
+    keys = seals.fact_keys()
+    doomed = [sequence for sequence, own in _with_own_keys(tx) if keys.of(*own) is None]
+    _zero(tx, doomed)
+    return len(doomed)
+
+
+def _with_own_keys(tx: Transaction) -> list[tuple[int, OwnKey]]:
+    found = tx.fetch("SELECT sequence, substr(sealed, 1, 25) FROM facts WHERE forgotten = 0 ORDER BY sequence")
+    return [(sequence, own) for sequence, head in found if (own := own_key(head)) is not None]
+
+
+def _zero(tx: Transaction, sequences: list[int]) -> None:
     tx.zero("facts", "sequence", sequences)
     tx.run_each("UPDATE facts SET forgotten = 1 WHERE sequence = ?", [(sequence,) for sequence in sequences])
-    return len(sequences)
 
 
-def place_of(fact: Fact) -> bytes:
+def own_key(sealed: bytes) -> OwnKey | None:
+    """Tree and serial of a fact that has a key of its own, None for one under the store's."""
+    if sealed[:1] != _OWN_KEY or len(sealed) < _HEAD.size:
+        return None
+    _, tree_id, serial = _HEAD.unpack_from(sealed)
+    return tree_id, serial
+
+
+def _place_of(fact: Fact, version: int) -> bytes:
     """The context that a fact's body is sealed for."""
-    return context("fact", FACT_FORMAT, fact.kind, fact.key, fact.sequence)
+    return context("fact", version, fact.kind, fact.key, fact.sequence)

@@ -191,16 +191,24 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact:
-        """Write a fact down; with a request id, the same request again gives the same fact."""
+    def append_fact(
+        self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None, own_key: bool = False
+    ) -> Fact:
+        """Write a fact down; with a request id, the same request again gives the same fact.
+
+        One with a key of its own is gone from older copies of the store too once it is forgotten.
+        """
 
     @abstractmethod
     def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
         """Every fact of a kind (and key) after a sequence number, in order; SealBroken when one was altered."""
 
     @abstractmethod
-    def forget_facts(self, kind: str, key: bytes) -> int:
-        """Destroy the bodies of facts; they come no more. Returns how many there were."""
+    def forget_facts(self, kinds: str | tuple[str, ...], *keys: bytes) -> int:
+        """Destroy the bodies of facts, and the keys of those that have one; they come no more. How many there were.
+
+        Of one kind or several, under these keys; all at once or none.
+        """
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from unseen.entropy import random_uid
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.tree import KeyTree
-from unseen.store import mutations, requests
+from unseen.store import facts, mutations, requests
 from unseen.store.collections import remove_collection
 from unseen.store.database import Transaction
 from unseen.store.requests import Request
@@ -32,16 +32,20 @@ class Recovery:
     """Rows whose keys were gone: a crash in the middle of an erasure, or data put back from before one."""
     deleted_collections: int = 0
     """The same for whole collections."""
+    forgotten_facts: int = 0
+    """The same for facts that have a key of their own."""
     repeated_cuts: int = 0
     """Erased rows whose keys were still there: the ring was put back from before their erasure."""
 
 
 def require_trees(tx: Transaction, seals: StoreSeals) -> None:
-    """InvalidConfiguration when the ring lacks a collection's tree, unless it was destroyed with the collection."""
+    """InvalidConfiguration when the ring lacks a tree of rows or facts, unless it was destroyed with its collection."""
     for _, _, tree_id in _collections(tx):
         is_deleted = seals.ring.why_destroyed(tree_id) is Destroyed.COLLECTION_DELETED
         if seals.ring.tree(tree_id) is None and not is_deleted:
             raise seals.missing_tree(tree_id)
+    if read_ring_state(tx) != seals.ring.content.state:
+        facts.require_trees(tx, seals)
 
 
 def bring_in_step(tx: Transaction, seals: StoreSeals) -> Recovery:
@@ -58,7 +62,7 @@ def bring_in_step(tx: Transaction, seals: StoreSeals) -> Recovery:
         erased += _finish_erasures(tx, number, uid, tree, seals)
         cuts += _repeat_cuts(tx, number, uid, seals)
     note_ring_state(tx, seals.ring.content.state)
-    return Recovery(erased, deleted, cuts)
+    return Recovery(erased, deleted, facts.finish_forgetting(tx, seals), cuts)
 
 
 def _collections(tx: Transaction) -> list[tuple[int, bytes, bytes]]:

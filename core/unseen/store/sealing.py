@@ -5,6 +5,7 @@ The server holds these keys while it runs; they come from the key ring, which li
 
     key ring
     ├── store key          keys the digests of finished requests and seals facts
+    ├── a tree for facts, a leaf per fact that is to be erased by key (about a data subject), by the fact's serial
     └── a tree per collection, a leaf per row, by the row's serial
         └── row key        seals the row's vector, and the row's record once more: it came sealed by the device
 
@@ -44,6 +45,10 @@ class SealPlace(NamedTuple):
     serial: int
 
 
+FACTS_UID = bytes(16)
+"""Stands in the key ring where a tree of rows has its collection's uid; no collection has it."""
+
+
 class StoreSeals:
     """Every seal of one store."""
 
@@ -70,6 +75,10 @@ class StoreSeals:
             "bring back the newest copy of the key ring"
         )
 
+    def fact_keys(self) -> FactKeys:
+        """The keys of facts that have one of their own, as they are now."""
+        return FactKeys(self)
+
     def erase(self, collection_uid: bytes, serials: Iterable[int], erasure: Erasure | None) -> None:
         """Destroy the keys of rows: from here on nothing opens them, in no copy of the data. Before anything else."""
         self.ring.cut(collection_uid, serials, erasure)
@@ -81,6 +90,24 @@ class StoreSeals:
         for part in parts:
             digest.update(context(part))
         return digest.digest()
+
+
+class FactKeys:
+    """The keys of facts that have one of their own. For one thread."""
+
+    def __init__(self, seals: StoreSeals) -> None:
+        self._seals = seals
+        self._walks: dict[bytes, KeyWalk] = {}
+
+    def of(self, tree_id: bytes, serial: int) -> SealingKey | None:
+        """The key of a fact, None when it was destroyed; InvalidConfiguration when this ring never held it."""
+        if tree_id not in self._walks:
+            tree = self._seals.ring.tree(tree_id)
+            if tree is None:
+                raise self._seals.missing_tree(tree_id)
+            self._walks[tree_id] = KeyWalk(tree)
+        key = self._walks[tree_id].keys((serial,))[0]
+        return None if key is None else SealingKey(key)
 
 
 class CollectionSeal:

@@ -106,6 +106,9 @@ class SqliteFile(Database):
             )
         if self.version >= CHECKED_SINCE and self._db.reserve_bytes() != CHECK_BYTES:
             raise damaged(self._path, "its pages carry no checksums")
+        ends_within_a_page = self.version >= CHECKED_SINCE and self._path.stat().st_size % PAGE_BYTES
+        if ends_within_a_page and not sqlite_log.has_content(self._path):  # with one, a crash: the log has that page
+            raise damaged(self._path, "it ends within a page")
 
     # Making, migrating
 

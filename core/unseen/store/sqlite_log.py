@@ -5,7 +5,8 @@ That is right for the last transaction: it was never acknowledged. It is wrong w
 for then acknowledged transactions behind it would vanish in silence. A transaction is written only after the one before
 it was synced; so a frame that is genuine, behind a commit that is not, is the mark of damage.
 
-A log whose last transaction alone is damaged cannot be told from a crash. docs/evidence.md counts these.
+A log whose last transaction alone is damaged cannot be told from a crash by what is in it. The audit log can tell: see
+``unseen_server.missing_changes``.
 
 Format: sqlite.org/fileformat2.html, section 4.
 """

@@ -25,6 +25,7 @@ from unseen_server.access.names import require_collections, require_name, requir
 from unseen_server.audit import Audit
 from unseen_server.call import LOCAL, Allowance, Caller, Role
 from unseen_server.config import QUOTAS, Config, from_arguments
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.process import prepare_process
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -33,8 +34,8 @@ DONE, FAILED, REFUSED = 0, 1, 2
 def main() -> int:
     """Do what the command line asks for."""
     prepare_process()
-    given, rest = _parser().parse_known_args()
     try:
+        given, rest = _parser().parse_known_args()
         with _opened(from_arguments(rest)) as (grants, audit):
             COMMANDS[given.command](given, grants, audit)
     except InvalidInput as error:
@@ -103,7 +104,7 @@ COMMANDS = {"create": create, "list": show, "revoke": revoke}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unseen_server.access", description=__doc__, allow_abbrev=False)
+    parser = OneSentenceParser(prog="unseen tokens", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, command in COMMANDS.items():
         added = commands.add_parser(name, help=command.__doc__, allow_abbrev=False)

@@ -38,7 +38,7 @@ def require_roles(roles: Iterable[str]) -> frozenset[Role]:
     try:
         named = frozenset(Role(role) for role in found)
     except ValueError:
-        raise InvalidInput(f"a role is none of {', '.join(Role)}") from None
+        raise InvalidInput(f"a role that was named is not one of {', '.join(Role)}") from None
     if not named:
         raise InvalidInput(f"there is no role; give at least one of {', '.join(Role)}")
     return named

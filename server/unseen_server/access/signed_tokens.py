@@ -9,7 +9,6 @@ asks to limit what an old token can do).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from unseen.errors import InvalidConfiguration, InvalidInput, NotAuthenticated
+from unseen.json_text import read_json
+from unseen.signature import require_sound_key
 from unseen_server import limits
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
 from unseen_server.call import Caller
@@ -137,7 +138,7 @@ def _from_pem(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
 
 def _from_jwks(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
     try:
-        listed = json.loads(content)["keys"]
+        listed = read_json(content)["keys"]
         wanted = [one for one in listed if one.get("use", "sig") == "sig"]
         if any("d" in one or one.get("kty") == "oct" for one in wanted):
             raise InvalidConfiguration(f"{file} holds a secret or private key; give the issuer's public keys alone")
@@ -153,6 +154,7 @@ def _issuer_key(file: Path, key: object, algorithm: str | None, kid: str | None)
         case ec.EllipticCurvePublicKey() if key.curve.name in CURVES:
             usual, others = CURVES[key.curve.name], {CURVES[key.curve.name]}
         case ed25519.Ed25519PublicKey():
+            _require_sound(file, key)
             usual, others = "EdDSA", {"EdDSA"}
         case _:
             raise InvalidConfiguration(
@@ -162,6 +164,13 @@ def _issuer_key(file: Path, key: object, algorithm: str | None, kid: str | None)
     if algorithm is not None and algorithm not in others:
         raise InvalidConfiguration(f"{file} names an algorithm that does not fit its key; leave it out, or correct it")
     return IssuerKey(key, algorithm or usual, kid)
+
+
+def _require_sound(file: Path, key: ed25519.Ed25519PublicKey) -> None:
+    try:
+        require_sound_key(key.public_bytes_raw())
+    except InvalidInput as error:
+        raise InvalidConfiguration(f"{file} cannot be used: {error}") from None
 
 
 def _require_times(claims: dict[str, Any], now: float) -> None:

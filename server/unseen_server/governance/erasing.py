@@ -101,8 +101,7 @@ class Erasing:
             if row_ids:
                 before = live.erase(request_id.own, row_ids).epoch - 1
             terms.consents.forget(subject)
-            for kind in kinds.OF_A_SUBJECT:
-                self._office.facts.forget(kind, uid + subject)
+            self._office.facts.forget_subjects(uid, (subject,))
             terms.compute_endings()
             certificate = self._certify(live, request_id, Asked.SUBJECT, subject, len(row_ids), before)
             self._office.facts.forget(kinds.ERASING, request_id.own)

@@ -1,7 +1,8 @@
 """What governance writes down, as facts of the store: one kind each, canonical JSON, read once at start.
 
 The store seals bodies; kinds and keys lie on the disk as they are. A key is a collection's uid, followed by a subject's
-pseudonym where a fact is about one, so that all about a subject can be forgotten at once.
+pseudonym where a fact is about one, so that all about a subject can be forgotten at once. Those are sealed under keys
+of their own in the key ring: forgotten, they are gone from older copies of the data too.
 
     policy        a version, signed, with the receipt given for it
     acceptance    who accepted which version
@@ -17,7 +18,7 @@ pseudonym where a fact is about one, so that all about a subject can be forgotte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Facts:
     ) -> dict[str, Any]:
         """Write one down, on disk when this returns; gives its content."""
         written = {**content, "request_id": None if request_id is None else request_id.hex()}
-        self._store.append_fact(kind, key, canonical_bytes(written), request_id)
+        self._store.append_fact(kind, key, canonical_bytes(written), request_id, own_key=kind in OF_A_SUBJECT)
         return dict(content)
 
     def earlier(self, kind: str, key: bytes, request_id: bytes, same: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -77,3 +78,7 @@ class Facts:
     def forget(self, kind: str, key: bytes) -> None:
         """Destroy the bodies of facts."""
         self._store.forget_facts(kind, key)
+
+    def forget_subjects(self, uid: bytes, subjects: Iterable[bytes]) -> None:
+        """Destroy all that is written down about data subjects of a collection, with its keys: all of it or nothing."""
+        self._store.forget_facts(OF_A_SUBJECT, *(uid + subject for subject in subjects))

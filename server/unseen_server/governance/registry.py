@@ -61,9 +61,7 @@ class Registry:
         found = self._terms.pop(uid, None)
         if found is None:
             return
-        for subject in found.consents.subjects():
-            for kind in kinds.OF_A_SUBJECT:
-                self._office.facts.forget(kind, uid + subject)
+        self._office.facts.forget_subjects(uid, found.consents.subjects())
         for kind in kinds.OF_A_COLLECTION:
             self._office.facts.forget(kind, uid)
 

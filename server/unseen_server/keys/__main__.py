@@ -32,6 +32,7 @@ from unseen_server.call import LOCAL
 from unseen_server.config import Config, from_arguments, require_apart
 from unseen_server.keys.choice import MasterKeyChoice, open_provider
 from unseen_server.keys.passphrase import NEW_VARIABLE, passphrase_from
+from unseen_server.one_sentence import OneSentenceParser
 from unseen_server.process import prepare_process
 from unseen_server.storage import open_store
 
@@ -42,8 +43,8 @@ def main() -> int:
     """Carry out the command that the arguments ask for."""
     prepare_process()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s")
-    given, rest = _parser().parse_known_args()
     try:
+        given, rest = _parser().parse_known_args()
         COMMANDS[given.command](given, from_arguments(rest))
     except (InvalidConfiguration, IntegrityError, KeyServiceFailed, Mismatch) as error:
         sys.stderr.write(f"unseen server-keys: {error}\n")
@@ -160,7 +161,7 @@ def _say(given: argparse.Namespace, fields: dict[str, object], words: str) -> No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneSentenceParser(
         prog="unseen server-keys",
         description="The keys of a stopped server. Every other option is the server's: --data, --master-key, ...",
         allow_abbrev=False,

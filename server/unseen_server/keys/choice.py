@@ -11,21 +11,20 @@ A choice is never printed nor logged: an address says where the keys are, and pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unseen.errors import InvalidConfiguration
 from unseen.keys.provider import HeldKey, KeyProvider
+from unseen_server.keys.passphrase import AskPassphrase
 from unseen_server.master_key import open_master_key
 
 FILE, PASSPHRASE, AWS_KMS, PKCS11, VAULT = "file", "passphrase", "aws-kms", "pkcs11", "vault"
 KINDS = (FILE, PASSPHRASE, AWS_KMS, PKCS11, VAULT)
+_LIKE_A_KIND = re.compile("[A-Za-z][A-Za-z0-9+_-]+")
 RING_FOLDER = "unseen.key-ring"
 """Beside the file of a master key, unless --key-ring names another place."""
-
-AskPassphrase = Callable[[bool], str]
-"""Gives the passphrase; asks twice when told that it is a new one."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,15 @@ class MasterKeyChoice:
 
     @classmethod
     def parse(cls, text: str) -> MasterKeyChoice:
-        """A choice from the command line; a text without a known kind is a path."""
+        """A choice from the command line; a text that begins with no kind is a path."""
         kind, colon, place = text.partition(":")
-        if not colon or kind not in KINDS:
+        if not colon or not _LIKE_A_KIND.fullmatch(kind):
             return cls.of_file(Path(text))
+        if kind not in KINDS:  # taken for a path, a slip of the pen would make a plain key
+            raise InvalidConfiguration(
+                f"--master-key begins with {kind!r}; it is one of {', '.join(KINDS)}, and a path with a colon in it is "
+                "written file:PATH"
+            )
         if not place:
             raise InvalidConfiguration(f"--master-key {kind}: names no place; write for example file:./master.key")
         return cls(kind, place)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Callable
 
 from unseen.errors import InvalidConfiguration
-from unseen_server.keys.choice import AskPassphrase
 
+AskPassphrase = Callable[[bool], str]
+"""Gives the passphrase; asks twice when told that it is a new one."""
 VARIABLE = "UNSEEN_MASTER_PASSPHRASE"
 NEW_VARIABLE = "UNSEEN_NEW_MASTER_PASSPHRASE"
 SHORTEST = 12

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from unseen import envelope
 from unseen.entropy import random_bytes
 from unseen.errors import InvalidConfiguration, WrongKey
-from unseen_server.keys.choice import AskPassphrase
+from unseen.json_text import read_json
+from unseen_server.keys.passphrase import AskPassphrase
 from unseen_server.master_key import exists, read_private, write_once
 
 FORMAT = "unseen-sealed-master-key-1"
@@ -68,7 +69,7 @@ def unseal(data: bytes, path: Path, passphrase: str) -> bytes:
 def _parsed(data: bytes, path: Path) -> tuple[int, bytes, bytes]:
     refusal = InvalidConfiguration(f"{path} is not a master key under a passphrase of format {FORMAT}")
     try:
-        fields = json.loads(data)
+        fields = read_json(data)
         match fields:
             case {
                 "format": "unseen-sealed-master-key-1",
@@ -76,7 +77,7 @@ def _parsed(data: bytes, path: Path) -> tuple[int, bytes, bytes]:
                 "wrapped": str(wrapped),
             } if 2 <= cost <= MOST_COST and not cost & (cost - 1):
                 return cost, base64.b64decode(salt, validate=True), base64.b64decode(wrapped, validate=True)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise refusal from None
     raise refusal
 

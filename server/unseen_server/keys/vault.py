@@ -27,8 +27,9 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 
 from unseen.envelope import KEY_BYTES
 from unseen.errors import InvalidConfiguration, KeyServiceFailed, SealBroken, WrongKey
+from unseen.json_text import read_json
 from unseen.keys.provider import KeyProvider
-from unseen_server.config import is_loopback
+from unseen_server.hosts import is_loopback
 from unseen_server.master_key import read_private
 
 TIMEOUT_S = 10
@@ -134,8 +135,8 @@ def _tls() -> ssl.SSLContext:
 
 def _data(body: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = read_json(body)
+    except ValueError:
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
         raise KeyServiceFailed("what answered is not Vault; look at its address")

@@ -27,8 +27,8 @@ from unseen_server.governance.terms import Version
 from unseen_server.live_collection import LiveCollection
 from unseen_server.workers import Workers
 
-ITEMS_AT_ONCE = 64
-"""Of a streamed answer in one message: consents have about 1 KiB, certificates less."""
+ITEMS_AT_ONCE = 32
+"""Of a streamed answer in one message: consents have about 1 KiB and never above 22, certificates less."""
 
 Item = TypeVar("Item")
 
@@ -79,12 +79,18 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
         """Show every version."""
         live = self._live(call, request.collection_uid)
         versions, acceptances = self._governance.agreements.history(live.info.uid)
-        return governance_pb2.GetPolicyHistoryResponse(
+        history = governance_pb2.GetPolicyHistoryResponse(
             policies=[_version(version) for version in versions],
             acceptances=[
                 governance_pb2.Acceptance(caller=one.caller, version=one.version, at=one.at) for one in acceptances
             ],
         )
+        if history.ByteSize() > limits.MAX_MESSAGE_BYTES:  # gRPC would cut the call without a word of ours
+            raise LimitExceeded(
+                f"the history of this policy has {history.ByteSize()} bytes, an answer at most "
+                f"{limits.MAX_MESSAGE_BYTES}; ask for its versions one by one"
+            )
+        return history
 
     # Consents
 
@@ -145,9 +151,9 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
         self._note_subject(call, subject)
         rights = self._governance.rights
         versions = await self._workers.change(rights.versions_of, uid, subject)
-        yield governance_pb2.ExportSubjectResponse(
-            holds=[_hold(hold) for hold in rights.holds(uid, subject)], policies=[_version(one) for one in versions]
-        )
+        yield governance_pb2.ExportSubjectResponse(holds=[_hold(hold) for hold in rights.holds(uid, subject)])
+        for version in versions:
+            yield governance_pb2.ExportSubjectResponse(policies=[_version(version)])
         consents = await self._workers.change(rights.consents_of, uid, subject)
         for start in range(0, len(consents), ITEMS_AT_ONCE):
             part = consents[start : start + ITEMS_AT_ONCE]

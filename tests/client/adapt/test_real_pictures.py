@@ -13,8 +13,8 @@ import pytest
 
 from bench import labelled_pictures
 from bench.adapt import plan_for, precision, split, task_of, teach_privately, teach_without_privacy
-from bench.membership import area, area_bound, attack, certainty, proven_epsilon
-from unseen_client.adapt.task import Task
+from bench.membership import area, area_bound, attack, certainty, proven_epsilon, with_canaries
+from unseen_client.adapt.task import Task, captions_task
 
 PICTURES = 700
 ATTACKED = 400
@@ -44,11 +44,23 @@ def test_an_attack_that_works_without_privacy_keeps_to_its_bound_with_it(clothes
     assert plain.by_ratio >= 0.7
     plan = plan_for(some.part(np.arange(ATTACKED) % 2 == 0), 2.0, steps=100)
     private = against(partial(teach_privately, plan=plan), delta=plan.delta)
-    assert private.by_ratio <= area_bound(plan) < plain.by_ratio
+    assert max(private.by_ratio, private.of_canaries) <= area_bound(plan) < plain.by_ratio < plain.of_canaries
     assert private.epsilon_lower <= plan.epsilon < plain.epsilon_lower
 
 
 # ---- the attack's own arithmetic -------------------------------------------------------------------------------------
+
+
+def test_canaries_have_wrong_texts_and_all_others_their_own(clothes) -> None:
+    canary = np.arange(PICTURES) % 8 == 0
+    captions = captions_task(clothes.rows, clothes.semantic, clothes.others)
+    for task in (clothes, captions):
+        changed = with_canaries(task, canary)
+        assert np.array_equal(changed.own[~canary], task.own[~canary])
+        assert (changed.own[canary] != task.own[canary]).any(axis=1).all()
+    labels = with_canaries(clothes, canary).labels
+    assert np.array_equal(labels != clothes.labels, canary)
+    assert np.array_equal(with_canaries(clothes, canary).own, clothes.others[labels])
 
 
 def test_the_bound_for_one_epsilon_is_that_of_randomised_response(clothes, monkeypatch) -> None:

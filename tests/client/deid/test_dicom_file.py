@@ -255,7 +255,7 @@ def test_the_limits_hold_in_both_children() -> None:
     decoder.decode(cleaner.deidentify(data)[0])
     for pool in (cleaner._children, decoder._children):
         with pool.one(attributes.MEMORY_BYTES) as child:
-            assert child.limits == 7
+            assert child.limits == {"memory", "cpu", "files"}
             assert resource.prlimit(child.process_id, resource.RLIMIT_AS) == (512 << 20, 512 << 20)
             assert resource.prlimit(child.process_id, resource.RLIMIT_FSIZE) == (0, 0)
     cleaner.close()

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from tests.client.real_server import RealServer
 from tests.core.governance.written import CONTROLLER, terms
-from unseen.errors import InvalidDocument, Mismatch, PolicyNotAccepted, ProofBroken
+from unseen.errors import InvalidDocument, Mismatch, PolicyNotAccepted, PolicyNotFound, ProofBroken, UnseenError
 from unseen.governance.certificate import ErasureCertificate, Receipt
 from unseen.governance.keys import KeyPair, fingerprint
 from unseen.governance.policy import Policy
 from unseen.v1 import governance_pb2 as pb
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
-from unseen_client.flows import consents, policies, rights
+from unseen_client.flows import consents, enrol, policies, rights
 from unseen_client.session import Session
-from unseen_client.steps import Exchange, Flow, Local
+from unseen_client.steps import Exchange, Flow, Local, Progress
 
 IMPOSTOR = KeyPair(bytes(range(1, 33)))
 Bend = Callable[[Any], Any]
@@ -36,23 +37,32 @@ class Liar:
     def __init__(self, address: str, home: Path) -> None:
         self.session = Session(address, 30.0, home)
         self._channel = grpc.insecure_channel(address)
+        self.called: list[str] = []
 
     def close(self) -> None:
         self.session.close()
         self._channel.close()
 
     def __call__(self, flow: Flow[Any], bend: Bend = lambda reply: reply) -> Any:
-        step = next(flow)
-        while True:
-            try:
-                step = flow.send(self._carry_out(step, bend))
-            except StopIteration as done:
-                return done.value
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    outcome = self._carry_out(step, bend)
+                except UnseenError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(outcome)
+        except StopIteration as done:
+            return done.value
 
     def _carry_out(self, step: Any, bend: Bend) -> Any:
         if isinstance(step, Local):
             return step.work()
+        if isinstance(step, Progress):
+            return None
         assert isinstance(step, Exchange)
+        self.called.append(step.rpc.path.rpartition("/")[2])
         method = self._channel.stream_stream(
             step.rpc.path, lambda message: message.SerializeToString(), step.rpc.reply_type.FromString
         )
@@ -161,6 +171,32 @@ def test_a_device_that_forgot_what_it_accepted_accepts_again_first(liar: Liar, c
     (liar.session.home / "agreements" / f"{collection.uid.hex()}.json").unlink()
     with pytest.raises(PolicyNotAccepted):
         liar(policies.require_accepted(liar.session, collection))
+
+
+def test_a_device_to_which_an_agreement_is_new_sends_no_row_before_it_accepted(
+    liar: Liar, client: Client, governed: str
+) -> None:
+    """What the agreement asks of devices, noise for one, would else come too late: the server had the vectors."""
+    client.set_policy(governed, terms(noise={"mechanism": "privunit", "max_epsilon": "64"}))
+    agreements = liar.session.home / "agreements"
+    for path in agreements.iterdir():
+        path.unlink()
+    for given in (consents.NOTHING, consents.Given("anna", None, None), consents.Given("anna", None, "research")):
+        with pytest.raises(PolicyNotAccepted):
+            liar(enrol.enrol_vectors(liar.session, governed, ["a"], np.eye(1, 16, dtype=np.float32), None, None, given))
+    assert "EnrolRows" not in liar.called
+    assert client.count(governed) == 0
+
+
+def test_a_device_that_accepted_an_agreement_sends_no_row_when_it_is_said_to_be_gone(liar: Liar, governed: str) -> None:
+    def gone(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            raise PolicyNotFound("no agreement")
+        return reply
+
+    with pytest.raises(PolicyNotFound):
+        liar(enrol.enrol_vectors(liar.session, governed, ["a"], np.eye(1, 16, dtype=np.float32), None), gone)
+    assert "EnrolRows" not in liar.called
 
 
 @pytest.mark.parametrize(

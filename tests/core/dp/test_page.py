@@ -48,6 +48,20 @@ def test_in_the_published_audit_nothing_is_above_its_claim_and_half_the_noise_is
         assert row[-1] == "yes"
 
 
+def test_in_the_published_tables_of_adapters_more_is_found_and_no_attack_passes_its_bound() -> None:
+    rows = {row[0]: row[1:] for row in rows_under("Teaching the model privately") if len(row) > 3}
+    before = [float(cell) for cell in rows["before"][1:]]
+    for budget in ("1", "2", "4", "8"):
+        counted_again, *found = map(float, rows[budget])
+        assert counted_again <= float(budget)
+        assert all(after > one for after, one in zip(found, before, strict=True))
+    assert float(rows["without privacy"][0]) >= 0.7
+    for epsilon in (1.0, 8.0):
+        *areas, bound, shown = map(float, rows[f"at an epsilon of {epsilon:g}"])
+        assert max(areas) <= bound < float(rows["without privacy"][0])
+        assert shown <= epsilon
+
+
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

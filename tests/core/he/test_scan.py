@@ -14,6 +14,7 @@ from unseen.he.packing import Packing, factors
 from unseen.he.plain import PlainIndex
 from unseen.he.quantise import quantise_query, quantise_rows
 from unseen.he.scan import ScanIndex
+from unseen.he.scan_threads import ScanThreads
 from unseen.params import DEFAULT, PUBLISHED, ParameterSet
 
 MASKS = {parameters.id: MaskSource(parameters) for parameters in PUBLISHED}
@@ -26,7 +27,7 @@ def some_vectors(count: int, dimension: int, seed: int) -> np.ndarray:
 
 
 def new_index(parameters: ParameterSet, dimension: int, factor: int, threads: int = 1) -> ScanIndex:
-    return ScanIndex(parameters, dimension, factor, MASKS[parameters.id], threads)
+    return ScanIndex(parameters, dimension, factor, MASKS[parameters.id], ScanThreads(threads))
 
 
 def scores(index: ScanIndex, client, query: np.ndarray, slots: int) -> np.ndarray:

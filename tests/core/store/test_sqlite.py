@@ -20,7 +20,7 @@ from unseen.errors import IntegrityError, InvalidConfiguration, SealBroken, Stor
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.tree import KeyTree
 from unseen.store import schema, sealing
-from unseen.store.checked_pages import CheckedFiles
+from unseen.store.checked_pages import PAGE_BYTES, CheckedFiles
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
@@ -127,6 +127,37 @@ def test_empty_file_is_a_store_that_lost_everything_and_is_refused(tmp_path: Pat
     with pytest.raises(IntegrityError, match="damaged"):
         SqliteStore(tmp_path, rings_beside(tmp_path))
     assert files(tmp_path) == {FILE_NAME: b""}
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("missing_bytes", [1, 5000, PAGE_BYTES - 1])
+def test_file_that_ends_within_a_page_is_refused_and_kept(tmp_path: Path, missing_bytes: int) -> None:
+    path = tmp_path / FILE_NAME
+    os.truncate(path, path.stat().st_size - missing_bytes)
+    before = files(tmp_path)
+    with pytest.raises(IntegrityError, match="within a page"):
+        SqliteStore(tmp_path, rings_beside(tmp_path))
+    assert files(tmp_path) == before
+
+
+def test_file_that_a_crash_left_within_a_page_is_finished_from_the_log(
+    tmp_path: Path, filled: tuple[bytes, RowBatch], make_batch: MakeBatch
+) -> None:
+    uid, first = filled
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    second = make_batch(200)
+    store.enrol(random_uid(), uid, second)
+    crashed = files(tmp_path)
+    store.close()
+    assert len(crashed[f"{FILE_NAME}-wal"]) > PAGE_BYTES
+    crashed[FILE_NAME] += bytes(1000)  # a checkpoint had begun to append what the log has
+    for name, content in crashed.items():
+        (tmp_path / name).write_bytes(content)
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    (page,) = store.changes(uid, 0, 1 << 60, 1 << 20, 1 << 30)
+    assert {entry.row_id for entry in page.added} == {*first.row_ids, *second.row_ids}
+    store.close()
+    assert (tmp_path / FILE_NAME).stat().st_size % PAGE_BYTES == 0
 
 
 def test_store_whose_making_was_interrupted_is_made_at_the_next_start(tmp_path: Path) -> None:

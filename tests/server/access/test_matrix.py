@@ -165,6 +165,7 @@ def test_every_role_is_answered_as_both_tables_say(world: Any, call: Make, make_
         for refusal in filter(None, told.values()):
             if refusal.code == "NOT_PERMITTED":
                 assert refusal.status == "PERMISSION_DENIED"
+    print(f"{method}: {len(ROLES)} roles in two tenants, all as the table says")
 
 
 def test_what_reaches_every_tenant_is_answered_in_the_one_without_a_name_alone(

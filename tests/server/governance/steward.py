@@ -183,7 +183,8 @@ class OwnServer:
 
     def __init__(self, folder: Path) -> None:
         self.hands = Hands()
-        options = ["--data", folder / "data", "--listen", "127.0.0.1:0", "--master-key", folder / "master.key"]
+        self.data = folder / "data"
+        options = ["--data", self.data, "--listen", "127.0.0.1:0", "--master-key", folder / "master.key"]
         self._config = from_arguments([*map(str, options), "--threads", "1"])
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)

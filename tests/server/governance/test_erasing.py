@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,6 +109,41 @@ def test_nothing_of_an_erased_subjects_consents_is_left_after_a_restart(
     own_server.stop()
     own_server.start()
     assert Steward(dial(), steward.uid).states() == {}
+
+
+def test_data_from_before_an_erasure_brings_neither_rows_nor_consents_back_with_todays_keys(
+    own_server: OwnServer, dial: Any, governed: Governed, make_rows: Rows, tmp_path: Path
+) -> None:
+    steward = governed()
+    given, other = steward.consent(), steward.consent(pii_principal_id=OTHER)
+    _, batch = make_rows(4)
+    steward.enrol(batch, [given, other, given, other])
+    own_server.stop()
+    shutil.copytree(own_server.data, tmp_path / "copy")
+    own_server.start()
+    again = Steward(dial(), steward.uid)
+    assert again.states() == {given.record_id: "dpv:ConsentGiven", other.record_id: "dpv:ConsentGiven"}
+    again.erase_subject(SUBJECT)
+    own_server.stop()
+    shutil.rmtree(own_server.data)
+    shutil.copytree(tmp_path / "copy", own_server.data)
+    own_server.start()
+    restored = Steward(dial(), steward.uid)
+    assert restored.states() == {other.record_id: "dpv:ConsentGiven"}
+    assert restored.info().rows == 2
+
+
+def test_collection_that_is_deleted_takes_every_subjects_consents_with_it(
+    own_server: OwnServer, governed: Governed, make_rows: Rows
+) -> None:
+    steward = governed()
+    for number in range(3):
+        steward.consent(pii_principal_id=bytes([number]) * 16)
+    stub = collections_pb2_grpc.CollectionServiceStub(steward.caller.channel)
+    request = collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=steward.uid)
+    stub.DeleteCollection(request, timeout=30)
+    assert own_server.running is not None
+    assert own_server.running.store.facts(kinds.CONSENT) == ()
 
 
 def test_an_erasure_that_was_cut_before_its_certificate_is_taken_up_by_the_repetition(

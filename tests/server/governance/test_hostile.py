@@ -88,6 +88,36 @@ def test_what_cannot_be_is_refused_by_name_and_nothing_is_written_down(governed:
     assert of_everything(steward) == before
 
 
+LONG = ["\U0001f5ff" * 230 + f"{number:04}" for number in range(60)]
+"""As much as a policy's list may hold: with it a policy has 55 KiB."""
+
+
+def test_a_history_too_long_for_one_answer_is_refused_by_name_and_its_versions_are_shown(governed: Governed) -> None:
+    steward = governed(recipients=LONG)
+    for _ in range(21):
+        steward.set_policy(recipients=LONG)
+    assert steward.caller.refusal(steward.history).code == "LIMIT_EXCEEDED"
+    assert [steward.shown(version).version for version in (1, 22)] == [1, 22]
+
+
+def test_what_is_held_of_a_subject_is_exported_however_long_its_documents_are(governed: Governed) -> None:
+    steward = governed(recipients=LONG)
+    texts = {"collection_method": "\U0001f5ff" * 2000, "withdrawal_method": "\U0001f5ff" * 2000}
+    given = []
+    for _ in range(21):
+        given += [
+            steward.consent(**texts),
+            steward.consent(**texts),
+            steward.consent(**texts),
+            steward.consent(**texts),
+        ]
+        steward.set_policy(recipients=LONG)
+    pages = steward.export(given[0].pii_principal_id)
+    assert sum(len(page.consents) for page in pages) == len(given)
+    assert sum(len(page.policies) for page in pages) == 21
+    assert len(steward.states()) == len(given)
+
+
 def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
     own_server: OwnServer, dial: Callable[[], Any]
 ) -> None:

@@ -25,7 +25,9 @@ def parse(tmp_path: Path, master_key: str, *options: str) -> Config:
         ("./master.key", "file", "master.key"),
         ("/etc/unseen/key", "file", "/etc/unseen/key"),
         ("file:/etc/unseen/key", "file", "/etc/unseen/key"),
-        ("odd:name", "file", "odd:name"),
+        ("file:odd:name", "file", "odd:name"),
+        ("./odd:name", "file", "odd:name"),
+        ("c:/keys/key", "file", "c:/keys/key"),
         ("passphrase:key", "passphrase", "key"),
         ("aws-kms:arn:aws:kms:eu-central-1:1:key/2", "aws-kms", "arn:aws:kms:eu-central-1:1:key/2"),
         ("pkcs11:token=a;object=b", "pkcs11", "token=a;object=b"),
@@ -41,6 +43,13 @@ def test_kind_without_a_place_is_refused() -> None:
     for kind in ("file", "passphrase", "aws-kms", "pkcs11", "vault"):
         with pytest.raises(InvalidConfiguration, match="names no place"):
             MasterKeyChoice.parse(f"{kind}:")
+
+
+@pytest.mark.parametrize("text", ["passphase:secret", "ftp:secret", "AWS-KMS:secret", "awskms:secret", "odd:secret"])
+def test_kind_that_is_none_is_refused_and_makes_no_plain_key(text: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="is one of file, passphrase, aws-kms, pkcs11, vault") as refused:
+        MasterKeyChoice.parse(text)
+    assert "secret" not in str(refused.value)
 
 
 def test_choice_does_not_print_its_place() -> None:

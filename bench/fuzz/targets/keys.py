@@ -1,0 +1,205 @@
+"""Keys and tokens: rings, master keys, exports, seals, bearer tokens, JSON Web Tokens and their issuers' keys."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from bench.fuzz.target import Target, as_tree, dressed, scratch_folder
+from unseen import envelope
+from unseen.bearer import BearerToken, life_s
+from unseen.entropy import random_bytes
+from unseen.errors import (
+    IntegrityError,
+    InvalidConfiguration,
+    InvalidInput,
+    NotAuthenticated,
+    SealBroken,
+    WrongKey,
+)
+from unseen.keys import ring_content
+from unseen.keys.ring_content import CollectionTree, Destroyed, Erasure, RingContent, WrappedRoot
+from unseen.keys.tree import KeyTree
+from unseen_client import key_export
+from unseen_client.keystore import CollectionKey
+from unseen_server.access.signed_tokens import JwtSettings, SignedTokens, read_keys
+from unseen_server.keys import passphrase_file
+from unseen_server.master_key import HEADER, _parse
+
+KEY, UID, PLACE = bytes(range(32)), bytes(range(16)), b"place"
+Stretch = Callable[[str, bytes, int], bytes]
+SMALL_COST = 2
+"""scrypt's n: what is fuzzed is the file's form, not the stretching."""
+
+
+# Seals
+
+
+def seal(data: bytes) -> None:
+    """Either kind; nothing that was not made with the key opens."""
+    (envelope.unwrap_key if data[:1] == b"\2" else envelope.open_sealed)(KEY, data, PLACE)
+    assert data in SEALS
+
+
+SEALS = (envelope.seal(KEY, b"text", PLACE), envelope.wrap_key(KEY, random_bytes(32), PLACE))
+
+
+# Rings
+
+
+def ring(data: bytes) -> None:
+    _, _, commitment_at = ring_content.read_head(data)
+    content = ring_content.read_body(data, commitment_at, KEY)
+    for one in content.trees:
+        one.tree.holds(0)
+
+
+def sealed_ring(body: bytes) -> bytes:
+    """A ring whose body is these bytes, sealed as it should be."""
+    head = RING[: ring_content.read_head(RING)[2]] + ring_content._commitment(KEY)
+    return head + envelope.seal(ring_content._sealing_key(KEY), body, ring_content._place(head))
+
+
+CONTENT = RingContent(
+    UID,
+    KEY,
+    Erasure(UID, KEY, UID, 3),
+    (CollectionTree(UID, UID, KeyTree.grown_from(KEY).without([5])),),
+    ((UID, Destroyed.KEYS_RENEWED),),
+)
+RING = ring_content.write(UID, WrappedRoot("file", envelope.wrap_key(KEY, KEY, PLACE)), KEY, CONTENT)
+
+
+# Keys in files
+
+
+def exported(data: bytes) -> None:
+    """A cost that a file asks for is brought down to the least: stretching is not what is looked at."""
+    with mock.patch.object(key_export, "_stretch", cheap):
+        key_export.unwrap(data, "passphrase")
+
+
+def cheap(passphrase: str, salt: bytes, cost: int, stretch: Stretch = key_export._stretch) -> bytes:
+    return stretch(passphrase, salt, min(cost, SMALL_COST))
+
+
+def sealed_export(data: bytes) -> bytes:
+    """An export whose sealed content is these bytes."""
+    fields = json.loads(EXPORT)
+    salt, key = bytes(16), key_export._stretch("passphrase", bytes(16), SMALL_COST)
+    sealed = envelope.seal(key, data, envelope.context("key-export", key_export.FORMAT))
+    fields["scrypt"]["salt"] = base64.b64encode(salt).decode()
+    fields["sealed"] = base64.b64encode(sealed).decode()
+    return json.dumps(fields).encode()
+
+
+def passphrase(data: bytes) -> None:
+    passphrase_file._parsed(data, Path("master.key"))
+
+
+def master_key(data: bytes) -> None:
+    assert len(_parse(data, Path("master.key"))) == 32
+
+
+HELD = CollectionKey(UID, "scans", KEY, True, UID)
+EXPORT = key_export.wrap(HELD, "passphrase", salt=bytes(16), cost=SMALL_COST)
+SEALED_MASTER_KEY = passphrase_file.seal(KEY, "passphrase", bytes(16), SMALL_COST)
+
+
+# Tokens
+
+
+def bearer(data: bytes) -> None:
+    text = data.decode("utf-8", "surrogateescape")
+    assert BearerToken.parse(text).text() == text
+
+
+def life(data: bytes) -> None:
+    assert life_s(data.decode("utf-8", "replace")) > 0
+
+
+NOW = 1_800_000_000
+ISSUER = ed25519.Ed25519PrivateKey.from_private_bytes(KEY)
+CLAIMS = {
+    "iss": "https://issuer.example",
+    "aud": "unseen",
+    "sub": "alice",
+    "exp": NOW + 3600,
+    "nbf": NOW,
+    "iat": NOW,
+    "unseen_tenant": "ward",
+    "unseen_roles": ["reader"],
+    "unseen_collections": ["scans"],
+}
+PEM = ISSUER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+class Tokens:
+    """A server's view of JSON Web Tokens."""
+
+    def __init__(self) -> None:
+        self._path = scratch_folder() / "keys"
+        self._path.write_bytes(PEM)
+        self._signed = SignedTokens(JwtSettings("https://issuer.example", "unseen", self._path))
+
+    def caller(self, data: bytes) -> None:
+        self._signed.caller(data.decode("ascii", "replace"), NOW)
+
+    def keys(self, data: bytes) -> None:
+        self._path.write_bytes(data)
+        assert read_keys(self._path)
+
+
+def signed_claims(data: bytes) -> bytes:
+    """A token with these claims, signed by the issuer."""
+    claims = as_tree(data)
+    payload = data if not isinstance(claims, dict) else json.dumps(claims).encode()
+    return jwt.api_jws.encode(payload, ISSUER, "EdDSA").encode()
+
+
+JWKS = json.dumps(
+    {"keys": [{**jwt.get_algorithm_by_name("EdDSA").to_jwk(ISSUER.public_key(), as_dict=True), "use": "sig"}]}
+).encode()
+
+
+def _modes(run: Callable[[bytes], None], dress: Callable[[bytes], bytes], raw: bytes, inner: bytes) -> dict[str, Any]:
+    return {"run": dressed(run, dress), "seeds": (b"\0" + raw, b"\1" + inner), "mode_bytes": 1}
+
+
+TARGETS = (
+    Target("envelope.open_sealed", seal, (SealBroken, WrongKey), SEALS),
+    Target(
+        "keys.ring_content",
+        declared=(SealBroken, WrongKey),
+        **_modes(ring, sealed_ring, RING, ring_content._write_body(CONTENT)),
+    ),
+    Target(
+        "client.key_export.unwrap",
+        declared=(IntegrityError, WrongKey),
+        is_json=True,
+        **_modes(exported, sealed_export, EXPORT, json.dumps(HELD.to_json()).encode()),
+    ),
+    Target("server.keys.passphrase_file", passphrase, (InvalidConfiguration,), (SEALED_MASTER_KEY,), is_json=True),
+    Target(
+        "server.master_key", master_key, (InvalidConfiguration,), (f"{HEADER}{KEY.hex()}\n".encode(),), most_bytes=200
+    ),
+    Target("bearer.parse", bearer, (NotAuthenticated,), (BearerToken(UID, KEY).text().encode(),), most_bytes=200),
+    Target("bearer.life_s", life, (InvalidInput,), (b"90d", b"12h", b"30min"), most_bytes=64),
+    Target(
+        "server.access.signed_tokens.caller",
+        declared=(NotAuthenticated,),
+        is_json=True,
+        **_modes(
+            Tokens().caller, signed_claims, signed_claims(json.dumps(CLAIMS).encode()), json.dumps(CLAIMS).encode()
+        ),
+    ),
+    Target("server.access.signed_tokens.read_keys", Tokens().keys, (InvalidConfiguration,), (JWKS, PEM), is_json=True),
+)

@@ -1,0 +1,202 @@
+"""Bytes of the encrypted search and of the contract, as a server takes them and as a client does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from google.protobuf.message import DecodeError, Message
+
+from bench.fuzz.target import Run, Target
+from unseen import params, wire
+from unseen.entropy import random_bytes
+from unseen.errors import MalformedMessage, ServerUnavailable, UnseenError
+from unseen.he import bits, compiled_bits
+from unseen.he.message import EncryptedQuery, query_bytes, read_query, read_reply_blocks, reply_block_bytes, write_query
+from unseen.he.packing import Packing
+from unseen.params import SEED_BYTES
+from unseen.v1 import index_pb2, operations_pb2, search_pb2, types_pb2
+from unseen_client.flows.search import Reply
+from unseen_client.status import ServerStatus
+
+DEGREE = 256
+PARAMETERS = replace(params.DEFAULT, name="n256", ring_degree=DEGREE)
+"""The published set but for a ring eight times as small: the same code at an eighth of the cost."""
+PACKING = Packing(DEGREE, 8, 8)
+WIDE = Packing(DEGREE, 8, 1)
+DIMENSION = 8
+
+
+def fitted(data: bytes, length: int) -> bytes:
+    """Cut or repeated to a length: what stands behind the check of lengths must be reached."""
+    return (data * (length // max(len(data), 1) + 1))[:length] if data else bytes(length)
+
+
+def query(data: bytes) -> None:
+    """The first byte chooses the length: as it is, or the one that a query has. Both unpackers agree, now and then."""
+    looks_twice = data[:1] == b"\1"
+    if data[:1] and data[0] & 1:
+        data = fitted(data[1:], query_bytes(PARAMETERS, PACKING))
+    read = read_query(PARAMETERS, PACKING, data)
+    if looks_twice:
+        again = read_query(PARAMETERS, PACKING, data, compiled_bits.unpack_bits)
+        assert np.array_equal(read.c0, again.c0)
+
+
+def reply_blocks(data: bytes) -> None:
+    if data[:1] and data[0] & 1:
+        data = fitted(data[1:], reply_block_bytes(PARAMETERS, PACKING) * (1 + data[0] // 2 % 2))
+    c1, c0 = read_reply_blocks(PARAMETERS, PACKING, data)
+    assert int(c1.max(initial=0)) < 1 << PARAMETERS.reply_c1_bits
+    assert int(c0.max(initial=0)) < 1 << PARAMETERS.reply_c0_bits
+
+
+def packed(data: bytes) -> None:
+    """Width and count from the first three bytes; what is unpacked must pack to the same bits."""
+    width, count = 1 + (data[0] if data else 0) % 32, int.from_bytes(data[1:3], "little") % 512
+    body = np.frombuffer(fitted(data[3:], bits.packed_bytes(width, count)), np.uint8)[None]
+    values = bits.unpack_bits(body, width, count)
+    again = bits.unpack_bits(bits.pack_bits(values, width), width, count)
+    assert values.shape == (1, count)
+    assert np.array_equal(values, again)
+
+
+def parsed(kind: type[Message], data: bytes) -> Message:
+    """As gRPC or the server's boundary parses it."""
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        raise MalformedMessage("no message") from None
+
+
+def enrolment(data: bytes) -> None:
+    message = parsed(index_pb2.EnrolRowsRequest, data)
+    if message.WhichOneof("part") == "batch":
+        batch = wire.batch_from_message(message.batch, DIMENSION)  # type: ignore[attr-defined]
+        assert batch.vectors.shape == (len(batch.row_ids), DIMENSION)
+
+
+def erasure(data: bytes) -> None:
+    message = parsed(index_pb2.EraseRowsRequest, data)
+    wire.require_uid(message.request_id, "a request id")  # type: ignore[attr-defined]
+    wire.require_uid(message.collection_uid, "a collection's uid")  # type: ignore[attr-defined]
+    wire.split_row_ids(message.row_ids)  # type: ignore[attr-defined]
+
+
+def collection(data: bytes) -> None:
+    wire.collection_from_message(parsed(types_pb2.CollectionInfo, data))  # type: ignore[arg-type]
+
+
+def catalogue(data: bytes) -> None:
+    message = parsed(index_pb2.SyncCatalogueResponse, data)
+    wire.require_epoch(message.epoch, "a catalogue")  # type: ignore[attr-defined]
+    wire.split_row_ids(message.erased_row_ids)  # type: ignore[attr-defined]
+    for entry in message.added:  # type: ignore[attr-defined]
+        wire.entry_from_message(entry)
+
+
+def status(data: bytes) -> None:
+    ServerStatus.from_message(parsed(operations_pb2.GetStatusResponse, data))  # type: ignore[arg-type]
+
+
+class Zeros:
+    """Stands where the key of a reply stands, without its cost: the scores of a reply's blocks are zero."""
+
+    def decrypt(self, blocks: bytes) -> np.ndarray:
+        _, c0 = read_reply_blocks(PARAMETERS, WIDE, blocks)
+        return np.zeros(c0.size, np.int64)
+
+
+def search_reply(data: bytes) -> None:
+    """Messages of one reply, each behind its length in two bytes."""
+    reply = Reply(PARAMETERS, WIDE, Zeros())  # type: ignore[arg-type]
+    while data:
+        length = int.from_bytes(data[:2], "little")
+        reply.take(parsed(search_pb2.SearchResponse, data[2 : 2 + length]))  # type: ignore[arg-type]
+        data = data[2 + length :]
+    reply.finish()
+    header = reply._header
+    if header is not None and header.slots < 1 << 20:
+        assert len(reply.by_slot(reply.raw_scores().astype(np.float32))) == header.slots
+
+
+def trailers(data: bytes) -> None:
+    """Code, message and time to wait as a server names them, a line each."""
+    code, text, seconds, *_ = [*data.decode("utf-8", "replace").split("\n"), "", ""]
+    error = wire.error_from(code, text, retry_seconds(seconds))
+    assert isinstance(error, UnseenError)
+    wire.grpc_status_name(error)
+
+
+def retry_seconds(text: str) -> float | None:
+    from unseen_client.transport import _seconds
+
+    found = _seconds(text)
+    assert found is None or (math.isfinite(found) and found >= 0)
+    return found
+
+
+def right_query() -> bytes:
+    """A query of the right form."""
+    seeds = np.frombuffer(random_bytes((PACKING.chunks + 1) * SEED_BYTES), np.uint8).reshape(-1, SEED_BYTES)
+    residues = np.full((PACKING.chunks + 1, DEGREE), 1 << 20, np.uint32)
+    return write_query(PARAMETERS, PACKING, EncryptedQuery(seeds, residues))
+
+
+def reply_stream(*messages: Message) -> bytes:
+    parts = [message.SerializeToString() for message in messages]
+    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+
+
+UID = bytes(range(16))
+BATCH = index_pb2.EnrolBatch(row_ids=UID, vectors=bytes(2 * DIMENSION), sealed_records=[b"sealed"], consents=UID)
+HEADER = search_pb2.SearchReplyHeader(epoch=1, slots=5, blocks=WIDE.blocks(5))
+PARTIAL = search_pb2.SearchReplyHeader(
+    epoch=1, slots=5000, blocks=1, partial=True, extents=[search_pb2.ExtentRun(first=1, count=1)]
+)
+BLOCK = search_pb2.SearchResponse(blocks=bytes(reply_block_bytes(PARAMETERS, WIDE)))
+INFO = types_pb2.CollectionInfo(
+    uid=UID, name="scans", dimension=8, parameter_id="0" * 16, packing_factor=8, rows=1, slots=2, epoch=3
+)
+CATALOGUE = index_pb2.SyncCatalogueResponse(
+    epoch=2, added=[types_pb2.CatalogueEntry(row_id=UID, slot=1, epoch=1)], erased_row_ids=UID, last=True
+)
+STATUS = operations_pb2.GetStatusResponse(
+    version="1",
+    component_versions={"numpy": "2"},
+    certificate=operations_pb2.CertificateStatus(expires_s=2_000_000_000),
+    traffic=operations_pb2.TrafficStatus(searches=1),
+    memory=operations_pb2.MemoryStatus(index_bytes=1),
+)
+
+
+def _target(name: str, run: Run, *seeds: bytes, most_bytes: int = 4096) -> Target:
+    return Target(name, run, (MalformedMessage,), seeds, most_bytes=most_bytes)
+
+
+TARGETS = (
+    _target("he.message.read_query", query, b"\0" + right_query()[:-1], b"\1" + right_query(), most_bytes=4096),
+    _target("he.message.read_reply_blocks", reply_blocks, b"\1abc", b"\3abc", bytes(583), most_bytes=4096),
+    _target("he.bits.unpack_bits", packed, b"\x10\x20\0abcdef", b"\x1f\x21\0" + bytes(140)),
+    _target("wire.batch_from_message", enrolment, index_pb2.EnrolRowsRequest(batch=BATCH).SerializeToString()),
+    _target(
+        "wire.split_row_ids",
+        erasure,
+        index_pb2.EraseRowsRequest(request_id=UID, collection_uid=UID, row_ids=2 * UID).SerializeToString(),
+    ),
+    _target("wire.collection_from_message", collection, INFO.SerializeToString()),
+    _target("wire.entry_from_message", catalogue, CATALOGUE.SerializeToString()),
+    _target("client.status.from_message", status, STATUS.SerializeToString()),
+    Target(
+        "client.flows.search.Reply",
+        search_reply,
+        (MalformedMessage, ServerUnavailable),
+        (
+            reply_stream(search_pb2.SearchResponse(header=HEADER), BLOCK),
+            reply_stream(search_pb2.SearchResponse(header=PARTIAL), BLOCK),
+        ),
+        most_bytes=16384,
+    ),
+    _target("wire.error_from", trailers, b"ROW_EXISTS\nit is there\n1.5", b"\xc3\xa9\n\nnan"),
+)

@@ -1,0 +1,307 @@
+"""A right call of every method: what hostile ones are made of. Fresh ids each time: each would be carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+import numpy as np
+from google.protobuf.message import Message
+
+from bench.agreements import TERMS
+from bench.hostile.stage import AGREED, FREE, PURPOSE, Stage
+from unseen import params
+from unseen.bearer import draw_secret, secret_hash
+from unseen.entropy import random_bytes, random_uid
+from unseen.errors import UnseenError
+from unseen.governance.consent import Consent
+from unseen.governance.keys import KeyPair
+from unseen.governance.policy import Policy
+from unseen.he.message import EncryptedQuery, write_query
+from unseen.he.packing import Packing
+from unseen.params import SEED_BYTES
+from unseen.v1 import (
+    access_pb2,
+    audit_pb2,
+    collections_pb2,
+    governance_pb2,
+    index_pb2,
+    info_pb2,
+    operations_pb2,
+    search_pb2,
+    types_pb2,
+)
+from unseen_client.controller_keys import ControllerKeys
+
+Right: TypeAlias = Callable[["Cast"], list[Message]]
+PARAMETERS = params.DEFAULT
+SERVICE = "/unseen.v1."
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who and what right messages name: things of the rogue tenant that are there."""
+
+    free: types_pb2.CollectionInfo
+    agreed: types_pb2.CollectionInfo
+    policy: Policy
+    key: KeyPair
+    row_ids: tuple[bytes, ...]
+    consent: Consent
+    """What the rows of the agreed collection rest on."""
+    later: Consent
+    """The newest one, of another data subject if there is one: it may be withdrawn and erased."""
+    made: bytes
+    """A collection that may be deleted; random where there is none."""
+    foreign: tuple[bytes, ...]
+    """Uids of another tenant: collections, rows."""
+
+    @property
+    def has_later(self) -> bool:
+        return self.later.pii_principal_id != self.consent.pii_principal_id
+
+    @property
+    def subject(self) -> bytes:
+        """A data subject whom none of the first rows is of."""
+        return self.later.pii_principal_id if self.has_later else random_uid()
+
+
+def cast_of(stage: Stage) -> Cast:
+    """Looked up by asking the server, the rogue tenant's things made anew where a message did away with them."""
+    for tried in range(TRIES):
+        try:
+            stage.furnish_rogue(anew=tried > 0)
+            return _cast_of(stage)
+        except (grpc.RpcError, UnseenError, IndexError):  # another caller's messages did away with something meanwhile
+            continue
+    raise RuntimeError(f"what the rogue tenant needs was not there after {TRIES} tries")
+
+
+def _cast_of(stage: Stage) -> Cast:
+    with grpc.insecure_channel(stage.address) as channel:
+        rogue, owner = Asking(channel, stage.tokens.rogue), Asking(channel, stage.tokens.owner)
+        free, agreed = rogue.collection(FREE), rogue.collection(AGREED)
+        request = governance_pb2.GetPolicyRequest(collection_uid=agreed.uid)
+        shown = rogue.ask("GovernanceService/GetPolicy", request, governance_pb2.GetPolicyResponse)[0]
+        listed = rogue.ask(
+            "GovernanceService/ListConsents",
+            governance_pb2.ListConsentsRequest(collection_uid=agreed.uid),
+            governance_pb2.ListConsentsResponse,
+        )
+        consents = [Consent.from_bytes(entry.consent) for page in listed for entry in page.consents]
+        kept = owner.collection(FREE)
+        return Cast(
+            free,
+            agreed,
+            Policy.from_signed(shown.policy.policy)[0],
+            ControllerKeys(stage.home("rogue")).get("controller").key,
+            rogue.rows(free.uid) or (random_uid(),),
+            consents[0],
+            consents[-1],
+            rogue.made(),
+            (kept.uid, owner.collection(AGREED).uid, *owner.rows(kept.uid)[:4]),
+        )
+
+
+class Asking:
+    """One caller that asks rightly."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._channel = channel
+        self._metadata = (("authorization", f"Bearer {token}"),)
+
+    def ask(self, method: str, request: Message, kind: type[Any]) -> list[Any]:
+        call = self._channel.stream_stream(
+            SERVICE + method, lambda message: message.SerializeToString(), kind.FromString
+        )
+        return list(call(iter([request]), metadata=self._metadata, timeout=60))
+
+    def collection(self, name: str) -> types_pb2.CollectionInfo:
+        request = collections_pb2.GetCollectionRequest(name=name)
+        reply = self.ask("CollectionService/GetCollection", request, collections_pb2.GetCollectionResponse)[0]
+        found: types_pb2.CollectionInfo = reply.collection
+        return found
+
+    def made(self) -> bytes:
+        """The uid of a collection that some message made."""
+        reply = self.ask(
+            "CollectionService/ListCollections",
+            collections_pb2.ListCollectionsRequest(),
+            collections_pb2.ListCollectionsResponse,
+        )[0]
+        others = [one.uid for one in reply.collections if one.name not in (FREE, AGREED)]
+        return others[0] if others else random_uid()
+
+    def rows(self, uid: bytes) -> tuple[bytes, ...]:
+        request = index_pb2.SyncCatalogueRequest(collection_uid=uid)
+        pages = self.ask("IndexService/SyncCatalogue", request, index_pb2.SyncCatalogueResponse)
+        return tuple(entry.row_id for page in pages for entry in page.added)
+
+
+def query_of(collection: types_pb2.CollectionInfo) -> bytes:
+    """A query of the right form, which encrypts nothing."""
+    packing = Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
+    count = packing.chunks + 1
+    seeds = np.frombuffer(random_bytes(count * SEED_BYTES), np.uint8).reshape(count, SEED_BYTES)
+    residues = np.full((count, PARAMETERS.ring_degree), 1 << PARAMETERS.query_drop_bits, np.uint32)
+    return write_query(PARAMETERS, packing, EncryptedQuery(seeds, residues))
+
+
+def search(collection: types_pb2.CollectionInfo, purpose: str) -> list[Message]:
+    header = search_pb2.SearchHeader(
+        collection_uid=collection.uid,
+        parameter_id=collection.parameter_id,
+        packing_factor=collection.packing_factor,
+        purpose=purpose,
+    )
+    query = query_of(collection)
+    half = len(query) // 2
+    chunks = [search_pb2.SearchRequest(query=part) for part in (query[:half], query[half:])]
+    return [search_pb2.SearchRequest(header=header), *chunks]
+
+
+def enrolment(cast: Cast, collection: types_pb2.CollectionInfo, **governed: Any) -> list[Message]:
+    header = index_pb2.EnrolHeader(
+        request_id=random_uid(),
+        collection_uid=collection.uid,
+        parameter_id=collection.parameter_id,
+        model_id="none",
+        row_count=3,
+        **governed,
+    )
+    consents = cast.consent.record_id * 3 if governed else b""
+    batch = index_pb2.EnrolBatch(
+        row_ids=random_bytes(48),
+        vectors=bytes(2 * 3 * collection.dimension - 2) + b"\5\0",
+        sealed_records=[random_bytes(40)] * 3,
+        consents=consents,
+    )
+    return [index_pb2.EnrolRowsRequest(header=header), index_pb2.EnrolRowsRequest(batch=batch)]
+
+
+def _governed(cast: Cast) -> dict[str, Any]:
+    return {"policy_digest": cast.policy.digest, "purposes": [PURPOSE]}
+
+
+def _token(cast: Cast) -> Message:
+    access = access_pb2.Access(tenant="rogue", name="friend", roles=["reader"], every_collection=True)
+    return access_pb2.CreateTokenRequest(
+        request_id=random_uid(),
+        access=access,
+        allowance=access_pb2.Allowance(calls_at_once=4),
+        expires_at_s=int(time.time()) + 3600,
+        secret_hash=secret_hash(draw_secret()),
+    )
+
+
+def _next_policy(cast: Cast) -> bytes:
+    later = Policy.from_terms(
+        dict(TERMS), collection_uid=cast.agreed.uid, previous=cast.policy, issued_at=int(time.time())
+    )
+    return later.signed(cast.key.public_key, cast.key.sign).to_bytes()
+
+
+def _new_consent(cast: Cast) -> bytes:
+    fields = {**cast.consent.to_document(), "record_id": random_uid().hex(), "pii_principal_id": random_uid().hex()}
+    return Consent.from_document(fields).to_bytes()
+
+
+def _changing(kind: type[Any], **fields: Any) -> Right:
+    """A mutation of the agreed collection; fields may be functions of the cast."""
+    return lambda cast: [
+        kind(
+            request_id=random_uid(),
+            collection_uid=cast.agreed.uid,
+            **{name: value(cast) if callable(value) else value for name, value in fields.items()},
+        )
+    ]
+
+
+def _asking(kind: type[Any], **fields: Any) -> Right:
+    return lambda cast: [
+        kind(
+            collection_uid=cast.agreed.uid,
+            **{name: value(cast) if callable(value) else value for name, value in fields.items()},
+        )
+    ]
+
+
+_G = governance_pb2
+RIGHT: dict[str, tuple[Right, ...]] = {
+    "InfoService/GetServerInfo": (lambda _: [info_pb2.GetServerInfoRequest()],),
+    "CollectionService/CreateCollection": (
+        lambda _: [
+            collections_pb2.CreateCollectionRequest(
+                request_id=random_uid(), name="made", dimension=8, parameter_id=PARAMETERS.id, model_id="none"
+            )
+        ],
+    ),
+    "CollectionService/GetCollection": (lambda _: [collections_pb2.GetCollectionRequest(name=FREE)],),
+    "CollectionService/ListCollections": (lambda _: [collections_pb2.ListCollectionsRequest()],),
+    "CollectionService/DeleteCollection": (
+        lambda cast: [collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=cast.foreign[0])],
+        lambda cast: [collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=cast.made)],
+    ),
+    "IndexService/EnrolRows": (
+        lambda cast: enrolment(cast, cast.free),
+        lambda cast: enrolment(cast, cast.agreed, **_governed(cast)),
+    ),
+    "IndexService/EraseRows": (
+        lambda cast: [
+            index_pb2.EraseRowsRequest(
+                request_id=random_uid(), collection_uid=cast.free.uid, row_ids=cast.foreign[-1] + random_uid()
+            )
+        ],
+        lambda cast: [
+            index_pb2.EraseRowsRequest(
+                request_id=random_uid(), collection_uid=cast.free.uid, row_ids=b"".join(cast.row_ids[:2])
+            )
+        ],
+    ),
+    "IndexService/SyncCatalogue": (
+        lambda cast: [index_pb2.SyncCatalogueRequest(collection_uid=cast.free.uid, since_epoch=1)],
+        _asking(index_pb2.SyncCatalogueRequest),
+    ),
+    "SearchService/Search": (
+        lambda cast: search(cast.free, ""),
+        lambda cast: search(cast.agreed, PURPOSE),
+    ),
+    "AccessService/GetAccess": (lambda _: [access_pb2.GetAccessRequest(collection_name=FREE)],),
+    "AccessService/CreateToken": (lambda cast: [_token(cast)],),
+    "AccessService/ListTokens": (lambda _: [access_pb2.ListTokensRequest()],),
+    "AccessService/RevokeToken": (lambda _: [access_pb2.RevokeTokenRequest(token_uid=random_uid())],),
+    "AuditService/GetTreeHead": (lambda _: [audit_pb2.GetTreeHeadRequest(known_size=1)],),
+    "AuditService/ProveInclusion": (lambda _: [audit_pb2.ProveInclusionRequest(index=1)],),
+    "AuditService/ExportLeaves": (
+        lambda _: [audit_pb2.ExportLeavesRequest(first_index=1, since_ms=int(time.time() * 1000))],
+    ),
+    "OperatorService/GetStatus": (lambda _: [operations_pb2.GetStatusRequest()],),
+    "OperatorService/CreateBackup": (lambda _: [operations_pb2.CreateBackupRequest()],),
+    "GovernanceService/SetPolicy": (_changing(_G.SetPolicyRequest, policy=_next_policy),),
+    "GovernanceService/GetPolicy": (_asking(_G.GetPolicyRequest, version=1),),
+    "GovernanceService/AcceptPolicy": (
+        _changing(_G.AcceptPolicyRequest, policy_digest=lambda cast: cast.policy.digest),
+    ),
+    "GovernanceService/GetPolicyHistory": (_asking(_G.GetPolicyHistoryRequest),),
+    "GovernanceService/RecordConsent": (_changing(_G.RecordConsentRequest, consent=_new_consent),),
+    "GovernanceService/WithdrawConsent": (
+        _changing(_G.WithdrawConsentRequest, record_id=lambda _: random_uid()),
+        _changing(_G.WithdrawConsentRequest, record_id=lambda cast: cast.later.record_id if cast.has_later else b""),
+    ),
+    "GovernanceService/ListConsents": (_asking(_G.ListConsentsRequest, subject=lambda cast: cast.subject),),
+    "GovernanceService/EraseSubject": (_changing(_G.EraseSubjectRequest, subject=lambda cast: cast.subject),),
+    "GovernanceService/ExportSubject": (_asking(_G.ExportSubjectRequest, subject=lambda cast: cast.subject),),
+    "GovernanceService/ListCertificates": (_asking(_G.ListCertificatesRequest),),
+    "GovernanceService/SetHold": (
+        _changing(_G.SetHoldRequest, reason_code="CASE-1"),
+        _changing(_G.SetHoldRequest, reason_code="CASE-1", lift=True),
+    ),
+    "GovernanceService/ListHolds": (_asking(_G.ListHoldsRequest),),
+    "GovernanceService/BreakGlass": (_changing(_G.BreakGlassRequest, reason_code="CASE-1", seconds=60),),
+    "GovernanceService/ListBreakGlass": (_asking(_G.ListBreakGlassRequest),),
+}
+"""By method: what would be answered, or refused for one reason of the caller's own (a foreign uid, no such row)."""

@@ -1,0 +1,166 @@
+"""The server that is attacked, who attacks it, and what must be as before when they are done.
+
+Two tenants: "kept" has rows, an agreement and consents that nobody may change; "rogue" has collections of its own,
+where its messages may do what they say. A real process on loopback, with tokens and the audit log.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.agreements import TERMS
+from bench.process import resident_bytes
+from unseen_client import Client
+from unseen_client.controller_keys import ControllerKeys
+from unseen_server.call import Role
+
+DIMENSION = 16
+ROWS = 40
+FREE, AGREED = "free", "agreed"
+KEPT, ROGUE = "kept", "rogue"
+PURPOSE = "research"
+QUOTAS = ("calls-at-once", "bytes-per-minute", "searches-per-minute", "bits-per-row-per-day")
+PLENTY = ("10000", "1000000000000000", "1000000000", "1000000000")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """By what they may do."""
+
+    owner: str
+    """Everything in the tenant that is kept."""
+    rogue: str
+    """Everything in the rogue tenant."""
+    reader: str
+    """A reader of one collection of the tenant that is kept."""
+    operator: str
+    """An operator of the tenant without a name."""
+
+
+class Stage:
+    """One server and what stands on it; ended by ``close``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._held = ExitStack()
+        self._furnishing = threading.Lock()
+        self._folder = folder
+        self.tokens = Tokens(
+            self._token(KEPT, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR),
+            self._token(ROGUE, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR, Role.ADMIN),
+            self._token(KEPT, Role.READER, only=FREE),
+            self._token("", Role.OPERATOR),
+        )
+        self._start()
+        self.owner = self.client("owner", self.tokens.owner)
+        self.rogue = self.client("rogue", self.tokens.rogue)
+        self.vectors = np.random.default_rng(7).standard_normal((ROWS, DIMENSION)).astype(np.float32)
+        self.furnish(self.owner)
+        self.furnish(self.rogue)
+
+    # The server
+
+    def _command(self, module: str, *options: str) -> list[str]:
+        keys = ("--data", str(self._folder / "data"), "--master-key", str(self._folder / "master.key"))
+        return [sys.executable, "-m", module, *options, *keys]
+
+    def home(self, name: str) -> Path:
+        """A device's home."""
+        return self._folder / name
+
+    def _token(self, tenant: str, *roles: Role, only: str = "") -> str:
+        wishes = ["--tenant", tenant, "--name", "somebody", *(f"--role={role}" for role in roles)]
+        wishes += ["--collection", only] if only else []
+        command = self._command("unseen_server.access", "create", *wishes, "--json")
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+        token: str = json.loads(said.stdout)["token"]
+        return token
+
+    def _start(self) -> None:
+        quotas = [text for name, number in zip(QUOTAS, PLENTY, strict=True) for text in (f"--{name}", number)]
+        command = self._command("unseen_server", "--listen", "127.0.0.1:0", "--threads", "1", *quotas)
+        log = self._held.enter_context((self._folder / "log").open("wb"))
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self._held.callback(self.process.wait)
+        self._held.callback(self.process.kill)
+        assert self.process.stdout is not None
+        self._held.enter_context(self.process.stdout)
+        self.address = self.process.stdout.readline().split()[-1]
+
+    @property
+    def memory_bytes(self) -> int:
+        return resident_bytes(self.process.pid)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it ever held."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def failures_in_log(self) -> int:
+        """Calls that the server itself calls failed: errors that it did not know."""
+        return (self._folder / "log").read_text().count("call failed")
+
+    def stop(self) -> int:
+        """End it as an operator does; its exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+    def close(self) -> None:
+        self._held.close()
+
+    # What stands on it
+
+    def client(self, name: str, token: str) -> Client:
+        home = self.home(name)
+        ControllerKeys(home).make("controller")
+        return self._held.enter_context(Client(self.address, home=home, token=token, timeout_s=120.0))
+
+    def furnish(self, client: Client) -> None:
+        """Two collections with the same rows, one of them under an agreement; what is there stays."""
+        there = {one.name for one in client.list_collections()}
+        ids = [str(row) for row in range(ROWS)]
+        if FREE not in there:
+            client.create_collection(FREE, dimension=DIMENSION, keep_vectors=False)
+            client.enrol_vectors(FREE, ids, self.vectors)
+        if AGREED not in there:
+            client.create_collection(AGREED, dimension=DIMENSION, keep_vectors=False)
+            client.set_policy(AGREED, TERMS)
+            client.record_consent(AGREED, "somebody")
+            client.enrol_vectors(AGREED, ids, self.vectors, subject="somebody", purpose=PURPOSE)
+
+    def furnish_rogue(self, *, anew: bool) -> None:
+        """Make anew what hostile messages did away with in their own tenant."""
+        with self._furnishing:
+            if anew:
+                for one in self.rogue.list_collections():
+                    self.rogue.delete_collection(one.name)
+            self.furnish(self.rogue)
+
+    def what_is_kept(self) -> dict[str, Any]:
+        """Rows, documents and answers of the tenant that is kept."""
+        found: dict[str, Any] = {}
+        for name, purpose in ((FREE, None), (AGREED, PURPOSE)):
+            hits = self.owner.search_vector(name, self.vectors[3], top_k=3, purpose=purpose)
+            found[name] = {
+                "best": hits[0].id,
+                "cosine": round(float(hits[0].score), 1),
+                "rows": sorted(record.id for record in self.owner.list(name)),
+                "slots": str(self.owner.collection(name)),
+            }
+        found["policies"] = str(self.owner.policy(AGREED))
+        found["consents"] = str(self.owner.consents(AGREED))
+        found["certificates"] = len(list(self.owner.certificates(AGREED)))
+        return found

@@ -1,0 +1,81 @@
+"""The threads that scan: one set for all indexes of a process, so that queries at once share the cores.
+
+Server side. A thread and its scratch memory outlive a query: starting threads and touching fresh pages would cost a
+small index as much as the arithmetic. Scratch holds sums of the last query until the next one overwrites them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from unseen.he.kernel import POLYNOMIALS, QUAD
+from unseen.he.lanes import LANES
+from unseen.he.mask import BATCH_BLOCKS
+
+Result = TypeVar("Result")
+
+
+class Submit(Protocol):
+    """Has a piece of work done by a scanning thread."""
+
+    def __call__(self, work: Callable[[], Result]) -> Future[Result]: ...
+
+
+class Scratch:
+    """Memory for one transform and for the sums of eight blocks."""
+
+    def __init__(self, degree: int) -> None:
+        self.lanes = np.zeros((1, degree, LANES), np.uint32)
+        self.sums = np.zeros((BATCH_BLOCKS // QUAD, degree // LANES, QUAD, POLYNOMIALS, LANES), np.uint32)
+
+
+class _Own(threading.local):
+    """What a thread keeps from query to query."""
+
+    def __init__(self) -> None:
+        self.scratch: dict[int, Scratch] = {}
+
+
+class ScanThreads:
+    """So many threads, started when they are first needed. Safe for several queries at once, which share them."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._executor = ThreadPoolExecutor(count, "unseen-scan")
+        self._own = _Own()
+
+    @contextmanager
+    def lent(self) -> Iterator[Submit]:
+        """Lend them for a block: what it submits has ended when the block has, what nobody began by then is dropped."""
+        pending: set[Future[Any]] = set()
+
+        def submit(work: Callable[[], Result]) -> Future[Result]:
+            future = self._executor.submit(work)
+            pending.add(future)
+            future.add_done_callback(pending.discard)
+            return future
+
+        try:
+            yield submit
+        finally:
+            left = list(pending)
+            for future in left:
+                future.cancel()
+            wait(left)
+
+    def scratch(self, degree: int) -> Scratch:
+        """Return the calling thread's own scratch memory for a ring degree."""
+        mine = self._own.scratch
+        if degree not in mine:
+            mine[degree] = Scratch(degree)
+        return mine[degree]
+
+    def close(self) -> None:
+        """Let the threads end once they are idle."""
+        self._executor.shutdown()

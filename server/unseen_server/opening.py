@@ -1,0 +1,104 @@
+"""What lies on the disk, opened one after the other: the store, its tokens, its clock, its audit log.
+
+Each needs the one before it. What cannot be opened closes what was: a start that is refused leaves no trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from unseen.audit.leaf import Details
+from unseen.errors import AuditUnavailable, InvalidConfiguration
+from unseen.store.durable import DurableStore
+from unseen.store.interface import Store
+from unseen_server.access.grants import Grants
+from unseen_server.audit import AUDIT_FOLDER, SERVER, Audit
+from unseen_server.config import Config
+from unseen_server.governance.clock import Clock
+from unseen_server.hosts import is_loopback
+from unseen_server.missing_changes import count_missing_changes
+from unseen_server.operations.metrics import Metrics
+from unseen_server.signing import open_signing_key
+from unseen_server.storage import open_store
+
+log = logging.getLogger(__name__)
+
+MakeClock = Callable[[Store, bool], Clock]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All of it. Whoever has it closes the store, then the log."""
+
+    store: DurableStore
+    grants: Grants
+    clock: Clock
+    audit: Audit
+
+
+async def open_all(
+    config: Config,
+    make_clock: MakeClock,
+    on_store_failure: Callable[[], None],
+    on_room: Callable[[bool], None],
+    metrics: Metrics,
+) -> Opened:
+    """Open what a configuration names; InvalidConfiguration, WrongKey, IntegrityError or StoreFailed.
+
+    From any thread, later: ``on_store_failure`` when the disk refused, ``on_room`` when acts cannot be written down,
+    and when they can again.
+    """
+    store = await asyncio.to_thread(open_store, config, lambda: require_callers(config, None))
+    store.when_failed(on_store_failure)
+    try:
+        grants = await asyncio.to_thread(Grants, store)
+        require_callers(config, grants)
+        clock = await asyncio.to_thread(make_clock, store, config.accept_clock)
+        audit = await asyncio.to_thread(open_audit, config, store, on_room, metrics)
+    except BaseException:
+        store.close()
+        raise
+    return Opened(store, grants, clock, audit)
+
+
+def open_audit(
+    config: Config,
+    store: Store,
+    on_room: Callable[[bool], None] = lambda _: None,
+    metrics: Metrics | None = None,
+) -> Audit:
+    """The audit log that belongs to a store; ``metrics`` counts its leaves."""
+    if metrics is None:
+        return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
+    audit = Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room, metrics.leaves_written)
+    metrics.tenant_hash = audit.tenant_hash if config.metrics_by_tenant else None
+    return audit
+
+
+def require_callers(config: Config, grants: Grants | None) -> None:
+    """Beyond its own machine a server must be able to tell who calls. None for grants that nobody can have made yet."""
+    if is_loopback(config.host) or config.names_callers:
+        return
+    if grants is None or not grants.stand(time.time()):
+        raise InvalidConfiguration(
+            f"{config.host} can be reached from other machines and there is no way to tell who calls: make a token "
+            f"with `unseen tokens create --data {config.data} ...`, or give --tls-client-ca or --jwt-issuer"
+        )
+
+
+async def tell_of_missing_changes(store: Store, audit: Audit) -> None:
+    """Say, in log and audit log, when the store lacks what the audit log has as acknowledged."""
+    count = await asyncio.to_thread(count_missing_changes, store, audit)
+    if count:
+        log.error(
+            "the audit log tells of acknowledged changes that the store does not hold: it was restored from a backup, "
+            "or the disk lost them",
+            extra={"count": count},
+        )
+        with contextlib.suppress(AuditUnavailable):
+            await asyncio.wrap_future(audit.record(SERVER, "changes-missing", details=Details(count=count)))

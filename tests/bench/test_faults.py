@@ -1,0 +1,154 @@
+"""A sample of `make faults`: real kills, real faults of system calls, files and networks; and that faults are seen."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.faults import clocks, cuts, disks, keys, pages, system_calls
+from bench.faults.damaging import FIRST_BYTES, STORE, damage_files, spread, tear
+from bench.faults.history import History
+from bench.faults.kills import kill
+from bench.faults.plan import ENROL, ERASE, FACT
+from unseen_server.audit import AUDIT_FOLDER
+
+AUDIT = f"data/{AUDIT_FOLDER}"
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A store that every test copies."""
+    return system_calls.template(tmp_path_factory.mktemp("template"))
+
+
+def test_thirty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    found = kill(tmp_path, 30)
+    assert found.lives == 30
+    assert found.asked[ENROL] >= found.acknowledged[ENROL] > 0
+    assert found.faults == 0, found
+
+
+@pytest.mark.parametrize("thread", system_calls.THREADS)
+def test_calls_that_fail_stop_a_life_and_lose_nothing(start: History, tmp_path: Path, thread: str) -> None:
+    kinds, every = system_calls.PATHS["enrolment"], {"store": 24, "audit log": 8}[thread]
+    for name, fault in {**system_calls.FAULTS, "lie": system_calls.LIE}.items():
+        tried = system_calls.fail_every_call(start, tmp_path, kinds, thread, fault, every)
+        assert tried.runs >= 2
+        assert tried.not_reached == 0
+        assert tried.found.faults == 0, (name, tried)
+        if name != "lie":
+            assert tried.stopped + tried.went_on == tried.runs
+
+
+def test_every_call_of_an_enrolment_has_its_turn(start: History, tmp_path: Path) -> None:
+    kinds = system_calls.PATHS["enrolment"]
+    made = system_calls.calls_of(start.copied_to(tmp_path / "run"), kinds, "store", system_calls.CALLS)
+    assert len(made) == len(set(made)) > 40
+    assert {"pwrite64", "fdatasync", "fsync", "rename", "ftruncate", "unlink"} <= {name for name, _ in made}
+
+
+def test_files_that_may_not_grow_lose_nothing(start: History, tmp_path: Path) -> None:
+    tried = disks.fill_files(start, tmp_path, every=150_001)
+    assert tried.runs >= 4
+    assert tried.stopped > 0
+    assert tried.found.faults == 0
+
+
+def test_damaged_files_are_refused_named_or_harmless(start: History, tmp_path: Path) -> None:
+    found = damage_files(start, tmp_path, places=0, every_small_byte=90, every_first_byte=12)
+    assert {name.partition(":")[0] for name in found} == {
+        "store",
+        "changes",
+        "key ring",
+        "leaves",
+        "nodes",
+        "checkpoint",
+    }
+    for name, one in found.items():
+        assert one.tried == one.refused + one.named + one.harmless > 0, (name, one)
+    assert found["key ring: one bit"].harmless == found["leaves: cut"].harmless == found["store: cut"].harmless == 0
+
+
+def test_torn_pages_are_never_served(start: History, tmp_path: Path) -> None:
+    torn, left = tear(start, tmp_path, every_page=4).values()
+    assert torn.tried == torn.refused + torn.named > 0
+    assert left.tried > 0
+    assert left.served == 0
+
+
+def test_every_length_of_a_store_but_its_own_is_refused(start: History, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(start.folder / STORE, tmp_path))
+    lengths, opened = pages.open_at_every_length(copy, every=4001)
+    assert (lengths > 50, opened) == (True, 0)
+
+
+def test_no_other_master_key_opens_a_store(start: History, tmp_path: Path) -> None:
+    tried = keys.wrong_keys(start, tmp_path, range(0, 256, 5))
+    assert (tried.refused, tried.opened, tried.wrote) == (tried.tried, 0, 0)
+    assert tried.tried == 52
+
+
+def test_a_rotation_that_is_stopped_leaves_one_key(start: History, tmp_path: Path) -> None:
+    tried = keys.half_rotated(start, tmp_path, every=6)
+    assert tried.old + tried.new == tried.runs >= 4
+    assert tried.found.faults == 0
+
+
+def test_a_store_asks_no_clock(start: History, tmp_path: Path) -> None:
+    found = clocks.wrong_clocks(start, tmp_path, steps=3)
+    assert set(found) == set(clocks.CLOCKS)
+    for one in found.values():
+        assert sum(one.acknowledged.values()) == 6
+        assert one.faults == 0
+
+
+def test_enrolments_over_connections_that_are_cut_are_there_once() -> None:
+    found = cuts.cut_everywhere(every=400)
+    for one in found.values():
+        assert one.tried >= 4
+        assert one.cut >= one.tried - 1
+        assert (one.lost, one.twice, one.audit_gaps) == (0, 0, 0)
+
+
+# That the harness sees what it looks for
+
+
+def test_a_store_that_is_an_older_one_has_lost_something(start: History, tmp_path: Path) -> None:
+    history = start.copied_to(tmp_path / "run")
+    with history.life(None, 3, (ENROL, FACT, ERASE)) as process:
+        process.wait()
+    history.check()
+    assert history.found.faults == 0
+    shutil.copy(start.folder / STORE, history.folder / STORE)
+    history.check()
+    assert history.found.lost == 2  # what was enrolled, and what was written down
+
+
+def test_an_audit_log_that_is_an_older_one_has_gaps(start: History, tmp_path: Path) -> None:
+    history = start.copied_to(tmp_path / "run")
+    with history.life(None, 2, (ENROL, FACT)) as process:
+        process.wait()
+    shutil.rmtree(history.folder / AUDIT)
+    shutil.copytree(start.folder / AUDIT, history.folder / AUDIT)
+    history.check()
+    assert history.found.audit_gaps == 4  # two effects without a leaf, two acknowledgements without theirs
+
+
+def test_an_erasure_that_did_not_happen_is_seen(start: History, tmp_path: Path) -> None:
+    history = start.copied_to(tmp_path / "run")
+    with history.life(None, 1, (ERASE,)) as process:
+        process.wait()
+    for name in ("data", "ring"):
+        shutil.rmtree(history.folder / name)
+        shutil.copytree(start.folder / name, history.folder / name)
+    history.check()
+    assert history.found.back == 1
+
+
+def test_places_are_the_first_bytes_and_some_of_the_others() -> None:
+    found = spread(1000, 50)
+    assert found[:FIRST_BYTES] == list(range(FIRST_BYTES))
+    assert len(set(found)) == FIRST_BYTES + 50
+    assert max(found) < 1000

@@ -1,0 +1,96 @@
+"""A sample of `make hostile`: ten thousand hostile messages to a real server, and what they are made of."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from bench.hostile import __main__ as hostile
+from bench.hostile.right_calls import RIGHT
+from bench.hostile.wire_level import at_some_level, garbage, tag, unknown_field, varint
+from unseen.v1 import access_pb2
+from unseen_server.access.table import TABLE
+
+MESSAGES = 10_000
+SEED = 1
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return hostile.attacked(MESSAGES, 4, SEED)
+
+
+def test_there_is_a_right_call_of_every_method() -> None:
+    assert {f"/unseen.v1.{method}" for method in RIGHT} == set(TABLE)
+
+
+def test_ten_thousand_hostile_messages_do_no_harm_and_are_refused_by_type(figures: dict[str, Any]) -> None:
+    assert figures["messages"] == MESSAGES
+    # How long an answer takes says nothing here, beside other tests: `make hostile` judges that.
+    assert hostile.failures(figures | {"slow_count": 0}) == [], figures["wrong"]
+
+
+def test_they_reach_every_method_and_many_kinds_of_refusal(figures: dict[str, Any]) -> None:
+    assert figures["methods"] == len(TABLE)
+    assert figures["outcomes"]["refused"] > MESSAGES / 2
+    assert figures["outcomes"]["answered"] > MESSAGES / 20
+    assert len(figures["codes"]) > 15
+
+
+def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
+    good: dict[str, Any] = {
+        "alive": True,
+        "exit_code": 0,
+        "wrong_count": 0,
+        "slow_count": 0,
+        "as_before": True,
+        "peak_growth_mib": 10.0,
+        "failures_in_log": 0,
+        "methods": len(RIGHT),
+        "messages": MESSAGES,
+    }
+    assert hostile.failures(good) == []
+    for broken in (
+        {"alive": False, "exit_code": -11},
+        {"exit_code": 1},
+        {"wrong_count": 1},
+        {"slow_count": 1},
+        {"as_before": False},
+        {"peak_growth_mib": 64.1},
+        {"failures_in_log": 1},
+        {"methods": len(RIGHT) - 1},
+    ):
+        assert len(hostile.failures(good | broken)) == 1, broken
+
+
+def test_what_is_broken_within_a_message_leaves_the_levels_around_it_right() -> None:
+    request = access_pb2.CreateTokenRequest(access=access_pb2.Access(name="alice"), certificate="c")
+    inner = []
+
+    def seen(data: bytes, chance: random.Random) -> bytes:
+        inner.append(data)
+        return unknown_field(data, random.Random(4)) if len(inner) else data
+
+    for seed in range(20):
+        at_some_level(request, random.Random(seed), seen)
+    assert access_pb2.Access(name="alice").SerializeToString() in inner
+    assert request.SerializeToString() in inner
+
+
+def test_tags_and_lengths_are_those_of_protobuf() -> None:
+    assert (varint(0), varint(127), varint(300)) == (b"\0", b"\x7f", b"\xac\x02")
+    made = tag(6, 2) + varint(5) + b"alice"
+    assert access_pb2.CreateTokenRequest.FromString(made).certificate == "alice"
+
+
+def test_garbage_is_mostly_none_of_the_contract() -> None:
+    chance, refused = random.Random(1), 0
+    for _ in range(200):
+        try:
+            access_pb2.CreateTokenRequest.FromString(garbage(b"", chance))
+        except DecodeError:
+            refused += 1
+    assert refused > 100

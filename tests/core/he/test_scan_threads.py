@@ -1,0 +1,90 @@
+"""Threads that queries share: nothing goes on behind a query's back, and no thread writes into another's memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from unseen.he.scan_threads import ScanThreads
+
+
+@pytest.fixture
+def threads() -> Iterator[ScanThreads]:
+    two = ScanThreads(2)
+    yield two
+    two.close()
+
+
+def test_what_was_submitted_has_ended_when_the_block_has(threads: ScanThreads) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.02)
+        ended.append(number)
+
+    with threads.lent() as submit:
+        for number in range(10):
+            submit(lambda number=number: work(number))  # type: ignore[misc]
+    assert sorted(begun) == sorted(ended)
+    assert len(begun) <= 4, "what nobody had begun is dropped"
+
+
+def test_a_block_that_fails_leaves_nothing_running(threads: ScanThreads) -> None:
+    running = threading.Event()
+    ended = threading.Event()
+
+    def work() -> None:
+        running.set()
+        time.sleep(0.05)
+        ended.set()
+
+    def fail() -> None:
+        with threads.lent() as submit:
+            submit(work)
+            running.wait()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert ended.is_set()
+
+
+def test_two_queries_at_once_use_the_same_threads(threads: ScanThreads) -> None:
+    names: set[str] = set()
+
+    def work() -> None:
+        names.add(threading.current_thread().name)
+        time.sleep(0.005)
+
+    def query() -> None:
+        with threads.lent() as submit:
+            for done in [submit(work) for _ in range(10)]:
+                done.result()
+
+    callers = [threading.Thread(target=query) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(names) == 2
+
+
+def test_a_thread_keeps_its_scratch_and_shares_it_with_none(threads: ScanThreads) -> None:
+    both = threading.Barrier(2)
+
+    def work() -> tuple[int, int]:
+        both.wait()
+        return threading.get_ident(), threads.scratch(2048).sums.ctypes.data
+
+    seen = []
+    for _ in range(2):
+        with threads.lent() as submit:
+            seen.append(sorted(done.result() for done in [submit(work), submit(work)]))
+    assert seen[0] == seen[1]
+    (_, one), (_, other) = seen[0]
+    assert one != other
