@@ -3,7 +3,7 @@
 For the device only. Holds a picture for the length of a call.
 
     look -> paint every line -> look again -> ... -> nothing: look thoroughly, once -> paint -> look -> nothing -> done
-                                                                    five times painted, still text -> refused
+                                                                    eight times painted, still text -> refused
 
 Painted over is everything that looks like writing, whatever it says. With ``keep_marks`` a line stays that is read with
 certainty and is, as a whole, on the list of technical marks.
@@ -25,7 +25,8 @@ from unseen.errors import ImageRefused
 
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
 """Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""
-MOST_PASSES = 5
+MOST_PASSES = 8
+"""Four were the most that any picture of the bench needed; a restless one has more of what is no text each time."""
 FILL = (0, 0, 0)
 
 

@@ -89,7 +89,7 @@ def test_a_look_in_bands_shows_each_brightness_alone_and_finds_print(finder: Tex
     picture = page(level=90)
     write(picture, "DOE^JANE 4711", 40, 80, 20, (130, 130, 130))
     ink = ink_of(picture, page(level=90))
-    found = inside(finder.find([np.asarray(picture)], looks=THOROUGH_LOOKS), ink.shape)
+    found = inside(finder.find([np.asarray(picture)], looks=THOROUGH_LOOKS[:1]), ink.shape)
     assert (ink & found).sum() > 0.95 * ink.sum()
 
 
