@@ -194,10 +194,11 @@ def _usable_cores() -> int:
 
 
 def _host_and_port(option: str, listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
+    named, colon, port = listen.rpartition(":")
+    host = named.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isascii() or not port.isdigit():
         raise InvalidConfiguration(f"{option} {listen!r} is not HOST:PORT, for example 127.0.0.1:7443 or [::1]:7443")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host, int(port)
 
 
 def _tls_files(given: argparse.Namespace) -> TlsFiles | None:

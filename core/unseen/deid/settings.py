@@ -88,7 +88,7 @@ class DeidSettings:
                 object.__setattr__(self, name, regions)
             object.__setattr__(self, "long_sides_px", tuple(self.long_sides_px))
             faults = self._faults()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidConfiguration(f"got {error}, expected the choices of DeidSettings: {_EXPECTED}") from error
         if faults:
             raise InvalidConfiguration("; ".join(faults))
