@@ -103,7 +103,7 @@ def _attack(stage: Stage, messages: int, seed: int) -> Tally:
         attacks = Attacks(stage.tokens, cast_of(stage), seed)
         for number in range(messages):
             if number % NEW_CAST_EVERY == NEW_CAST_EVERY - 1:
-                attacks.cast = cast_of(stage)
+                attacks.cast = cast_of(stage, attacks.cast)
             sender.send(attacks.draw())
         return sender.tally
     finally:

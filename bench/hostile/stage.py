@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.agreements import TERMS
 from bench.process import resident_bytes
+from unseen.errors import PolicyNotFound
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
 from unseen_server.call import Role
@@ -146,8 +147,16 @@ class Stage:
         with self._furnishing:
             if anew:
                 for one in self.rogue.list_collections():
+                    self._let_go(one.name)
                     self.rogue.delete_collection(one.name)
             self.furnish(self.rogue)
+
+    def _let_go(self, name: str) -> None:
+        """Lift what hostile messages hold, so that the collection may be deleted."""
+        with suppress(PolicyNotFound):
+            for hold in self.rogue.holds(name):
+                if hold.lifted_at is None:
+                    self.rogue.lift_hold(name, hold.reason_code)
 
     def what_is_kept(self) -> dict[str, Any]:
         """Rows, documents and answers of the tenant that is kept."""
