@@ -102,6 +102,8 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.adapt --json $(BENCH_OUT)/adapt.json
+	$(BIN)/python -m bench.adapt --sets --attacked fashion --photographs 1000 --shadows 8 --canaries 8 \
+		--json $(BENCH_OUT)/adapt-canaries.json
 	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json
 	$(BIN)/python -m bench.erasure --rows 100000 --dim 512 --json $(BENCH_OUT)/erasure.json
 	$(BIN)/python -m bench.governed --rows 10000 --dim 512 --json $(BENCH_OUT)/governed-10k.json

@@ -1,14 +1,14 @@
 """Does a privately taught adapter find more, and does it keep its pictures to itself? On real pictures.
 
     python -m bench.adapt --json FILE
-    python -m bench.adapt --sets fashion --shadows 8 --json FILE
+    python -m bench.adapt --sets --attacked fashion --photographs 1000 --shadows 8 --canaries 8 --json FILE
 
 For every set of pictures and every epsilon: precision among the ten nearest for the label's words and for a picture,
 before and after, on pictures that were not learned from; for captions how often the own picture is among the ten. Then
-a membership attack (bench/membership.py) on the same adapter taught with and without privacy, on all pictures and on
-canaries alone, beside the most that any attack may find, and the epsilon by two accountants. Fails when an adapter at
-an epsilon of 8 finds no more than before, when an attack passes its bound, or when the attack is too weak to say
-anything (area below 0.7 without privacy).
+a membership attack (bench/membership.py) on the same adapter taught with and without privacy, on all pictures and, if
+asked for, on canaries alone, beside the most that any attack may find, and the epsilon by two accountants. Fails when
+an adapter at an epsilon of 8 finds no more than before, when an attack passes its bound, or when the attack is too weak
+to say anything (area below 0.7 without privacy).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from bench import labelled_pictures
 from bench.labelled_pictures import Pictures
 from bench.measure import print_table, write_json
-from bench.membership import Found, area_bound, attack, composed
+from bench.membership import Attack, Found, area_bound, attack, composed
 from unseen.embed.adapter import Adapter, adapt_rows
 from unseen.embed.bundled import VISUAL_DIMENSION, public_texts
 from unseen_client.adapt.plan import STEPS, TEMPERATURE, Plan, make_plan, spent
@@ -40,11 +40,12 @@ TEST_PART = 1 / 3
 STEPS_WITHOUT_PRIVACY = 600
 WEIGHT = float(np.sqrt(0.5))
 SEED = 20
+PHOTOGRAPHS = 6000
 FOUND = f"precision at {NEAREST} on pictures not learned from (captions: own picture among the ten)"
 USED_KEYS = ("set", "images", "epsilon", "words", "pictures", "noise", "epsilon_prv", "epsilon_pld")
 ATTACK_KEYS = ("set", "epsilon", "area_by_ratio", "area_of_canaries", "area_by_loss", "area_bound", "epsilon_proven")
 SETS: dict[str, Callable[[], Pictures]] = {
-    "fashion": lambda: labelled_pictures.fashion(6000),
+    "fashion": lambda: labelled_pictures.fashion(PHOTOGRAPHS),
     "clipart": labelled_pictures.clip_art,
     "clipart-names": labelled_pictures.clip_art_names,
     "stamps": labelled_pictures.stamps,
@@ -129,16 +130,12 @@ def utility(name: str, task: Task, epsilons: tuple[float, ...]) -> list[dict[str
     return [*entries, {"set": name, "images": len(learned.rows), "epsilon": "no privacy", **plain}]
 
 
-def membership(
-    name: str, task: Task, epsilons: tuple[float, ...], shadows: int, targets: int
-) -> list[dict[str, object]]:
+def membership(name: str, task: Task, epsilons: tuple[float, ...], how: Attack) -> list[dict[str, object]]:
     """The attack on the adapter without privacy, then with each epsilon, beside its bound."""
-    found = attack(task, teach_without_privacy, shadows, targets, TEMPERATURE, 0.0, SEED)
-    entries = [attacked(name, "no privacy", found, 1.0)]
+    entries = [attacked(name, "no privacy", attack(task, teach_without_privacy, how, 0.0), 1.0)]
     for epsilon in epsilons:
         plan = plan_for(task.part(np.arange(len(task.rows)) % 2 == 0), epsilon)
-        teach = partial(teach_privately, plan=plan)
-        found = attack(task, teach, shadows, targets, TEMPERATURE, DELTA, SEED)
+        found = attack(task, partial(teach_privately, plan=plan), how, DELTA)
         entries.append(attacked(name, epsilon, found, area_bound(plan)))
     return entries
 
@@ -165,7 +162,7 @@ def complaints(used: list[dict[str, object]], attacks: list[dict[str, object]]) 
     ]
     for entry in attacks:
         area, bound = float(str(entry["area_by_ratio"])), float(str(entry["area_bound"]))
-        canaries = float(str(entry["area_of_canaries"]))
+        canaries = float(str(entry["area_of_canaries"] or 0.0))
         if entry["epsilon"] == "no privacy":
             told += [f"{entry['set']}: the attack is too weak"] if area < 0.7 else []
         elif max(area, canaries) > bound or float(str(entry["epsilon_proven"])) > float(str(entry["epsilon"])):
@@ -189,20 +186,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.adapt", description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS))
     parser.add_argument("--attacked", nargs="*", choices=SETS, default=["clipart"])
+    parser.add_argument("--photographs", type=int, default=PHOTOGRAPHS, help="of clothes, at most")
     parser.add_argument("--shadows", type=int, default=16)
+    parser.add_argument("--canaries", type=int, default=0, metavar="N", help="one picture in N has a wrong label")
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    how = Attack(chosen.shadows, chosen.targets, TEMPERATURE, SEED, chosen.canaries)
     used: list[dict[str, object]] = []
     attacks: list[dict[str, object]] = []
     for name in dict.fromkeys([*chosen.sets, *chosen.attacked]):
-        pictures = SETS[name]()
+        pictures = labelled_pictures.fashion(chosen.photographs) if name == "fashion" else SETS[name]()
         task = task_of(pictures)
         if name in chosen.sets:
             used += utility(pictures.name, task, EPSILONS)
             show(FOUND, [entry for entry in used if entry["set"] == pictures.name], USED_KEYS)
         if name in chosen.attacked:
-            attacks += membership(pictures.name, task, (8.0, 1.0), chosen.shadows, chosen.targets)
+            attacks += membership(pictures.name, task, (8.0, 1.0), how)
             show("membership attack", [entry for entry in attacks if entry["set"] == pictures.name], ATTACK_KEYS)
         write_json(chosen.json, {"utility": used, "membership": attacks})
     if told := complaints(used, attacks):

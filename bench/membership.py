@@ -24,9 +24,10 @@ from unseen_client.adapt.task import Float32Matrix, Task
 
 Float64Array = npt.NDArray[np.float64]
 Teach = Callable[[Task], Float32Matrix]
+Guesses = list[tuple[Float64Array, npt.NDArray[np.bool_]]]
+"""For each target the score of every picture, and whether it was a member."""
 
 CONFIDENCE = 0.95
-CANARY_EVERY = 8
 POINTS = 4001
 
 
@@ -38,31 +39,47 @@ class Found:
     """Area under the curve of the likelihood ratio, mean over targets."""
     by_loss: float
     """The same of the loss alone, without shadows."""
-    of_canaries: float
-    """Area under the curve of the likelihood ratio among canaries, mean over targets."""
+    of_canaries: float | None
+    """Area under the curve of the likelihood ratio among canaries, mean over targets; None without canaries."""
     epsilon_lower: float
     """What the best threshold proves, on all pictures or on canaries, with 95 % confidence; 0 when nothing."""
 
 
-def attack(task: Task, teach: Teach, shadows: int, targets: int, temperature: float, delta: float, seed: int) -> Found:
-    """Teach adapters in pairs, one on a random half and one on the other, and tell members from others for ``targets``.
+@dataclass(frozen=True)
+class Attack:
+    """How an attack is made."""
 
-    A target's shadows are all other adapters: ``shadows`` is how many are taught in all, an even number.
-    """
-    canary = np.arange(len(task.rows)) % CANARY_EVERY == 0
+    shadows: int
+    """How many adapters are taught in all, an even number: a target's shadows are all others."""
+    targets: int
+    temperature: float
+    seed: int
+    canary_every: int = 0
+    """One picture in so many has a wrong label; 0: none."""
+
+
+def attack(task: Task, teach: Teach, how: Attack, delta: float) -> Found:
+    """Teach adapters in pairs, one on a random half and one on the other; tell members from others for each target."""
+    canary = np.arange(len(task.rows)) % (how.canary_every or len(task.rows) + 1) == 0
+    canary &= how.canary_every > 0
     task = with_canaries(task, canary)
-    halves = np.random.default_rng(seed).random((shadows // 2, len(task.rows))) < 0.5
+    halves = np.random.default_rng(how.seed).random((how.shadows // 2, len(task.rows))) < 0.5
     member = np.stack([part for half in halves for part in (half, ~half)])
-    sure = np.stack([certainty(task, teach(task.part(chosen)), temperature) for chosen in member])
-    ratios = [_ratio(np.delete(member, at, 0), np.delete(sure, at, 0), sure[at]) for at in range(targets)]
-    guesses = [(np.asarray(ratios[at]), member[at]) for at in range(targets)]
-    of_canaries = [(score[canary], truth[canary]) for score, truth in guesses]
+    sure = np.stack([certainty(task, teach(task.part(chosen)), how.temperature) for chosen in member])
+    ratios = [_ratio(np.delete(member, at, 0), np.delete(sure, at, 0), sure[at]) for at in range(how.targets)]
+    guesses = [(np.asarray(ratios[at]), member[at]) for at in range(how.targets)]
+    of_canaries = [(score[canary], truth[canary]) for score, truth in guesses] if canary.any() else []
+    proofs = [one for one in (guesses, of_canaries) if one]
     return Found(
-        by_ratio=float(np.mean([area(score, truth) for score, truth in guesses])),
-        by_loss=float(np.mean([area(sure[at], member[at]) for at in range(targets)])),
-        of_canaries=float(np.mean([area(score, truth) for score, truth in of_canaries])),
-        epsilon_lower=max(proven_epsilon(one, delta, (1 - CONFIDENCE) / 2) for one in (guesses, of_canaries)),
+        by_ratio=mean_area(guesses),
+        by_loss=mean_area([(sure[at], member[at]) for at in range(how.targets)]),
+        of_canaries=mean_area(of_canaries) if of_canaries else None,
+        epsilon_lower=max(proven_epsilon(one, delta, (1 - CONFIDENCE) / len(proofs)) for one in proofs),
     )
+
+
+def mean_area(guesses: Guesses) -> float:
+    return float(np.mean([area(score, truth) for score, truth in guesses]))
 
 
 def with_canaries(task: Task, canary: npt.NDArray[np.bool_]) -> Task:
@@ -103,9 +120,7 @@ def area(score: Float64Array, truth: npt.NDArray[np.bool_]) -> float:
     return float((ranks[truth].sum() - members * (members + 1) / 2) / (members * (len(truth) - members)))
 
 
-def proven_epsilon(
-    guesses: list[tuple[Float64Array, npt.NDArray[np.bool_]]], delta: float, doubt: float = 1 - CONFIDENCE
-) -> float:
+def proven_epsilon(guesses: Guesses, delta: float, doubt: float = 1 - CONFIDENCE) -> float:
     """The epsilon that guesses prove: a threshold chosen on every second picture, counted on the others."""
     score = np.concatenate([one for one, _ in guesses])
     truth = np.concatenate([one for _, one in guesses])

@@ -1,7 +1,7 @@
 """What holds for every test: in CI, a promise that was not tried counts as broken.
 
 With CI=true a skipped test is a failure, also when its whole file was skipped. Expected failures (xfail) are not
-skips: they were tried.
+skips: they were tried. Tests run side by side on busy machines: no example of a property has to be quick.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import postgres
+
+settings.register_profile("unseen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unseen")
 
 REASON = "skipped, and CI=true: a promise that was not tried counts as broken. "
 

@@ -160,7 +160,7 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "dev")
+    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "fuzz", "dev")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name

@@ -56,9 +56,12 @@ class Run:
             kinds, every = system_calls.PATHS[path], self.given.every_call
             tried = system_calls.fail_every_call(start, self.folder, kinds, thread, faults[name], every)
             self.figures["calls"][f"{path}, {thread}: {name}"] = tried.fields()
-            numbers = (tried.runs, tried.stopped, tried.went_on, tried.noticed_later, tried.found.faults)
+            numbers = (
+                *(tried.runs, tried.stopped, tried.went_on, tried.noticed_later, tried.not_reached),
+                tried.found.faults,
+            )
             rows.append((path, thread, name, *(f"{number:,}" for number in numbers)))
-        header = ("path", "thread", "fault", "calls", "stopped", "went on", "noticed later", "faults")
+        header = ("path", "thread", "fault", "calls", "stopped", "went on", "noticed later", "not reached", "faults")
         print_table("each call to the disk, once", rows, header)
 
     def disks(self) -> None:
@@ -108,8 +111,11 @@ class Run:
         """Clocks that are wrong."""
         found = clocks.wrong_clocks(self._start("clocks"), self.folder)
         self.figures["clocks"] = {name: one.fields() for name, one in found.items()}
-        rows = [(name, f"{sum(one.acknowledged.values()):,}", f"{one.faults:,}") for name, one in found.items()]
-        print_table("clocks that are wrong", rows, ("clock", "steps acknowledged", "faults"))
+        rows = [
+            (name, f"{sum(one.found.acknowledged.values()):,}", f"{one.furthest_days:,.0f}", f"{one.found.faults:,}")
+            for name, one in found.items()
+        ]
+        print_table("clocks that are wrong", rows, ("clock", "steps acknowledged", "days off", "faults"))
 
     def cuts(self) -> None:
         """A network that breaks."""
@@ -140,7 +146,7 @@ PARTS: dict[str, Callable[[Run], None]] = {
 
 
 def faults_in(figures: object) -> int:
-    """All that is wrong in the figures of a run."""
+    """All that is wrong in the figures of a run; of damages, not those that an examination names."""
     if not isinstance(figures, dict):
         return 0
     own = sum(

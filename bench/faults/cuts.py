@@ -150,7 +150,8 @@ def _audit_gaps(stage: Stage, enrolments: int) -> int:
             audit.close()
     finally:
         store.close()
-    of_enrolments = [leaf for leaf in leaves if leaf["act"] == "EnrolRows"]
+    # Without a request there was no message: the connection was cut behind the headers.
+    of_enrolments = [leaf for leaf in leaves if leaf["act"] == "EnrolRows" and "request" in leaf]
     begun = {leaf["request"] for leaf in of_enrolments if leaf["outcome"] == ASKED}
     done = {leaf["request"] for leaf in of_enrolments if leaf["outcome"] == DONE}
     unasked = sum(not _answers(leaf, leaves) for leaf in of_enrolments if leaf["outcome"] != ASKED)
@@ -160,4 +161,4 @@ def _audit_gaps(stage: Stage, enrolments: int) -> int:
 def _answers(leaf: Fields, leaves: Sequence[Fields]) -> bool:
     """Whether a leaf names the one that said that its act was about to be tried."""
     at = leaf.get("asked")
-    return isinstance(at, int) and leaves[at]["outcome"] == ASKED and leaves[at]["request"] == leaf["request"]
+    return isinstance(at, int) and leaves[at]["outcome"] == ASKED and leaves[at].get("request") == leaf["request"]

@@ -11,11 +11,12 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import atheris
-
+atheris: Any = import_module("atheris")
+"""Of the extra ``fuzz`` alone: the tests, the types and the lists of packages do without it."""
 OURS = ["unseen", "unseen_client", "unseen_server"]
 COMPILED = ["unseen.he.compiled_bits", "unseen.v1"]
 """numba reads bytecode, and would read that of the measuring; generated code holds no choices."""

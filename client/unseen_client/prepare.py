@@ -92,6 +92,11 @@ class Preparer:
         return self._embedder.model_id
 
     @property
+    def settings(self) -> DeidSettings:
+        """How faces are found and covered."""
+        return self._settings
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
         return self._embedder.dimension

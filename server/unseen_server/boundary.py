@@ -174,10 +174,10 @@ class Boundary(aio.ServerInterceptor):
             async with asyncio.timeout(_time_for(method, context)):
                 yield answering
         except UnseenError as error:
-            log.info("call refused", extra={"method": method, "code": error.code})
             if isinstance(error, StoreFailed):
                 self._on_store_failure()
-            self._refuse(answering, error)
+            if self._refuse(answering, error):
+                log.info("call refused", extra={"method": method, "code": error.code})
         except TimeoutError:
             log.info("call cut: it took too long", extra={"method": method})
             self._refuse(
@@ -215,12 +215,14 @@ class Boundary(aio.ServerInterceptor):
 
         return counted
 
-    def _refuse(self, answering: _Answering, error: UnseenError) -> None:
+    def _refuse(self, answering: _Answering, error: UnseenError) -> bool:
+        """Answer with an error; whether that is news, and not one of a flood."""
         audited = answering.audited
         answering.code = error.code
-        if audited is None or audited.outcome != error.code:
-            self._refusals.note(answering.caller, answering.method, error.code)
         _refuse(answering.context, error)
+        if audited is not None and audited.outcome == error.code:
+            return True
+        return self._refusals.note(answering.caller, answering.method, error.code)
 
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:

@@ -127,7 +127,7 @@ def from_arguments(arguments: Sequence[str]) -> Config:
         MasterKeyChoice.parse(given.master_key),
         _tls_files(given),
         given.threads,
-        given.auth,
+        Entry(given.auth),
         _signed_tokens(given),
         _allowance(given),
         given.key_ring,
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jwt-audience", metavar="AUD", help="what their aud must name")
     parser.add_argument("--jwt-keys", type=Path, metavar="FILE", help="the issuer's public keys: a JWK set, or PEM")
     parser.add_argument(
-        "--auth", type=Entry, choices=list(Entry), default=Entry.AUTO, help="whom to let in without a token"
+        "--auth", choices=[str(one) for one in Entry], default=str(Entry.AUTO), help="whom to let in without a token"
     )
     for name, (number, what) in QUOTAS.items():
         option = f"--{name.replace('_', '-')}"

@@ -42,6 +42,8 @@ MAX_COMPARTMENTS = 256
 MAX_CONSENTS = 2_000_000
 """About 400 bytes of memory each."""
 MAX_POLICY_VERSIONS = 1000
+MAX_ACCEPTANCES = 1000
+"""Of one version by one caller, whose devices ask one by one; without tokens everybody is one caller."""
 MAX_HOLDS = 1000
 MAX_EMERGENCIES = 1000
 RETENTION_EVERY_S = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 
 from grpc import aio
 
@@ -26,9 +27,15 @@ def bind(server: aio.Server, config: Config) -> int:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, server_credentials(config.tls, lambda: dt.datetime.now(dt.UTC)))
     except RuntimeError as error:
-        raise InvalidConfiguration(
-            f"{address} cannot be listened on: is another server there? give --listen another port, or stop that one"
-        ) from error
+        raise InvalidConfiguration(f"{address} cannot be listened on: {_why_not(config.host)}") from error
+
+
+def _why_not(host: str) -> str:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return "this machine does not know that name; give --listen one of its own addresses"
+    return "is another server there? give --listen another port, or stop that one"
 
 
 def _options() -> list[tuple[str, int]]:

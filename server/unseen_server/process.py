@@ -19,6 +19,7 @@ LARGEST_KEPT_BYTES = 32 << 20
 TUNABLES, ALLOCATOR, STARTED_OVER = "GLIBC_TUNABLES", "PYTHONMALLOC", "UNSEEN_SERVER_OVERWRITES_FREED_MEMORY"
 OVERWRITING = ("glibc.malloc.perturb=85", "glibc.malloc.tcache_count=0")
 """The C library fills what is freed with one byte; its cache, which leaves small pieces as they are, gets no room."""
+GRPC_LOG = "GRPC_VERBOSITY"
 SMALL_ARRAY_BYTES = 1024
 """numpy keeps freed arrays below this size, eight of each, and never asks the C library."""
 KEPT_OF_EACH_SIZE = 8
@@ -36,6 +37,14 @@ def overwrite_freed_memory() -> None:
     tunables = ":".join(filter(None, [os.environ.get(TUNABLES), *OVERWRITING]))
     environment = os.environ | {TUNABLES: tunables, ALLOCATOR: "malloc", STARTED_OVER: "1"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - no shell is wanted
+
+
+def leave_the_log_to_us() -> None:
+    """Have gRPC's core write nothing by itself; before it is loaded.
+
+    It writes past every logger, in a form of its own, a line for every stranger whose handshake fails.
+    """
+    os.environ.setdefault(GRPC_LOG, "NONE")
 
 
 def prepare_process() -> None:

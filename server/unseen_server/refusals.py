@@ -1,4 +1,4 @@
-"""Refused calls in the audit log: the first of a kind at once, the rest as a count, so that a flood fills no disk.
+"""Refused calls in both logs: the first of a kind at once, the rest as a count, so that a flood fills no disk.
 
 A kind is a caller, a method and an error's code. A kill loses the counts of the last WINDOW_S.
 """
@@ -6,6 +6,7 @@ A kind is a caller, a method and an error's code. A kill loses the counts of the
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import Future
 
 from unseen.audit.leaf import Details
@@ -13,6 +14,8 @@ from unseen.audit.receipt import Receipt
 from unseen.errors import StoreFailed
 from unseen_server.audit import Audit
 from unseen_server.call import Caller
+
+log = logging.getLogger(__name__)
 
 WINDOW_S = 10.0
 """A flood leaves at most two leaves of a kind in it."""
@@ -32,22 +35,25 @@ class Refusals:
         self._audit = audit
         self._more: dict[_Kind, int] = {}
 
-    def note(self, caller: Caller | None, method: str, code: str) -> None:
-        """A call was refused; nobody waits for its leaf, because nothing was done."""
+    def note(self, caller: Caller | None, method: str, code: str) -> bool:
+        """A call was refused; whether it is the first of its kind. Nobody waits for its leaf: nothing was done."""
         kind = (caller or STRANGER, method, code)
         if kind in self._more:
             self._more[kind] += 1
-        elif len(self._more) < MOST_KINDS:
+            return False
+        if len(self._more) < MOST_KINDS:
             self._more[kind] = 0
             self._write(kind, None)
-        else:
-            self._more[OTHERS] = self._more.get(OTHERS, 0) + 1
+            return True
+        self._more[OTHERS] = self._more.get(OTHERS, 0) + 1
+        return False
 
     def end_window(self) -> None:
         """Write the counts down and begin again."""
         for kind, count in self._more.items():
             if count:
                 self._write(kind, count)
+                log.info("more calls refused", extra={"method": kind[1], "code": kind[2], "count": count})
         self._more = {}
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults import clocks, cuts, disks, keys, pages, system_calls
+from bench.faults.__main__ import faults_in
 from bench.faults.damaging import FIRST_BYTES, STORE, damage_files, spread, tear
 from bench.faults.history import History
 from bench.faults.kills import kill
@@ -100,8 +101,10 @@ def test_a_store_asks_no_clock(start: History, tmp_path: Path) -> None:
     found = clocks.wrong_clocks(start, tmp_path, steps=3)
     assert set(found) == set(clocks.CLOCKS)
     for one in found.values():
-        assert sum(one.acknowledged.values()) == 6
-        assert one.faults == 0
+        assert sum(one.found.acknowledged.values()) == 6
+        assert one.found.faults == 0
+        assert one.furthest_days > 1
+    assert found["ten years late"].furthest_days > 3640
 
 
 def test_enrolments_over_connections_that_are_cut_are_there_once() -> None:
@@ -145,6 +148,11 @@ def test_an_erasure_that_did_not_happen_is_seen(start: History, tmp_path: Path) 
         shutil.copytree(start.folder / name, history.folder / name)
     history.check()
     assert history.found.back == 1
+
+
+def test_every_kind_of_fault_counts_wherever_it_stands() -> None:
+    names = ("lost", "half", "back", "audit_gaps", "unsound", "missed", "opened", "served", "twice", "wrote", "neither")
+    assert faults_in({"part": {"runs": 7, "found": {"lives": 3, **dict.fromkeys(names, 1)}}, "lost": 2}) == 13
 
 
 def test_places_are_the_first_bytes_and_some_of_the_others() -> None:

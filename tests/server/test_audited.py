@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -105,9 +106,10 @@ async def test_a_change_that_is_refused_says_so_in_its_second_leaf(
     assert leaves[-1]["asked"] == len(leaves) - 2
 
 
-async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count(
-    running: app.RunningServer, call: Make, monkeypatch: pytest.MonkeyPatch
+async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count_and_as_few_log_lines(
+    running: app.RunningServer, call: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     caller = call(running)
     for _ in range(200):
         await in_thread(caller.refusal, caller.collection, "none")
@@ -116,6 +118,10 @@ async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count(
     found = [leaf for leaf in leaves_of(running) if leaf["outcome"] == "COLLECTION_NOT_FOUND"]
     assert sum(leaf.get("count", 1) for leaf in found) == 200
     assert len(found) <= 2 * (1 + 200 * 0.1 / refusals.WINDOW_S) + 2
+    lines = [one for one in caplog.records if getattr(one, "code", "") == "COLLECTION_NOT_FOUND"]
+    assert len(lines) == len(found)
+    assert sum(getattr(one, "count", 1) for one in lines) == 200
+    assert {one.getMessage() for one in lines} == {"call refused", "more calls refused"}
 
 
 async def test_an_answer_without_a_message_is_written_down_as_well(running: app.RunningServer, call: Make) -> None:

@@ -51,6 +51,7 @@ def test_others_are_not_let_in(tls_server: Any, authority: Identity, call: Make)
         assert caller.refusal(caller.info).status == "UNAVAILABLE"
     friend = call(tls_server, credentials(authority, issue("device", authority)))
     assert len(friend.info().store_uid) == 16
+    assert [line for line in tls_server.log().splitlines() if not line.startswith('{"time"')] == []
 
 
 def of_version(version: ssl.TLSVersion) -> ssl.SSLContext:

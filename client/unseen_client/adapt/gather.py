@@ -16,6 +16,7 @@ import numpy.typing as npt
 from unseen.dp.normal import uniforms
 from unseen.embed.bundled import VISUAL_DIMENSION, public_texts
 from unseen.errors import ImageRefused, IntegrityError, InvalidInput
+from unseen_client.adapt.looked_at import LookedAt, Seen
 from unseen_client.adapt.plan import HELD_OUT_PART
 from unseen_client.adapt.run_folder import Arrays
 from unseen_client.adapt.task import Float32Matrix, Lesson, Task, captions_task, labels_task
@@ -74,26 +75,43 @@ class Material:
 
 
 def gather(
-    examples: Sequence[Example], lesson: Lesson, preparer: Preparer, watcher: Watcher
+    examples: Sequence[Example], lesson: Lesson, preparer: Preparer, looked_at: LookedAt, watcher: Watcher
 ) -> tuple[Material, tuple[Refusal, ...]]:
-    """Prepare every image, and say which were refused. Raises InvalidInput for a text that says nothing."""
+    """Prepare every image that was not looked at yet, and say which were refused.
+
+    Raises InvalidInput for a text that says nothing.
+    """
     texts = {example.text: _text_vector(preparer, example) for example in examples}
+    by_path = {example.path: example.text for example in examples}
+    refused = _look(list(by_path), preparer, looked_at, watcher)
     rows: list[npt.NDArray[np.float32]] = []
     learned: list[str] = []
-    refused: list[Refusal] = []
-    seen: set[str] = set()
-    by_path = {example.path: example.text for example in examples}
-    for done, (path, image) in enumerate(preparer.images(by_path), 1):
-        if isinstance(image, ImageRefused):
-            refused.append(Refusal(str(path), image.code, str(image)))
-        elif image.content_id not in seen:
-            seen.add(image.content_id)
-            rows.append(image.vector)
-            learned.append(by_path[path])
-        watcher(Progress(done, len(by_path), "images"))
+    known: set[str] = set()
+    for path, text in by_path.items():
+        seen = looked_at.find(path)
+        if seen is not None and seen.content_id not in known:
+            known.add(seen.content_id)
+            rows.append(seen.vector)
+            learned.append(text)
     if not rows:
         raise InvalidInput(f"none of {len(by_path)} images can be learned from; the first: {refused[0].reason}")
     return _material(lesson, np.stack(rows), learned, texts), tuple(refused)
+
+
+def _look(paths: Sequence[Path], preparer: Preparer, looked_at: LookedAt, watcher: Watcher) -> list[Refusal]:
+    """Look at the images that are left; what was seen is kept also when this is interrupted."""
+    refused = []
+    left = [path for path in paths if looked_at.find(path) is None]
+    try:
+        for done, (path, image) in enumerate(preparer.images(left), len(paths) - len(left) + 1):
+            if isinstance(image, ImageRefused):
+                refused.append(Refusal(str(path), image.code, str(image)))
+            else:
+                looked_at.add(path, Seen(image.content_id, image.vector))
+            watcher(Progress(done, len(paths), "images"))
+    finally:
+        looked_at.keep()
+    return refused
 
 
 def _text_vector(preparer: Preparer, example: Example) -> npt.NDArray[np.float32]:

@@ -5,6 +5,7 @@ when the adapter is written.
 
     journal.jsonl            a line for every step and every release of a score, on disk before it is begun
     plan.json                the plan, and what the adapter is about
+    looked-at-<n>.npz        vectors of images that were looked at, in parts; before there is a plan
     material.npz             vectors, texts, which pictures are held out
     checkpoint.npz           weights, their average, steps taken; replaced every few steps
     evaluated-<n>.npz        the average weights that the n-th released score is of

@@ -17,6 +17,7 @@ from unseen.errors import InvalidConfiguration, InvalidInput, NothingGained
 from unseen_client.adapt.card import card_fields, card_json, card_page
 from unseen_client.adapt.course import Course, Outcome
 from unseen_client.adapt.gather import Example, Material, gather
+from unseen_client.adapt.looked_at import LookedAt
 from unseen_client.adapt.plan import DEFAULT_DELTA, Plan, make_plan
 from unseen_client.adapt.run_folder import RunFolder
 from unseen_client.adapt.task import Lesson
@@ -96,7 +97,8 @@ def _begin(
     folder: RunFolder, examples: Sequence[Example], wish: Wish, preparer: Preparer, watcher: Watcher
 ) -> tuple[Refusal, ...]:
     """Prepare the images and make the plan; both are on disk when this returns. Gives the images that were refused."""
-    material, refused = gather(examples, wish.lesson, preparer, watcher)
+    looked_at = LookedAt(folder, f"{preparer.model_id} {preparer.settings}")
+    material, refused = gather(examples, wish.lesson, preparer, looked_at, watcher)
     held_out = int(material.held_out.sum())
     weights = len(material.task().up) * material.rows.shape[1]
     plan = make_plan(wish.epsilon, wish.delta, len(material.rows) - held_out, held_out, weights)

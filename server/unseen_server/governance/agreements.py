@@ -60,7 +60,8 @@ class Agreements:
     def accept(self, live: LiveCollection, call: Call, request_id: bytes, digest: bytes) -> bytes:
         """Write down that the caller accepts the version in force; gives the receipt.
 
-        PolicyNotAccepted when another version was shown than the one in force.
+        PolicyNotAccepted when another version was shown than the one in force; LimitExceeded when the caller accepted
+        it too often: whoever may only read could fill the disk.
         """
         uid = live.info.uid
         with live.changing():
@@ -69,6 +70,7 @@ class Agreements:
             if earlier := self._office.facts.earlier(kinds.ACCEPTANCE, uid, request_id, same):
                 return str(earlier["receipt"]).encode()
             require_current(terms, digest)
+            _require_few(terms, call.caller.name)
             at = self._office.clock.now()
             content = {
                 **same,
@@ -79,6 +81,14 @@ class Agreements:
             self._office.facts.append(kinds.ACCEPTANCE, uid, content, request_id)
             terms.acceptances.append(Acceptance(call.caller.name, terms.policy.version, at))
             return str(content["receipt"]).encode()
+
+
+def _require_few(terms: Terms, caller: str) -> None:
+    before = sum((one.caller, one.version) == (caller, terms.policy.version) for one in terms.acceptances)
+    if before >= limits.MAX_ACCEPTANCES:
+        raise LimitExceeded(
+            f"this version of the agreement was accepted {before} times by the same caller; once is enough"
+        )
 
 
 def require_current(terms: Terms, digest: bytes) -> None:

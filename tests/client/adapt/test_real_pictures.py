@@ -13,7 +13,7 @@ import pytest
 
 from bench import labelled_pictures
 from bench.adapt import plan_for, precision, split, task_of, teach_privately, teach_without_privacy
-from bench.membership import area, area_bound, attack, certainty, proven_epsilon, with_canaries
+from bench.membership import Attack, area, area_bound, attack, certainty, proven_epsilon, with_canaries
 from unseen_client.adapt.task import Task, captions_task
 
 PICTURES = 700
@@ -39,11 +39,13 @@ def test_precision_rises_on_pictures_that_were_not_learned_from(clothes) -> None
 
 def test_an_attack_that_works_without_privacy_keeps_to_its_bound_with_it(clothes) -> None:
     some = clothes.part(np.arange(PICTURES) < ATTACKED)
-    against = partial(attack, some, shadows=SHADOWS, targets=4, temperature=TEMPERATURE, seed=1)
+    against = partial(attack, some, how=Attack(SHADOWS, 4, TEMPERATURE, 1, canary_every=8))
     plain = against(partial(teach_without_privacy, steps=300), delta=0.0)
     assert plain.by_ratio >= 0.7
     plan = plan_for(some.part(np.arange(ATTACKED) % 2 == 0), 2.0, steps=100)
     private = against(partial(teach_privately, plan=plan), delta=plan.delta)
+    assert private.of_canaries is not None
+    assert plain.of_canaries is not None
     assert max(private.by_ratio, private.of_canaries) <= area_bound(plan) < plain.by_ratio < plain.of_canaries
     assert private.epsilon_lower <= plan.epsilon < plain.epsilon_lower
 

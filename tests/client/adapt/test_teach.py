@@ -26,10 +26,12 @@ from unseen_client.adapt import teach as teach_module
 from unseen_client.adapt.card import card_page, read_card
 from unseen_client.adapt.course import Course
 from unseen_client.adapt.gather import Example, gather, labelled_by_folder
+from unseen_client.adapt.looked_at import LookedAt
 from unseen_client.adapt.run_folder import STEP, Limit, RunFolder
 from unseen_client.adapt.task import Lesson
 from unseen_client.adapt.teach import Wish, teach
 from unseen_client.adapters import AdapterShelf
+from unseen_client.home import private_folder
 from unseen_client.prepare import Preparer
 from unseen_client.session import Session
 
@@ -253,7 +255,9 @@ def test_the_same_file_twice_is_one_image(tmp_path, examples, preparer) -> None:
     copy = tmp_path / "copy.png"
     copy.write_bytes(examples[0].path.read_bytes())
     twice = [*examples[:5], Example(copy, examples[0].text)]
-    material, refused = gather(twice, Lesson.LABELS, preparer, lambda step: None)
+    material, refused = gather(
+        twice, Lesson.LABELS, preparer, LookedAt(RunFolder(private_folder(tmp_path / "a.run")), ""), lambda step: None
+    )
     assert (len(material.rows), refused) == (5, ())
 
 

@@ -33,7 +33,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 WISHES = [
-    (("--role", "king"), "role is none of"),
+    (("--role", "king"), "is not one of"),
     ((), "no role"),
     (("--role", "reader", "--expires", "2y"), "90d, 12h"),
     (("--role", "reader", "--expires", "367d"), "at most 366 days"),

@@ -13,6 +13,7 @@ from tests.server.governance.steward import NOON, Steward
 from unseen.entropy import random_uid
 from unseen.governance.certificate import Act
 from unseen.governance.keys import KeyPair
+from unseen_server import limits
 
 Rows = Callable[..., tuple[Any, Any]]
 Governed = Callable[..., Steward]
@@ -65,6 +66,20 @@ def test_only_the_version_in_force_can_be_accepted(governed: Governed) -> None:
     assert refused(steward, steward.accept, b"short") == "MALFORMED_MESSAGE"
     request_id = random_uid()
     assert steward.accept(request_id=request_id) == steward.accept(request_id=request_id)
+
+
+def test_who_accepts_again_and_again_does_not_fill_the_disk(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_ACCEPTANCES", 3)
+    steward = governed()
+    before = len(steward.history().acceptances)
+    for _ in range(3 - before):
+        steward.accept()
+    assert refused(steward, steward.accept) == "LIMIT_EXCEEDED"
+    assert len(steward.history().acceptances) == 3
+    steward.set_policy()
+    steward.accept()
 
 
 # Rows
