@@ -32,6 +32,11 @@ from unseen.keys import ring_content
 from unseen.v1 import record_pb2
 
 TARGETS = {target.name: target for _, target in all_targets()}
+OF_NO_ALGORITHM = bytes.fromhex(
+    "2d2d2d2d2d424547494e205055424c4943204b45592d2d2d2d2d0a4d436f77425159444b3156774179454141364548762f504f454c3464634e3059"
+    "353076416d57666b316a436270513166486479475a424a564d62673d0a2d2d2d2d2d454e44205055424c4943204b45592d2d2d2d2d0a"
+)
+"""A public key in PEM of an algorithm that nobody knows."""
 DEEP = b"[" * 100_000
 HUGE = 10**400
 
@@ -127,6 +132,7 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("embed.adapter.read_adapter", nested_card(), IntegrityError),
     ("keys.ring_content", unknown_reason(), SealBroken),
     ("server.access.signed_tokens.read_keys", DEEP, InvalidConfiguration),
+    ("server.access.signed_tokens.read_keys", OF_NO_ALGORITHM, InvalidConfiguration),
     ("weights.read_manifest", b'[files."a"]\nsha256 = ""\nsize_bytes = inf\n', InvalidConfiguration),
     ("weights.read_manifest", b"a = " + DEEP, InvalidConfiguration),
     ("weights.refuse_external_data", b"\1\3", IntegrityError),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -129,7 +130,7 @@ def read_keys(file: Path) -> tuple[IssuerKey, ...]:
 def _from_pem(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
     try:
         key = load_pem_public_key(content)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise InvalidConfiguration(
             f"{file} holds no public key in PEM form; private keys stay with the issuer"
         ) from None
@@ -143,7 +144,7 @@ def _from_jwks(file: Path, content: bytes) -> tuple[IssuerKey, ...]:
         if any("d" in one or one.get("kty") == "oct" for one in wanted):
             raise InvalidConfiguration(f"{file} holds a secret or private key; give the issuer's public keys alone")
         return tuple(_issuer_key(file, jwt.PyJWK(one).key, one.get("alg"), one.get("kid")) for one in wanted)
-    except (ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError):
+    except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm, jwt.PyJWTError):
         raise InvalidConfiguration(f"{file} is no JWK set that can be read; give --jwt-keys a JWK set or PEM") from None
 
 
