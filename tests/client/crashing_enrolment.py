@@ -30,7 +30,12 @@ def true_vectors() -> np.ndarray:
 def digest(vector: np.ndarray) -> str:
     """Of a noised vector as members see it: a unit vector in half precision."""
     unit = vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
-    return hashlib.sha256(unit.astype(np.float32).astype("<f2").tobytes()).hexdigest()
+    return digest_as_kept(unit.astype(np.float32))
+
+
+def digest_as_kept(unit: np.ndarray) -> str:
+    """Of one that came back: its length is 1 but for rounding, and to set it anew could round it once more."""
+    return hashlib.sha256(unit.astype("<f2").tobytes()).hexdigest()
 
 
 def die() -> None:

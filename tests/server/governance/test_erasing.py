@@ -91,7 +91,7 @@ def test_a_subject_is_erased_with_every_row_and_consent_and_nobody_else(governed
     assert steward.erase_subject(SUBJECT, request_id) == erased
     assert set(steward.states()) == {other.record_id}
     assert set(steward.caller.sync(steward.uid)[1]) == {batch.row_ids[1], batch.row_ids[3]}
-    assert steward.export(SUBJECT)[1:] == []
+    assert [part for part in steward.export(SUBJECT) if part.consents or part.rows or part.holds] == []
     assert steward.caller.refusal(steward.withdraw, one.record_id).code == "CONSENT_NOT_FOUND"
     assert steward.erase_subject(SUBJECT).rows == 0
     scores = steward.search(vectors[1])
