@@ -20,17 +20,19 @@ from rich.table import Table
 
 
 def interleave(
-    subjects: Mapping[str, Callable[[], object]], repeats: int, pause_s: float = 0.0
+    subjects: Mapping[str, Callable[[], object]], repeats: int, apart_s: float = 0.0
 ) -> dict[str, list[float]]:
     """Seconds of every call: one warm-up round, then ``repeats`` rounds in which each subject runs once.
 
-    A pause before each call lets the threads of the one before come to rest: those of OpenBLAS and OpenMP spin on for
-    some 20 ms after their work, on a core that the next subject needs.
+    Calls so far apart let the threads of the one before come to rest: those of OpenBLAS and OpenMP spin on for some
+    20 ms after their work, on a core that the next subject needs. The time is waited busily: a core that slept is slow.
     """
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for round_number in range(repeats + 1):
         for name, subject in subjects.items():
-            time.sleep(pause_s)
+            ready_at = time.perf_counter() + apart_s
+            while time.perf_counter() < ready_at:
+                pass
             started = time.perf_counter()
             subject()
             if round_number:

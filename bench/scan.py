@@ -33,7 +33,7 @@ from unseen.he.secret import PreparedQuery
 from unseen.params import DEFAULT
 
 TUTORIAL_ROWS = 5
-PAUSE_S = 0.05
+APART_S = 0.03
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -126,7 +126,7 @@ def figures(rows: int, dimension: int, threads: int, repeats: int) -> dict[str, 
     index = new_index(vectors, MaskSource(DEFAULT), threads)
     counts = sorted({1, threads})
     together = {f"{name}@{n}": run for n in counts for name, run in subjects(vectors, index, n).items()}
-    seconds = medians(interleave(together, repeats, PAUSE_S))
+    seconds = medians(interleave(together, repeats, APART_S))
     tutorial_seconds = medians(interleave({"tenseal": tutorial(vectors)}, 2))["tenseal"]
     per_row = {name: value * 1e9 / rows for name, value in seconds.items() if not name.startswith("refill")}
     at = {name.partition("@")[0]: value for name, value in per_row.items() if name.endswith(f"@{threads}")}

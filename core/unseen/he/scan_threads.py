@@ -1,11 +1,15 @@
 """The threads that scan: one set for all indexes of a process, so that queries at once share the cores.
 
 Server side. A thread and its scratch memory outlive a query: starting threads and touching fresh pages would cost a
-small index as much as the arithmetic. Scratch holds sums of the last query until the next one overwrites them.
+small index as much as the arithmetic. Scratch holds sums of the last query until the next one overwrites them. Each
+thread has a part of the cores to itself: woken for a few milliseconds, threads would else share one while another idles
+(decision 7).
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -47,7 +51,8 @@ class ScanThreads:
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
-        self._executor = ThreadPoolExecutor(count, "unseen-scan")
+        parts = parts_of(usable_cores(), count)
+        self._executor = ThreadPoolExecutor(count, "unseen-scan", lambda: _keep_to(next(parts)))
         self._own = _Own()
 
     @contextmanager
@@ -79,3 +84,19 @@ class ScanThreads:
     def close(self) -> None:
         """Let the threads end once they are idle."""
         self._executor.shutdown()
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use, by number; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def parts_of(cores: list[int], count: int) -> Iterator[set[int]]:
+    """Deal cores out to so many threads, evenly; where there are fewer cores than threads, threads share them."""
+    return (set(cores[number % len(cores) :: count] if cores else ()) for number in itertools.count())
+
+
+def _keep_to(cores: set[int]) -> None:
+    """Have the calling thread run on these cores only; none leaves it where it is."""
+    if cores:
+        os.sched_setaffinity(0, cores)

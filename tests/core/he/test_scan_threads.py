@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from unseen.he.scan_threads import ScanThreads
+from unseen.he.scan_threads import ScanThreads, parts_of, usable_cores
 
 
 @pytest.fixture
@@ -88,3 +90,30 @@ def test_a_thread_keeps_its_scratch_and_shares_it_with_none(threads: ScanThreads
     assert seen[0] == seen[1]
     (_, one), (_, other) = seen[0]
     assert one != other
+
+
+@pytest.mark.parametrize(
+    ("cores", "count", "parts"),
+    [
+        ([0, 1], 2, [{0}, {1}]),
+        ([0, 2, 3, 7, 8], 2, [{0, 3, 8}, {2, 7}]),
+        ([4, 5], 3, [{4}, {5}, {4}]),
+        ([4], 2, [{4}, {4}]),
+        ([], 2, [set(), set()]),
+    ],
+)
+def test_cores_are_dealt_out_evenly(cores: list[int], count: int, parts: list[set[int]]) -> None:
+    assert list(itertools.islice(parts_of(cores, count), count)) == parts
+
+
+def test_no_two_threads_wait_for_one_core_while_another_idles(threads: ScanThreads) -> None:
+    both = threading.Barrier(2)
+
+    def cores() -> frozenset[int]:
+        both.wait()
+        return frozenset(os.sched_getaffinity(0))
+
+    with threads.lent() as submit:
+        one, other = (done.result() for done in [submit(cores), submit(cores)])
+    assert one | other == set(usable_cores())
+    assert len(usable_cores()) == 1 or not one & other
