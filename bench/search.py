@@ -36,6 +36,8 @@ COLLECTION = "bench"
 SEED = 11
 PAUSE_S = 1.0
 """Between single searches: a person's, in which pools fill up again."""
+SETTLE_S = 0.2
+"""After a search, before a row is erased: what the search used up is made anew by then."""
 SUSTAINED = 200
 TOP_K = 10
 QUERY_NOISE = 0.5
@@ -184,7 +186,8 @@ class Bench:
         self.figures |= {"socket_bytes_up": traffic.up, "socket_bytes_down": traffic.down}
 
     def _one_row(self, client: TimedClient) -> None:
-        """Add a row until it is acknowledged, which means searchable; erase it until it is gone."""
+        """Add a row until it is acknowledged, which means searchable; erase it until it is gone; each by itself."""
+        packing = client.packing_of(COLLECTION)
         added, erased, adding, erasing = [], [], [], []
         for number in range(self.repeats):
             vector = self._random.standard_normal((1, self.dimension)).astype(np.float32)
@@ -192,6 +195,8 @@ class Bench:
             adding.append(client.exchange_seconds[rpcs.ENROL_ROWS.path])
             if client.search_vector(COLLECTION, vector[0], top_k=1)[0].id != f"new-{number}":
                 raise SystemExit("an acknowledged row was not searchable")
+            client.wait_for_pool(packing)
+            time.sleep(SETTLE_S)
             erased.append(_seconds(partial(client.erase, COLLECTION, f"new-{number}")))
             erasing.append(client.exchange_seconds[rpcs.ERASE_ROWS.path])
         self.figures |= {"add_one_row_p50_ms": _median_ms(added), "erase_one_row_p50_ms": _median_ms(erased)}
