@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -97,6 +97,7 @@ def parts_of(cores: list[int], count: int) -> Iterator[set[int]]:
 
 
 def _keep_to(cores: set[int]) -> None:
-    """Have the calling thread run on these cores only; none leaves it where it is."""
+    """Have the calling thread run on these cores only; where there are none, or a sandbox forbids it, it stays free."""
     if cores:
-        os.sched_setaffinity(0, cores)
+        with suppress(OSError):
+            os.sched_setaffinity(0, cores)

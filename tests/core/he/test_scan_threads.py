@@ -117,3 +117,14 @@ def test_no_two_threads_wait_for_one_core_while_another_idles(threads: ScanThrea
         one, other = (done.result() for done in [submit(cores), submit(cores)])
     assert one | other == set(usable_cores())
     assert len(usable_cores()) == 1 or not one & other
+
+
+def test_where_a_sandbox_forbids_it_threads_work_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(thread: int, cores: set[int]) -> None:
+        raise PermissionError(thread, cores)
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    one = ScanThreads()
+    with one.lent() as submit:
+        assert submit(lambda: 7).result() == 7
+    one.close()
