@@ -163,7 +163,13 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(option, type=_positive, default=number, metavar="N", help=f"{what} (default {number:,})")
     parser.add_argument("--metrics", metavar="HOST:PORT", help="show metrics for Prometheus there: docs/operations.md")
     parser.add_argument("--metrics-by-tenant", action="store_true", help="count by keyed hash of the tenant as well")
-    parser.add_argument("--threads", type=int, default=_usable_cores(), metavar="N", help="threads of one scan")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=_usable_cores(),
+        metavar="N",
+        help="threads that scan, shared by all searches (all cores); each keeps to its part of the cores",
+    )
     parser.add_argument(
         "--accept-clock",
         action="store_true",
