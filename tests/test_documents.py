@@ -151,7 +151,13 @@ def test_every_file_test_and_bench_that_a_document_names_exists(document: Path) 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_document_waits_for_a_figure(document: Path) -> None:
-    assert re.findall(r"FIGURE-\w+|PROMISE-\w+|TABLE-\w+|\w+_TABLE|\bCOST\b|\bMINUTES\b|TODO|TBD|to be measured", document.read_text()) == []
+    assert (
+        re.findall(
+            r"FIGURE-\w+|PROMISE-\w+|TABLE-\w+|\w+_TABLE|\bCOST\b|\bMINUTES\b|TODO|TBD|to be measured",
+            document.read_text(),
+        )
+        == []
+    )
 
 
 def test_every_bench_stands_in_the_bench_readme() -> None:
