@@ -51,8 +51,9 @@ class ScanThreads:
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
-        parts = parts_of(usable_cores(), count)
-        self._executor = ThreadPoolExecutor(count, "unseen-scan", lambda: _keep_to(next(parts)))
+        parts, started = parts_of(usable_cores(), count), itertools.count()
+        # Threads start beside each other: counting is one step of the interpreter, running a generator is not.
+        self._executor = ThreadPoolExecutor(count, "unseen-scan", lambda: _keep_to(parts[next(started) % count]))
         self._own = _Own()
 
     @contextmanager
@@ -91,9 +92,9 @@ def usable_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def parts_of(cores: list[int], count: int) -> Iterator[set[int]]:
+def parts_of(cores: list[int], count: int) -> list[set[int]]:
     """Deal cores out to so many threads, evenly; where there are fewer cores than threads, threads share them."""
-    return (set(cores[number % len(cores) :: count] if cores else ()) for number in itertools.count())
+    return [set(cores[number % len(cores) :: count] if cores else ()) for number in range(count)]
 
 
 def _keep_to(cores: set[int]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ def test_a_thread_keeps_its_scratch_and_shares_it_with_none(threads: ScanThreads
     ],
 )
 def test_cores_are_dealt_out_evenly(cores: list[int], count: int, parts: list[set[int]]) -> None:
-    assert list(itertools.islice(parts_of(cores, count), count)) == parts
+    assert parts_of(cores, count) == parts
 
 
 def test_no_two_threads_wait_for_one_core_while_another_idles(threads: ScanThreads) -> None:
@@ -128,3 +128,18 @@ def test_where_a_sandbox_forbids_it_threads_work_all_the_same(monkeypatch: pytes
     with one.lent() as submit:
         assert submit(lambda: 7).result() == 7
     one.close()
+
+
+def test_threads_that_start_at_the_same_moment_all_start() -> None:
+    """A pool whose thread fails to start is broken for good: every later search would fail."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            many = ScanThreads(4)
+            with many.lent() as submit:
+                done = [submit(lambda: 7) for _ in range(8)]
+                assert [one.result() for one in done] == [7] * 8
+            many.close()
+    finally:
+        sys.setswitchinterval(before)
