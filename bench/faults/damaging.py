@@ -97,8 +97,7 @@ def tear(start: History, folder: Path, every_page: int) -> dict[str, Damaged]:
     history = start.copied_to(folder / "torn")
     path = history.folder / STORE
     before = path.read_bytes()
-    with history.life(3, 2, (ENROL, ERASE, FACT)) as process:
-        process.wait()
+    history.live_to_the_end(3, 2, (ENROL, ERASE, FACT))
     history.check()
     after = path.read_bytes()
     subject = Subject(history, folder / "torn-subject")

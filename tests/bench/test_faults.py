@@ -120,8 +120,7 @@ def test_enrolments_over_connections_that_are_cut_are_there_once() -> None:
 
 def test_a_store_that_is_an_older_one_has_lost_something(start: History, tmp_path: Path) -> None:
     history = start.copied_to(tmp_path / "run")
-    with history.life(None, 3, (ENROL, FACT, ERASE)) as process:
-        process.wait()
+    history.live_to_the_end(None, 3, (ENROL, FACT, ERASE))
     history.check()
     assert history.found.faults == 0
     shutil.copy(start.folder / STORE, history.folder / STORE)
@@ -131,8 +130,7 @@ def test_a_store_that_is_an_older_one_has_lost_something(start: History, tmp_pat
 
 def test_an_audit_log_that_is_an_older_one_has_gaps(start: History, tmp_path: Path) -> None:
     history = start.copied_to(tmp_path / "run")
-    with history.life(None, 2, (ENROL, FACT)) as process:
-        process.wait()
+    history.live_to_the_end(None, 2, (ENROL, FACT))
     shutil.rmtree(history.folder / AUDIT)
     shutil.copytree(start.folder / AUDIT, history.folder / AUDIT)
     history.check()
@@ -141,13 +139,18 @@ def test_an_audit_log_that_is_an_older_one_has_gaps(start: History, tmp_path: Pa
 
 def test_an_erasure_that_did_not_happen_is_seen(start: History, tmp_path: Path) -> None:
     history = start.copied_to(tmp_path / "run")
-    with history.life(None, 1, (ERASE,)) as process:
-        process.wait()
+    history.live_to_the_end(None, 1, (ERASE,))
     for name in ("data", "ring"):
         shutil.rmtree(history.folder / name)
         shutil.copytree(start.folder / name, history.folder / name)
     history.check()
     assert history.found.back == 1
+
+
+def test_a_life_that_breaks_down_has_not_stopped_rightly(start: History, tmp_path: Path) -> None:
+    history = start.copied_to(tmp_path / "run")
+    with pytest.raises(AssertionError, match=r"(?s)ended with 1: .*nobody knows how"):
+        history.live_to_the_end(None, 1, ("dance",))
 
 
 def test_every_kind_of_fault_counts_wherever_it_stands() -> None:
