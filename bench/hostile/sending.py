@@ -26,6 +26,7 @@ TRANSPORT = frozenset({"RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
 MOST_REPLIES = 20
 """Messages of one answer that are read: a whole audit log, a whole backup say nothing that their beginning does not."""
 UNKNOWN_CODE = UnseenError.code
+ANSWERED = "answered"
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    """Refusals without their type."""
+    """Refusals without their type, and answers to whom nothing may be answered."""
     slow: list[str] = field(default_factory=list)
     """Calls that are slow every time."""
     slow_once: int = 0
@@ -89,6 +90,9 @@ class Sender:
         else:
             self.tally.slowest_s = max(self.tally.slowest_s, seconds)
             self.tally.slow.append(f"{attack.method}, {attack.kind}: {seconds:.1f} s, {TRIES} times")
+        if outcome == ANSWERED and attack.must_be_refused:
+            outcome = "let in"
+            self.tally.wrong.append(f"{attack.method}, {attack.kind}: answered to somebody who may not ask")
         self.tally.outcomes[outcome] += 1
 
     def _outcome(self, attack: Attack) -> str:
@@ -104,7 +108,7 @@ class Sender:
                     break
         except grpc.RpcError as error:
             return self._refused(attack, error)
-        return "answered"
+        return ANSWERED
 
     def _left(self, call: Any, attack: Attack) -> str:
         """Send some of it, then be gone."""
@@ -125,7 +129,7 @@ class Sender:
             if error.code() is grpc.StatusCode.CANCELLED:
                 return "left by the caller"
             return self._refused(attack, error)
-        return "answered"
+        return ANSWERED
 
     def _refused(self, attack: Attack, error: Any) -> str:
         status, trailer = error.code().name, dict(error.trailing_metadata() or ())

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
 
 from bench.hostile import __main__ as hostile
+from bench.hostile.attack import Attack
 from bench.hostile.right_calls import RIGHT
+from bench.hostile.sending import Sender
+from bench.hostile.stage import Tokens
 from bench.hostile.wire_level import at_some_level, garbage, tag, varint
 from unseen.v1 import access_pb2
+from unseen_server import app
 from unseen_server.access.table import TABLE
+from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 MESSAGES = 10_000
 SEED = 1
@@ -64,6 +73,31 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         {"methods": len(RIGHT) - 1},
     ):
         assert len(hostile.failures(good | broken)) == 1, broken
+
+
+async def test_who_is_let_in_without_a_right_is_told_on(tmp_path: Path) -> None:
+    """By a server that is open to its own machine, as long as there is no token."""
+    server = await app.start(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    )
+    sender = Sender(f"127.0.0.1:{server.port}")
+    nobody = Attack("InfoService/GetServerInfo", "token", "", (b"",))
+    await asyncio.to_thread(sender.send, nobody)
+    assert sender.tally.wrong == []
+    await asyncio.to_thread(sender.send, replace(nobody, must_be_refused=True))
+    sender.close()
+    await server.stop()
+    assert len(sender.tally.wrong) == 1
+    assert sender.tally.outcomes == {"answered": 1, "let in": 1}
+
+
+def test_who_may_call_is_who_shows_a_token_with_a_role_for_it() -> None:
+    tokens = Tokens("owner", "rogue", "reader", "operator")
+    assert tokens.may_call("reader", "SearchService/Search")
+    assert not tokens.may_call("reader", "IndexService/EraseRows")
+    assert not tokens.may_call("rogue", "OperatorService/CreateBackup")
+    assert tokens.may_call("operator", "OperatorService/CreateBackup")
+    assert not any(tokens.may_call(token, method) for token in ("", "Rogue", "rogueA") for method in RIGHT)
 
 
 def test_what_is_broken_within_a_message_leaves_the_levels_around_it_right() -> None:
