@@ -39,7 +39,7 @@ ENDS = (0, STOPPED, -signal.SIGKILL, 128 + signal.SIGKILL)
 """At the end, after a failed store, by a kill of its own or of what it was started with."""
 
 
-FAULTS = ("lost", "half", "back", "audit_gaps", "unsound")
+FAULTS = ("lost", "half", "back", "audit_gaps", "unsound", "told")
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Found:
         self.lives += other.lives
         self.asked += other.asked
         self.acknowledged += other.acknowledged
-        for name in (*FAULTS, "told"):
+        for name in FAULTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def fields(self) -> dict[str, object]:
