@@ -170,28 +170,40 @@ def generate(address: str, messages: Path, seconds: float, *options: str) -> dic
 
 
 def p99_ratio(normal: list[dict[str, Any]], overload: list[dict[str, Any]]) -> float:
-    """The 99th percentile of those that were answered in overload, against that of a normal day."""
-    return float(
-        summary(overload, BURST_S)["answered_ms"]["p99"] / max(summary(normal, 0.0)["answered_ms"]["p99"], 1e-9)
-    )
+    """The 99th percentile of those that were answered in overload, against that of a normal day.
+
+    SystemExit where nothing was answered in one of them: that is no small ratio but a server that failed.
+    """
+    usual, flooded = summary(normal, 0.0), summary(overload, BURST_S)
+    for name, run in (("on a normal day", usual), ("in overload", flooded)):
+        if not run["answered"]:
+            raise SystemExit(f"nothing was answered {name}: {run['refused'] or 'nothing was refused either'}")
+    return float(flooded["answered_ms"]["p99"] / usual["answered_ms"]["p99"])
 
 
 def summary(runs: list[dict[str, Any]], from_s: float) -> dict[str, Any]:
-    """The figures of runs, counted together, without what was due before ``from_s`` in each."""
+    """The figures of runs, counted together, without what was due before ``from_s`` in each.
+
+    Of times there are none, None in place of each percentile.
+    """
     answered = [seconds for run in runs for at, seconds in run["answered"] if at >= from_s]
     ended = [one for run in runs for one in run["refused"]]
-    refused_s = [seconds for _, seconds, _ in ended] or [0.0]
+    refused_s = [seconds for _, seconds, _ in ended]
     refused = Counter(how for how, _, _ in ended)
     return {
         "answered": len(answered),
-        "answered_ms": {f"p{part}": 1000 * percentile(answered or [0.0], part) for part in (50, 95, 99)},
+        "answered_ms": _percentiles_ms(answered, 50, 95, 99),
         "refused": dict(refused),
-        "refused_ms": {f"p{part}": 1000 * percentile(refused_s, part) for part in (50, 99)},
+        "refused_ms": _percentiles_ms(refused_s, 50, 99),
         "refused_otherwise": sum(count for how, count in refused.items() if not how.startswith("RESOURCE_EXHAUSTED ")),
         "refused_without_a_time": sum(not has_time for _, _, has_time in ended),
         "cut_short": sum(run["cut_short"] for run in runs),
-        "generator_late_p99_ms": 1000 * percentile([late for run in runs for late in run["late_s"]] or [0.0], 99),
+        "generator_late_p99_ms": _percentiles_ms([late for run in runs for late in run["late_s"]], 99)["p99"],
     }
+
+
+def _percentiles_ms(seconds: list[float], *parts: int) -> dict[str, float | None]:
+    return {f"p{part}": 1000 * percentile(seconds, part) if seconds else None for part in parts}
 
 
 @contextmanager
@@ -230,18 +242,17 @@ def shown(figures: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [("capacity", f"{figures['capacity_per_s']:.1f} searches/s")]
     for name in ("normal", "overload", "soak"):
         if run := figures.get(name):
-            times = run["answered_ms"]
             rows += [
                 (f"{name}: answered", f"{run['answered']:,}"),
-                ("   p50 / p95 / p99", f"{times['p50']:.0f} / {times['p95']:.0f} / {times['p99']:.0f} ms"),
+                ("   p50 / p95 / p99", _in_words(*run["answered_ms"].values())),
                 ("   refused", ", ".join(f"{count:,} {how}" for how, count in run["refused"].items()) or "none"),
                 (
                     "   refused otherwise, or without a time",
                     f"{run['refused_otherwise']}, {run['refused_without_a_time']}",
                 ),
-                ("   refused after, p50 / p99", f"{run['refused_ms']['p50']:.0f} / {run['refused_ms']['p99']:.0f} ms"),
+                ("   refused after, p50 / p99", _in_words(*run["refused_ms"].values())),
                 ("   answers that were not whole", f"{run['cut_short']}"),
-                ("   sent late, p99", f"{run['generator_late_p99_ms']:.0f} ms"),
+                ("   sent late, p99", _in_words(run["generator_late_p99_ms"])),
             ]
     rows.append(("p99 in overload against normal", f"{figures['overload']['p99_against_normal']:.2f}"))
     by_round = figures["overload"]["p99_against_normal_by_round"]
@@ -255,6 +266,10 @@ def shown(figures: dict[str, Any]) -> list[tuple[str, str]]:
             ("   slope", f"{soak['memory_slope_mb_per_minute']:+.2f} MB a minute"),
         ]
     return rows
+
+
+def _in_words(*times_ms: float | None) -> str:
+    return " / ".join("-" if time is None else f"{time:.0f}" for time in times_ms) + " ms"
 
 
 def main() -> None:

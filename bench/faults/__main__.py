@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults import clocks, cuts, disks, keys, pages, system_calls
-from bench.faults.damaging import STORE, damage_files, tear
+from bench.faults.damaging import NEVER_WRITTEN, STORE, damage_files, tear
 from bench.faults.history import FAULTS, Found, History
 from bench.faults.kills import kill
 from bench.measure import machine, print_table
@@ -145,14 +145,16 @@ PARTS: dict[str, Callable[[Run], None]] = {
 }
 
 
-def faults_in(figures: object) -> int:
-    """All that is wrong in the figures of a run; of damages, not those that an examination names."""
+COUNTED = (*FAULTS, *("missed", "opened", "served", "until_examined", "twice", "wrote", "neither", "both"))
+"""What of the figures counts what is wrong."""
+
+
+def faults_in(figures: object, of: str = "") -> int:
+    """All that is wrong in the figures of a run; a page that was never written may show itself only when examined."""
     if not isinstance(figures, dict):
         return 0
-    own = sum(
-        figures.get(name, 0) for name in (*FAULTS, "missed", "opened", "served", "twice", "wrote", "neither", "both")
-    )
-    return own + sum(faults_in(one) for one in figures.values())
+    own = sum(figures.get(name, 0) for name in COUNTED if (of, name) != (NEVER_WRITTEN, "until_examined"))
+    return own + sum(faults_in(one, name) for name, one in figures.items())
 
 
 def main() -> int:

@@ -41,8 +41,7 @@ def wrong_clocks(start: History, folder: Path, steps: int = STEPS) -> dict[str, 
     for name, offset in CLOCKS.items():
         history = start.copied_to(folder / "run")
         for before in (["faketime", "-f", offset], []):
-            with history.life(7, steps, OFTEN, before) as process:
-                process.wait()
+            history.live_to_the_end(7, steps, OFTEN, before)
             history.check()
         furthest_s = max(abs(time - datetime.now(UTC)).total_seconds() for time in _times(history))
         result[name] = Clocked(history.found, round(furthest_s / DAY_S, 1))

@@ -25,6 +25,8 @@ SMALL_FILES = {
     "nodes": "data/audit/*/nodes",
     "checkpoint": "data/audit/*/checkpoint",
 }
+NEVER_WRITTEN = "store: a page that was never written"
+"""The one damage whose effect may be served until an examination names it."""
 SECTOR_BYTES = 512
 FIRST_BYTES = 100
 """Of a large file, all of these are damaged: they say what the rest means."""
@@ -97,8 +99,7 @@ def tear(start: History, folder: Path, every_page: int) -> dict[str, Damaged]:
     history = start.copied_to(folder / "torn")
     path = history.folder / STORE
     before = path.read_bytes()
-    with history.life(3, 2, (ENROL, ERASE, FACT)) as process:
-        process.wait()
+    history.live_to_the_end(3, 2, (ENROL, ERASE, FACT))
     history.check()
     after = path.read_bytes()
     subject = Subject(history, folder / "torn-subject")
@@ -110,7 +111,7 @@ def tear(start: History, folder: Path, every_page: int) -> dict[str, Damaged]:
             subject.judge(torn)
         _put(subject.file(STORE), after, number, old)
         subject.judge(left)
-    return {"store: a page that is torn": torn, "store: a page that was never written": left}
+    return {"store: a page that is torn": torn, NEVER_WRITTEN: left}
 
 
 def _changed_pages(before: bytes, after: bytes) -> list[int]:

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.faults.life import BORN, MASTER_KEYS, Orders, rings
+from bench.faults.life import BORN, MASTER_KEYS, STOPPED, Orders, rings
 from bench.faults.plan import BACKUP, CREATE, ENROL, ERASE, FACT, OFTEN, REKEY, ROTATE, Step
 from unseen.audit.leaf import leaf_fields
 from unseen.errors import WrongKey
@@ -35,11 +35,11 @@ from unseen_server.signing import open_signing_key
 
 LARGEST_TOLD_BYTES = 4096
 LONGEST_BIRTH_S = 300
-ENDS = (0, 1, -signal.SIGKILL, 128 + signal.SIGKILL)
+ENDS = (0, STOPPED, -signal.SIGKILL, 128 + signal.SIGKILL)
 """At the end, after a failed store, by a kill of its own or of what it was started with."""
 
 
-FAULTS = ("lost", "half", "back", "audit_gaps", "unsound")
+FAULTS = ("lost", "half", "back", "audit_gaps", "unsound", "told")
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Found:
         self.lives += other.lives
         self.asked += other.asked
         self.acknowledged += other.acknowledged
-        for name in (*FAULTS, "told"):
+        for name in FAULTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def fields(self) -> dict[str, object]:
@@ -137,6 +137,15 @@ class History:
                 if process.returncode not in ENDS:
                     raise AssertionError(f"a life ended with {process.returncode}: {words.decode()}")
         self.found.lives += 1
+
+    def live_to_the_end(
+        self, seed: int | None, steps: int, kinds: Sequence[str] = OFTEN, before: Sequence[str] = ()
+    ) -> None:
+        """A life that nothing cuts short; AssertionError if it stopped before its last step was done."""
+        with self.life(seed, steps, kinds, before) as process:
+            process.wait()
+        if process.returncode != 0:
+            raise AssertionError(f"a life without a fault ended with {process.returncode}")
 
     def _take_down(self, told: socket.socket) -> None:
         told.setblocking(False)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.faults.history import Found, History
+from bench.faults.life import STOPPED
 from bench.faults.plan import BACKUP, ENROL, ERASE, FACT, REKEY, ROTATE
 from unseen.errors import UnseenError
 from unseen_server.audit import AUDIT_FOLDER
@@ -54,8 +55,7 @@ class Tried:
 def template(folder: Path) -> History:
     """A store with some rows, to begin each run from."""
     history = History(folder)
-    with history.life(seed=1, steps=8, kinds=(ENROL, ENROL, FACT)) as process:
-        process.wait()
+    history.live_to_the_end(seed=1, steps=8, kinds=(ENROL, ENROL, FACT))
     history.check()
     return history
 
@@ -68,7 +68,7 @@ def fail_every_call(
     for name, k in calls_of(start.copied_to(folder / "run"), kinds, thread, WRITES if fault == LIE else CALLS)[::every]:
         history = start.copied_to(folder / "run")
         code, log = life_with_fault(history, kinds, thread, name, k, fault)
-        if "INJECTED" in log or code not in (0, 1):
+        if "INJECTED" in log or code not in (0, STOPPED):
             _count(tried, history, code, may_be_noticed=fault == LIE)
         else:
             tried.not_reached += 1

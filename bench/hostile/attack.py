@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
@@ -35,8 +35,10 @@ class Attack:
     metadata: tuple[tuple[str, str | bytes], ...] = ()
     leaves_after: int | None = None
     """Cancelled by the caller after so many messages; None for one that is sent to its end."""
-    by_transport: bool = field(default=False)
+    by_transport: bool = False
     """Whether gRPC itself may refuse it, before anything of ours sees it: without a code of ours."""
+    must_be_refused: bool = False
+    """Whether nothing may be answered, whatever it asks for: its token is none, or of somebody who may not."""
 
     @property
     def all_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
@@ -67,7 +69,8 @@ class Attacks:
         method = chance.choice(self._methods)
         right = chance.choice(RIGHT[method])(self.cast)
         break_it = chance.choices([one for one, _ in DRAWS], [weight for _, weight in DRAWS])[0]
-        return marked(break_it(self, method, right, chance))
+        attack = break_it(self, method, right, chance)
+        return marked(replace(attack, must_be_refused=not self.tokens.may_call(attack.token, attack.method)))
 
     def by(self, method: str, chance: random.Random) -> str:
         """Mostly who may call the method, in its own tenant; sometimes who may not."""

@@ -14,18 +14,20 @@ import grpc
 from bench.hostile.attack import Attack
 from unseen import wire
 from unseen.errors import UnseenError
+from unseen_server.acts import ACTS, Kind
 
 TIMEOUT_S = 60.0
 SLOW_S = 1.0
 TRIES = 3
 """A call whose answer or refusal began after more than a second is sent again: on a busy machine one may wait, a costly
-one always does."""
+one always does. A change that was carried out is not: its request id is known by then, and the answer lies ready."""
 OUR_CODES = {kind.code: wire.grpc_status_name(kind()) for kind in wire._error_tree(UnseenError)}
 TRANSPORT = frozenset({"RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
 """What gRPC itself says of a message or of metadata above its limits."""
 MOST_REPLIES = 20
 """Messages of one answer that are read: a whole audit log, a whole backup say nothing that their beginning does not."""
 UNKNOWN_CODE = UnseenError.code
+ANSWERED, REFUSED = "answered", "refused"
 
 
 @dataclass
@@ -38,9 +40,9 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-    """Refusals without their type."""
+    """Refusals without their type, and answers to whom nothing may be answered."""
     slow: list[str] = field(default_factory=list)
-    """Calls that are slow every time."""
+    """Calls that are slow every time, and changes that were slow when they were carried out."""
     slow_once: int = 0
     slowest_s: float = 0.0
 
@@ -86,10 +88,19 @@ class Sender:
                 self.tally.slowest_s = max(self.tally.slowest_s, seconds)
                 break
             self.tally.slow_once += not tried
+            if _is_done(attack, outcome):
+                self._slow(attack, seconds, tried + 1)
+                break
         else:
-            self.tally.slowest_s = max(self.tally.slowest_s, seconds)
-            self.tally.slow.append(f"{attack.method}, {attack.kind}: {seconds:.1f} s, {TRIES} times")
+            self._slow(attack, seconds, TRIES)
+        if outcome == ANSWERED and attack.must_be_refused:
+            outcome = "let in"
+            self.tally.wrong.append(f"{attack.method}, {attack.kind}: answered to somebody who may not ask")
         self.tally.outcomes[outcome] += 1
+
+    def _slow(self, attack: Attack, seconds: float, times: int) -> None:
+        self.tally.slowest_s = max(self.tally.slowest_s, seconds)
+        self.tally.slow.append(f"{attack.method}, {attack.kind}: {seconds:.1f} s, {times} times")
 
     def _outcome(self, attack: Attack) -> str:
         call = self._channel.stream_stream(f"/unseen.v1.{attack.method}", _as_it_is, _as_it_is)
@@ -104,7 +115,7 @@ class Sender:
                     break
         except grpc.RpcError as error:
             return self._refused(attack, error)
-        return "answered"
+        return ANSWERED
 
     def _left(self, call: Any, attack: Attack) -> str:
         """Send some of it, then be gone."""
@@ -125,7 +136,7 @@ class Sender:
             if error.code() is grpc.StatusCode.CANCELLED:
                 return "left by the caller"
             return self._refused(attack, error)
-        return "answered"
+        return ANSWERED
 
     def _refused(self, attack: Attack, error: Any) -> str:
         status, trailer = error.code().name, dict(error.trailing_metadata() or ())
@@ -136,7 +147,12 @@ class Sender:
         if code is None or code == UNKNOWN_CODE or OUR_CODES.get(code) != status or status in ("UNKNOWN", "INTERNAL"):
             self.tally.wrong.append(f"{attack.method}, {attack.kind}: {status} {code} {error.details()!r}"[:400])
             return "refused without its type"
-        return "refused"
+        return REFUSED
+
+
+def _is_done(attack: Attack, outcome: str) -> bool:
+    """Whether it was a change that may have been carried out: what was refused was not."""
+    return ACTS[attack.method.partition("/")[2]] is Kind.CHANGE and not outcome.startswith(REFUSED)
 
 
 def _as_it_is(data: bytes) -> bytes:

@@ -22,6 +22,7 @@ from bench.process import resident_bytes
 from unseen.errors import PolicyNotFound
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
+from unseen_server.access.table import TABLE
 from unseen_server.call import Role
 
 DIMENSION = 16
@@ -31,6 +32,8 @@ KEPT, ROGUE = "kept", "rogue"
 PURPOSE = "research"
 QUOTAS = ("calls-at-once", "bytes-per-minute", "searches-per-minute", "bits-per-row-per-day")
 PLENTY = ("10000", "1000000000000000", "1000000000", "1000000000")
+OWNER = (Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR)
+ROGUE_ADMIN = (*OWNER, Role.ADMIN)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,16 @@ class Tokens:
     operator: str
     """An operator of the tenant without a name."""
 
+    def may_call(self, token: str, method: str) -> bool:
+        """Whether who shows this may call a method at all, by the table of docs/access.md; nobody else may."""
+        roles = {
+            self.owner: OWNER,
+            self.rogue: ROGUE_ADMIN,
+            self.reader: (Role.READER,),
+            self.operator: (Role.OPERATOR,),
+        }
+        return not TABLE[f"/unseen.v1.{method}"].roles.isdisjoint(roles.get(token, ()))
+
 
 class Stage:
     """One server and what stands on it; ended by ``close``."""
@@ -55,8 +68,8 @@ class Stage:
         self._furnishing = threading.Lock()
         self._folder = folder
         self.tokens = Tokens(
-            self._token(KEPT, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR),
-            self._token(ROGUE, Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR, Role.ADMIN),
+            self._token(KEPT, *OWNER),
+            self._token(ROGUE, *ROGUE_ADMIN),
             self._token(KEPT, Role.READER, only=FREE),
             self._token("", Role.OPERATOR),
         )

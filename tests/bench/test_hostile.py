@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
 
 from bench.hostile import __main__ as hostile
+from bench.hostile import sending
+from bench.hostile.attack import Attack
 from bench.hostile.right_calls import RIGHT
-from bench.hostile.wire_level import at_some_level, garbage, tag, unknown_field, varint
-from unseen.v1 import access_pb2
+from bench.hostile.sending import Sender
+from bench.hostile.stage import Tokens
+from bench.hostile.wire_level import at_some_level, garbage, tag, varint
+from unseen import params
+from unseen.entropy import random_uid
+from unseen.v1 import access_pb2, collections_pb2
+from unseen_server import app
 from unseen_server.access.table import TABLE
+from unseen_server.config import Config
+from unseen_server.keys.choice import MasterKeyChoice
 
 MESSAGES = 10_000
 SEED = 1
@@ -66,16 +79,67 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         assert len(hostile.failures(good | broken)) == 1, broken
 
 
+@pytest.fixture
+async def sender(tmp_path: Path) -> AsyncIterator[Sender]:
+    """To a server that is open to its own machine, as long as there is no token."""
+    server = await app.start(
+        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    )
+    made = Sender(f"127.0.0.1:{server.port}")
+    yield made
+    made.close()
+    await server.stop()
+
+
+async def test_who_is_let_in_without_a_right_is_told_on(sender: Sender) -> None:
+    nobody = Attack("InfoService/GetServerInfo", "token", "", (b"",))
+    await asyncio.to_thread(sender.send, nobody)
+    assert sender.tally.wrong == []
+    await asyncio.to_thread(sender.send, replace(nobody, must_be_refused=True))
+    assert len(sender.tally.wrong) == 1
+    assert sender.tally.outcomes == {"answered": 1, "let in": 1}
+
+
+async def test_a_change_that_was_slow_is_told_on_at_once_and_all_else_when_it_always_is(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SLOW_S", 0.0)
+    request = collections_pb2.CreateCollectionRequest(
+        request_id=random_uid(), name="a", dimension=8, parameter_id=params.DEFAULT.id, model_id="none"
+    )
+    method = "CollectionService/CreateCollection"
+    for attack in (
+        Attack(method, "a change", "", (request.SerializeToString(),)),
+        Attack(method, "one that is refused", "", (b"",)),
+        Attack("CollectionService/ListCollections", "a read", "", (b"",)),
+    ):
+        await asyncio.to_thread(sender.send, attack)
+    assert [line.rpartition(", ")[2] for line in sender.tally.slow] == ["1 times", "3 times", "3 times"]
+    assert sender.tally.outcomes == {"answered": 2, "refused": 1}
+
+
+def test_who_may_call_is_who_shows_a_token_with_a_role_for_it() -> None:
+    tokens = Tokens("owner", "rogue", "reader", "operator")
+    assert tokens.may_call("reader", "SearchService/Search")
+    assert not tokens.may_call("reader", "IndexService/EraseRows")
+    assert not tokens.may_call("rogue", "OperatorService/CreateBackup")
+    assert tokens.may_call("operator", "OperatorService/CreateBackup")
+    assert not any(tokens.may_call(token, method) for token in ("", "Rogue", "rogueA") for method in RIGHT)
+
+
 def test_what_is_broken_within_a_message_leaves_the_levels_around_it_right() -> None:
     request = access_pb2.CreateTokenRequest(access=access_pb2.Access(name="alice"), certificate="c")
     inner = []
 
-    def seen(data: bytes, chance: random.Random) -> bytes:
+    def seen(data: bytes, _: random.Random) -> bytes:
         inner.append(data)
-        return unknown_field(data, random.Random(4)) if len(inner) else data
+        return data
 
     for seed in range(20):
         at_some_level(request, random.Random(seed), seen)
+        broken = at_some_level(request, random.Random(seed), lambda data, _: data + tag(1000, 0) + b"\1")
+        found = access_pb2.CreateTokenRequest.FromString(broken)
+        assert (found.access.name, found.certificate) == ("alice", "c")
     assert access_pb2.Access(name="alice").SerializeToString() in inner
     assert request.SerializeToString() in inner
 

@@ -111,3 +111,20 @@ def test_summary_counts_what_it_is_given() -> None:
     assert (twice["answered"], twice["refused_otherwise"], twice["cut_short"]) == (4, 2, 2)
     quiet = {"answered": [[1.0, 0.2]], "refused": [], "cut_short": 0, "late_s": []}
     assert load.p99_ratio([quiet], [outcomes]) == pytest.approx(1.5)
+
+
+def test_a_server_that_answers_nothing_is_not_the_fastest() -> None:
+    quiet = {"answered": [[5.0, 0.2]], "refused": [], "cut_short": 0, "late_s": []}
+    dead: dict[str, Any] = {"answered": [], "refused": [["UNAVAILABLE -", 0.0, False]], "cut_short": 0, "late_s": []}
+    for normal, overload in ((quiet, dead), (dead, quiet)):
+        with pytest.raises(SystemExit, match=r"nothing was answered .*UNAVAILABLE"):
+            load.p99_ratio([normal], [overload])
+    found = load.summary([dead], 0.0)
+    assert found["answered_ms"] == {"p50": None, "p95": None, "p99": None}
+    figures = {
+        "capacity_per_s": 1.0,
+        "normal": load.summary([quiet], 0.0),
+        "overload": found | {"p99_against_normal": 1.0, "p99_against_normal_by_round": [1.0]},
+    }
+    words = dict(load.shown(figures))
+    assert words["   p50 / p95 / p99"] == "- / - / - ms"
