@@ -60,6 +60,11 @@ class Caller:
         """Whether a collection of this name, if the tenant has one, is within reach."""
         return tenant == self.tenant and (self.collections is None or collection in self.collections)
 
+    @property
+    def may_know_all(self) -> bool:
+        """Whether it may have what is of every tenant: only who runs the server, and is not limited to collections."""
+        return not self.tenant and self.collections is None
+
 
 LOCAL = Caller(tenant="", name="local", roles=frozenset(Role), is_local=True)
 """Who calls a server on loopback that asks for no token: everything is theirs, as the files are."""

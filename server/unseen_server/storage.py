@@ -98,10 +98,10 @@ def _tell(recovery: Recovery) -> None:
                 "count": recovery.forgotten_facts,
             },
         )
-    if recovery.repeated_cuts:
+    if recovery.repeated_cuts or recovery.repeated_fact_cuts:
         log.warning(
-            "the key ring was older than the data: keys of erased rows were destroyed again",
-            extra={"rows": recovery.repeated_cuts},
+            "the key ring was older than the data: keys of erased rows and consents were destroyed again",
+            extra={"rows": recovery.repeated_cuts, "count": recovery.repeated_fact_cuts},
         )
 
 

@@ -28,7 +28,11 @@ SUBPAGE_READ = 0x00008000
 
 
 class PageAltered(apsw.IOError):
-    """A page is not what was written."""
+    """A page is not what was written, or cannot be read; ``file`` is the name of the file that it is of."""
+
+    def __init__(self, what: str, file: str) -> None:
+        super().__init__(what)
+        self.file = file
 
 
 def checksum(number: int, content: bytes | memoryview) -> bytes:
@@ -51,6 +55,7 @@ class CheckedFile(apsw.VFSFile):
 
     def __init__(self, base: str, name: apsw.URIFilename | str | None, flags: list[int]) -> None:
         super().__init__(base, name, flags)
+        self._name = str(name.filename() if isinstance(name, apsw.URIFilename) else name)
         self._is_database = bool(flags[0] & apsw.SQLITE_OPEN_MAIN_DB)
         self._is_log = bool(flags[0] & apsw.SQLITE_OPEN_WAL)
         self._logged: dict[int, int] = {}
@@ -62,7 +67,10 @@ class CheckedFile(apsw.VFSFile):
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's name
         """A page, if it is what was written."""
-        data = super().xRead(amount, offset)
+        try:
+            data = super().xRead(amount, offset)
+        except (apsw.Error, OSError) as error:
+            raise PageAltered("a page cannot be read", self._name) from error
         if len(data) == amount == PAGE_BYTES:
             self._require_whole(data, offset)
         return data
@@ -70,9 +78,9 @@ class CheckedFile(apsw.VFSFile):
     def _require_whole(self, page: bytes, offset: int) -> None:
         number, within = divmod(offset, PAGE_BYTES)
         if self._is_checked and not within and not is_whole(number, page):
-            raise PageAltered(f"page {number + 1} is not what was written")
+            raise PageAltered(f"page {number + 1} is not what was written", self._name)
         if offset in self._logged and self._logged[offset] != zlib.crc32(page):
-            raise PageAltered("a page in the log is not what was written")
+            raise PageAltered("a page in the log is not what was written", self._name)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         """Write a page with its checksum."""

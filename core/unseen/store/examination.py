@@ -4,7 +4,7 @@ Runs inside one reading transaction of any database. Findings say where and what
 or key. What each kind of database can add (checksums, indexes) is beside it: ``sqlite_examination.py``.
 
     store ── its key ring opens
-    ├── facts ── places without gaps, each body opens or is zeros
+    ├── facts ── places without gaps, each body opens, or is zeros and its key is gone
     ├── requests ── one for every epoch of every collection
     └── collection ── its keys are in the ring
         ├── slots ── each is a row's or free, never both; extents cover them
@@ -79,7 +79,7 @@ def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
 
 
 def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Report) -> None:
-    expected, keys = 1, seals.fact_keys()
+    expected, openable, keys = 1, 0, seals.fact_keys()
     with tx.stream("SELECT sequence, kind, key, forgotten, sealed FROM facts ORDER BY sequence") as found:
         for sequence, kind, key, forgotten, sealed in found:
             report.checked["facts"] += 1
@@ -87,8 +87,10 @@ def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Re
                 report.add("facts", f"number {expected} is missing")
             expected = sequence + 1
             if forgotten:
-                if any(sealed):
+                if not facts.is_emptied(sealed):
                     report.add("facts", f"number {sequence} is forgotten and its bytes are still there")
+                own = facts.own_key(sealed)
+                openable += own is not None and facts.is_held(seals, own)
                 continue
             try:
                 fact = facts.opened(seals, keys, Fact(sequence, kind, key, b""), sealed)
@@ -102,6 +104,12 @@ def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Re
                 report.add("facts", f"number {sequence} stands there and its key was destroyed")
             else:
                 report.notes.append(f"facts: number {sequence} was forgotten since")
+    if openable:
+        what = f"{openable} forgotten ones could still be opened: their keys are in the ring"
+        if in_step:
+            report.add("facts", what)
+        else:
+            report.notes.append(f"facts: {what}")
 
 
 def _examine_requests(tx: Transaction, report: Report) -> None:

@@ -7,6 +7,7 @@ never move (see ``schema.py``): forgetting one overwrites its bytes with zeros w
     sealed under a key of its own      3 | tree of the key ring (16) | serial (8, little-endian) | as above
 
 Forgetting a fact that has a key of its own destroys the key first, so that no older copy of the data brings it back.
+Its tree and serial stay in front of the zeros: in a key ring that was put back from before, that key is cut again.
 """
 
 from __future__ import annotations
@@ -113,14 +114,44 @@ def finish_forgetting(tx: Transaction, seals: StoreSeals) -> int:
     return len(doomed)
 
 
-def _with_own_keys(tx: Transaction) -> list[tuple[int, OwnKey]]:
-    found = tx.fetch("SELECT sequence, substr(sealed, 1, 25) FROM facts WHERE forgotten = 0 ORDER BY sequence")
+def repeat_cuts(tx: Transaction, seals: StoreSeals) -> int:
+    """Destroy the keys of forgotten facts that an older ring still holds; how many."""
+    held = [own[1] for _, own in _with_own_keys(tx, forgotten=1) if is_held(seals, own)]
+    if held:
+        seals.erase(FACTS_UID, held, None)
+    return len(held)
+
+
+def is_held(seals: StoreSeals, own: OwnKey) -> bool:
+    """Whether the ring holds a fact's own key."""
+    tree = seals.ring.tree(own[0])
+    return tree is not None and tree.holds(own[1])
+
+
+def _with_own_keys(tx: Transaction, forgotten: int = 0) -> list[tuple[int, OwnKey]]:
+    found = tx.fetch(
+        "SELECT sequence, substr(sealed, 1, 25) FROM facts WHERE forgotten = ? ORDER BY sequence", (forgotten,)
+    )
     return [(sequence, own) for sequence, head in found if (own := own_key(head)) is not None]
 
 
 def _zero(tx: Transaction, sequences: list[int]) -> None:
-    tx.zero("facts", "sequence", sequences)
+    found = tx.fetch_each(
+        "SELECT sequence, substr(sealed, 1, 25), length(sealed) FROM facts WHERE sequence = ?",
+        [(sequence,) for sequence in sequences],
+    )
+    tx.overwrite("facts", "sequence", [(sequence, _emptied(head, size)) for sequence, head, size in found])
     tx.run_each("UPDATE facts SET forgotten = 1 WHERE sequence = ?", [(sequence,) for sequence in sequences])
+
+
+def _emptied(head: bytes, size_bytes: int) -> bytes:
+    kept = head if own_key(head) is not None else b""
+    return kept + bytes(size_bytes - len(kept))
+
+
+def is_emptied(sealed: bytes) -> bool:
+    """Whether nothing is left of a fact's body."""
+    return not any(sealed if own_key(sealed) is None else sealed[_HEAD.size :])
 
 
 def own_key(sealed: bytes) -> OwnKey | None:

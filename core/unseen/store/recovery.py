@@ -36,6 +36,8 @@ class Recovery:
     """The same for facts that have a key of their own."""
     repeated_cuts: int = 0
     """Erased rows whose keys were still there: the ring was put back from before their erasure."""
+    repeated_fact_cuts: int = 0
+    """The same for forgotten facts that had a key of their own."""
 
 
 def require_trees(tx: Transaction, seals: StoreSeals) -> None:
@@ -61,8 +63,9 @@ def bring_in_step(tx: Transaction, seals: StoreSeals) -> Recovery:
             continue
         erased += _finish_erasures(tx, number, uid, tree, seals)
         cuts += _repeat_cuts(tx, number, uid, seals)
+    fact_cuts = facts.repeat_cuts(tx, seals)
     note_ring_state(tx, seals.ring.content.state)
-    return Recovery(erased, deleted, facts.finish_forgetting(tx, seals), cuts)
+    return Recovery(erased, deleted, facts.finish_forgetting(tx, seals), cuts, fact_cuts)
 
 
 def _collections(tx: Transaction) -> list[tuple[int, bytes, bytes]]:

@@ -174,7 +174,7 @@ class SqliteFile(Database):
     def snapshot(self, path: Path) -> None:
         with self._lock, self._failures():
             source = self._db
-        copy_file(source, path, self._files.name, self._copying)
+        copy_file(source, path, self._files.name, self._lock, self._copying)
 
     @contextmanager
     def _copying(self) -> Iterator[None]:
@@ -185,6 +185,8 @@ class SqliteFile(Database):
             try:
                 yield
             except PageAltered as error:
+                if not error.file.startswith(str(self._path)):  # neither the file nor its log
+                    raise
                 self._die()
                 raise StoreFailed(f"{damaged(self._path, str(error))}") from error
 

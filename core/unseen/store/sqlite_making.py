@@ -79,28 +79,38 @@ def _give_its_name(unfinished: Path, path: Path) -> None:
 
 
 def copy_file(
-    source: apsw.Connection, path: Path, files: str, reading: Callable[[], AbstractContextManager[None]]
+    source: apsw.Connection,
+    path: Path,
+    files: str,
+    lock: AbstractContextManager[object],
+    reading: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Copy a database that is in use, as it is at one moment; each part is read within ``reading``.
+    """Copy a database that is in use, as it is at one moment; each part is read within ``reading``, with the lock.
 
     What changes in parts that were copied is copied again along with the change. LimitExceeded when the copy cannot be
-    written.
+    written; what ``reading`` makes of a source that cannot be read passes.
     """
     try:
         copy = apsw.Connection(str(path), vfs=files)
         try:
             copy.pragma("journal_mode", "OFF")  # nobody reads the copy before it is whole
             copy.pragma("synchronous", "OFF")
-            _copy_pages(source, copy, reading)
-        finally:
-            copy.close()
+            _copy_pages(source, copy, lock, reading)
+        except BaseException:
+            with suppress(apsw.Error):  # says again what was said
+                copy.close()
+            raise
+        copy.close()
         sync(path)
     except (apsw.Error, OSError) as error:
         raise LimitExceeded(f"the copy of the store cannot be written ({type(error).__name__}); make room") from error
 
 
 def _copy_pages(
-    source: apsw.Connection, copy: apsw.Connection, reading: Callable[[], AbstractContextManager[None]]
+    source: apsw.Connection,
+    copy: apsw.Connection,
+    lock: AbstractContextManager[object],
+    reading: Callable[[], AbstractContextManager[None]],
 ) -> None:
     with reading():
         backup = copy.backup("main", source, "main")
@@ -110,7 +120,7 @@ def _copy_pages(
             with reading():
                 done = backup.step(PAGES_AT_ONCE)
     finally:
-        with reading():
+        with lock:
             backup.close(True)
 
 

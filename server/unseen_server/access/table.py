@@ -20,7 +20,7 @@ class Reach(StrEnum):
     OWN = "what the server knows of the caller itself"
     TENANT = "the caller's tenant; of its collections those within the caller's scope"
     COLLECTION = "one collection, of the caller's tenant and within its scope"
-    EVERYTHING = "all that the server keeps, of every tenant: for callers of the tenant without a name"
+    EVERYTHING = "all that the server keeps, of every tenant: for the tenant without a name, and all its collections"
     TOKENS = "tokens of the caller's tenant that may do no more than the caller's own"
 
 
@@ -32,12 +32,15 @@ class Rule:
     reach: Reach
 
     def require(self, caller: Caller) -> None:
-        """NotPermitted unless the caller has one of the roles, and for everything is of the tenant without a name."""
+        """NotPermitted unless the caller has one of the roles, and for everything may know all."""
         if not self.roles & caller.roles:
             wanted = " or ".join(sorted(self.roles))
             raise NotPermitted(f"this method is for the role {wanted}, which the caller's token does not give")
-        if self.reach is Reach.EVERYTHING and caller.tenant:
-            raise NotPermitted("this method reaches every tenant: it is for callers of the tenant without a name")
+        if self.reach is Reach.EVERYTHING and not caller.may_know_all:
+            raise NotPermitted(
+                "this method reaches every tenant: it is for callers of the tenant without a name whose token is not "
+                "limited to some collections"
+            )
 
 
 def _rule(reach: Reach, *roles: Role) -> Rule:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from unseen.errors import InvalidConfiguration, LimitExceeded, StoreFailed
@@ -169,17 +169,19 @@ class PostgresDatabase(Database):
         return int(str(size))
 
     def snapshot(self, path: Path) -> None:
-        moment = PostgresDatabase(self._address, alone=False)  # a connection of its own: changes go on in this one
-        copy = SqliteFile(path)
-        try:
-            with moment.reading() as tx:
-                uid, state = tx.fetch("SELECT uid, ring_state FROM store")[0]
-                copy.make(uid, state, lambda target: copying.copy(tx, target))
-        except StoreFailed as error:
-            raise LimitExceeded(f"the copy of the store cannot be written ({error}); make room") from error
-        finally:
-            copy.close()
-            moment.close()
+        # A connection of its own: changes go on in this one.
+        with closing(PostgresDatabase(self._address, alone=False)) as moment:
+            try:
+                _write_copy(moment, path)
+            except StoreFailed as error:
+                if moment.was_lost:
+                    raise StoreFailed("PostgreSQL stopped answering while it was copied; look into its log") from error
+                raise LimitExceeded(f"the copy of the store cannot be written ({error}); make room") from error
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether the database did not do something it was asked for."""
+        return self._link.has_failed
 
     def when_failed(self, tell: Callable[[], None]) -> None:
         self._tell = tell
@@ -216,3 +218,9 @@ class PostgresDatabase(Database):
                 f"PostgreSQL did not take a change ({type(error).__name__}); nothing was acknowledged, "
                 "look into its log, then restart the server"
             ) from error
+
+
+def _write_copy(source: Database, path: Path) -> None:
+    with closing(SqliteFile(path)) as copy, source.reading() as tx:
+        uid, state = tx.fetch("SELECT uid, ring_state FROM store")[0]
+        copy.make(uid, state, lambda target: copying.copy(tx, target))

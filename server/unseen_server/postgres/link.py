@@ -44,6 +44,8 @@ class Link:
         self._thread.start()
         self._turn = asyncio.Lock()
         self._heartbeat: asyncio.Task[None] | None = None
+        self.has_failed = False
+        """Whether an operation was not carried out."""
         try:
             self.connection: asyncpg.Connection = self._wait(self._connect(address, settings))
         except NOT_LET_IN as error:
@@ -62,7 +64,11 @@ class Link:
 
     def call(self, operation: Callable[[asyncpg.Connection], Awaitable[Answer]]) -> Answer:
         """Carry one operation out in the connection's thread and wait for its answer."""
-        return self._wait(self._in_turn(operation))
+        try:
+            return self._wait(self._in_turn(operation))
+        except LOST:
+            self.has_failed = True
+            raise
 
     async def _in_turn(self, operation: Callable[[asyncpg.Connection], Awaitable[Answer]]) -> Answer:
         async with self._turn:

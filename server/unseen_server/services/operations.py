@@ -16,7 +16,7 @@ from pathlib import Path
 
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import limits
-from unseen_server.audit import SERVER, Audit
+from unseen_server.audit import Audit
 from unseen_server.backups import Backup, Backups
 from unseen_server.call import Call
 from unseen_server.engine import Engine
@@ -105,32 +105,32 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
             certificate=self._certificate(),
             governance=self._governance_of(call),
         )
-        if _may_know_all(call):
+        if call.caller.may_know_all:
             status.memory.CopyFrom(self._memory())
             status.traffic.CopyFrom(self._traffic())
         return status
 
     def _store(self, call: Call) -> operations_pb2.StoreStatus:
         disk = shutil.disk_usage(self._standing.data)
-        own = [] if _may_know_all(call) else self._engine.collections(call.caller)
+        own = [] if call.caller.may_know_all else self._engine.collections(call.caller)
         return operations_pb2.StoreStatus(
             kind=self._standing.store_kind,
             key_provider=self._standing.key_provider,
-            collections=self._engine.collection_count if _may_know_all(call) else len(own),
-            rows=self._engine.rows if _may_know_all(call) else sum(info.rows for info in own),
+            collections=self._engine.collection_count if call.caller.may_know_all else len(own),
+            rows=self._engine.rows if call.caller.may_know_all else sum(info.rows for info in own),
             disk_free_bytes=disk.free,
             disk_bytes=disk.total,
         )
 
     def _audit_of(self, call: Call) -> operations_pb2.AuditStatus:
         own = self._audit.log_of(call.caller.tenant)
-        logs = [log.now for log in self._audit.logs()] if _may_know_all(call) else [own.now]
+        logs = [log.now for log in self._audit.logs()] if call.caller.may_know_all else [own.now]
         return operations_pb2.AuditStatus(
             leaves=sum(now.size for now in logs), bytes=sum(now.end for now in logs), head=own.head
         )
 
     def _governance_of(self, call: Call) -> operations_pb2.GovernanceStatus:
-        collections = None if _may_know_all(call) else self._engine.collections(call.caller)
+        collections = None if call.caller.may_know_all else self._engine.collections(call.caller)
         counts = count_standing(self._governance, None if collections is None else {info.uid for info in collections})
         return operations_pb2.GovernanceStatus(
             agreements=counts.agreements,
@@ -166,7 +166,3 @@ class OperatorService(operations_pb2_grpc.OperatorServiceServicer):
 def _remove(coming: asyncio.Future[Backup]) -> None:
     if not coming.cancelled() and coming.exception() is None:
         coming.result().close()
-
-
-def _may_know_all(call: Call) -> bool:
-    return call.caller.tenant == SERVER.tenant and call.caller.collections is None

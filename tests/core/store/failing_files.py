@@ -1,4 +1,4 @@
-"""A disk whose k-th write, sync or cut fails, and all after it: SQLite's layer of files (VFS) with a counter in it."""
+"""SQLite's layer of files (VFS) on a disk that fails: its k-th write, sync or cut and all after, or reads of a file."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Disk:
 
     fails_at: int = sys.maxsize
     operations: int = 0
+    unreadable: str = ""
+    """The name of a file that cannot be read."""
     journal: list[tuple[str, str]] = field(default_factory=list)
     """What was done to which file, in order."""
 
@@ -37,7 +39,13 @@ class FailingFile(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
         super().__init__(USUAL, name, flags)
         self.disk = disk
+        self.name = str(name.filename() if isinstance(name, apsw.URIFilename) else name)
         self.where = "log" if flags[0] & apsw.SQLITE_OPEN_WAL else "file"
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+        if self.name == self.disk.unreadable:
+            raise apsw.IOError("the disk refuses to read")
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
         self.disk.operate("write", self.where)

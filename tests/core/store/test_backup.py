@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.core.store.failing_files import Disk
 from tests.key_rings import MASTER_KEY, rings_beside
 from unseen.entropy import random_uid
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, LimitExceeded, StoreFailed, WrongKey
 from unseen.keys.ring import KeyRings
 from unseen.store import backup
+from unseen.store.checked_pages import PAGE_BYTES
 from unseen.store.durable import DurableStore
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
@@ -138,6 +141,47 @@ def test_snapshot_without_room_is_refused_and_the_store_goes_on(
         store.snapshot(tmp_path / "no folder" / FILE_NAME)
     uid = store.collections()[0].info.uid
     store.enrol(random_uid(), uid, make_batch(1))
+
+
+@pytest.fixture
+def reopened(tmp_path: Path, rings: KeyRings, new_collection: MakeNew, make_batch: MakeBatch) -> Iterator[SqliteStore]:
+    """A store of some pages, none of which it read but the first."""
+    (tmp_path / "data").mkdir()
+    store = SqliteStore(tmp_path / "data", rings)
+    store.enrol(random_uid(), store.create(random_uid(), new_collection()).info.uid, make_batch(500, record_bytes=800))
+    store.close()
+    store = SqliteStore(tmp_path / "data", rings)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["an altered page", "a page that cannot be read"])
+def test_damage_that_a_snapshot_finds_is_the_stores_and_stops_it(
+    disk: Disk, reopened: SqliteStore, tmp_path: Path, damage: str
+) -> None:
+    if damage == "an altered page":
+        with (tmp_path / "data" / FILE_NAME).open("r+b") as file:
+            file.seek(20 * PAGE_BYTES)
+            file.write(b"altered")
+    else:
+        disk.unreadable = str(tmp_path / "data" / FILE_NAME)
+    told: list[str] = []
+    reopened.when_failed(lambda: told.append("stop"))
+    with pytest.raises(StoreFailed, match="is damaged"):
+        reopened.snapshot(tmp_path / "copy")
+    assert told == ["stop"]
+    with pytest.raises(StoreFailed, match="has stopped"):
+        reopened.collections()
+
+
+def test_disk_that_refuses_a_snapshot_leaves_the_store_at_work(
+    disk: Disk, reopened: SqliteStore, tmp_path: Path, make_batch: MakeBatch
+) -> None:
+    disk.fails_at = disk.operations + 5
+    with pytest.raises(LimitExceeded, match="make room"):
+        reopened.snapshot(tmp_path / "copy")
+    disk.fails_at = sys.maxsize
+    reopened.enrol(random_uid(), reopened.collections()[0].info.uid, make_batch(1))
 
 
 # The file

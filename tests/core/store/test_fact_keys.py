@@ -134,6 +134,48 @@ def test_ring_from_before_the_first_one_is_refused(data: Path, tmp_path: Path) -
         opened(data)
 
 
+def test_ring_from_before_one_was_forgotten_is_cut_again(data: Path, tmp_path: Path) -> None:
+    store, folder = opened(data), rings_beside(data).folder
+    keep(store, b"a", b"")
+    kept = keep(store, b"b")
+    with store._database.reading() as tx:
+        own = [facts.own_key(cell) for (cell,) in tx.fetch("SELECT sealed FROM facts ORDER BY sequence")]
+    store.close()
+    shutil.copytree(data, tmp_path / "copy")
+    shutil.copytree(folder, tmp_path / "older")
+    store = opened(data)
+    store.forget_facts("consent", b"a")
+    store.close()
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "older", folder)
+    report = examine_file(data / FILE_NAME, rings_beside(data))
+    assert report.findings == []
+    assert "facts: 1 forgotten ones could still be opened: their keys are in the ring" in report.notes
+    store = opened(data)
+    assert store.recovery == Recovery(repeated_fact_cuts=1)
+    assert store.facts("consent") == (kept,)
+    assert [one is not None and facts.is_held(store._seals, one) for one in own] == [False, True]
+    store.close()
+    assert opened(data).recovery == Recovery()
+    # Nor does a copy of the data from before bring it back now, as with any ring from after the forgetting.
+    with_older_data = SqliteStore(tmp_path / "copy", rings_beside(data))
+    assert with_older_data.recovery == Recovery(forgotten_facts=1)
+    assert with_older_data.facts("consent") == (kept,)
+
+
+def test_examination_tells_of_a_forgotten_one_whose_key_is_in_a_ring_that_is_in_step(data: Path) -> None:
+    store = opened(data)
+    keep(store, b"a")
+    with store._database.changing() as tx:
+        facts._zero(tx, [1])
+        found = Report()
+        examine(tx, rings_beside(data), found)
+    store.close()
+    assert [(one.where, one.what) for one in found.findings] == [
+        ("facts", "1 forgotten ones could still be opened: their keys are in the ring")
+    ]
+
+
 def test_they_open_after_the_keys_of_rows_were_renewed(
     open_store: OpenStore, new_collection: MakeNew, make_batch: MakeBatch
 ) -> None:

@@ -172,7 +172,8 @@ def test_what_reaches_every_tenant_is_answered_in_the_one_without_a_name_alone(
     tmp_path: Path, write_grants: Make, new_server: Make, call: Make, make_rows: Rows
 ) -> None:
     everything = [method for method, (roles, _) in by_hand().items() if "all" in roles.values()]
-    callers = {role: Caller("", role, frozenset({role})) for role in ROLES}
+    callers: dict[str, Caller] = {role: Caller("", role, frozenset({role})) for role in ROLES}
+    callers["scoped"] = Caller("", "scoped", frozenset(Role), frozenset({"photos"}))
     texts = write_grants(tmp_path, callers)
     server = new_server(tmp_path).start()
     for method in everything:
@@ -180,6 +181,8 @@ def test_what_reaches_every_tenant_is_answered_in_the_one_without_a_name_alone(
             caller = call(server, token=texts[role])
             refusal = caller.refusal_if_any(CALLS[method], caller, None)
             assert (refusal is None) == (by_hand()[method][0][role] == "all"), (method, role, refusal)
+        scoped = call(server, token=texts["scoped"])
+        assert scoped.refusal(CALLS[method], scoped, None).code == "NOT_PERMITTED", method
     assert server.stop() == 0
 
 

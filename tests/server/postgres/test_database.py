@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.postgres import Cluster
 from unseen.entropy import random_uid
 from unseen.errors import InvalidConfiguration, SealBroken, StoreFailed, WrongKey
 from unseen.keys.ring import KeyRings
+from unseen.store import copying
 from unseen.store.interface import NewCollection
 from unseen.store.schema import SCHEMA_VERSION
 from unseen.types import RowBatch
@@ -204,6 +206,38 @@ def test_database_that_falls_silent_is_noticed_by_the_heartbeat(
             store.collections()
     finally:
         os.kill(process_id, signal.SIGCONT)
+
+
+def test_database_that_is_lost_while_it_is_copied_is_not_told_as_a_full_disk(
+    open_store: OpenStore, cluster: Cluster, make_rows: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    filled(store, make_rows)
+    as_ever = copying._copy_table
+
+    def lose_it(source: Any, target: Any, table: str, columns: str) -> None:
+        if table == "live_rows":
+            cluster.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'unseen'"
+                " AND state = 'idle in transaction'"
+            )
+        as_ever(source, target, table, columns)
+
+    monkeypatch.setattr(copying, "_copy_table", lose_it)
+    with pytest.raises(StoreFailed, match="while it was copied"):
+        store.snapshot(tmp_path / "copy")
+    assert store.collections()[0].info.rows == 20
+
+
+def test_copy_that_cannot_begin_leaves_no_connection(open_store: OpenStore, cluster: Cluster, tmp_path: Path) -> None:
+    store = open_store()
+    (tmp_path / "copy").write_text("not a store")
+    with pytest.raises(InvalidConfiguration):
+        store.snapshot(tmp_path / "copy")
+    until = time.monotonic() + 10
+    while len(cluster.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'unseen'")) > 1:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_crash_of_the_database_loses_nothing_acknowledged(
