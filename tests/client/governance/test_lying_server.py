@@ -165,6 +165,40 @@ def test_an_older_version_shown_as_the_one_in_force_is_noticed(liar: Liar, clien
         liar(policies.accept(liar.session, governed, None), show_old)
 
 
+def test_what_came_into_force_meanwhile_is_not_accepted_for_what_was_set(
+    liar: Liar, server: RealServer, governed: str, tmp_path: Path
+) -> None:
+    """Between setting and asking another steward sets a version, or the server shows one: neither is this device's."""
+    key = liar.session.controller_keys.get("controller").key.public_key
+    folder = tmp_path / "other"
+    ControllerKeys(folder).make("theirs")
+
+    def between(reply: Any) -> Any:
+        if isinstance(reply, pb.SetPolicyResponse):
+            with Client(server.address, home=folder) as other:
+                other.set_policy(governed, terms(retention_days=9), key="theirs")
+        return reply
+
+    with pytest.raises(Mismatch, match="came into force meanwhile"):
+        liar(policies.set_policy(liar.session, governed, terms(retention_days=30), "controller"), between)
+    collection = liar.session.known(governed)
+    assert collection is not None
+    agreed = liar.session.agreements.of(collection.uid)
+    assert agreed is not None
+    assert (agreed.controller_key, [one.version for one in agreed.accepted]) == (key, [1])
+    shown: list[Any] = []
+
+    def stale(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            shown.append(reply)
+            return shown[0]
+        return reply
+
+    with pytest.raises(Mismatch, match="came into force meanwhile"):
+        liar(policies.set_policy(liar.session, governed, terms(retention_days=30), "controller"), stale)
+    assert liar.session.agreements.of(collection.uid) == agreed
+
+
 def test_a_device_that_forgot_what_it_accepted_accepts_again_first(liar: Liar, client: Client, governed: str) -> None:
     collection = client.collection(governed)
     assert liar(policies.require_accepted(liar.session, collection)).accepted
