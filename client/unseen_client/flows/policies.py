@@ -90,14 +90,16 @@ def set_policy(session: Session, name: str, terms: Mapping[str, object], key_nam
 def accept(session: Session, name: str, new_key: str | None) -> Flow[Agreement]:
     """Accept the version in force, and trust its controller's key if none was trusted before.
 
-    ``new_key`` is the fingerprint of another key to trust from now on. Raises ControllerChanged for an unknown one.
+    ``new_key`` is the fingerprint of another key to trust from now on. Raises ControllerChanged for an unknown one,
+    Mismatch for a version older than one that was accepted under the same key.
     """
     collection = yield from collections.get(session, name)
     agreement = yield from of(session, collection)
     agreed = yield from local(lambda: session.agreements.of(collection.uid))
-    if agreed is not None and _digits(new_key) != _digits(agreement.fingerprint):
-        agreed.require_controller(agreement.controller_key)
+    if agreed is not None and agreed.controller_key == agreement.controller_key:
         agreed.require_no_older(agreement.policy.version)
+    elif agreed is not None and _digits(new_key) != _digits(agreement.fingerprint):
+        agreed.require_controller(agreement.controller_key)
     return (yield from _accept(session, collection, agreement))
 
 
