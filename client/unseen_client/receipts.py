@@ -67,7 +67,7 @@ class ReceiptBook:
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
-        """The keys that this log was ever known by, the newest last."""
+        """The keys that this log is known by, the newest last."""
         joined = self._log()[0]
         return tuple(joined[at : at + PUBLIC_KEY_BYTES] for at in range(0, len(joined), PUBLIC_KEY_BYTES))
 
@@ -88,17 +88,22 @@ class ReceiptBook:
         return self.seen[1]
 
     def know_keys(self, public_keys: Sequence[bytes]) -> None:
-        """Take the keys that the server shows; LogWentBack when one that was known is not among them."""
+        """Keep the keys that the server shows first; LogWentBack when it shows others ever after, fewer or more.
+
+        A further key would be believed on nobody's word: nothing that a known key signs says that it belongs here.
+        """
         if any(len(key) != PUBLIC_KEY_BYTES for key in public_keys) or not public_keys:
             raise MalformedMessage(
                 f"a server's signing keys have {PUBLIC_KEY_BYTES} bytes each, and there is one at least"
             )
-        if set(self.public_keys) - set(public_keys):
-            raise LogWentBack(_went_back("it no longer signs its audit log with the keys that this device knows"))
         with self._writing() as database:
-            database.execute(
-                "INSERT INTO log VALUES (1, ?1, 0, '') ON CONFLICT (one) DO UPDATE SET public_keys = ?1",
-                (b"".join(public_keys),),
+            database.execute("INSERT OR IGNORE INTO log VALUES (1, ?, 0, '')", (b"".join(public_keys),))
+            known = set(self.public_keys)
+        if known - set(public_keys):
+            raise LogWentBack(_went_back("it no longer signs its audit log with the keys that this device knows"))
+        if set(public_keys) - known:
+            raise LogWentBack(
+                _went_back("it shows a further key to sign its audit log with, which nothing vouches for")
             )
 
     def advance(self, note: str, consistency: Sequence[bytes], since: str | None) -> TreeHead:

@@ -262,17 +262,25 @@ def test_heads_of_other_keys_and_logs_are_refused(book: ReceiptBook) -> None:
             take(book, Receipt(0, receipt.leaf, head))
 
 
-def test_keys_may_be_added_and_never_taken_away(book: ReceiptBook) -> None:
+def test_a_log_is_known_by_the_keys_that_it_showed_first_and_by_no_others(book: ReceiptBook) -> None:
     newer = OTHER_KEY.public_key().public_bytes_raw()
-    book.know_keys([*KEYS, newer])
+    with pytest.raises(LogWentBack, match="nothing vouches for"):
+        book.know_keys([*KEYS, newer])
+    assert book.public_keys == tuple(KEYS)
     log = PaperLog()
     leaf = log.add().leaf
-    take(book, Receipt(0, leaf, log.head(OTHER_KEY)))
+    with pytest.raises(ProofBroken):
+        take(book, Receipt(0, leaf, log.head(OTHER_KEY)))
     with pytest.raises(LogWentBack, match="no longer signs"):
         book.know_keys([newer])
     for keys in ([], [b"short"], [*KEYS, newer, b""]):
         with pytest.raises(MalformedMessage):
             book.know_keys(keys)
+    book.know_keys(KEYS)
+    take(book, Receipt(0, leaf, log.head()))
+    book.forget()
+    book.know_keys([*KEYS, newer])
+    assert book.public_keys == (*KEYS, newer)
 
 
 def test_only_so_many_receipts_are_kept(book: ReceiptBook, monkeypatch: pytest.MonkeyPatch) -> None:

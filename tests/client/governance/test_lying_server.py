@@ -16,11 +16,20 @@ import pytest
 
 from tests.client.real_server import RealServer
 from tests.core.governance.written import CONTROLLER, terms
-from unseen.errors import InvalidDocument, Mismatch, PolicyNotAccepted, PolicyNotFound, ProofBroken, UnseenError
+from unseen.errors import (
+    InvalidDocument,
+    LogWentBack,
+    Mismatch,
+    PolicyNotAccepted,
+    PolicyNotFound,
+    ProofBroken,
+    UnseenError,
+)
 from unseen.governance.certificate import ErasureCertificate, Receipt
 from unseen.governance.keys import KeyPair, fingerprint
 from unseen.governance.policy import Policy
 from unseen.v1 import governance_pb2 as pb
+from unseen.v1.info_pb2 import GetServerInfoResponse
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.flows import consents, enrol, policies, rights
@@ -142,6 +151,22 @@ def test_receipts_of_another_key_and_of_other_acts_are_refused(liar: Liar, gover
     validity = consents.Validity(None, None, "", "en")
     with pytest.raises(Mismatch, match="something else"):
         liar(consents.record(liar.session, governed, "ben", validity), another)
+
+
+def test_a_further_key_of_the_server_is_not_believed_and_the_true_server_is_still_known(
+    liar: Liar, governed: str, server: RealServer, home: Path
+) -> None:
+    def another_key(reply: Any) -> Any:
+        if isinstance(reply, GetServerInfoResponse):
+            reply.signing_keys.append(IMPOSTOR.public_key)
+        return reply
+
+    with pytest.raises(LogWentBack, match="nothing vouches for"):
+        liar(policies.get(liar.session, governed), another_key)
+    with Client(server.address, home=home) as client:
+        assert client.policy(governed).accepted
+    assert liar.session.receipts is not None
+    assert IMPOSTOR.public_key not in liar.session.receipts.public_keys
 
 
 def test_an_older_version_shown_as_the_one_in_force_is_noticed(liar: Liar, client: Client, governed: str) -> None:
