@@ -246,17 +246,6 @@ def receipts_folder(home: Path) -> Path:
     return home / "receipts"
 
 
-def servers_signing(home: Path, public_key: bytes) -> list[str]:
-    """Store uids, in hex, of the servers whose logs this device knows by a key."""
-    found = set()
-    for path in receipts_folder(home).glob("*/*.sqlite"):
-        book = ReceiptBook(path, "")
-        if public_key in book.public_keys:
-            found.add(path.parent.name)
-        book.close()
-    return sorted(found)
-
-
 def _require_goes_on(old: TreeHead, new: TreeHead, consistency: Sequence[bytes]) -> None:
     if new.size < old.size:
         raise LogWentBack(_went_back(f"its audit log has {new.size} leaves, this device has seen {old.size} of it"))

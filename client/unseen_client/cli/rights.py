@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -132,18 +133,21 @@ def verify(
     from unseen.governance.keys import fingerprint
     from unseen_client.governed import Erasure
     from unseen_client.home import default_home
-    from unseen_client.receipts import servers_signing
+    from unseen_client.known_servers import known_servers
 
     with telling(as_json):
+        servers = known_servers(home or default_home())
         fields, lines = [], []
         for line in _lines(file):
             certificate, signed = ErasureCertificate.from_signed(line)
             erasure = Erasure(certificate, line)
-            known = servers_signing(home or default_home(), signed.public_key)
+            known = servers.signing(signed.public_key)
             fields.append({**erasure_fields(erasure), "signed_by": fingerprint(signed.public_key), "servers": known})
             whose = f"server {known[0][:12]}" if known else f"unknown key {fingerprint(signed.public_key)}"
             lines.append(f"{erasure_line(erasure)}, signed by {whose}")
-        say(as_json, {"certificates": fields}, "\n".join(lines))
+        say(as_json, {"certificates": fields, "unreadable": list(servers.unreadable)}, "\n".join(lines))
+        if not as_json:
+            sys.stderr.writelines(f"note: {one}\n" for one in servers.unreadable)
 
 
 def _lines(file: Path) -> list[bytes]:
