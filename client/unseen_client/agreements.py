@@ -1,6 +1,6 @@
 """What this device holds of agreements: whom it trusts, what it accepted, what it was given in writing.
 
-    agreements/<collection uid>.json     the controller's key, as it was at the first acceptance, and every receipt
+    agreements/<collection uid>.json     the controller's key, as it was at its first acceptance, and every receipt
     certificates/<collection uid>/       every erasure certificate that came, by request id
 
 Trust on first use: the first key that comes is believed, and a later one under the same name is not. Compare the
@@ -63,7 +63,8 @@ class Agreed:
         if version < newest:
             raise Mismatch(
                 f"the server shows version {version} of this agreement as the one in force, and this device accepted "
-                f"version {newest} before: ask the server's operator whether an old backup was restored"
+                f"version {newest} before: ask the server's operator whether an old backup was restored; if so, have "
+                f"the controller set the terms again until they are version {newest}, then accept them"
             )
 
 
@@ -93,8 +94,14 @@ class Agreements:
         return agreed
 
     def accept(self, collection_uid: bytes, controller_key: bytes, accepted: Accepted) -> None:
-        """Keep an acceptance, and the controller's key with the first; another key takes the place of the one held."""
+        """Keep an acceptance, and the controller's key with the first.
+
+        Another key takes the place of the one held, and of what was accepted under that: another controller's versions
+        are not compared with the ones before.
+        """
         before = self.of(collection_uid)
+        if before is not None and before.controller_key != controller_key:
+            before = None
         kept = [] if before is None else [one for one in before.accepted if one.digest != accepted.digest]
         self._write(
             "agreements",

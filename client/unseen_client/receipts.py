@@ -1,8 +1,9 @@
 """What this device keeps of a server's audit log: the keys that sign it, the newest head it has seen, its own receipts.
 
 With them it notices when the server shows another log than before: one that was cut, rewritten or put back from a
-backup. Kept in clear, because it holds nothing but what this device did itself, when and in which collection, and
-counts. One SQLite file per log, which several processes of the device may use.
+backup. What the server signed that does not fit is kept as evidence. All is kept in clear, because it holds nothing but
+what this device did itself, when and in which collection, and counts. One SQLite file per log, which several processes
+of the device may use.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from unseen_client.home import private_folder, refuse_others
 BUSY_TIMEOUT_S = 30.0
 MOST_RECEIPTS = 100_000
 """Older ones are dropped: 60 MB are enough. The newest head covers them all the same."""
+MOST_EVIDENCE = 1_000
+"""The first ones stay: they show where the log parted, and a server must not fill this device's disk."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS log (
     one INTEGER PRIMARY KEY CHECK (one = 1), public_keys BLOB NOT NULL, size INTEGER NOT NULL, head TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS receipt (number INTEGER PRIMARY KEY, leaf_index INTEGER NOT NULL UNIQUE, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS evidence (number INTEGER PRIMARY KEY, data BLOB NOT NULL UNIQUE);
 """
 
 
@@ -67,7 +71,7 @@ class ReceiptBook:
 
     @property
     def public_keys(self) -> tuple[bytes, ...]:
-        """The keys that this log was ever known by, the newest last."""
+        """The keys that this log is known by, the newest last."""
         joined = self._log()[0]
         return tuple(joined[at : at + PUBLIC_KEY_BYTES] for at in range(0, len(joined), PUBLIC_KEY_BYTES))
 
@@ -88,17 +92,22 @@ class ReceiptBook:
         return self.seen[1]
 
     def know_keys(self, public_keys: Sequence[bytes]) -> None:
-        """Take the keys that the server shows; LogWentBack when one that was known is not among them."""
+        """Keep the keys that the server shows first; LogWentBack when it shows others ever after, fewer or more.
+
+        A further key would be believed on nobody's word: nothing that a known key signs says that it belongs here.
+        """
         if any(len(key) != PUBLIC_KEY_BYTES for key in public_keys) or not public_keys:
             raise MalformedMessage(
                 f"a server's signing keys have {PUBLIC_KEY_BYTES} bytes each, and there is one at least"
             )
-        if set(self.public_keys) - set(public_keys):
-            raise LogWentBack(_went_back("it no longer signs its audit log with the keys that this device knows"))
         with self._writing() as database:
-            database.execute(
-                "INSERT INTO log VALUES (1, ?1, 0, '') ON CONFLICT (one) DO UPDATE SET public_keys = ?1",
-                (b"".join(public_keys),),
+            database.execute("INSERT OR IGNORE INTO log VALUES (1, ?, 0, '')", (b"".join(public_keys),))
+            known = set(self.public_keys)
+        if known - set(public_keys):
+            raise LogWentBack(_went_back("it no longer signs its audit log with the keys that this device knows"))
+        if set(public_keys) - known:
+            raise LogWentBack(
+                _went_back("it shows a further key to sign its audit log with, which nothing vouches for")
             )
 
     def advance(self, note: str, consistency: Sequence[bytes], since: str | None) -> TreeHead:
@@ -107,18 +116,11 @@ class ReceiptBook:
         Raises LogWentBack when it does not, ProofBroken when the head itself is wrong.
         """
         new = self.opened(note)
-        if since is not None:
-            old = self.opened(since)
-            if new.size < old.size:
-                raise LogWentBack(
-                    _went_back(f"its audit log has {new.size} leaves, this device has seen {old.size} of it")
-                )
-            try:
-                verify_consistency(old.size, old.root, new.size, new.root, consistency)
-            except ProofBroken as error:
-                raise LogWentBack(_went_back(f"its audit log is another one than before ({error})")) from error
-        with self._writing() as database:
-            self._keep_head(database, new, note)
+        with self._keeping_evidence(note.encode()):
+            if since is not None:
+                _require_goes_on(self.opened(since), new, consistency)
+            with self._writing() as database:
+                self._keep_head(database, new, note)
         return new
 
     def opened(self, note: str) -> TreeHead:
@@ -126,7 +128,7 @@ class ReceiptBook:
         return open_head(note, self.origin, self.public_keys)
 
     def forget(self) -> None:
-        """Begin anew with what the server shows next: for people who know why it went back."""
+        """Begin anew with what the server shows next: for people who know why it went back. Evidence stays."""
         with self._writing() as database:
             database.execute("DELETE FROM log")
             database.execute("DELETE FROM receipt")
@@ -138,23 +140,29 @@ class ReceiptBook:
         receipt = Receipt.from_bytes(data)
         head = self.opened(receipt.head)
         _require_about(receipt, act)
-        if not act.known_size <= receipt.index < head.size:
-            raise LogWentBack(
-                _went_back(
-                    f"an act of now stands at place {receipt.index}, this device has seen {act.known_size} before it"
+        with self._keeping_evidence(data):
+            if not act.known_size <= receipt.index < head.size:
+                place = f"an act of now stands at place {receipt.index}"
+                raise LogWentBack(_went_back(f"{place}, this device has seen {act.known_size} before it"))
+            with self._writing() as database:
+                self._require_no_other(database, receipt)
+                database.execute(
+                    "INSERT OR IGNORE INTO receipt (leaf_index, data) VALUES (?, ?)", (receipt.index, data)
                 )
-            )
-        with self._writing() as database:
-            self._require_no_other(database, receipt)
-            database.execute("INSERT OR IGNORE INTO receipt (leaf_index, data) VALUES (?, ?)", (receipt.index, data))
-            database.execute("DELETE FROM receipt WHERE number <= last_insert_rowid() - ?", (MOST_RECEIPTS,))
-            self._keep_head(database, head, receipt.head)
+                database.execute("DELETE FROM receipt WHERE number <= last_insert_rowid() - ?", (MOST_RECEIPTS,))
+                self._keep_head(database, head, receipt.head)
 
     def receipts(self) -> list[Receipt]:
         """Every receipt kept, oldest first."""
         with self._reading() as database:
             found = database.execute("SELECT data FROM receipt ORDER BY leaf_index").fetchall()
         return [Receipt.from_bytes(data) for (data,) in found]
+
+    def evidence(self) -> list[bytes]:
+        """Receipts and heads that the server signed and that do not fit what was seen before, oldest first."""
+        with self._reading() as database:
+            found = database.execute("SELECT data FROM evidence ORDER BY number").fetchall()
+        return [bytes(data) for (data,) in found]
 
     def prove(self, receipt: Receipt, note: str, inclusion: Sequence[bytes]) -> TreeHead:
         """Check that a receipt's leaf is in the log that the server shows now; raises ProofBroken."""
@@ -175,6 +183,22 @@ class ReceiptBook:
             raise LogWentBack(_went_back(f"it shows two different logs of {size} leaves"))
         if head.size > size or not known:
             database.execute("UPDATE log SET size = ?, head = ?", (head.size, note))
+
+    @contextmanager
+    def _keeping_evidence(self, data: bytes) -> Iterator[None]:
+        """Keep what the server signed when it shows that the log went back: whoever looks into it needs it."""
+        try:
+            yield
+        except LogWentBack as error:
+            try:
+                with self._writing() as database:
+                    database.execute(
+                        "INSERT OR IGNORE INTO evidence (data) SELECT ? WHERE (SELECT count(*) FROM evidence) < ?",
+                        (data, MOST_EVIDENCE),
+                    )
+            except StoreFailed as failure:
+                error.add_note(f"what shows it could not be kept: {failure}")
+            raise
 
     # The file
 
@@ -222,15 +246,13 @@ def receipts_folder(home: Path) -> Path:
     return home / "receipts"
 
 
-def servers_signing(home: Path, public_key: bytes) -> list[str]:
-    """Store uids, in hex, of the servers whose logs this device knows by a key."""
-    found = set()
-    for path in receipts_folder(home).glob("*/*.sqlite"):
-        book = ReceiptBook(path, "")
-        if public_key in book.public_keys:
-            found.add(path.parent.name)
-        book.close()
-    return sorted(found)
+def _require_goes_on(old: TreeHead, new: TreeHead, consistency: Sequence[bytes]) -> None:
+    if new.size < old.size:
+        raise LogWentBack(_went_back(f"its audit log has {new.size} leaves, this device has seen {old.size} of it"))
+    try:
+        verify_consistency(old.size, old.root, new.size, new.root, consistency)
+    except ProofBroken as error:
+        raise LogWentBack(_went_back(f"its audit log is another one than before ({error})")) from error
 
 
 def _require_about(receipt: Receipt, act: Act) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -237,6 +238,60 @@ def test_two_logs_of_one_size_are_noticed(book: ReceiptBook) -> None:
         book.advance(other.head(), (), book.head)
 
 
+def test_what_shows_a_fork_is_kept_though_it_is_refused(book: ReceiptBook) -> None:
+    log, fork = PaperLog(), PaperLog()
+    log.add(), log.add()
+    mine = log.add()
+    fork.add(), fork.add(salt=1)
+    early = fork.head()
+    forked = fork.add(salt=2)
+    book.advance(log.head(), (), None)
+    with pytest.raises(LogWentBack, match="two different logs of 3 leaves"):
+        book.take(forked.to_bytes(), Act("Search", b"", 0))
+    with pytest.raises(LogWentBack, match="has 2 leaves"):
+        book.advance(early, (), book.head)
+    with pytest.raises(LogWentBack, match="another one than before"):
+        book.advance(fork.head(), (), book.head)
+    take_back = Act("Search", b"", 0)
+    book.take(mine.to_bytes(), take_back)
+    fork.add()
+    longer = Receipt(2, forked.leaf, fork.head())
+    with pytest.raises(LogWentBack, match="two acts of this device stand at place 2"):
+        book.take(longer.to_bytes(), take_back)
+    again = Receipt(2, mine.leaf, fork.head())
+    for _ in range(2):  # a server that says it again adds nothing
+        with pytest.raises(LogWentBack, match="this device has seen 3 before it"):
+            take(book, again)
+    kept = [forked.to_bytes(), early.encode(), forked.head.encode(), longer.to_bytes(), again.to_bytes()]
+    assert book.evidence() == kept
+    assert (book.receipts(), book.seen) == ([mine], (3, mine.head))
+    book.forget()
+    assert book.evidence() == kept
+
+
+def test_only_so_much_evidence_is_kept_and_the_first_of_it(book: ReceiptBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unseen_client.receipts.MOST_EVIDENCE", 2)
+    log = PaperLog()
+    receipts = [log.add() for _ in range(5)]
+    book.advance(log.head(), (), None)
+    for receipt in receipts:
+        with pytest.raises(LogWentBack):
+            take(book, receipt)
+    assert book.evidence() == [receipt.to_bytes() for receipt in receipts[:2]]
+
+
+def test_a_disk_that_takes_no_evidence_hides_nothing(book: ReceiptBook, tmp_path: Path) -> None:
+    log = PaperLog()
+    first = log.add()
+    take(book, first)
+    with sqlite3.connect(tmp_path / "receipts/store/log.sqlite") as database:
+        database.execute("DROP TABLE evidence")
+    database.close()
+    with pytest.raises(LogWentBack) as caught:
+        take(book, first)
+    assert "could not be kept" in caught.value.__notes__[0]
+
+
 def test_a_head_is_taken_only_when_the_log_goes_on_from_the_one_before(book: ReceiptBook) -> None:
     log = PaperLog()
     take(book, log.add())
@@ -262,17 +317,25 @@ def test_heads_of_other_keys_and_logs_are_refused(book: ReceiptBook) -> None:
             take(book, Receipt(0, receipt.leaf, head))
 
 
-def test_keys_may_be_added_and_never_taken_away(book: ReceiptBook) -> None:
+def test_a_log_is_known_by_the_keys_that_it_showed_first_and_by_no_others(book: ReceiptBook) -> None:
     newer = OTHER_KEY.public_key().public_bytes_raw()
-    book.know_keys([*KEYS, newer])
+    with pytest.raises(LogWentBack, match="nothing vouches for"):
+        book.know_keys([*KEYS, newer])
+    assert book.public_keys == tuple(KEYS)
     log = PaperLog()
     leaf = log.add().leaf
-    take(book, Receipt(0, leaf, log.head(OTHER_KEY)))
+    with pytest.raises(ProofBroken):
+        take(book, Receipt(0, leaf, log.head(OTHER_KEY)))
     with pytest.raises(LogWentBack, match="no longer signs"):
         book.know_keys([newer])
     for keys in ([], [b"short"], [*KEYS, newer, b""]):
         with pytest.raises(MalformedMessage):
             book.know_keys(keys)
+    book.know_keys(KEYS)
+    take(book, Receipt(0, leaf, log.head()))
+    book.forget()
+    book.know_keys([*KEYS, newer])
+    assert book.public_keys == (*KEYS, newer)
 
 
 def test_only_so_many_receipts_are_kept(book: ReceiptBook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 def known_keys(link: Link, origin: str) -> tuple[bytes, ...]:
     """What this device knows of a log, without asking anybody."""
     from unseen_client.home import default_home
-    from unseen_client.receipts import ReceiptBook
+    from unseen_client.known_servers import keys_in
+    from unseen_client.receipts import receipts_folder
 
     _, store, name = [*origin.split("/"), "", ""][:3]
-    path = (link.home or default_home()) / "receipts" / store / f"{name}.sqlite"
+    path = receipts_folder(link.home or default_home()) / store / f"{name}.sqlite"
     if not (store.isalnum() and name.isalnum() and path.exists()):
         return ()
-    book = ReceiptBook(path, origin)
-    try:
-        return book.public_keys
-    finally:
-        book.close()
+    return keys_in(path)
 
 
 def receipt_named(given: str, kept: list[Receipt]) -> Receipt:

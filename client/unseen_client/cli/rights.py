@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unseen.errors import InvalidInput
+from unseen.errors import InvalidInput, ProofBroken
 from unseen_client.cli.collections import Name
 from unseen_client.cli.governance_words import (
     consent_fields,
@@ -116,34 +117,60 @@ def list_certificates(*, name: Name, link: Link) -> None:
 def verify(
     *,
     file: Annotated[Path, typer.Argument(help="A file that `unseen erase --certificate` wrote.")],
+    signed_by: Annotated[
+        str | None,
+        typer.Option(metavar="FINGERPRINT", help="The key that must have signed; `unseen info` shows a server's."),
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Verify erasure certificates; needs no server.
 
-    Says what was erased, and whether this device knows the server that signed it. Exit code 1 when a signature does not
-    hold.
+    Says what was erased and which server signed it. Exit code 1 when a signature does not hold, and when it is not that
+    of a server that this device knows, or of the key that you name: anybody can sign a certificate with some key.
 
     \b
-    Example:
+    Examples:
       unseen certificate verify erased.json
+      unseen certificate verify erased.json --signed-by "2e6c 29a0 9d31 de5e 9cc1 1942 6e80 0347"
     """
     from unseen.governance.certificate import ErasureCertificate
     from unseen.governance.keys import fingerprint
     from unseen_client.governed import Erasure
     from unseen_client.home import default_home
-    from unseen_client.receipts import servers_signing
+    from unseen_client.known_servers import known_servers
 
     with telling(as_json):
-        fields, lines = [], []
+        servers = known_servers(home or default_home())
+        fields, lines, strangers = [], [], []
         for line in _lines(file):
             certificate, signed = ErasureCertificate.from_signed(line)
             erasure = Erasure(certificate, line)
-            known = servers_signing(home or default_home(), signed.public_key)
-            fields.append({**erasure_fields(erasure), "signed_by": fingerprint(signed.public_key), "servers": known})
-            whose = f"server {known[0][:12]}" if known else f"unknown key {fingerprint(signed.public_key)}"
+            known, print_ = servers.signing(signed.public_key), fingerprint(signed.public_key)
+            if not (known if signed_by is None else _digits(signed_by) == _digits(print_)):
+                strangers.append(print_)
+            fields.append({**erasure_fields(erasure), "signed_by": print_, "servers": known})
+            whose = f"server {known[0][:12]}" if known else f"unknown key {print_}"
             lines.append(f"{erasure_line(erasure)}, signed by {whose}")
-        say(as_json, {"certificates": fields}, "\n".join(lines))
+        say(as_json, {"certificates": fields, "unreadable": list(servers.unreadable)}, "\n".join(lines))
+        if not as_json:
+            sys.stderr.writelines(f"note: {one}\n" for one in servers.unreadable)
+        if strangers:
+            raise ProofBroken(_not_trusted(strangers, len(fields), signed_by))
+
+
+def _digits(print_: str) -> str:
+    return "".join(print_.lower().split())
+
+
+def _not_trusted(strangers: list[str], count: int, signed_by: str | None) -> str:
+    whose = "of no server that this device knows" if signed_by is None else "not of the key that was named"
+    way_out = (
+        "compare it with the fingerprint that the server's operator has (`unseen info`), then give --signed-by"
+        if signed_by is None
+        else "do not take it for that server's word"
+    )
+    return f"{len(strangers)} of {count} certificates: the signature is {whose}, but of {strangers[0]}; {way_out}"
 
 
 def _lines(file: Path) -> list[bytes]:

@@ -59,7 +59,8 @@ def history(session: Session, name: str) -> Flow[tuple[list[Agreement], list[Acc
 def set_policy(session: Session, name: str, terms: Mapping[str, object], key_name: str) -> Flow[Agreement]:
     """Sign terms as the next version and put them in force; this device accepts what it signed.
 
-    Raises KeyMissing without the controller's key, InvalidDocument for terms that are none.
+    Raises KeyMissing without the controller's key, InvalidDocument for terms that are none, Mismatch when another
+    version came into force meanwhile: that one is not accepted.
     """
     key = yield from local(lambda: session.controller_keys.get(key_name))
     collection = yield from collections.get(session, name)
@@ -78,20 +79,27 @@ def set_policy(session: Session, name: str, terms: Mapping[str, object], key_nam
     )
     yield from ask_one(session.patience, rpcs.SET_POLICY, [request], governance_pb2.SetPolicyResponse)
     agreement = yield from of(session, collection)
+    if (agreement.policy.digest, agreement.controller_key) != (policy.digest, key.key.public_key):
+        raise Mismatch(
+            f"another version of the agreement of {name!r} came into force meanwhile; look at it with "
+            f"`unseen policy show {name}`, then accept it, or set yours again"
+        )
     return (yield from _accept(session, collection, agreement))
 
 
 def accept(session: Session, name: str, new_key: str | None) -> Flow[Agreement]:
     """Accept the version in force, and trust its controller's key if none was trusted before.
 
-    ``new_key`` is the fingerprint of another key to trust from now on. Raises ControllerChanged for an unknown one.
+    ``new_key`` is the fingerprint of another key to trust from now on. Raises ControllerChanged for an unknown one,
+    Mismatch for a version older than one that was accepted under the same key.
     """
     collection = yield from collections.get(session, name)
     agreement = yield from of(session, collection)
     agreed = yield from local(lambda: session.agreements.of(collection.uid))
-    if agreed is not None and _digits(new_key) != _digits(agreement.fingerprint):
-        agreed.require_controller(agreement.controller_key)
+    if agreed is not None and agreed.controller_key == agreement.controller_key:
         agreed.require_no_older(agreement.policy.version)
+    elif agreed is not None and _digits(new_key) != _digits(agreement.fingerprint):
+        agreed.require_controller(agreement.controller_key)
     return (yield from _accept(session, collection, agreement))
 
 

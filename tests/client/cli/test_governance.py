@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.client.real_server import RealServer
+from tests.core.governance.written import NOON, UID
+from unseen.governance.certificate import Asked, ErasureCertificate
+from unseen.governance.keys import KeyPair, fingerprint
 from unseen_client.cli import policy as policy_commands
 from unseen_client.cli.app import app
+from unseen_client.receipts import ReceiptBook
 
 Unseen = Callable[..., Result]
 GROUPS = {
@@ -118,6 +123,40 @@ def test_a_whole_life_under_a_policy_in_json(unseen: Unseen, name: str, terms: P
     assert sum(one["rows"] for one in all_of_them) == 6
     certificate.write_bytes(certificate.read_bytes().replace(b'"rows":', b'"rows":1'))
     assert unseen("certificate", "verify", certificate).exit_code in (1, 2)
+
+
+def test_a_certificate_that_anybody_could_have_made_is_not_verified(unseen: Unseen, tmp_path: Path) -> None:
+    server, stranger = KeyPair(bytes(range(32))), KeyPair(bytes(range(1, 33)))
+    certificate = ErasureCertificate(UID, UID, Asked.COLLECTION, None, 5, 1, 2, NOON)
+    true, made_up = (certificate.signed(key.public_key, key.sign).to_bytes() for key in (server, stranger))
+    file, mixed = tmp_path / "erased.json", tmp_path / "mixed.json"
+    file.write_bytes(made_up)
+    mixed.write_bytes(true + b"\n" + made_up)
+    home = tmp_path / "home of its own"
+    damaged = home / "receipts" / ("2" * 32) / "a.sqlite"
+    with closing(ReceiptBook(home / "receipts" / ("1" * 32) / "a.sqlite", "unseen/a/b")) as book:
+        book.know_keys([server.public_key])
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"no database " * 1000)
+    damaged.chmod(0o600)
+
+    def verify(path: Path, *options: str) -> Result:
+        return unseen("certificate", "verify", path, *options, UNSEEN_HOME=str(home))
+
+    refused = verify(file)
+    assert refused.exit_code == 1
+    assert "1 of 1 certificates: the signature is of no server that this device knows" in refused.stderr
+    assert fingerprint(stranger.public_key) in refused.stderr
+    assert str(damaged) in refused.stderr
+    assert (verify(mixed).exit_code, verify(mixed, "--signed-by", fingerprint(server.public_key)).exit_code) == (1, 1)
+    assert verify(file, "--signed-by", fingerprint(stranger.public_key)).exit_code == 0
+    assert verify(file, "--signed-by", fingerprint(stranger.public_key).upper().replace(" ", "")).exit_code == 0
+    file.write_bytes(true)
+    known = output(verify(file, "--json"))
+    assert known["certificates"][0]["servers"] == ["1" * 32]
+    assert str(damaged) in known["unreadable"][0]
+    assert verify(file, "--signed-by", fingerprint(stranger.public_key)).exit_code == 1
+    assert json.loads(verify(mixed, "--json").stderr)["error"]["code"] == "PROOF_BROKEN"
 
 
 def test_another_device_accepts_and_sees_what_came_before_it(unseen: Unseen, name: str, terms: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,40 @@ def test_a_policy_signed_by_another_key_is_refused_until_its_fingerprint_is_give
         with pytest.raises(ControllerChanged, match=swapped.fingerprint):
             call()
     assert client.accept_policy(name, new_key=swapped.fingerprint).accepted
+
+
+def test_another_controllers_versions_are_not_compared_with_the_ones_before(
+    tmp_path: Path, name: str, vectors: np.ndarray
+) -> None:
+    """A backup from before versions 2 and 3 was put back, another controller took over, and people said it is right."""
+    server, home, folder = RealServer(tmp_path), tmp_path / "home", tmp_path / "other"
+    basis = {"lawful_basis": "eu-gdpr:A6-1-e"}
+    ControllerKeys(home).make("controller")
+    ControllerKeys(folder).make("theirs")
+    try:
+        with Client(server.address, home=home) as client:
+            client.create_collection(name, dimension=16)
+            client.set_policy(name, terms(**basis))
+        server.stop()
+        shutil.copytree(server.data, tmp_path / "backup")
+        server.start()
+        with Client(server.address, home=home) as client:
+            for days in (30, 40):
+                client.set_policy(name, terms(**basis, retention_days=days))
+        server.stop()
+        shutil.rmtree(server.data)
+        shutil.copytree(tmp_path / "backup", server.data)
+        server.start()
+        with Client(server.address, home=folder) as other:
+            theirs = other.set_policy(name, terms(**basis, retention_days=9), key="theirs")
+        with Client(server.address, home=home) as client:
+            client.audit_accept()
+            with pytest.raises(ControllerChanged):
+                client.accept_policy(name)
+            assert client.accept_policy(name, new_key=theirs.fingerprint).policy.version == 2
+            assert client.enrol_vectors(name, IDS[:1], vectors[:1], purpose="care").enrolled == 1
+    finally:
+        server.stop()
 
 
 def test_a_policy_comes_before_the_rows(client: Client, name: str, home: Path, vectors: np.ndarray) -> None:

@@ -16,11 +16,20 @@ import pytest
 
 from tests.client.real_server import RealServer
 from tests.core.governance.written import CONTROLLER, terms
-from unseen.errors import InvalidDocument, Mismatch, PolicyNotAccepted, PolicyNotFound, ProofBroken, UnseenError
+from unseen.errors import (
+    InvalidDocument,
+    LogWentBack,
+    Mismatch,
+    PolicyNotAccepted,
+    PolicyNotFound,
+    ProofBroken,
+    UnseenError,
+)
 from unseen.governance.certificate import ErasureCertificate, Receipt
 from unseen.governance.keys import KeyPair, fingerprint
 from unseen.governance.policy import Policy
 from unseen.v1 import governance_pb2 as pb
+from unseen.v1.info_pb2 import GetServerInfoResponse
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.flows import consents, enrol, policies, rights
@@ -144,6 +153,22 @@ def test_receipts_of_another_key_and_of_other_acts_are_refused(liar: Liar, gover
         liar(consents.record(liar.session, governed, "ben", validity), another)
 
 
+def test_a_further_key_of_the_server_is_not_believed_and_the_true_server_is_still_known(
+    liar: Liar, governed: str, server: RealServer, home: Path
+) -> None:
+    def another_key(reply: Any) -> Any:
+        if isinstance(reply, GetServerInfoResponse):
+            reply.signing_keys.append(IMPOSTOR.public_key)
+        return reply
+
+    with pytest.raises(LogWentBack, match="nothing vouches for"):
+        liar(policies.get(liar.session, governed), another_key)
+    with Client(server.address, home=home) as client:
+        assert client.policy(governed).accepted
+    assert liar.session.receipts is not None
+    assert IMPOSTOR.public_key not in liar.session.receipts.public_keys
+
+
 def test_an_older_version_shown_as_the_one_in_force_is_noticed(liar: Liar, client: Client, governed: str) -> None:
     old: list[Any] = []
 
@@ -161,8 +186,44 @@ def test_an_older_version_shown_as_the_one_in_force_is_noticed(liar: Liar, clien
     collection = client.collection(governed)
     with pytest.raises(Mismatch, match=r"version 1 .* version 2"):
         liar(policies.require_accepted(liar.session, collection), show_old)
-    with pytest.raises(Mismatch, match=r"version 1 .* version 2"):
-        liar(policies.accept(liar.session, governed, None), show_old)
+    trusted = client.policy(governed).fingerprint
+    for new_key in (None, trusted):  # to name the key that is trusted anyway is no way around
+        with pytest.raises(Mismatch, match=r"version 1 .* version 2 .* set the terms again until they are version 2"):
+            liar(policies.accept(liar.session, governed, new_key), show_old)
+
+
+def test_what_came_into_force_meanwhile_is_not_accepted_for_what_was_set(
+    liar: Liar, server: RealServer, governed: str, tmp_path: Path
+) -> None:
+    """Between setting and asking another steward sets a version, or the server shows one: neither is this device's."""
+    key = liar.session.controller_keys.get("controller").key.public_key
+    folder = tmp_path / "other"
+    ControllerKeys(folder).make("theirs")
+
+    def between(reply: Any) -> Any:
+        if isinstance(reply, pb.SetPolicyResponse):
+            with Client(server.address, home=folder) as other:
+                other.set_policy(governed, terms(retention_days=9), key="theirs")
+        return reply
+
+    with pytest.raises(Mismatch, match="came into force meanwhile"):
+        liar(policies.set_policy(liar.session, governed, terms(retention_days=30), "controller"), between)
+    collection = liar.session.known(governed)
+    assert collection is not None
+    agreed = liar.session.agreements.of(collection.uid)
+    assert agreed is not None
+    assert (agreed.controller_key, [one.version for one in agreed.accepted]) == (key, [1])
+    shown: list[Any] = []
+
+    def stale(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyResponse):
+            shown.append(reply)
+            return shown[0]
+        return reply
+
+    with pytest.raises(Mismatch, match="came into force meanwhile"):
+        liar(policies.set_policy(liar.session, governed, terms(retention_days=30), "controller"), stale)
+    assert liar.session.agreements.of(collection.uid) == agreed
 
 
 def test_a_device_that_forgot_what_it_accepted_accepts_again_first(liar: Liar, client: Client, governed: str) -> None:
