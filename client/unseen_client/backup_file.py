@@ -51,6 +51,8 @@ class IncomingBackup:
             self._begin = reply.begin
             self.store_uid = wire.require_uid(reply.begin.store_uid, "the store's uid")
         elif part == "chunk" and self._begin is not None and not self.sha256:
+            if self.size_bytes + len(reply.chunk) > self._begin.size_bytes:
+                raise MalformedMessage("the server sends a larger backup than it announced; do not trust this server")
             self._write(reply.chunk)
         elif part == "end" and self._begin is not None and not self.sha256 and len(reply.end.sha256) == 32:
             self.sha256 = reply.end.sha256

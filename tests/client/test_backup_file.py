@@ -85,6 +85,16 @@ def test_what_is_not_whole_leaves_no_file(folder: Path, messages: list[Reply], e
     assert list(folder.iterdir()) == []
 
 
+def test_more_than_was_announced_is_not_written(folder: Path) -> None:
+    incoming = IncomingBackup(folder / "backup")
+    incoming.take(Reply(begin=operations_pb2.BackupBegin(size_bytes=10, store_uid=UID)))
+    incoming.take(Reply(chunk=bytes(10)))
+    with pytest.raises(MalformedMessage, match="larger backup than it announced"):
+        incoming.take(Reply(chunk=bytes(1)))
+    assert incoming.size_bytes == 10
+    incoming.close()
+
+
 def test_disk_that_writes_something_else_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.pread
 
