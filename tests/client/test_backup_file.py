@@ -7,29 +7,32 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.client.hand_driver import Driver
+from tests.client.paper_server import PaperServer
 from tests.client.real_server import ENVIRONMENT
 from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, ServerUnavailable, StoreFailed
 from unseen.v1 import operations_pb2
 from unseen_client import AsyncClient, Client, backup_file
 from unseen_client.backup_file import IncomingBackup, target_of
+from unseen_client.flows import operations
 
 CONTENT = bytes(range(256)) * 40
 UID = bytes(16)
 Reply = operations_pb2.CreateBackupResponse
 
 
-def replies(content: bytes = CONTENT, sha256: bytes | None = None) -> list[Reply]:
+def replies(content: bytes = CONTENT, sha256: bytes | None = None, uid: bytes = UID) -> list[Reply]:
     parts = [content[at : at + 1000] for at in range(0, len(content), 1000)]
     digest = hashlib.sha256(content).digest() if sha256 is None else sha256
     return [
-        Reply(begin=operations_pb2.BackupBegin(size_bytes=len(content), store_uid=UID)),
+        Reply(begin=operations_pb2.BackupBegin(size_bytes=len(content), store_uid=uid)),
         *(Reply(chunk=part) for part in parts),
         Reply(end=operations_pb2.BackupEnd(sha256=digest)),
     ]
@@ -143,6 +146,48 @@ def test_what_a_kill_left_is_removed_by_the_next_backup(tmp_path: Path, monkeypa
     (tmp_path / f"{backup_file.UNFINISHED}left").write_bytes(b"half")
     received(tmp_path / "backup", replies())
     assert list(tmp_path.iterdir()) == [tmp_path / "backup"]
+
+
+class BackingUp(PaperServer):
+    """Sends a backup; the first ``breaks`` transfers end after the first chunk, each after so many seconds."""
+
+    def __init__(self, breaks: int = 0, seconds_each: float = 0.0) -> None:
+        super().__init__()
+        self.breaks, self.seconds_each = breaks, seconds_each
+        self.driver: Driver
+
+    def on_create_backup(self, _: object) -> Iterator[Reply]:
+        first, *rest = replies(uid=self.store_uid)
+        yield first
+        self.driver.now_s += self.seconds_each
+        if self.breaks:
+            self.breaks -= 1
+            raise ServerUnavailable("the connection broke")
+        yield from rest
+
+
+def backed_up(server: BackingUp, tmp_path: Path) -> Driver:
+    server.driver = Driver(server, tmp_path / "home", timeout_s=30.0)
+    (tmp_path / "backups").mkdir(exist_ok=True)
+    server.driver(operations.backup(server.driver.session, tmp_path / "backups"))
+    return server.driver
+
+
+def test_transfer_may_take_hours_and_what_breaks_at_once_is_tried_again(tmp_path: Path) -> None:
+    server = BackingUp(breaks=2)
+    driver = backed_up(server, tmp_path)
+    assert server.log.count("CreateBackup") == 3
+    assert driver.exchanges[-1].timeout_s == operations.SECONDS_FOR_A_BACKUP
+    (made,) = (tmp_path / "backups").iterdir()
+    assert made.read_bytes() == CONTENT
+
+
+def test_long_transfer_that_breaks_is_not_begun_anew_for_hours(tmp_path: Path) -> None:
+    server = BackingUp(breaks=1000, seconds_each=60.0)
+    with pytest.raises(ServerUnavailable, match="tried 1 times in 60 s"):
+        backed_up(server, tmp_path)
+    assert server.log.count("CreateBackup") == 1
+    assert list((tmp_path / "backups").iterdir()) == []
 
 
 def test_client_and_command_fetch_a_backup_that_is_a_whole_one(
