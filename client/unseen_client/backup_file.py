@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from unseen import wire
-from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, ServerUnavailable, StoreFailed
+from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, StoreFailed
 from unseen.v1 import operations_pb2
 
 READ_BYTES = 1 << 20
@@ -35,21 +35,22 @@ def target_of(place: Path, now: datetime) -> Path:
 
 
 class IncomingBackup:
-    """Receives one backup."""
+    """Receives one backup of the store with this uid."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store_uid: bytes) -> None:
         self._path = path
+        self.store_uid = store_uid
         self._descriptor, self._name = _open_unnamed(path.parent)
         self._begin: operations_pb2.BackupBegin | None = None
         self.sha256 = b""
         self.size_bytes = 0
-        self.store_uid = b""
 
     def take(self, reply: operations_pb2.CreateBackupResponse) -> None:
         part = reply.WhichOneof("part")
         if part == "begin" and self._begin is None:
+            if wire.require_uid(reply.begin.store_uid, "the store's uid") != self.store_uid:
+                raise Mismatch("the server sends a backup of another store than the one it serves; do not keep it")
             self._begin = reply.begin
-            self.store_uid = wire.require_uid(reply.begin.store_uid, "the store's uid")
         elif part == "chunk" and self._begin is not None and not self.sha256:
             if self.size_bytes + len(reply.chunk) > self._begin.size_bytes:
                 raise MalformedMessage("the server sends a larger backup than it announced; do not trust this server")

@@ -17,7 +17,7 @@ import pytest
 from tests.client.hand_driver import Driver
 from tests.client.paper_server import PaperServer
 from tests.client.real_server import ENVIRONMENT
-from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, ServerUnavailable, StoreFailed
+from unseen.errors import IntegrityError, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, StoreFailed
 from unseen.v1 import operations_pb2
 from unseen_client import AsyncClient, Client, backup_file
 from unseen_client.backup_file import IncomingBackup, target_of
@@ -39,7 +39,7 @@ def replies(content: bytes = CONTENT, sha256: bytes | None = None, uid: bytes = 
 
 
 def received(path: Path, messages: list[Reply]) -> IncomingBackup:
-    incoming = IncomingBackup(path)
+    incoming = IncomingBackup(path, UID)
     try:
         for message in messages:
             incoming.take(message)
@@ -78,6 +78,7 @@ def test_backup_appears_whole_private_and_alone(folder: Path) -> None:
         ([*replies(), Reply(chunk=b"more")], MalformedMessage),
         ([Reply()], MalformedMessage),
         ([Reply(begin=operations_pb2.BackupBegin(size_bytes=1, store_uid=b"short"))], MalformedMessage),
+        (replies(uid=b"another store...")[:1], Mismatch),
         (replies(sha256=b"short"), MalformedMessage),
         (replies(sha256=bytes(32)), IntegrityError),
     ],
@@ -89,7 +90,7 @@ def test_what_is_not_whole_leaves_no_file(folder: Path, messages: list[Reply], e
 
 
 def test_more_than_was_announced_is_not_written(folder: Path) -> None:
-    incoming = IncomingBackup(folder / "backup")
+    incoming = IncomingBackup(folder / "backup", UID)
     incoming.take(Reply(begin=operations_pb2.BackupBegin(size_bytes=10, store_uid=UID)))
     incoming.take(Reply(chunk=bytes(10)))
     with pytest.raises(MalformedMessage, match="larger backup than it announced"):
@@ -187,6 +188,14 @@ def test_long_transfer_that_breaks_is_not_begun_anew_for_hours(tmp_path: Path) -
     with pytest.raises(ServerUnavailable, match="tried 1 times in 60 s"):
         backed_up(server, tmp_path)
     assert server.log.count("CreateBackup") == 1
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_backup_of_another_store_than_the_one_met_is_refused(tmp_path: Path) -> None:
+    server = BackingUp()
+    server.on_create_backup = lambda _: iter(replies(uid=b"another store..."))  # type: ignore[method-assign]
+    with pytest.raises(Mismatch, match="another store"):
+        backed_up(server, tmp_path)
     assert list((tmp_path / "backups").iterdir()) == []
 
 

@@ -21,13 +21,13 @@ SECONDS_FOR_A_BACKUP = 6 * 3600.0
 
 def backup(session: Session, place: Path) -> Flow[BackupMade]:
     """Fetch a backup of everything into a new file, or into one of its own name in the folder ``place``."""
-    yield from collections.server_info(session)
+    server = yield from collections.server_info(session)
     path = yield from local(lambda: target_of(place, datetime.now(UTC)))
     incoming = yield from ask(
         session.patience,
         rpcs.CREATE_BACKUP,
         [operations_pb2.CreateBackupRequest()],
-        lambda: IncomingBackup(path),
+        lambda: IncomingBackup(path, server.store_uid),
         exchange_s=SECONDS_FOR_A_BACKUP,
     )
     try:
