@@ -127,7 +127,32 @@ def _open_unnamed(folder: Path) -> tuple[int, Path | None]:
     """A new private file that nobody sees before it is whole; with its name where it must have one."""
     with contextlib.suppress(AttributeError, OSError):
         return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), None
+    _remove_left(folder)
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
+        if _is_locked(descriptor, wait=True) and os.fstat(descriptor).st_nlink:
+            return descriptor, Path(path)
+        os.close(descriptor)  # another backup took it for one that was left, before it was locked
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed backups left: what no process holds locked, and this user may."""
     for left in folder.glob(f"{UNFINISHED}*"):
-        left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
-    return descriptor, Path(name)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _is_locked(descriptor, wait=False):
+                    left.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+
+
+def _is_locked(descriptor: int, *, wait: bool) -> bool:
+    """Lock a file until it is closed; False when another holds it."""
+    import fcntl  # not everywhere where this package is imported
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

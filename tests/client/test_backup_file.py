@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -146,6 +147,37 @@ def test_what_a_kill_left_is_removed_by_the_next_backup(tmp_path: Path, monkeypa
     monkeypatch.delattr(os, "O_TMPFILE")
     (tmp_path / f"{backup_file.UNFINISHED}left").write_bytes(b"half")
     received(tmp_path / "backup", replies())
+    assert list(tmp_path.iterdir()) == [tmp_path / "backup"]
+
+
+def test_two_backups_into_one_folder_leave_each_other_alone(folder: Path) -> None:
+    first = IncomingBackup(folder / "first", UID)
+    begin, *rest = replies()
+    first.take(begin)
+    received(folder / "second", replies())
+    for message in rest:
+        first.take(message)
+    first.finish()
+    first.keep()
+    assert sorted(folder.iterdir()) == [folder / "first", folder / "second"]
+    assert (folder / "first").read_bytes() == (folder / "second").read_bytes() == CONTENT
+
+
+def test_file_that_is_taken_away_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    true_mkstemp, made = tempfile.mkstemp, []
+
+    def taken_away(**where: Any) -> tuple[int, str]:
+        made.append(true_mkstemp(**where))
+        if len(made) == 1:
+            backup_file._remove_left(tmp_path)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkstemp", taken_away)
+    received(tmp_path / "backup", replies())
+    assert len(made) == 2
     assert list(tmp_path.iterdir()) == [tmp_path / "backup"]
 
 
