@@ -8,8 +8,10 @@ Held by the operator's machine. The bytes are ciphertext, sizes and counts; no k
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -40,7 +42,7 @@ class IncomingBackup:
     def __init__(self, path: Path, store_uid: bytes) -> None:
         self._path = path
         self.store_uid = store_uid
-        self._descriptor, self._name = _open_unnamed(path.parent)
+        self._descriptor, self._name = _open_new(path.parent)
         self._begin: operations_pb2.BackupBegin | None = None
         self.sha256 = b""
         self.size_bytes = 0
@@ -72,16 +74,17 @@ class IncomingBackup:
         if not is_whole:
             raise IntegrityError("what was written is not what was sent: the disk or the way here is faulty; try again")
         with _on_disk():
-            self._give_name()
+            try:
+                _link(self._descriptor, self._name, self._path)
+            except FileExistsError:
+                raise InvalidInput(f"{self._path} came to be meanwhile; backups are never overwritten") from None
         self.close()
 
     def close(self) -> None:
         """Drop what has no name yet."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            if self._name is not None:
-                self._name.unlink(missing_ok=True)
+            descriptor, self._descriptor = self._descriptor, -1
+            _drop(descriptor, self._name)
 
     def _write(self, chunk: bytes) -> None:
         with _on_disk():
@@ -102,57 +105,75 @@ class IncomingBackup:
             offset += len(chunk)
         return digest.digest()
 
-    def _give_name(self) -> None:
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            # With a folder's descriptor Python calls linkat, which can name what has no name (open(2), O_TMPFILE).
-            source = self._name or Path(f"/proc/self/fd/{self._descriptor}")
-            os.link(source, self._path.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
-            os.fsync(folder)
-        except FileExistsError:
-            raise InvalidInput(f"{self._path} came to be meanwhile; backups are never overwritten") from None
-        finally:
-            os.close(folder)
-
 
 @contextlib.contextmanager
 def _on_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreFailed(f"the backup cannot be written here: {os.strerror(error.errno or 0)}; make room") from error
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room" if is_full else "give a folder that you may write to, on a file system with hard links"
+        raise StoreFailed(f"the backup cannot be written here: {os.strerror(error.errno or 0)}; {remedy}") from error
+
+
+def _open_new(folder: Path) -> tuple[int, Path | None]:
+    """A new private file that nobody sees before it is whole; with its name where it must have one.
+
+    Raises StoreFailed where it could not get its name in the end: before anything is fetched.
+    """
+    with _on_disk():
+        descriptor, name = _open_unnamed(folder)
+        trial = folder / f"{UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            _link(descriptor, name, trial)  # what was linked once and unlinked cannot be linked again
+        finally:
+            _drop(descriptor, name)
+            trial.unlink(missing_ok=True)
+        return _open_unnamed(folder)
 
 
 def _open_unnamed(folder: Path) -> tuple[int, Path | None]:
-    """A new private file that nobody sees before it is whole; with its name where it must have one."""
     with contextlib.suppress(AttributeError, OSError):
         return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), None
+    from fcntl import LOCK_EX, flock  # not everywhere where this package is imported
+
     _remove_left(folder)
     while True:
         descriptor, path = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
-        if _is_locked(descriptor, wait=True) and os.fstat(descriptor).st_nlink:
+        with contextlib.suppress(OSError):  # where nothing can be locked, nothing is removed either
+            flock(descriptor, LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
             return descriptor, Path(path)
         os.close(descriptor)  # another backup took it for one that was left, before it was locked
 
 
 def _remove_left(folder: Path) -> None:
     """Remove what killed backups left: what no process holds locked, and this user may."""
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
     for left in folder.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                if _is_locked(descriptor, wait=False):
-                    left.unlink(missing_ok=True)
+                flock(descriptor, LOCK_EX | LOCK_NB)
+                left.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
 
 
-def _is_locked(descriptor: int, *, wait: bool) -> bool:
-    """Lock a file until it is closed; False when another holds it."""
-    import fcntl  # not everywhere where this package is imported
-
+def _link(descriptor: int, name: Path | None, target: Path) -> None:
+    """Give a file without a name its name, or one with a name another; on disk when this returns."""
+    folder = os.open(target.parent, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
+        # With a folder's descriptor Python calls linkat, which can name what has no name (open(2), O_TMPFILE).
+        source = name or Path(f"/proc/self/fd/{descriptor}")
+        os.link(source, target.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _drop(descriptor: int, name: Path | None) -> None:
+    os.close(descriptor)
+    if name is not None:
+        name.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -125,9 +126,24 @@ def test_full_disk_and_short_writes(folder: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(StoreFailed, match="No space left"):
+    with pytest.raises(StoreFailed, match="No space left on device; make room"):
         received(folder / "other", replies())
     assert list(folder.iterdir()) == [folder / "backup"]
+
+
+def test_folder_that_takes_no_backup_is_named_before_anything_is_fetched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreFailed, match="give a folder that you may write to"):
+        IncomingBackup(folder / "gone meanwhile" / "backup", UID)
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(StoreFailed, match="on a file system with hard links"):
+        IncomingBackup(folder / "backup", UID)
+    assert list(folder.iterdir()) == []
 
 
 def test_file_that_is_there_is_never_overwritten(folder: Path) -> None:
@@ -177,7 +193,7 @@ def test_file_that_is_taken_away_before_it_is_locked_is_made_anew(
 
     monkeypatch.setattr(tempfile, "mkstemp", taken_away)
     received(tmp_path / "backup", replies())
-    assert len(made) == 2
+    assert len(made) == 3  # the one taken away, the one that is tried, and the one that is kept
     assert list(tmp_path.iterdir()) == [tmp_path / "backup"]
 
 
@@ -244,6 +260,9 @@ def test_client_and_command_fetch_a_backup_that_is_a_whole_one(
     assert hashlib.sha256((tmp_path / "by command").read_bytes()).hexdigest() in done.stdout
     again = unseen("backup", tmp_path / "by command")
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    if Path("/proc/self").is_dir():  # a folder in which nobody can make a file
+        refused = unseen("backup", "/proc/self")
+        assert (refused.returncode, refused.stderr[:38]) == (1, "error: the backup cannot be written he")
 
 
 async def test_asynchronous_client_does_the_same(server: Any, home: Path, tmp_path: Path) -> None:
