@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -271,17 +271,32 @@ async def test_asynchronous_client_does_the_same(server: Any, home: Path, tmp_pa
     assert made.size_bytes == (tmp_path / "backup").stat().st_size
 
 
-def test_command_that_is_killed_leaves_nothing_half(server: Any, tmp_path: Path) -> None:
+KILLED_AT_THE_FIRST_CHUNK = """
+import os, signal, sys
+from unseen_client.backup_file import IncomingBackup
+if sys.argv.pop(1) == "named":
+    del os.O_TMPFILE
+write = IncomingBackup._write
+def write_and_die(self, chunk):
+    write(self, chunk)
+    assert self.size_bytes
+    os.kill(os.getpid(), signal.SIGKILL)
+IncomingBackup._write = write_and_die
+from unseen_client.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("kind", ["unnamed", "named"])
+def test_command_that_is_killed_leaves_nothing_half(server: Any, unseen: Any, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
     environment = ENVIRONMENT | {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-c", "from unseen_client.cli import main; main()", "backup", str(folder / "one")]
-    for wait_s in (0.3, 0.5, 0.7, 0.9):
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-            time.sleep(wait_s)
-            process.kill()
-        left = list(folder.iterdir())
-        assert left in ([], [folder / "one"])
-        if left:
-            assert (folder / "one").read_bytes().startswith(b"unseen-backup")
-            (folder / "one").unlink()
+    command = [sys.executable, "-c", KILLED_AT_THE_FIRST_CHUNK, kind, "backup", str(folder / "one")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = list(folder.iterdir())
+    assert all(path.name.startswith(backup_file.UNFINISHED) and path.stat().st_mode & 0o077 == 0 for path in left)
+    assert len(left) == (1 if kind == "named" else 0)
+    assert unseen("backup", folder / "one").returncode == 0
+    assert (folder / "one").read_bytes().startswith(b"unseen-backup")
