@@ -166,3 +166,7 @@ def test_every_bench_stands_in_the_bench_readme() -> None:
         path.stem for path in (ROOT / "bench").glob("*.py") if f"python -m bench.{path.stem}" in path.read_text()
     ] + [path.parent.name for path in (ROOT / "bench").glob("*/__main__.py")]
     assert [name for name in benches if f"bench.{name}" not in text] == []
+
+
+def test_every_document_ends_with_its_last_line() -> None:
+    assert [path.name for path in DOCUMENTS if not path.read_bytes().endswith(b"\n")] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
 from unseen_client.flows import consents, policies, rights
 from unseen_client.flows.consents import AnyConsent, Validity
-from unseen_client.flows.rows import write_certificate
+from unseen_client.flows.rows import require_new, write_certificate
 from unseen_client.governed import (
     Acceptance,
     Agreement,
@@ -69,10 +70,12 @@ class GovernanceProtocol:
         return consents.list_all(self._session, name, subject)
 
     def erase_subject(self, name: str, subject: str, certificate: str | os.PathLike[str] | None) -> Flow[Erasure]:
+        path = None if certificate is None else Path(certificate)
+        if path is not None:
+            yield from local(partial(require_new, path))
         erasure = yield from rights.erase_subject(self._session, name, subject)
-        if certificate is not None:
-            path = Path(certificate)
-            yield from local(lambda: write_certificate(path, erasure.signed))
+        if path is not None:
+            yield from local(partial(write_certificate, path, erasure.signed))
         return erasure
 
     def export_subject(self, name: str, subject: str) -> Flow[SubjectExport]:

@@ -97,7 +97,8 @@ class GovernanceCalls:
     def erase_subject(self, name: str, subject: str, *, certificate: AnyPath | None = None) -> Erasure:
         """Erase every row and every consent of a data subject; gives the server's signed certificate.
 
-        It is verified, kept on this device, and written to ``certificate``. Raises OnLegalHold: nothing was erased.
+        It is verified, kept on this device, and written to the new file ``certificate``. Raises InvalidInput when
+        that is there, OnLegalHold: nothing was erased.
         """
         return self._drive(self._protocol.erase_subject(name, subject, certificate))
 

@@ -75,26 +75,33 @@ def later_s(asked_s: float) -> float:
 
 
 def ask(
-    patience: Patience, rpc: Rpc, requests: Sequence[Message], make_receiver: Callable[[], AnyReceiver]
+    patience: Patience,
+    rpc: Rpc,
+    requests: Sequence[Message],
+    make_receiver: Callable[[], AnyReceiver],
+    *,
+    exchange_s: float = 0.0,
 ) -> Flow[AnyReceiver]:
     """Exchange ``requests`` for what the receiver collects, trying again while the server is unavailable or busy.
 
+    A try that goes on may take ``exchange_s``, where that is longer; another one is begun within the patience only.
     Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy, AuditUnavailable,
     QuotaExceeded or DeadlineExceeded when the time is over or would be, and at once whatever else the server answers.
     """
-    give_up_at = patience.clock() + patience.timeout_s
+    began_at = patience.clock()
+    give_up_at = began_at + patience.timeout_s
     for tries in itertools.count(1):
         left_s = give_up_at - patience.clock()
         if left_s <= 0:
             raise DeadlineExceeded(_too_late(patience, tries))
         try:
-            return (yield from _try_once(rpc, requests, make_receiver(), left_s))
+            return (yield from _try_once(rpc, requests, make_receiver(), max(left_s, exchange_s)))
         except (ServerUnavailable, ServerBusy, AuditUnavailable, QuotaExceeded) as error:
             if isinstance(error, QuotaExceeded) and error.retry_after_s is None:
                 raise
             wait_s = max(pause_s(tries), later_s(error.retry_after_s or 0.0))
             if patience.clock() + wait_s >= give_up_at:
-                raise _given_up(error, tries, patience) from error
+                raise _given_up(error, tries, max(patience.timeout_s, patience.clock() - began_at)) from error
             yield Pause(wait_s)
     raise AssertionError("unreachable: the loop above ends by returning or raising")
 
@@ -109,8 +116,8 @@ def _try_once(rpc: Rpc, requests: Sequence[Message], receiver: AnyReceiver, time
     return receiver
 
 
-def _given_up(error: UnseenError, tries: int, patience: Patience) -> UnseenError:
-    words = f"{error}; tried {tries} times in {patience.timeout_s:g} s"
+def _given_up(error: UnseenError, tries: int, seconds: float) -> UnseenError:
+    words = f"{error}; tried {tries} times in {seconds:.6g} s"
     return type(error)(words, retry_after_s=error.retry_after_s)
 
 

@@ -255,7 +255,7 @@ class Client(GovernanceCalls):
         When one is not there nothing is erased and RowNotFound is raised; beyond 65,536 ids that holds for each run of
         65,536, and an error's note says how many were erased before. Other devices drop their copy of the sealed
         records when they next synchronise. The server's signed certificates are verified, kept on this device, and
-        written to ``certificate``, one a line. Raises OnLegalHold.
+        written to the new file ``certificate``, one a line. Raises InvalidInput when it is there, OnLegalHold.
         """
         return self._drive(self._protocol.erase(name, ids, certificate))
 

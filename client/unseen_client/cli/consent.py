@@ -38,13 +38,20 @@ def record(
     Example:
       unseen consent record scans patient-17 --purpose research --valid-days 365 --method "paper form"
     """
-    valid_for = None if valid_days is None else timedelta(days=valid_days)
+    valid_for = None if valid_days is None else _span(valid_days)
     with link.client() as client:
         given = client.record_consent(
             name, subject, purposes=purpose or None, valid_for=valid_for, method=method, language=language
         )
     words = f"recorded consent {given.record_id.hex()} for {', '.join(sorted(given.purposes))}"
     say(link.json, {"consent": given.to_document()}, words)
+
+
+def _span(days: float) -> timedelta:
+    try:
+        return timedelta(days=days)
+    except (OverflowError, ValueError) as error:  # more than a calendar has; not a number
+        raise InvalidInput(f"got --valid-days {days:g}; leave it out for a consent until it is withdrawn") from error
 
 
 @app.command("withdraw")

@@ -131,7 +131,7 @@ def erase(
         str | None, typer.Option(help="Every row and consent of this data subject, instead of ids.")
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the server's signed certificate there.")
+        Path | None, typer.Option(metavar="FILE", help="A new file for the server's signed certificate.")
     ] = None,
     link: Link,
 ) -> None:

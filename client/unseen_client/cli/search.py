@@ -79,15 +79,17 @@ def _hits(
 def _print(hits: list[Hit]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     noised = any(hit.record.noise for hit in hits)
     table = Table("rank", "score", "id", "name", "caption", "tags", *(["noise"] if noised else []), box=None)
     for at, hit in enumerate(hits, 1):
         record = hit.record
         cells = [str(at), f"{hit.score:.3f}", hit.id, record.name, record.caption, ", ".join(record.tags)]
-        table.add_row(*cells, *([noise_words(record.noise)] if noised else []))
+        cells += [noise_words(record.noise)] if noised else []
+        table.add_row(*map(Text, cells))  # as it stands: brackets in a name are no mark-up
     console = Console()
     console.print(table if hits else "no hits: no row can be searched")
     if noised:
         units = sorted({hit.record.noise.unit for hit in hits if hit.record.noise})
-        console.print(f"noise: for one release of {', '.join(units)}, as the enrolling device says")
+        console.print(Text(f"noise: for one release of {', '.join(units)}, as the enrolling device says"))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from unseen.errors import InvalidInput
 from unseen.params import by_id
@@ -61,9 +62,10 @@ def run(images: Path | None, out: Path, as_json: bool) -> int:
     findings.write(out / "results.json")
     faults = findings.faults()
     for fault in faults:
-        console.print(f"[bold red]failed[/bold red]: {fault}")
+        console.print(Text.assemble(("failed", "bold red"), f": {fault}"))
     console.print(
-        f"see {out / 'contact-sheet.png'} and {out / 'results.json'}; the server has ended, its files are gone"
+        f"see {out / 'contact-sheet.png'} and {out / 'results.json'}; the server has ended, its files are gone",
+        markup=False,
     )
     if as_json:
         sys.stdout.write((out / "results.json").read_text(encoding="utf-8"))
@@ -127,7 +129,7 @@ class Scene:
         )
         self._console.print(f"{report}; a refused or covered image never leaves the device as it was")
         for refusal in report.refused:
-            self._console.print(f"  refused {refusal.source}: {refusal.reason}")
+            self._console.print(f"  refused {refusal.source}: {refusal.reason}", markup=False)
         if not report.ids or not chosen.queries:
             raise InvalidInput("none of these pictures could be enrolled; give a folder with photographs")
         self._counted("fetch the sealed catalogue", lambda: client.list(COLLECTION))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from unseen_client.demo.proxy import Traffic
 
@@ -62,7 +63,7 @@ def show_sightings(console: Console, sightings: Sequence[Sighting], searched: st
     console.print(table)
     for seen in sightings:
         for example in seen.examples if seen.leaked else ():
-            console.print(f"  [red]found[/red] {seen.kind}: {example}")
+            console.print(Text.assemble("  ", ("found", "red"), f" {seen.kind}: {example}"))
 
 
 def _verdict(seen: Sighting) -> str:
@@ -78,7 +79,7 @@ def show_ranks(console: Console, ranks: Sequence[tuple[str, str, str, int]]) -> 
     table.add_column("best hit")
     table.add_column("place", justify="right")
     for query, right, best, place in ranks:
-        table.add_row(query, right, best, f"[green]{place}[/green]" if place == 1 else str(place))
+        table.add_row(*map(Text, (query, right, best)), Text(str(place), "green" if place == 1 else ""))
     console.print(table)
 
 

@@ -16,16 +16,20 @@ from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
 SECONDS_FOR_A_BACKUP = 6 * 3600.0
-"""Added to the time a backup may take: as long as a server goes on sending one."""
+"""What one transfer may take. It buys no second one: what broke for good would be fetched again for hours."""
 
 
 def backup(session: Session, place: Path) -> Flow[BackupMade]:
     """Fetch a backup of everything into a new file, or into one of its own name in the folder ``place``."""
-    yield from collections.server_info(session)
+    server = yield from collections.server_info(session)
     path = yield from local(lambda: target_of(place, datetime.now(UTC)))
-    patience = session.patience.longer(SECONDS_FOR_A_BACKUP)
-    request = operations_pb2.CreateBackupRequest()
-    incoming = yield from ask(patience, rpcs.CREATE_BACKUP, [request], lambda: IncomingBackup(path))
+    incoming = yield from ask(
+        session.patience,
+        rpcs.CREATE_BACKUP,
+        [operations_pb2.CreateBackupRequest()],
+        lambda: IncomingBackup(path, server.store_uid),
+        exchange_s=SECONDS_FOR_A_BACKUP,
+    )
     try:
         yield from local(incoming.keep)
     finally:

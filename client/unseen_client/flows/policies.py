@@ -11,6 +11,7 @@ from unseen.dp.text import require_policy
 from unseen.entropy import random_uid
 from unseen.errors import Mismatch, PolicyNotAccepted, PolicyNotFound
 from unseen.governance.certificate import Act, Receipt
+from unseen.governance.fields import require_plain
 from unseen.governance.policy import Policy
 from unseen.types import CollectionInfo
 from unseen.v1 import governance_pb2
@@ -53,7 +54,10 @@ def history(session: Session, name: str) -> Flow[tuple[list[Agreement], list[Acc
         if (agreement.policy.version, agreement.policy.previous) != (len(agreements) + 1, previous):
             raise Mismatch("the server's history of this agreement has a gap: a version does not name the one before")
         agreements.append(agreement)
-    return agreements, [Acceptance(one.caller, one.version, one.at) for one in reply.acceptances]
+    return agreements, [
+        Acceptance(require_plain(one.caller, "the name of who accepted"), one.version, one.at)
+        for one in reply.acceptances
+    ]
 
 
 def set_policy(session: Session, name: str, terms: Mapping[str, object], key_name: str) -> Flow[Agreement]:

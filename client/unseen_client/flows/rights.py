@@ -9,6 +9,7 @@ from unseen import wire
 from unseen.entropy import random_uid
 from unseen.errors import MalformedMessage, Mismatch, PolicyNotFound
 from unseen.governance.certificate import Asked, ErasureCertificate
+from unseen.governance.fields import require_plain
 from unseen.governance.policy import Policy
 from unseen.governance.processing_record import Activity
 from unseen.governance.subject import pseudonym
@@ -138,7 +139,13 @@ def holds(session: Session, name: str) -> Flow[list[Hold]]:
 def _hold(message: governance_pb2.Hold) -> Hold:
     if len(message.subject) not in (0, UID_BYTES):
         raise MalformedMessage(f"a hold names a subject by {len(message.subject)} bytes, expected {UID_BYTES} or none")
-    return Hold(message.reason_code, message.subject or None, message.set_by, message.set_at, message.lifted_at or None)
+    return Hold(
+        require_plain(message.reason_code, "a hold's reason code"),
+        message.subject or None,
+        require_plain(message.set_by, "the name of who set a hold"),
+        message.set_at,
+        message.lifted_at or None,
+    )
 
 
 # Emergencies
@@ -183,9 +190,9 @@ def emergencies(session: Session, name: str) -> Flow[list[Emergency]]:
 
 def _emergency(message: governance_pb2.EmergencyGrant) -> Emergency:
     return Emergency(
-        message.grantee,
-        message.reason_code,
-        message.granted_by,
+        require_plain(message.grantee, "the name of who was let in"),
+        require_plain(message.reason_code, "an emergency's reason code"),
+        require_plain(message.granted_by, "the name of who let somebody in"),
         message.granted_at,
         message.ends_at,
         message.active,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -53,11 +54,13 @@ def _read(place: Place, row: str) -> Record:
 def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | None) -> Flow[int]:
     """Erase rows, from this device's mirror as well; gives how many. Erases nothing when one is not there.
 
-    Every request's certificate is verified and kept, and written to ``certificate``, one a line.
+    Every request's certificate is verified and kept, and written to the new file ``certificate``, one a line.
 
     More than ROWS_PER_ERASURE go in several requests: each is carried out whole or not at all, and an error says after
     how many rows it came.
     """
+    if certificate is not None:
+        yield from local(partial(require_new, certificate))
     place = yield from open_current(session, name)
     wanted = {row_id(place.key.record_key, row): row for row in rows}
     there = yield from local(lambda: place.mirror.has(wanted))
@@ -84,10 +87,16 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
     return len(wanted)
 
 
+def require_new(path: Path) -> None:
+    """Raise InvalidInput, before anything is erased, for a file that is there: an earlier certificate is a proof."""
+    if os.path.lexists(path):
+        raise InvalidInput(f"{path} is there already, nothing was erased; give a new name for the certificate")
+
+
 def write_certificate(path: Path, signed: bytes, *, again: bool = False) -> None:
-    """Write a certificate to a file of the user's, or one more to it; raises StoreFailed."""
+    """Write a certificate to a new file of the user's, or one more to it; raises StoreFailed."""
     try:
-        with path.open("ab" if again else "wb") as file:
+        with path.open("ab" if again else "xb") as file:
             file.write(signed + b"\n")
     except OSError as error:
         raise StoreFailed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from unseen.errors import InvalidDocument
+from unseen.errors import InvalidDocument, MalformedMessage
 from unseen.governance.moments import moment_seconds
 
 MOST_TEXT = 2000
@@ -19,6 +19,18 @@ MOST_ITEMS = 64
 _HEX = re.compile(r"[0-9a-f]+")
 _PLAIN = re.compile("[^\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*")
 """No control characters and none that turn the direction of writing: documents are shown on terminals."""
+
+
+def is_plain(text: str) -> bool:
+    """Whether text may be shown on a terminal: MOST_TEXT characters at most, on one line."""
+    return len(text) <= MOST_TEXT and _PLAIN.fullmatch(text) is not None
+
+
+def require_plain(text: str, what: str) -> str:
+    """Pass text of a message through that may be shown; raises MalformedMessage, which says ``what`` it is."""
+    if not is_plain(text):
+        raise MalformedMessage(f"{what} is not text of at most {MOST_TEXT} characters on one line")
+    return text
 
 
 class Fields:
@@ -108,7 +120,7 @@ class Fields:
         return self._left.pop(name)
 
     def _text(self, name: str, value: object, pattern: re.Pattern[str] | None, empty: bool) -> str:
-        fits = isinstance(value, str) and (empty or value) and len(value) <= MOST_TEXT and _PLAIN.fullmatch(value)
+        fits = isinstance(value, str) and (empty or value) and is_plain(value)
         if not fits or not isinstance(value, str) or (pattern and value and not pattern.fullmatch(value)):
             raise self._wrong(
                 name, f"text of {0 if empty else 1} to {MOST_TEXT} characters, on one line{_of_form(pattern)}"

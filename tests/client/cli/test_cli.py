@@ -51,6 +51,17 @@ def test_a_whole_session_in_json(unseen, name, vectors):
     assert unseen("list", name).returncode == 5
 
 
+def test_brackets_in_records_are_shown_as_they_stand(unseen, name, vectors):
+    ids = ["[/b]", "[red]roe[/red]", ":smile:", *(f"row {at}" for at in range(9))]
+    (vectors / "ids.txt").write_text("\n".join(ids))
+    unseen("create", name, "--dimension", 16)
+    assert unseen("enrol", name, vectors / "vectors.npy", "--ids", vectors / "ids.txt").returncode == 0
+    shown = unseen("search", name, "--vector", vectors / "query.npy", "-k", 12)
+    assert shown.returncode == 0, shown.stderr
+    for one in ids:
+        assert one in shown.stdout
+
+
 def test_a_session_in_words(unseen, name, vectors):
     assert f"created {name}" in unseen("create", name, "--dimension", 16).stdout
     assert "12 enrolled" in unseen("enrol", name, vectors / "vectors.npy", "--ids", vectors / "ids.txt").stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from unseen_client.demo.compare import Agreement
 from unseen_client.demo.findings import Answer, Findings
@@ -15,7 +16,7 @@ from unseen_client.demo.material import Query
 from unseen_client.demo.proxy import Traffic
 from unseen_client.demo.secrets import CAPTIONS, ENROLLED_INT16
 from unseen_client.demo.show import draw_sheet
-from unseen_client.demo.tables import Call, Sighting
+from unseen_client.demo.tables import Call, Sighting, show_ranks, show_sightings
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport, Hit, Refusal
 
@@ -86,3 +87,13 @@ def test_results_and_sheet_are_written_even_when_pictures_are_missing(findings: 
     draw_sheet(tmp_path / "sheet.png", findings)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 1960
+
+
+def test_brackets_in_names_of_files_are_shown_as_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=200)
+    show_ranks(console, [("[/b]", "[red]roe[/red]", ":smile:", 1)])
+    leak = Sighting(CAPTIONS, pieces=2, received=1, kept=0, forbidden=True, examples=("[/b] at 7",))
+    show_sightings(console, [leak], "everything")
+    shown = capsys.readouterr().out
+    for one in ("[/b]", "[red]roe[/red]", ":smile:", "[/b] at 7"):
+        assert one in shown

@@ -19,6 +19,7 @@ from tests.core.governance.written import CONTROLLER, terms
 from unseen.errors import (
     InvalidDocument,
     LogWentBack,
+    MalformedMessage,
     Mismatch,
     PolicyNotAccepted,
     PolicyNotFound,
@@ -300,3 +301,35 @@ def test_a_withdrawal_of_another_consent_is_not_taken_for_this_one(liar: Liar, c
 
     with pytest.raises(Mismatch, match="another consent"):
         liar(consents.withdraw(liar.session, governed, None, second), swapped)
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "two\nlines", "\u202egrant", "x" * 2001])
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (rights.holds, "reason_code"),
+        (rights.holds, "set_by"),
+        (rights.emergencies, "grantee"),
+        (rights.emergencies, "reason_code"),
+        (rights.emergencies, "granted_by"),
+        (policies.history, "caller"),
+    ],
+)
+def test_names_and_reasons_that_would_reach_the_terminal_are_plain(
+    liar: Liar, client: Client, governed: str, asked: Callable[..., Flow[Any]], field: str, text: str
+) -> None:
+    client.set_hold(governed, "CASE-17")
+    client.open_emergency(governed, "ER-1", hours=1.0)
+
+    def bent(reply: Any) -> Any:
+        for shown in (
+            *getattr(reply, "holds", ()),
+            *getattr(reply, "grants", ()),
+            *getattr(reply, "acceptances", ()),
+        ):
+            setattr(shown, field, text)
+        return reply
+
+    with pytest.raises(MalformedMessage, match="on one line"):
+        liar(asked(liar.session, governed), bent)
+    liar(asked(liar.session, governed))

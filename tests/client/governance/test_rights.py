@@ -107,6 +107,22 @@ def test_an_erased_subject_leaves_a_certificate_and_nothing_else(
     assert client.count(name) == 0
 
 
+def test_certificate_that_is_there_is_never_overwritten(
+    client: Client, governed: Governed, vectors: np.ndarray, tmp_path: Path
+) -> None:
+    name = governed()
+    client.record_consent(name, "anna")
+    client.enrol_vectors(name, IDS, vectors, subject="anna")
+    file = tmp_path / "erased.json"
+    client.erase(name, IDS[0], certificate=file)
+    first = file.read_bytes()
+    with pytest.raises(InvalidInput, match="is there already, nothing was erased"):
+        client.erase(name, IDS[1], certificate=file)
+    with pytest.raises(InvalidInput, match="is there already, nothing was erased"):
+        client.erase_subject(name, "anna", certificate=file)
+    assert (client.count(name), file.read_bytes()) == (len(IDS) - 1, first)
+
+
 def test_an_export_opens_the_records_of_its_subject_alone(
     client: Client, governed: Governed, vectors: np.ndarray
 ) -> None:
