@@ -103,8 +103,8 @@ class Life:
 
     def _back_up(self, path: Path) -> None:
         """As operator and client do it together."""
-        incoming = IncomingBackup(path)
         made = self._backups.begin()
+        incoming = IncomingBackup(path, made.store_uid)
         try:
             incoming.take(Reply(begin=BackupBegin(size_bytes=made.size_bytes, store_uid=made.store_uid)))
             digest = hashlib.sha256()

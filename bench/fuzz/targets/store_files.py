@@ -14,6 +14,7 @@ from unseen.errors import (
     InvalidConfiguration,
     InvalidInput,
     MalformedMessage,
+    Mismatch,
     ServerUnavailable,
     WrongKey,
 )
@@ -68,7 +69,7 @@ class Incoming:
 
     def take(self, data: bytes) -> None:
         """Messages of one backup, each behind its length in two bytes."""
-        receiving = IncomingBackup(self._path)
+        receiving = IncomingBackup(self._path, UID)
         try:
             while data:
                 length = int.from_bytes(data[:2], "little")
@@ -113,7 +114,7 @@ TARGETS = (
     Target(
         "client.backup_file",
         Incoming().take,
-        (MalformedMessage, ServerUnavailable, IntegrityError),
+        (MalformedMessage, Mismatch, ServerUnavailable, IntegrityError),
         (stream(),),
     ),
 )
