@@ -195,6 +195,7 @@ N2048_Q31_OWNER = OwnerParameterSet(
 DEFAULT = N2048_Q29
 PUBLISHED = (N2048_Q29, N2048_Q29_FINE)
 OWNER_DEFAULT = N2048_Q31_OWNER
+OWNER_PUBLISHED = (N2048_Q31_OWNER,)
 
 AnySet = TypeVar("AnySet", ParameterSet, OwnerParameterSet)
 
@@ -206,6 +207,15 @@ def by_id(parameter_id: str) -> ParameterSet:
             return parameters
     known = ", ".join(f"{p.name} ({p.id})" for p in PUBLISHED)
     raise ParameterMismatch(f"this parameter set is not known here; this build has {known}")
+
+
+def owner_by_id(parameter_id: str) -> OwnerParameterSet:
+    """The published owner-encrypted set with this id; raises ParameterMismatch when there is none."""
+    for parameters in OWNER_PUBLISHED:
+        if parameters.id == parameter_id:
+            return parameters
+    known = ", ".join(f"{p.name} ({p.id})" for p in OWNER_PUBLISHED)
+    raise ParameterMismatch(f"this owner-encrypted parameter set is not known here; this build has {known}")
 
 
 def by_name(name: str) -> ParameterSet:

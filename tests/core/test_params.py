@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from unseen.errors import ParameterMismatch, UnsafeParameters
-from unseen.params import DEFAULT, N2048_Q29, N2048_Q29_FINE, N2048_Q31_OWNER, PUBLISHED, by_id, by_name, require_safe
+from unseen.params import (
+    DEFAULT,
+    N2048_Q29,
+    N2048_Q29_FINE,
+    N2048_Q31_OWNER,
+    PUBLISHED,
+    by_id,
+    by_name,
+    owner_by_id,
+    require_safe,
+)
 
 
 def test_ids_of_published_sets_never_change() -> None:
@@ -95,6 +105,15 @@ def test_every_number_of_the_owner_encrypted_set_is_in_its_id(field: str) -> Non
     altered: Any = (value[0], value[1] + 1) if isinstance(value, tuple) else value + 1
     assert replace(N2048_Q31_OWNER, **{field: altered}).id != N2048_Q31_OWNER.id
     assert replace(N2048_Q31_OWNER, name="another").id == N2048_Q31_OWNER.id
+
+
+def test_an_altered_owner_encrypted_set_is_not_known() -> None:
+    assert owner_by_id(N2048_Q31_OWNER.id) is N2048_Q31_OWNER
+    for altered in (replace(N2048_Q31_OWNER, row_scale=6145).id, DEFAULT.id, ""):
+        with pytest.raises(ParameterMismatch, match="n2048_q31_owner"):
+            owner_by_id(altered)
+    with pytest.raises(ParameterMismatch, match="n2048_q29"):
+        by_id(N2048_Q31_OWNER.id)
 
 
 def test_the_owner_encrypted_set_is_safe_and_possible() -> None:

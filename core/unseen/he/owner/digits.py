@@ -10,6 +10,8 @@ bit-reversed number, and Horner's rule needs one product per chunk. The errors o
 
 from __future__ import annotations
 
+from functools import cache
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +42,7 @@ def whole_query(parameters: OwnerParameterSet, packing: Packing, query: Cipherte
     return _horner(query.c0, steps, moduli), _horner(c1, steps, moduli)
 
 
+@cache
 def _step(parameters: OwnerParameterSet, number: int, factor: int) -> UInt64Array:
     """X^k in transformed form: (N,), bit-reversed."""
     degree, modulus, psi = parameters.ring_degree, parameters.moduli[number], parameters.roots[number]

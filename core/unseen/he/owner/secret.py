@@ -48,6 +48,8 @@ Float64Array = npt.NDArray[np.float64]
 
 ROOT_BYTES = 32
 FINGERPRINT_BYTES = 16
+CHUNKS_AT_ONCE = 4
+"""Chunks are encrypted in runs of this many, which stay in the cache."""
 BLOCKS_AT_ONCE = 16
 """Reply blocks are unpacked and decrypted in runs of this many."""
 
@@ -133,12 +135,15 @@ class OwnerKey:
         """Encrypt integer polynomials (chunks, N) under a seed and errors that nobody else has."""
         parameters = self.parameters
         seed = random_bytes(SEED_BYTES)
-        c1 = uniform_residues(seed, len(message), parameters.ring_degree, parameters.moduli)
-        c0 = np.empty_like(c1)
-        noisy = message + _errors(message.shape, parameters.error_coins)
-        for number, ring in enumerate(rings(parameters)):
-            masked = ring.centred(c1[:, number] * self._transformed[number])
-            c0[:, number] = ring.residues(ring.centred(ring.forward(noisy) - masked))
+        c0 = np.empty((len(message), len(parameters.moduli), parameters.ring_degree), np.uint16)
+        for first in range(0, len(message), CHUNKS_AT_ONCE):
+            part = message[first : first + CHUNKS_AT_ONCE]
+            c1 = uniform_residues(seed, len(part), parameters.ring_degree, parameters.moduli, first)
+            noisy = part + _errors(part.shape, parameters.error_coins)
+            for number, ring in enumerate(rings(parameters)):
+                masked = ring.centred(c1[:, number] * self._transformed[number])
+                residues = ring.residues(ring.centred(ring.forward(noisy) - masked))
+                c0[first : first + CHUNKS_AT_ONCE, number] = residues
         return write_ciphertexts(Ciphertexts(seed, c0))
 
     # ------------------------------------------------------------------------------------------------------ decrypt

@@ -27,12 +27,14 @@ WORDS_BEHIND = 16
 """Words drawn behind the first N at a time."""
 
 
-def uniform_residues(seed: bytes, chunks: int, ring_degree: int, moduli: tuple[int, ...]) -> UInt16Array:
-    """Expand a seed to c1 of every chunk: (chunks, primes, N), transformed, each residue below its prime."""
+def uniform_residues(
+    seed: bytes, chunks: int, ring_degree: int, moduli: tuple[int, ...], first: int = 0
+) -> UInt16Array:
+    """Expand a seed to c1 of the chunks from ``first`` on: (chunks, primes, N), transformed, below their primes."""
     residues = np.empty((chunks, len(moduli), ring_degree), np.uint16)
     for chunk in range(chunks):
         for number, modulus in enumerate(moduli):
-            residues[chunk, number] = _polynomial(seed, chunk, number, ring_degree, modulus)
+            residues[chunk, number] = _polynomial(seed, first + chunk, number, ring_degree, modulus)
     return residues
 
 
