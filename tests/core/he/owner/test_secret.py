@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -154,6 +157,14 @@ def test_any_whole_blocks_decrypt_to_scores_and_nothing_is_said_about_them(key) 
         assert int(np.abs(raw).max()) <= OWNER.modulus // 2 + 1
     with pytest.raises(MalformedMessage, match="multiple of"):
         key.decrypt(packing, bytes(size - 1))
+
+
+def test_a_device_needs_no_compiler_and_no_seal() -> None:
+    """The base installation has no numba: what a device runs must not bring it in."""
+    program = "import sys, unseen.he.owner.secret; print(sorted({'numba', 'tenseal'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 # ---- the key --------------------------------------------------------------------------------------------------------
