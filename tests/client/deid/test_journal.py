@@ -70,7 +70,8 @@ def test_a_count_that_is_none_is_not_believed(path: Path, count: str) -> None:
     said = path.read_text()
     assert '"covered":2' in said.replace(" ", "")
     path.write_text(said.replace('"covered": 2', f'"covered": {count}').replace('"covered":2', f'"covered":{count}'))
-    assert before(path) is None
+    with pytest.raises(InvalidInput, match="no report"):
+        before(path)
 
 
 def test_a_file_that_is_no_report_is_left_alone(path: Path) -> None:
