@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.waiting import until
 from unseen.audit import tree
 from unseen.audit.frames import FrameFile
 from unseen.audit.head import open_head
@@ -235,8 +235,7 @@ def no_room(*_: object) -> None:
 
 
 def wait_until_serving(caller: Any) -> None:
-    while health_of(caller) != health_pb2.HealthCheckResponse.SERVING:
-        time.sleep(0.05)
+    until("the server serves again", lambda: health_of(caller) == health_pb2.HealthCheckResponse.SERVING)
 
 
 def health_of(caller: Any, service: str = "") -> int:
@@ -362,11 +361,9 @@ async def test_a_search_whose_caller_goes_away_takes_its_leaf_back(
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         search = channel.stream_stream("/unseen.v1.SearchService/Search")()
         await search.write(search_of(collection, b"")[0].SerializeToString())
-        while ("Search", "OK") not in said(leaves_of(running)):
-            await in_thread(time.sleep, 0.01)
+        await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))
         search.cancel()
-    while said(leaves_of(running))[-1] == ("Search", "OK"):
-        await in_thread(time.sleep, 0.01)
+    await in_thread(until, "it is taken back", lambda: said(leaves_of(running))[-1] != ("Search", "OK"))
     *leaves, taken_back = leaves_of(running)
     assert taken_back["act"] == "Search"
     assert leaves[taken_back["asked"]]["outcome"] == "OK"

@@ -17,6 +17,7 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.waiting import until
 from unseen.errors import ServerBusy
 from unseen.he import packing, quantise
 from unseen.he.mask import BATCH_BLOCKS
@@ -61,11 +62,6 @@ def scan(workers: Workers, work: Callable[[], None]) -> asyncio.Future[None]:
 
 async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
     return await asyncio.to_thread(work, *args)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await in_thread(time.sleep, 0.01)
 
 
 async def all_of(stream: Any) -> None:
@@ -328,9 +324,9 @@ async def test_cancelled_search_scans_no_further(
             await stream.write(part.SerializeToString())
         await stream.done_writing()
         await stream.read()
-        await until(lambda: bool(counted_batches))
+        await in_thread(until, "a batch is scanned", lambda: counted_batches)
         stream.cancel()
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert 0 < len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
 
 
@@ -343,7 +339,7 @@ async def test_scan_stops_when_its_callers_deadline_is_over(
         with pytest.raises(aio.AioRpcError) as late:
             await all_of(stream)
         assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
 
 
@@ -359,5 +355,5 @@ async def test_search_whose_deadline_passed_in_the_queue_is_never_begun(
             await all_of(stream)
         release.set()
         await asyncio.gather(*busy)
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert counted_batches == []
