@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bench.process import peak_resident_bytes, resident_bytes
 from tests.server.tokens import make_grant
 from tests.server.tokens import write_grants as write_grants_into
 from unseen import params, wire
@@ -96,17 +97,14 @@ class ServerProcess:
     @property
     def memory_bytes(self) -> int:
         """Resident memory now."""
-        return self._memory("VmRSS")
+        assert self.process is not None
+        return resident_bytes(self.process.pid)
 
     @property
     def peak_memory_bytes(self) -> int:
         """The most resident memory it ever had."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> int:
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition(f"{name}:")[2].split()[0]) << 10
+        return peak_resident_bytes(self.process.pid)
 
 
 @dataclass

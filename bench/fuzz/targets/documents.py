@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.agreements import TERMS
 from bench.fuzz.target import Target, as_tree, dressed
+from bench.terms import TERMS
 from unseen.errors import InvalidDocument, ProofBroken
 from unseen.governance.canonical import canonical_bytes, parse_canonical, parse_object
 from unseen.governance.certificate import Act, Asked, ErasureCertificate, Receipt
