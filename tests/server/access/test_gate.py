@@ -83,7 +83,7 @@ async def test_issuers_token_lets_its_bearer_in(tmp_path: Path, call: Make) -> N
     key = ec.generate_private_key(ec.SECP256R1())
     file = tmp_path / "issuer.pem"
     file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    server = await app.start(config(tmp_path, signed=JwtSettings("https://issuer.example", "unseen", file)))
+    server = await app.start(config(tmp_path, signed_tokens=JwtSettings("https://issuer.example", "unseen", file)))
     claims = {"iss": "https://issuer.example", "aud": "unseen", "sub": "alice", "exp": int(time.time()) + 60}
     claims |= {"unseen_tenant": "ward", "unseen_roles": ["reader"]}
     holder = call(server, token=jwt.encode(claims, key, "ES256"))
