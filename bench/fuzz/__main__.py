@@ -64,7 +64,7 @@ def fuzzed(room: str, target: Target, executions: int, seed: int) -> dict[str, A
         folder = Path(name)
         corpus = folder / "corpus"
         corpus.mkdir()
-        for number, data in enumerate(target.seeds):
+        for number, data in enumerate(target.inputs):
             (corpus / str(number)).write_bytes(data)
         began = time.perf_counter()
         command, environment = _command(room, target, executions, seed, folder), os.environ | {"TMPDIR": name}

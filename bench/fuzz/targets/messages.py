@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import DecodeError, Message
 
 from bench.fuzz.target import Run, Target
+from bench.protobuf_bytes import each_in_a_row, in_a_row, parsed
 from bench.right_query import right_query
 from unseen import params, wire
 from unseen.errors import MalformedMessage, ServerUnavailable, UnseenError
@@ -27,8 +26,6 @@ PARAMETERS = replace(params.DEFAULT, name="n256", ring_degree=DEGREE)
 PACKING = Packing(DEGREE, 8, 8)
 WIDE = Packing(DEGREE, 8, 1)
 DIMENSION = 8
-
-AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 def fitted(data: bytes, length: int) -> bytes:
@@ -63,14 +60,6 @@ def packed(data: bytes) -> None:
     assert values.shape == (1, count)
     if data[:1] >= b"\xc0":
         assert np.array_equal(values, bits.unpack_bits(bits.pack_bits(values, width), width, count))
-
-
-def parsed(kind: type[AnyMessage], data: bytes) -> AnyMessage:
-    """As gRPC or the server's boundary parses it."""
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise MalformedMessage("no message") from None
 
 
 def enrolment(data: bytes) -> None:
@@ -114,10 +103,8 @@ class Zeros:
 def search_reply(data: bytes) -> None:
     """Messages of one reply, each behind its length in two bytes."""
     reply = Reply(PARAMETERS, WIDE, Zeros())
-    while data:
-        length = int.from_bytes(data[:2], "little")
-        reply.take(parsed(search_pb2.SearchResponse, data[2 : 2 + length]))
-        data = data[2 + length :]
+    for message in each_in_a_row(search_pb2.SearchResponse, data):
+        reply.take(message)
     reply.finish()
     header = reply._header
     if header is not None and header.slots < 1 << 20:
@@ -138,11 +125,6 @@ def retry_seconds(text: str) -> float | None:
     found = _seconds(text)
     assert found is None or (math.isfinite(found) and found >= 0)
     return found
-
-
-def reply_stream(*messages: Message) -> bytes:
-    parts = [message.SerializeToString() for message in messages]
-    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
 
 
 UID = bytes(range(16))
@@ -190,8 +172,8 @@ TARGETS = (
         search_reply,
         (MalformedMessage, ServerUnavailable),
         (
-            reply_stream(search_pb2.SearchResponse(header=HEADER), BLOCK),
-            reply_stream(search_pb2.SearchResponse(header=PARTIAL), BLOCK),
+            in_a_row(search_pb2.SearchResponse(header=HEADER), BLOCK),
+            in_a_row(search_pb2.SearchResponse(header=PARTIAL), BLOCK),
         ),
         most_bytes=16384,
     ),
