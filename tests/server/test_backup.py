@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import pytest
 
+from bench.folders import contents
 from tests.postgres import Cluster
 from tests.waiting import until
 from unseen.store import backup
@@ -58,10 +59,6 @@ def elsewhere(server: Any, data: Path, *options: str) -> Any:
     other = type(server)(server.folder, *options)
     other.data = data
     return other
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @BOTH
@@ -177,10 +174,10 @@ def test_restore_overwrites_nothing(backed_up: tuple[Any, Path], tmp_path: Path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("mine")
     for data in (server.data, tmp_path / "full", file):
-        before = everything(tmp_path)
+        before = contents(tmp_path)
         result = unseen(server, "restore", file, "--data", data)
         assert (result.returncode, "is not empty" in result.stderr) == (2, True), result.stderr
-        assert everything(tmp_path) == before
+        assert contents(tmp_path) == before
 
 
 def test_restore_into_a_database_that_has_a_store_is_refused(
@@ -285,7 +282,7 @@ def test_restore_that_is_killed_leaves_nothing_or_everything(backed_up: tuple[An
     assert struck, "no restore was under way when it was killed"
     result = unseen(server, "restore", file, "--data", data)
     assert result.returncode == 0, result.stderr
-    assert set(everything(data)) >= {"unseen.sqlite"}
+    assert set(contents(data)) >= {"unseen.sqlite"}
     assert unfinished(tmp_path) == set()
 
 
