@@ -11,10 +11,10 @@ and 2 nothing was restored.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,17 +106,43 @@ def _require_nothing(data: Path) -> None:
 
 @contextmanager
 def _beside(data: Path) -> Iterator[Path]:
-    """A private folder on the disk of the data directory; what earlier tries left there is removed."""
+    """A private folder on the disk of the data directory, of one restore at a time; what earlier ones left goes."""
     data = data.absolute()
-    prefix = f".{data.name}-"
+    folder = data.with_name(f".{data.name}{SUFFIX}")  # no pattern: other targets have folders beside it
     data.parent.mkdir(parents=True, exist_ok=True)
-    for left in data.parent.glob(f"{prefix}*{SUFFIX}"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=SUFFIX, dir=data.parent))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield folder
+        _require_alone(descriptor, folder, data)
+        try:
+            _empty(folder)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _require_alone(descriptor: int, folder: Path, data: Path) -> None:
+    """InvalidConfiguration while another restore has the folder, or had it until now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_ours = False
+    except OSError:
+        is_ours = True  # file systems of other machines may lock no folders
+    else:
+        is_ours = folder.exists() and folder.stat().st_ino == os.fstat(descriptor).st_ino
+    if not is_ours:
+        raise InvalidConfiguration(f"another restore into {data} is under way; nothing was restored by this one")
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _unpack(file: Path, folder: Path, rings: KeyRings) -> bytes:

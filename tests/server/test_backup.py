@@ -22,7 +22,7 @@ import pytest
 from tests.postgres import Cluster
 from unseen.store import backup
 from unseen.v1 import operations_pb2, operations_pb2_grpc
-from unseen_server import app, backups
+from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
 from unseen_server.keys.choice import RING_FOLDER, MasterKeyChoice
 from unseen_server.master_key import open_master_key
@@ -181,6 +181,20 @@ def test_restore_overwrites_nothing(backed_up: tuple[Any, Path], tmp_path: Path)
         result = unseen(server, "restore", file, "--data", data)
         assert (result.returncode, "is not empty" in result.stderr) == (2, True), result.stderr
         assert everything(tmp_path) == before
+
+
+def test_restore_leaves_what_other_restores_are_writing(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
+    server, file = backed_up
+    with restore._beside(tmp_path / "new") as folder, restore._beside(tmp_path / "new-2") as other:
+        for writing in (folder, other):
+            (writing / "unseen.sqlite").write_text("half")
+        result = unseen(server, "restore", file, "--data", tmp_path / "new")
+        assert (result.returncode, "another restore" in result.stderr) == (2, True), result.stderr
+        assert (folder / "unseen.sqlite").read_text() == "half"
+        shutil.rmtree(folder)
+        result = unseen(server, "restore", file, "--data", tmp_path / "new")
+        assert result.returncode == 0, result.stderr
+        assert (other / "unseen.sqlite").read_text() == "half"
 
 
 def test_restore_into_a_database_that_has_a_store_is_refused(
