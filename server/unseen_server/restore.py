@@ -15,16 +15,26 @@ import fcntl
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyServiceFailed, UnseenError, WrongKey
+from unseen.errors import (
+    IntegrityError,
+    InvalidConfiguration,
+    InvalidInput,
+    KeyServiceFailed,
+    StoreFailed,
+    UnseenError,
+    WrongKey,
+)
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.store import backup, copying
 from unseen.store.database import Database, Transaction
 from unseen.store.examination import Report, found_in_words, in_words
 from unseen.store.recovery import require_trees
+from unseen.store.row_keys import read_uid
 from unseen.store.schema import SCHEMA_VERSION
 from unseen.store.sealing import StoreSeals
 from unseen.store.sqlite import FILE_NAME
@@ -39,6 +49,8 @@ from unseen_server.storage import open_database, open_rings
 
 DONE, FAILED, REFUSED = 0, 1, 2
 SUFFIX = ".unfinished"
+TRIES, TRY_AGAIN_S = 20, 0.5
+"""How long a database that lost a connection is asked what it made of it."""
 
 
 def main() -> int:
@@ -78,7 +90,7 @@ def restore(file: Path, config: Config, anyway: bool = False) -> Report:
         if not database.is_blank:
             raise InvalidConfiguration("there is a store in that database already; restore into an empty one")
         rings = open_rings(config, make=False)
-        with _beside(config.data) as folder:
+        with _writing_to(config.data), _beside(config.data) as folder:
             uid = _unpack(file, folder, rings)
             _require_keys(folder / FILE_NAME, rings.open(uid))
             report = examine_file(folder / FILE_NAME, rings)
@@ -90,13 +102,19 @@ def restore(file: Path, config: Config, anyway: bool = False) -> Report:
                     "nothing was restored; take an older backup, or this one with --anyway"
                 )
             _put_in_place(config, database, folder, uid)
-    except OSError as error:
-        raise InvalidConfiguration(
-            f"{error.filename} cannot be written: {error.strerror}; nothing was restored"
-        ) from error
     finally:
         database.close()
     return report
+
+
+@contextmanager
+def _writing_to(data: Path) -> Iterator[None]:
+    """InvalidConfiguration for what the disk refuses; it names no file when a write fails."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or data
+        raise InvalidConfiguration(f"{place} cannot be written: {error.strerror}; nothing was restored") from error
 
 
 def _require_nothing(data: Path) -> None:
@@ -170,15 +188,35 @@ def _put_in_place(config: Config, database: Database, folder: Path, uid: bytes) 
 
         def fill(target: Transaction) -> None:
             copying.copy(source, target)
-            (folder / FILE_NAME).unlink()
-            _give_name(folder, config.data)  # the last thing before the transaction ends
+            with _writing_to(config.data):  # in our words: the database takes a bare one for its own
+                (folder / FILE_NAME).unlink()
+                _give_name(folder, config.data)  # the last thing before the transaction ends
 
         try:
             database.make(uid, state, fill)
-        except BaseException:
-            if not folder.exists():
+        except BaseException as error:
+            if folder.exists():
+                raise
+            database.close()
+            if not _is_there(config, uid, error):
                 shutil.rmtree(config.data)
-            raise
+                raise
+
+
+def _is_there(config: Config, uid: bytes, error: BaseException) -> bool:
+    """Whether the database has the store after all: an answer to COMMIT can be lost. StoreFailed if it says nothing."""
+    for _ in range(TRIES):
+        time.sleep(TRY_AGAIN_S)
+        # Alone: as long as the lost connection lives there, and might still commit, no other is let in.
+        with suppress(InvalidConfiguration, StoreFailed), closing(open_database(config)) as database:
+            if database.is_blank:
+                return False
+            with database.reading() as tx:
+                return read_uid(tx) == uid
+    raise StoreFailed(
+        f"the database does not answer, and may have the store or not: the audit logs are in {config.data}. When it "
+        "answers, start the server; only if that says that there is no store, remove that folder and restore again"
+    ) from error
 
 
 def _give_name(folder: Path, data: Path) -> None:
@@ -186,7 +224,11 @@ def _give_name(folder: Path, data: Path) -> None:
     for path in (folder, *(found for found in folder.rglob("*") if found.is_dir())):
         sync(path)
     os.rename(folder, data)  # noqa: PTH104 - Path.rename says nothing about a folder that is there
-    sync(data.absolute().parent)
+    try:
+        sync(data.absolute().parent)
+    except OSError:
+        data.rename(folder)
+        raise
 
 
 if __name__ == "__main__":

@@ -20,12 +20,14 @@ import grpc
 import pytest
 
 from tests.postgres import Cluster
+from unseen.errors import StoreFailed
 from unseen.store import backup
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
 from unseen_server.keys.choice import RING_FOLDER, MasterKeyChoice
 from unseen_server.master_key import open_master_key
+from unseen_server.postgres.database import PostgresDatabase
 from unseen_server.storage import open_store
 
 Make = Callable[..., Any]
@@ -207,6 +209,42 @@ def test_restore_into_a_database_that_has_a_store_is_refused(
     result = unseen(server, "restore", file, "--data", tmp_path / "two", *options)
     assert (result.returncode, "a store in that database already" in result.stderr) == (2, True)
     assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("end", ["committed", "not committed", "silent"])
+def test_restore_whose_commit_gets_no_answer_keeps_the_audit_logs_unless_the_store_is_not_there(
+    backed_up: tuple[Any, Path], tmp_path: Path, postgres_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    server, file = backed_up
+    postgres_cluster.empty()
+    execute = PostgresDatabase._execute
+
+    def lose_the_answer(database: PostgresDatabase, statement: str) -> None:
+        if statement == "COMMIT":
+            monkeypatch.setattr(PostgresDatabase, "_execute", execute)
+            if end != "not committed":
+                execute(database, statement)
+            if end == "silent":
+                monkeypatch.setattr(restore, "open_database", refuse)
+            raise ConnectionResetError
+        execute(database, statement)
+
+    def refuse(config: Config) -> Any:
+        raise StoreFailed("PostgreSQL cannot be reached")
+
+    monkeypatch.setattr(PostgresDatabase, "_execute", lose_the_answer)
+    monkeypatch.setattr(restore, "TRY_AGAIN_S", 0.01)
+    options = ["--data", str(tmp_path / "new"), "--store", postgres_cluster.address]
+    config = from_arguments([*options, "--master-key", str(server.master_key)])
+    if end == "committed":
+        assert restore.restore(file, config).findings == []
+    else:
+        with pytest.raises(StoreFailed, match="may have the store or not" if end == "silent" else "did not take"):
+            restore.restore(file, config)
+    assert (tmp_path / "new" / "audit").exists() == (end != "not committed")
+    monkeypatch.undo()
+    if end != "not committed":
+        assert unseen(server, "doctor", *options).returncode == 0
 
 
 def test_damaged_backup_and_wrong_key_restore_nothing(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
