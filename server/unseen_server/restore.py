@@ -5,8 +5,8 @@
 With ``--store`` the store goes into PostgreSQL in one transaction, and the audit logs into the data directory. What was
 erased since the backup does not come back: its keys are gone from the key ring, and the server's next start removes it.
 
-Exit codes: 0 restored, 1 the backup is damaged, 2 the configuration or a key is wrong, or there is no room. After 1
-and 2 nothing was restored.
+Exit codes: 0 restored, 1 the backup is damaged, 2 the configuration or a key is wrong, there is no room, or the database
+failed. After 1 and 2 nothing was restored, unless it says that nobody knows.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from unseen.errors import (
     InvalidConfiguration,
     InvalidInput,
     KeyServiceFailed,
+    LimitExceeded,
     StoreFailed,
     UnseenError,
     WrongKey,
@@ -32,7 +33,7 @@ from unseen.errors import (
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.store import backup, copying
 from unseen.store.database import Database, Transaction
-from unseen.store.examination import Report, found_in_words, in_words
+from unseen.store.examination import Report, found_in_words
 from unseen.store.recovery import require_trees
 from unseen.store.row_keys import read_uid
 from unseen.store.schema import SCHEMA_VERSION
@@ -68,13 +69,13 @@ def main() -> int:
     try:
         given, rest = parser.parse_known_args()
         report = restore(given.backup, from_arguments(rest), given.anyway)
-    except (InvalidConfiguration, InvalidInput, WrongKey, KeyServiceFailed) as error:
+    except (InvalidInput, WrongKey, KeyServiceFailed, StoreFailed, LimitExceeded) as error:
         sys.stderr.write(f"unseen restore: {error}\n")
         return REFUSED
     except UnseenError as error:
         sys.stderr.write(f"unseen restore: {error}\n")
         return FAILED
-    sys.stdout.write("\n".join(in_words(report)) + "\nrestored; start the server\n")
+    sys.stdout.write("\n".join(found_in_words(report)) + "\nrestored; start the server\n")
     return DONE
 
 
@@ -118,6 +119,11 @@ def _writing_to(data: Path) -> Iterator[None]:
 
 
 def _require_nothing(data: Path) -> None:
+    if data.is_mount():
+        raise InvalidConfiguration(
+            f"a volume is mounted at {data}: what is restored gets its name in one step, which no mount point allows; "
+            "give --data a folder in it; nothing was restored"
+        )
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise InvalidConfiguration(f"{data} is not empty: give --data a place where nothing is; nothing was restored")
 

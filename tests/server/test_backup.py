@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import re
@@ -20,7 +21,7 @@ import grpc
 import pytest
 
 from tests.postgres import Cluster
-from unseen.errors import StoreFailed
+from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import backup
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import app, backups, restore
@@ -50,7 +51,8 @@ BOTH = pytest.mark.parametrize("options", ["sqlite", "postgres"], indirect=True)
 def unseen(server: Any, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """One of the server's own commands, with its key."""
     command = [sys.executable, "-m", f"unseen_server.{module}", *map(str, arguments)]
-    command += ["--master-key", str(server.master_key)]
+    if "--master-key" not in arguments:
+        command += ["--master-key", str(server.master_key)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -199,6 +201,32 @@ def test_restore_leaves_what_other_restores_are_writing(backed_up: tuple[Any, Pa
         assert (other / "unseen.sqlite").read_text() == "half"
 
 
+def test_restore_says_what_it_cannot_write_to_and_that_a_mount_point_is_no_place(
+    backed_up: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, file = backed_up
+
+    def on_a_full_disk(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def configured(data: Path) -> Config:
+        return from_arguments(["--data", str(data), "--master-key", str(server.master_key)])
+
+    with pytest.raises(InvalidConfiguration, match="a volume is mounted at /proc"):
+        restore.restore(file, configured(Path("/proc")))
+    monkeypatch.setattr(backup, "unpack", on_a_full_disk)
+    with pytest.raises(InvalidConfiguration, match=f"^{tmp_path / 'new'} cannot be written: No space left"):
+        restore.restore(file, configured(tmp_path / "new"))
+    assert [path for path in tmp_path.iterdir() if "new" in path.name] == []
+
+
+def test_restore_without_its_database_ends_with_2(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
+    server, file = backed_up
+    address = f"postgresql://unseen@/unseen?host={tmp_path}"
+    result = unseen(server, "restore", file, "--data", tmp_path / "new", "--store", address)
+    assert (result.returncode, "cannot be reached" in result.stderr) == (2, True), result.stderr
+
+
 def test_restore_into_a_database_that_has_a_store_is_refused(
     backed_up: tuple[Any, Path], tmp_path: Path, postgres_cluster: Cluster
 ) -> None:
@@ -282,7 +310,9 @@ def test_store_that_was_damaged_before_its_backup_is_restored_only_when_asked_to
     result = unseen(server, "restore", file, "--data", tmp_path / "new")
     assert (result.returncode, "it says 77 rows and has 5" in result.stderr) == (1, True), result.stderr
     assert not (tmp_path / "new").exists()
-    assert unseen(server, "restore", file, "--data", tmp_path / "new", "--anyway").returncode == 0
+    result = unseen(server, "restore", file, "--data", tmp_path / "new", "--anyway")
+    assert (result.returncode, "it says 77 rows and has 5" in result.stdout) == (0, True), result.stderr
+    assert "restore a backup" not in result.stdout
     assert (tmp_path / "new" / "unseen.sqlite").exists()
 
 
@@ -292,7 +322,10 @@ def test_backup_is_examined_without_being_restored(backed_up: tuple[Any, Path]) 
     assert (result.returncode, "checked: 5 vectors" in result.stdout) == (0, True), result.stderr
     assert re.search("checked: [0-9]+ audit leaves", result.stdout)
     file.write_bytes(file.read_bytes()[:-1])
-    assert unseen(server, "doctor", "--backup", file).returncode == 2
+    result = unseen(server, "doctor", "--backup", file)
+    assert (result.returncode, "the backup is damaged" in result.stderr) == (1, True)
+    open_master_key(server.folder / "other.key", make=True)
+    assert unseen(server, "doctor", "--backup", file, "--master-key", server.folder / "other.key").returncode == 2
 
 
 def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(

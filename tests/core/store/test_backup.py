@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import tarfile
@@ -261,6 +262,17 @@ def test_backup_of_another_key_is_refused(packed: bytes, tmp_path: Path) -> None
         backup.unpack(io.BytesIO(packed), fresh(tmp_path), rings_beside(tmp_path, bytes(32)))
     with pytest.raises(InvalidConfiguration, match="key ring"):
         backup.unpack(io.BytesIO(packed), fresh(tmp_path), rings_beside(tmp_path / "elsewhere"))
+
+
+def test_backup_on_a_disk_that_cannot_be_read_is_told_apart(packed: bytes, tmp_path: Path, rings: KeyRings) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > len(packed) // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    with pytest.raises(InvalidConfiguration, match="cannot be read to its end"):
+        backup.unpack(Broken(packed), fresh(tmp_path), rings)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "audit/../../evil/leaves", "audit/x/leaves", "unseen.sqlite-wal"])
