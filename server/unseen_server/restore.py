@@ -5,8 +5,8 @@
 With ``--store`` the store goes into PostgreSQL in one transaction, and the audit logs into the data directory. What was
 erased since the backup does not come back: its keys are gone from the key ring, and the server's next start removes it.
 
-Exit codes: 0 restored, 1 the backup is damaged, 2 the configuration or a key is wrong, there is no room, or the database
-failed. After 1 and 2 nothing was restored, unless it says that nobody knows.
+Exit codes: 0 restored, 1 the backup is damaged, 2 the configuration or a key is wrong, there is no room, or the
+database failed. After 1 and 2 nothing was restored, unless it says that nobody knows.
 """
 
 from __future__ import annotations

@@ -67,6 +67,7 @@ def test_a_receipt_proves_its_leaf(open_audit: Callable[..., Audit]) -> None:
         "version": 1,
         "act": "EraseRows",
         "who": "nurse",
+        "tenant": "radiology",
         "time": "2025-11-26T12:07:40.123Z",
         "outcome": "OK",
         "collection": uid.hex(),

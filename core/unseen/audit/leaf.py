@@ -69,6 +69,8 @@ class Leaf:
     outcome: str
     """ASKED, OK, or the stable code of the error."""
     details: Details = Details()
+    tenant: str = ""
+    """Whose log it is in. It belongs to every request id: the store knows those of two tenants apart by it."""
 
     def to_bytes(self, salt: bytes) -> bytes:
         """The leaf as it is hashed, sealed and exported: canonical JSON, fields without a value left out."""
@@ -86,6 +88,7 @@ class Leaf:
             "rows": self.details.rows,
             "salt": salt.hex(),
             "subject": self.details.subject.hex(),
+            "tenant": _cut(self.tenant),
             "time": text_of_time(self.time_ms),
             "version": VERSION,
             "who": _cut(self.who),
