@@ -95,7 +95,8 @@ class Audit:
         waiting = _Waiting(caller.tenant, leaf.to_bytes(random_bytes(SALT_BYTES)), Future())
         waiting.receipt.set_running_or_notify_cancel()  # a caller that leaves takes no leaf back
         with self._changed:
-            if self._closing:
+            # What follows from a leaf that still waits is written as well: a leaf that takes it back.
+            if self._closing and threading.current_thread() is not self._thread:
                 raise StoreFailed("the audit log is closed; restart the server")
             self._waiting.append(waiting)
             self._changed.notify()
