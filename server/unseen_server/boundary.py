@@ -217,12 +217,10 @@ class Boundary(aio.ServerInterceptor):
 
     def _refuse(self, answering: _Answering, error: UnseenError) -> bool:
         """Answer with an error; whether that is news, and not one of a flood."""
-        audited = answering.audited
         answering.code = error.code
         _refuse(answering.context, error)
-        if audited is not None and audited.outcome == error.code:
-            return True
-        return self._refusals.note(answering.caller, answering.method, error.code)
+        has_leaf = answering.audited is not None and answering.audited.outcome in (error.code, CANCELLED)
+        return self._refusals.note(answering.caller, answering.method, error.code, has_leaf)
 
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:
