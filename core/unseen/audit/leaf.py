@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from unseen.errors import MalformedMessage
+from unseen.json_text import read_json
 
 VERSION = 1
 SALT_BYTES = 16
@@ -109,9 +110,9 @@ def canonical(fields: object) -> bytes:
 def leaf_fields(data: bytes) -> dict[str, object]:
     """What a leaf says, by name; MalformedMessage when it is not in the one form that a leaf has."""
     try:
-        fields = json.loads(data)
+        fields = read_json(data)
         is_one_form = isinstance(fields, dict) and canonical(fields) == data
-    except (ValueError, RecursionError):
+    except ValueError:
         fields, is_one_form = {}, False
     if not is_one_form or fields.get("version") != VERSION or len(data) > MOST_LEAF_BYTES:
         raise MalformedMessage("got bytes that are not a leaf of an audit log (docs/formats.md, Audit log)")
