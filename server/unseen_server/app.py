@@ -91,6 +91,7 @@ class RunningServer:
     retention: Retention
     retaining: asyncio.Task[None]
     metrics: Metrics
+    backups: Backups
     page: Page | None = None
 
     async def stop(self) -> None:
@@ -100,6 +101,7 @@ class RunningServer:
         self.retaining.cancel()
         if not self.store_failed.is_set():
             await self.quotas.settle()
+        self.backups.close()
         await asyncio.to_thread(self.workers.close)
         self.engine.close()
         self.ending_windows.cancel()
@@ -209,6 +211,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         retention,
         retaining,
         metrics,
+        backups,
     )
 
 

@@ -23,6 +23,7 @@ import pytest
 from tests.postgres import Cluster
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import backup
+from unseen.store.durable import DurableStore
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
@@ -421,4 +422,29 @@ async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
         assert not server.store_failed.is_set()
     finally:
         await server.stop()
+    assert list((tmp_path / "data").glob(f"{backups.PREFIX}*")) == []
+
+
+async def test_stop_waits_for_no_copy_that_is_being_made(
+    tmp_path: Path, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unseen_server.limits.STOP_GRACE_S", 0.1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    server = await app.start(config)
+    begun = threading.Event()
+
+    def endless(_: object, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
+        path.write_text("half")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            begun.set()
+            go_on()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(DurableStore, "snapshot", endless)
+    coming = asyncio.create_task(asyncio.to_thread(call(server).backup))
+    await asyncio.to_thread(begun.wait, 60)
+    await asyncio.wait_for(server.stop(), 30)
+    with pytest.raises(grpc.RpcError):
+        await coming
     assert list((tmp_path / "data").glob(f"{backups.PREFIX}*")) == []
