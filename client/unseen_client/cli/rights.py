@@ -135,7 +135,7 @@ def verify(
       unseen certificate verify erased.json --signed-by "2e6c 29a0 9d31 de5e 9cc1 1942 6e80 0347"
     """
     from unseen.governance.certificate import ErasureCertificate
-    from unseen.governance.keys import fingerprint
+    from unseen.governance.keys import fingerprint, is_fingerprint_of
     from unseen_client.governed import Erasure
     from unseen_client.home import default_home
     from unseen_client.known_servers import known_servers
@@ -147,7 +147,7 @@ def verify(
             certificate, signed = ErasureCertificate.from_signed(line)
             erasure = Erasure(certificate, line)
             known, print_ = servers.signing(signed.public_key), fingerprint(signed.public_key)
-            if not (known if signed_by is None else _digits(signed_by) == _digits(print_)):
+            if not (known if signed_by is None else is_fingerprint_of(signed_by, signed.public_key)):
                 strangers.append(print_)
             fields.append({**erasure_fields(erasure), "signed_by": print_, "servers": known})
             whose = f"server {known[0][:12]}" if known else f"unknown key {print_}"
@@ -157,10 +157,6 @@ def verify(
             sys.stderr.writelines(f"note: {one}\n" for one in servers.unreadable)
         if strangers:
             raise ProofBroken(_not_trusted(strangers, len(fields), signed_by))
-
-
-def _digits(print_: str) -> str:
-    return "".join(print_.lower().split())
 
 
 def _not_trusted(strangers: list[str], count: int, signed_by: str | None) -> str:
