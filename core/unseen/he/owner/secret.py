@@ -78,6 +78,7 @@ class OwnerKey:
             key = OwnerKey(parameters, random_bytes(ROOT_BYTES))
             if key.square_norm <= MOST_SQUARE_NORM_EXCESS * expected_square_norm(parameters):
                 return key
+            key.close()
 
     @property
     def root(self) -> bytes:
