@@ -108,10 +108,12 @@ class OwnerKey:
 
         A row of zeros is an empty slot. Each block is the message for the server and what it keeps, laid out as in
         ``unseen.he.owner.message``; two blocks of the same rows have nothing in common. Raises InvalidVector for a row
-        above the norm cap.
+        above the norm cap or of another dimension.
         """
         self._require_open()
-        check_rows(self.parameters, rows[rows.any(axis=1)] if rows.ndim == 2 else rows)
+        if rows.ndim != 2 or rows.shape[1] != packing.dimension:
+            raise InvalidVector(f"got rows of shape {rows.shape}, expected (n, {packing.dimension})")
+        check_rows(self.parameters, rows[rows.any(axis=1)])
         per_block = packing.rows_per_block
         blocks = []
         for first in range(0, len(rows), per_block):

@@ -241,5 +241,8 @@ def test_rows_and_queries_that_could_wrap_a_score_are_refused(key) -> None:
         key.encrypt_query(packing, query)
     with pytest.raises(InvalidVector, match="expected a query"):
         key.encrypt_query(packing, np.zeros(15, np.int64))
-    with pytest.raises(InvalidVector):
-        key.encrypt_rows(packing, np.zeros(16, np.int16))
+    for shape in ((16,), (1, 15), (1, 17)):
+        with pytest.raises(InvalidVector, match=r"expected \(n, 16\)"):
+            key.encrypt_rows(packing, np.ones(shape, np.int16))
+    with pytest.raises(InvalidVector, match="int16"):
+        key.encrypt_rows(packing, np.ones((1, 16), np.int64))
