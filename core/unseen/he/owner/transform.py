@@ -47,7 +47,7 @@ class Transform:
     """(N,): where the value of bit-reversed place i stands in [y, z]."""
 
     def forward(self, polynomials: IntegerArray) -> Float64Array:
-        """Transform signed polynomials (n, N) of absolute values up to p -> centred residues (n, N), bit-reversed."""
+        """Transform integer polynomials (n, N) below 2^31 -> centred residues (n, N), bit-reversed."""
         transformed = np.empty(polynomials.shape, np.float64)
         rows, columns = self.twiddles.shape
         for first in range(0, len(polynomials), AT_ONCE):

@@ -69,6 +69,18 @@ def test_decrypted_scores_are_those_of_the_plain_twin(key, dimension, factor, co
     assert int(np.argmax(raw)) == 7
 
 
+def test_vectors_of_a_single_coordinate_score_one_and_minus_one(key) -> None:
+    """The largest coordinates there are: a query's is five times a prime."""
+    packing = Packing(OWNER.ring_degree, 16, 8)
+    rows, query = quantise_rows(OWNER, np.eye(16, dtype=np.float32)), quantise_query(OWNER, np.eye(16)[9])
+    rows[3] = -rows[9]
+    index = filled(packing, key.encrypt_rows(packing, rows))
+    raw = key.decrypt(packing, answered(index, key.encrypt_query(packing, query), 16))[:16] / COSINE_ONE
+    expected = np.zeros(16)
+    expected[[9, 3]] = 1, -1
+    assert np.abs(raw - expected).max() < 6.5 * noise_std(OWNER, packing)
+
+
 def test_any_number_of_threads_answers_alike_and_leaves_out_what_is_not_wanted(key) -> None:
     packing = Packing(OWNER.ring_degree, 64, 16)
     rows = quantise_rows(OWNER, some_vectors(128 * 11, 64, 2))
