@@ -6,9 +6,7 @@ import asyncio
 import itertools
 import logging
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,6 +14,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.server.in_process import in_thread
+from tests.waiting import until
 from unseen.audit import tree
 from unseen.audit.frames import FrameFile
 from unseen.audit.head import open_head
@@ -25,21 +25,10 @@ from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.live_collection import LiveCollection
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
-    yield server
-    await server.stop()
 
 
 def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
@@ -48,10 +37,6 @@ def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
 
 def said(leaves: Leaves) -> list[tuple[object, object]]:
     return [(leaf["act"], leaf["outcome"]) for leaf in leaves]
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 # What is written
@@ -236,8 +221,7 @@ def no_room(*_: object) -> None:
 
 
 def wait_until_serving(caller: Any) -> None:
-    while health_of(caller) != health_pb2.HealthCheckResponse.SERVING:
-        time.sleep(0.05)
+    until("the server serves again", lambda: health_of(caller) == health_pb2.HealthCheckResponse.SERVING)
 
 
 def health_of(caller: Any, service: str = "") -> int:
@@ -387,16 +371,14 @@ async def test_a_search_that_is_not_answered_after_all_takes_its_leaf_back_once(
         monkeypatch.setattr("unseen_server.limits.MAX_SEARCH_S", 1.0)
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         search = search_pb2_grpc.SearchServiceStub(channel).Search(iter(search_of(collection, query)))
-        while ("Search", "OK") not in said(leaves_of(running)):
-            await in_thread(time.sleep, 0.01)
+        await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))
         if why == "its caller left":
             search.cancel()
         else:
             with pytest.raises(aio.AioRpcError) as refused:
                 await search.read()
             assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    while said(leaves_of(running))[-1] == ("Search", "OK"):
-        await in_thread(time.sleep, 0.01)
+    await in_thread(until, "it is taken back", lambda: said(leaves_of(running))[-1] != ("Search", "OK"))
     scan.goes_on.set()
     taken_back = await leaf_behind(running, "Search", "CANCELLED")
     leaves = leaves_of(running)
