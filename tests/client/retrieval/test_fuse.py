@@ -87,3 +87,12 @@ def test_a_facet_that_there_is_not_or_that_is_empty_is_refused():
     for weights in ({"visual": 1.0}, {"semantic": 0.0}):
         with pytest.raises(InvalidInput, match="nothing in the facets"):
             weighed(words, FACETS, weights)
+
+
+def test_the_error_of_a_score_is_what_the_page_says():
+    """The error of a decrypted cosine is multiplied with the query's length: docs/search.md, Other metrics."""
+    longest, point = 4.0, 3.0 * np.eye(8)[0]
+    lengths = {name: fused(metric_of(name, longest), [MadePart(point, 1.0)]).length for name in NAMES}
+    assert lengths["cosine"] == pytest.approx(1)
+    assert lengths["dot"] == pytest.approx(longest * 3)
+    assert lengths["l2"] == lengths["l1"] == pytest.approx(longest * np.sqrt(4 * 3**2 + longest**2))
