@@ -50,6 +50,8 @@ class CollectionKey:
         uids = (self.collection_uid, self.store_uid or bytes(UID_BYTES))
         if any(len(uid) != UID_BYTES for uid in uids) or len(self.record_key) != KEY_BYTES:
             raise InvalidInput(f"a collection key is uids of {UID_BYTES} bytes and a key of {KEY_BYTES} bytes")
+        if self.metric != COSINE and self.store_uid is None:
+            raise InvalidInput("a key with another metric than cosine names the store that its collection is in")
 
     @staticmethod
     def make(
