@@ -21,7 +21,7 @@ TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
-LOAD_ROWS ?= 200000
+LOAD_ROWS ?= 100000
 HOSTILE ?= 100000
 FUZZ   ?= 1000000
 
@@ -92,7 +92,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench faults hostile pictures fonts  ## every measured table of the documents, the largest sizes included
+evidence: bench faults hostile pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json

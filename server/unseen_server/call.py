@@ -24,7 +24,7 @@ class Role(StrEnum):
     STEWARD = "steward"
     """Policies, consents, erasure by subject, holds."""
     OPERATOR = "operator"
-    """Health, metrics, backup: no data."""
+    """Health, metrics: no data. In the tenant without a name backups too: every tenant's data, sealed."""
     AUDITOR = "auditor"
     """Reads the audit log."""
     ADMIN = "admin"

@@ -3,7 +3,7 @@
     unpack beside the data directory -> its seal fits -> every seal in it opens -> the data directory gets its name
 
 With ``--store`` the store goes into PostgreSQL in one transaction, and the audit logs into the data directory. What was
-erased since the backup does not come back: its keys are gone from the key ring, and the server's next start removes it.
+erased since the backup does not come back with today's key ring, which has its keys no more: the next start removes it.
 
 Exit codes: 0 restored, 1 the backup is damaged, 2 the configuration or a key is wrong, or there is no room. After 1
 and 2 nothing was restored.
@@ -46,7 +46,8 @@ def main() -> int:
     prepare_process()
     parser = OneSentenceParser(
         prog="unseen restore",
-        description="Restore a backup for a server that is stopped. Other options are the server's: --data...",
+        description="Restore a backup for a server that is stopped. What was erased since stays away with today's key "
+        "ring, and comes back with an older one. Other options are the server's: --data...",
         allow_abbrev=False,
     )
     parser.add_argument("backup", type=Path, metavar="FILE", help="what `unseen backup` wrote")

@@ -6,9 +6,7 @@ import asyncio
 import itertools
 import logging
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,6 +14,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.server.in_process import in_thread
+from tests.waiting import until
 from unseen.audit import tree
 from unseen.audit.frames import FrameFile
 from unseen.audit.head import open_head
@@ -25,20 +25,9 @@ from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
-    yield server
-    await server.stop()
 
 
 def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
@@ -47,10 +36,6 @@ def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
 
 def said(leaves: Leaves) -> list[tuple[object, object]]:
     return [(leaf["act"], leaf["outcome"]) for leaf in leaves]
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 # What is written
@@ -235,8 +220,7 @@ def no_room(*_: object) -> None:
 
 
 def wait_until_serving(caller: Any) -> None:
-    while health_of(caller) != health_pb2.HealthCheckResponse.SERVING:
-        time.sleep(0.05)
+    until("the server serves again", lambda: health_of(caller) == health_pb2.HealthCheckResponse.SERVING)
 
 
 def health_of(caller: Any, service: str = "") -> int:
@@ -362,11 +346,9 @@ async def test_a_search_whose_caller_goes_away_takes_its_leaf_back(
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         search = channel.stream_stream("/unseen.v1.SearchService/Search")()
         await search.write(search_of(collection, b"")[0].SerializeToString())
-        while ("Search", "OK") not in said(leaves_of(running)):
-            await in_thread(time.sleep, 0.01)
+        await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))
         search.cancel()
-    while said(leaves_of(running))[-1] == ("Search", "OK"):
-        await in_thread(time.sleep, 0.01)
+    await in_thread(until, "it is taken back", lambda: said(leaves_of(running))[-1] != ("Search", "OK"))
     *leaves, taken_back = leaves_of(running)
     assert taken_back["act"] == "Search"
     assert leaves[taken_back["asked"]]["outcome"] == "OK"

@@ -19,10 +19,12 @@ from typing import Any
 import grpc
 import pytest
 
+from bench.folders import contents
 from tests.postgres import Cluster
+from tests.waiting import until
 from unseen.store import backup
 from unseen.v1 import operations_pb2, operations_pb2_grpc
-from unseen_server import app, backups
+from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
 from unseen_server.keys.choice import RING_FOLDER, MasterKeyChoice
 from unseen_server.master_key import open_master_key
@@ -59,10 +61,6 @@ def elsewhere(server: Any, data: Path, *options: str) -> Any:
     return other
 
 
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @BOTH
 def test_backup_of_a_server_at_work_is_restored_with_every_row_and_the_audit_log_goes_on(
     make_server: Make, call: Make, make_rows: Make, tmp_path: Path, options: list[str], postgres_cluster: Cluster
@@ -81,10 +79,9 @@ def test_backup_of_a_server_at_work_is_restored_with_every_row_and_the_audit_log
             other.enrol(uid, more)
             acknowledged.append(more)
 
-    working = threading.Thread(target=enrol)
+    working = threading.Thread(target=enrol, daemon=True)
     working.start()
-    while len(acknowledged) < 3:
-        time.sleep(0.01)
+    until("three enrolments are acknowledged", lambda: len(acknowledged) >= 3)
     before = list(acknowledged)
     file = tmp_path / "backup"
     file.write_bytes(caller.backup())
@@ -177,10 +174,10 @@ def test_restore_overwrites_nothing(backed_up: tuple[Any, Path], tmp_path: Path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("mine")
     for data in (server.data, tmp_path / "full", file):
-        before = everything(tmp_path)
+        before = contents(tmp_path)
         result = unseen(server, "restore", file, "--data", data)
         assert (result.returncode, "is not empty" in result.stderr) == (2, True), result.stderr
-        assert everything(tmp_path) == before
+        assert contents(tmp_path) == before
 
 
 def test_restore_into_a_database_that_has_a_store_is_refused(
@@ -256,22 +253,37 @@ def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
     assert not (tmp_path / "new").exists()
 
 
+def unfinished(folder: Path) -> set[str]:
+    """The folders of restores that are under way, or were killed."""
+    return {path.name for path in folder.iterdir() if path.name.endswith(restore.SUFFIX)}
+
+
+def kill_a_restore(command: list[str], folder: Path, after_s: float) -> bool:
+    """Kill it so long after it began to unpack; whether it was under way."""
+    before = unfinished(folder)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until("a restore begins", lambda: unfinished(folder) - before or process.poll() is not None)
+        time.sleep(after_s)
+        process.kill()
+    return bool(unfinished(folder) - before)
+
+
 def test_restore_that_is_killed_leaves_nothing_or_everything(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
     server, file = backed_up
     data = tmp_path / "new"
-    for _ in range(KILLS):
-        command = [sys.executable, "-m", "unseen_server.restore", str(file), "--data", str(data)]
-        command += ["--master-key", str(server.master_key)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(random.uniform(0.3, 1.2))
-            process.kill()
+    command = [sys.executable, "-m", "unseen_server.restore", str(file), "--data", str(data)]
+    command += ["--master-key", str(server.master_key)]
+    struck = 0
+    for number in range(KILLS):
+        struck += kill_a_restore(command, tmp_path, random.uniform(0, 0.05) if number else 0)
         if data.exists():
             assert unseen(server, "doctor", "--data", data).returncode == 0
             shutil.rmtree(data)
+    assert struck, "no restore was under way when it was killed"
     result = unseen(server, "restore", file, "--data", data)
     assert result.returncode == 0, result.stderr
-    assert set(everything(data)) >= {"unseen.sqlite"}
-    assert [path for path in tmp_path.iterdir() if path.name.endswith(".unfinished")] == []
+    assert set(contents(data)) >= {"unseen.sqlite"}
+    assert unfinished(tmp_path) == set()
 
 
 def test_server_that_is_killed_while_it_makes_a_backup_forgets_it_at_its_next_start(
@@ -299,15 +311,20 @@ def test_server_that_is_killed_while_it_makes_a_backup_forgets_it_at_its_next_st
 
 
 def until_gone(data: Path) -> None:
-    while list(data.glob(f"{backups.PREFIX}*")):
-        time.sleep(0.01)
+    until("no unfinished backup is left", lambda: not list(data.glob(f"{backups.PREFIX}*")))
 
 
 def refusal_for_room(caller: Any) -> Any:
     """The one before lets go only after its last byte was taken."""
-    while (refused := caller.refusal(caller.backup)).code == "SERVER_BUSY":
-        time.sleep(0.01)
-    return refused
+    refused = [caller.refusal(caller.backup)]
+
+    def has_room() -> bool:
+        if refused[-1].code == "SERVER_BUSY":
+            refused.append(caller.refusal(caller.backup))
+        return refused[-1].code != "SERVER_BUSY"
+
+    until("the backup before has ended", has_room)
+    return refused[-1]
 
 
 async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(

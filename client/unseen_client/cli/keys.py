@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from unseen.errors import InvalidInput, KeyMissing
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import say, telling
 
 PASSPHRASE_VARIABLE = "UNSEEN_PASSPHRASE"  # noqa: S105 - the variable's name
 
 Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of record keys on this device.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 app = typer.Typer(
     help="Export, import, list record keys.",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from unseen.dp.text import require_policy
 from unseen.entropy import random_uid
-from unseen.errors import Mismatch, PolicyNotAccepted, PolicyNotFound
+from unseen.errors import MethodUnknown, Mismatch, PolicyNotAccepted, PolicyNotFound
 from unseen.governance.certificate import Act, Receipt
 from unseen.governance.fields import require_plain
 from unseen.governance.policy import Policy
@@ -36,7 +36,19 @@ def get(session: Session, name: str, version: int = 0) -> Flow[Agreement]:
 def of(session: Session, collection: CollectionInfo, version: int = 0) -> Flow[Agreement]:
     """The same for a collection that is known."""
     request = governance_pb2.GetPolicyRequest(collection_uid=collection.uid, version=version)
-    reply = yield from ask_one(session.patience, rpcs.GET_POLICY, [request], governance_pb2.GetPolicyResponse)
+    try:
+        reply = yield from ask_one(session.patience, rpcs.GET_POLICY, [request], governance_pb2.GetPolicyResponse)
+    except MethodUnknown:
+        if (yield from signing_keys(session)):
+            raise  # it keeps a log, so it keeps agreements too: something on the way does not let the question through
+        raise PolicyNotFound(
+            "this server is of a release without agreements, so no collection there has one; upgrade it first"
+        ) from None
+    if not reply.HasField("policy"):
+        raise PolicyNotFound(
+            f"collection {collection.name!r} has no agreement; a steward gives it one with `unseen policy set` before "
+            "any row is in"
+        )
     return (yield from _checked(session, collection, reply.policy))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -146,10 +146,16 @@ def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> lis
     return hits(place.mirror, scores, epoch, ranking)
 
 
+class OpensReplies(Protocol):
+    """Decrypts blocks of one reply, in the order in which they come."""
+
+    def decrypt(self, blocks: bytes) -> npt.NDArray[np.int64]: ...
+
+
 class Reply:
     """Receives one reply and decrypts blocks as they come."""
 
-    def __init__(self, parameters: ParameterSet, packing: Packing, key: ReplyKey) -> None:
+    def __init__(self, parameters: ParameterSet, packing: Packing, key: OpensReplies) -> None:
         self._packing = packing
         self._block_bytes = reply_block_bytes(parameters, packing)
         self._key = key

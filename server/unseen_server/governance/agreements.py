@@ -48,8 +48,13 @@ class Agreements:
             terms.compute_endings()
             return version.receipt
 
+    def in_force(self, uid: bytes) -> Version | None:
+        """The version in force; None for none, which every enrolment without an agreement is told: it is no refusal."""
+        terms = self._registry.of(uid)
+        return None if terms is None else terms.version(0)
+
     def get(self, uid: bytes, number: int) -> Version:
-        """One version, 0 for that in force; PolicyNotFound."""
+        """One version by its number; PolicyNotFound."""
         return self._registry.require(uid).version(number)
 
     def history(self, uid: bytes) -> tuple[list[Version], list[Acceptance]]:

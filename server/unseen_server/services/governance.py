@@ -56,10 +56,11 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
     async def GetPolicy(  # noqa: N802
         self, request: governance_pb2.GetPolicyRequest, call: Call
     ) -> governance_pb2.GetPolicyResponse:
-        """Show a version."""
-        live = self._live(call, request.collection_uid)
-        version = self._governance.agreements.get(live.info.uid, request.version)
-        return governance_pb2.GetPolicyResponse(policy=_version(version))
+        """Show a version, or that none is in force."""
+        uid = self._live(call, request.collection_uid).info.uid
+        agreements = self._governance.agreements
+        version = agreements.get(uid, request.version) if request.version else agreements.in_force(uid)
+        return governance_pb2.GetPolicyResponse(policy=None if version is None else _version(version))
 
     async def AcceptPolicy(  # noqa: N802
         self, request: governance_pb2.AcceptPolicyRequest, call: Call

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.folders import contents
 from tests.core.store.failing_files import Disk
 from tests.key_rings import MASTER_KEY, rings_beside
 from unseen.entropy import random_uid
@@ -208,13 +209,13 @@ def unpacked(file: bytes, folder: Path, rings: KeyRings) -> dict[str, bytes]:
     folder.mkdir(exist_ok=True)
     uid = backup.unpack(io.BytesIO(file), folder, rings)
     assert rings.has(uid)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return contents(folder)
 
 
 def test_backup_gives_back_every_byte_and_tar_can_look_inside(packed: bytes, tmp_path: Path, rings: KeyRings) -> None:
     found = unpacked(packed, tmp_path / "out", rings)
     copy = tmp_path / "copy"
-    assert found == {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert found == contents(copy)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         names = archive.getnames()
     assert names == ["unseen-backup", "unseen.sqlite", "audit/0123456789abcdef/leaves", "seal"]

@@ -124,7 +124,7 @@ def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
     caller = dial()
     steward = Steward(caller, caller.create("free").uid)
     asked: list[Callable[[], Any]] = [
-        steward.shown,
+        lambda: steward.shown(1),
         steward.history,
         steward.states,
         steward.holds,
@@ -137,3 +137,4 @@ def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
         lambda: steward.accept(bytes(32)),
     ]
     assert [caller.refusal(ask).code for ask in asked] == ["POLICY_NOT_FOUND"] * len(asked)
+    assert not steward.stub.GetPolicy(pb.GetPolicyRequest(collection_uid=steward.uid), timeout=30).HasField("policy")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.folders import contents
 from unseen.errors import IntegrityError, KeyServiceFailed, SealBroken, UnseenError, WrongKey
 from unseen.keys.provider import KeyProvider
 from unseen.keys.ring import KeyRings
@@ -97,10 +98,6 @@ def test_key_ring_opens_with_it_and_not_with_the_other(two: Two, tmp_path: Path)
 # The store
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def test_store_comes_up_with_it_again_and_refuses_the_other_key_writing_nothing(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,10 +112,10 @@ def test_store_comes_up_with_it_again_and_refuses_the_other_key_writing_nothing(
     store.append_fact("note", b"", b"what was written down")
     store.close()
     two.open(two.second)
-    before = content(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(two.refusal) as refused:
         app.open_store(config(two.second))
-    assert content(tmp_path) == before
+    assert contents(tmp_path) == before
     store = app.open_store(config(two.first))
     assert [fact.body for fact in store.facts("note")] == [b"what was written down"]
     store.close()
