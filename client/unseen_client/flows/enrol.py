@@ -31,7 +31,7 @@ from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id, seal_record
 from unseen_client.report import EnrolReport, ServerInfo
-from unseen_client.retrieval.metric import COSINE, Metric, kept
+from unseen_client.retrieval.metric import COSINE, comparable, kept
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
@@ -88,7 +88,7 @@ def enrol_vectors(
             f"collection {name!r} is compared by {place.metric.name}, and noise is made for directions; enrol without "
             "noise, or into a collection that is compared by cosine"
         )
-    compared = yield from local(partial(_compared, place.metric, vectors))
+    compared = yield from local(partial(comparable, place.metric, vectors))
     bases = yield from consents.bases(session, place, given, len(ids), noise)
     enrolment = Enrolment(session, place, len(ids), noise)
     for start in range(0, len(ids), ROWS_PER_STREAM):
@@ -117,14 +117,6 @@ def _require_vectors(ids: Sequence[str], vectors: Float32Array, records: Sequenc
         require_id(row)
     if len(set(ids)) != len(ids):
         raise InvalidInput(f"got {len(ids)} ids of which {len(set(ids))} differ; every row needs an id of its own")
-
-
-def _compared(metric: Metric, vectors: Float32Array) -> Float32Array:
-    """Rows as they are compared, each of unit length; raises InvalidVector, with its number, before any is sent."""
-    rows = np.empty((len(vectors), vectors.shape[1] + metric.extra), np.float32)
-    for start in range(0, len(vectors), ROWS_PER_STREAM):
-        rows[start : start + ROWS_PER_STREAM] = metric.rows(vectors[start : start + ROWS_PER_STREAM], first=start)
-    return rows
 
 
 def require_one_each(what: str, count: int, records: Sequence[Record] | None) -> None:

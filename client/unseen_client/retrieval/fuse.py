@@ -17,6 +17,8 @@ from unseen_client.retrieval.metric import Float32Array, Float64Array, Metric
 
 LEAST_LEFT = 1e-3
 """Parts that cancel out further than this leave the rounding errors of the records' half floats for a direction."""
+LARGEST_SCORE = 1e37
+"""Scores are float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +62,16 @@ def fused(metric: Metric, parts: Sequence[MadePart]) -> Fused:
     whole: Float64Array = np.sum([share * query.vector for share, query in made], axis=0)
     length = float(np.linalg.norm(whole))
     most = sum(abs(share) * float(np.linalg.norm(query.vector)) for share, query in made)
-    if not np.isfinite(length):
-        raise InvalidInput("the weights and vectors of this query are too large together; give smaller weights")
+    offset = sum(share * query.offset for share, query in made)
+    if not max(length, abs(offset)) <= LARGEST_SCORE:
+        raise InvalidInput("the weights and vectors of this query are too large together; give smaller ones")
+    if most == 0:
+        raise InvalidInput("got a query of zeros, to which every row is alike; give another vector")
     if length <= LEAST_LEFT * most:
         raise InvalidInput(
             "the parts of this query cancel each other out: what is wanted and what is not are the same; change a "
             "weight or a part"
         )
-    offset = sum(share * query.offset for share, query in made)
     return Fused(metric, tuple(parts), (whole / length).astype(np.float32), length, offset)
 
 

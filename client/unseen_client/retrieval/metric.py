@@ -31,6 +31,8 @@ Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
 COSINE, DOT, L2, L1 = NAMES = ("cosine", "dot", "l2", "l1")
+ROWS_AT_ONCE = 4096
+"""Rows are worked through in float64 in runs of this many."""
 LENGTH_SLACK = 1e-5
 """A vector that float32 made this much longer than the longest is shortened, not refused."""
 
@@ -163,6 +165,17 @@ def metric_of(name: str, longest: float = 1.0) -> Metric:
     if name == DOT:
         return Dot(longest)
     return Euclidean(longest) if name == L2 else Taxicab(longest)
+
+
+def comparable(metric: Metric, vectors: Float32Array) -> Float32Array:
+    """Rows (n, d + extra) as they are enrolled; raises InvalidVector, with its number, before any is sent.
+
+    For cosine the vectors as they came: a ledger of noise knows its rows by them.
+    """
+    rows = np.empty((len(vectors), vectors.shape[1] + metric.extra), np.float32)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        rows[start : start + ROWS_AT_ONCE] = metric.rows(vectors[start : start + ROWS_AT_ONCE], first=start)
+    return vectors if metric.name == COSINE else rows
 
 
 def kept(metric: Metric, rows: npt.NDArray[np.floating]) -> Float32Array:

@@ -59,6 +59,14 @@ def test_parts_that_cancel_out_are_refused(name):
         fused(metric_of(name, 2), [MadePart(one, 2.0), MadePart(nearly, -2.0)])
 
 
+def test_a_query_of_zeros_and_one_beyond_float32_are_refused():
+    with pytest.raises(InvalidInput, match="zeros"):
+        fused(metric_of("dot"), [MadePart(np.zeros(3), 1.0)])
+    for metric in (metric_of("dot", 1e15), metric_of("l2")):
+        with pytest.raises(InvalidInput, match="too large"):
+            fused(metric, [MadePart(np.full(3, 1e38, np.float32), 1.0)])
+
+
 def test_words_that_fill_one_part_count_as_a_cosine_of_that_part():
     words = np.concatenate([np.zeros(4), rows(1)[0, 4:]]).astype(np.float32)
     scores = fused(metric_of("cosine"), [MadePart(words, 1.0, 1 / 0.8)]).exact(rows().astype(float))
