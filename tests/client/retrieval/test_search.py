@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unseen.errors import IntegrityError, InvalidInput, InvalidVector, ModelMismatch
+from unseen.params import DEFAULT
 from unseen_client import Query, Record
 from unseen_client.keystore import KeyStore
 
@@ -78,12 +79,14 @@ def test_a_fused_score_is_the_weighted_sum_and_the_query_is_as_large_as_any_othe
     assert [hit.score for hit in hits] == pytest.approx([expected[hit.id] for hit in hits], abs=0.02)
 
 
-@pytest.mark.parametrize("metric", ["dot", "l2", "l1"])
-def test_a_metric_is_the_members_own_business(device, metric):
+@pytest.mark.parametrize(("metric", "extra"), [("dot", 1), ("l2", 2), ("l1", 2)])
+def test_a_metric_is_the_members_own_business(device, metric, extra):
     filled(device, metric)
-    assert metric.encode() not in device.server.received
     (held,) = device.session.keys.all()
     assert (held.metric, held.longest) == (metric, 5.0)
+    made = next(one for one in device.exchanges if one.rpc.path.endswith("CreateCollection")).requests[0]
+    said = {field.name: value for field, value in made.ListFields() if field.name != "request_id"}
+    assert said == {"name": "plants", "dimension": 16 + extra, "parameter_id": DEFAULT.id, "model_id": "none"}
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2", "l1"])
