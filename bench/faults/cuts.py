@@ -22,9 +22,10 @@ from bench.faults.flaky_proxy import NO_CUT, Cut, FlakyProxy
 from unseen.audit.leaf import ASKED, DONE, leaf_fields
 from unseen_client import Client
 from unseen_client.demo.stage import LOOPBACK, Stage
-from unseen_server import app
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.opening import open_audit
+from unseen_server.storage import open_store
 
 DIMENSION, ROWS = 16, 2
 LANES = 4
@@ -143,9 +144,9 @@ def _enrol(lane: Lane, way: str, places: Sequence[int]) -> None:
 def _audit_gaps(stage: Stage, enrolments: int) -> int:
     """Read the log of the server that was stopped."""
     config = Config(stage.data, LOOPBACK, 0, MasterKeyChoice.of_file(Path(stage.master_key)), None, 1)
-    store = app.open_store(config)
+    store = open_store(config)
     try:
-        audit = app.open_audit(config, store)
+        audit = open_audit(config, store)
         try:
             log = audit.log_of("")
             log.verify()

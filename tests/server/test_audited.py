@@ -25,6 +25,7 @@ from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
+from unseen_server.live_collection import LiveCollection
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
@@ -321,37 +322,69 @@ async def leaf_behind(running: app.RunningServer, act: str, outcome: str) -> dic
     return next(leaf for leaf in reversed(leaves_of(running)) if (leaf["act"], leaf["outcome"]) == (act, outcome))
 
 
-async def test_a_search_whose_query_is_cut_takes_its_leaf_back(
-    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+async def test_searches_whose_query_is_cut_never_said_that_they_would_be_answered_and_fill_no_log(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     caller = call(running)
     collection = await in_thread(caller.create)
     await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
     collection = await in_thread(caller.collection)
     messages = [part.SerializeToString() for part in search_of(collection, bytes(100))]
-    assert (await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)).code == "MALFORMED_MESSAGE"
-    taken_back = await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
-    leaves = leaves_of(running)
-    assert (leaves[taken_back["asked"]]["act"], leaves[taken_back["asked"]]["outcome"]) == ("Search", "OK")
-    assert taken_back["collection"] == collection.uid.hex()
+    for _ in range(20):
+        refusal = await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)
+        assert refusal.code == "MALFORMED_MESSAGE"
+    running.refusals.end_window()
+    await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
+    searches = [outcome for act, outcome in said(leaves_of(running)) if act == "Search"]
+    assert set(searches) == {"MALFORMED_MESSAGE"}
+    assert len(searches) <= 4, "a flood of refusals was written down one by one"
+    assert sum("call refused" in line for line in caplog.messages) <= 2
 
 
-async def test_a_search_whose_caller_goes_away_takes_its_leaf_back(
-    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+class Scan:
+    """Stands where a scan begins, and does not let it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.goes_on = threading.Event()
+        answer = LiveCollection.answer
+
+        def wait(*args: Any) -> None:
+            self.goes_on.wait(60)
+            answer(*args)
+
+        monkeypatch.setattr(LiveCollection, "answer", wait)
+
+
+@pytest.mark.parametrize("why", ["its caller left", "it took too long"])
+async def test_a_search_that_is_not_answered_after_all_takes_its_leaf_back_once(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     caller = call(running)
     collection = await in_thread(caller.create)
-    await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
+    vectors, batch = make_rows(3)
+    await in_thread(caller.enrol, collection.uid, batch)
     collection = await in_thread(caller.collection)
+    query, _ = caller.encrypted(collection, vectors[0])
+    scan = Scan(monkeypatch)
+    if why == "it took too long":
+        monkeypatch.setattr("unseen_server.limits.MAX_SEARCH_S", 1.0)
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        search = channel.stream_stream("/unseen.v1.SearchService/Search")()
-        await search.write(search_of(collection, b"")[0].SerializeToString())
+        search = search_pb2_grpc.SearchServiceStub(channel).Search(iter(search_of(collection, query)))
         await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))
-        search.cancel()
+        if why == "its caller left":
+            search.cancel()
+        else:
+            with pytest.raises(aio.AioRpcError) as refused:
+                await search.read()
+            assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await in_thread(until, "it is taken back", lambda: said(leaves_of(running))[-1] != ("Search", "OK"))
-    *leaves, taken_back = leaves_of(running)
-    assert taken_back["act"] == "Search"
+    scan.goes_on.set()
+    taken_back = await leaf_behind(running, "Search", "CANCELLED")
+    leaves = leaves_of(running)
     assert leaves[taken_back["asked"]]["outcome"] == "OK"
+    assert taken_back["collection"] == collection.uid.hex()
+    assert [outcome for act, outcome in said(leaves) if act == "Search"] == ["OK", "CANCELLED"]
 
 
 async def test_a_search_that_is_refused_at_its_header_never_said_that_it_would_be_answered(

@@ -225,11 +225,11 @@ class Store(ABC):
         """About how many bytes a snapshot takes."""
 
     @abstractmethod
-    def snapshot(self, path: Path) -> None:
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
         """Write a copy of the store as it is at one moment to a new file; changes go on meanwhile.
 
         The file is one that ``SqliteStore`` opens, whatever kind of store this is, and it holds no key.
-        LimitExceeded when there is no room for it.
+        LimitExceeded when there is no room for it, and what ``go_on`` raises, which is called before each part.
         """
 
     @abstractmethod
