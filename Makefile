@@ -99,6 +99,9 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
+	$(BIN)/python -m bench.retrieval --json $(BENCH_OUT)/retrieval.json
+	$(BIN)/python -m bench.retrieval --pictures /usr/share/openclipart/png --most 2000 --repeats 1 \
+		--json $(BENCH_OUT)/retrieval-pictures.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json

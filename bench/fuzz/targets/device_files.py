@@ -211,6 +211,7 @@ TARGETS = (
         (IntegrityError, KeyMissing),
         json.dumps(CollectionKey(UID, "scans", KEY, True, UID).to_json()).encode(),
         json.dumps(CollectionKey(UID, "scans", KEY).to_json()).encode(),
+        json.dumps(CollectionKey(UID, "scans", KEY, True, UID, "l2", 12.5).to_json()).encode(),
     ),
     _file("client.deid.site_key", "site-key.json", site_key, (IntegrityError,), written("site-key.json", site_key)),
     Target("client.adapt.plan", plan, (IntegrityError,), (PLAN.to_json().encode(),), is_json=True),

@@ -37,8 +37,11 @@ def show(*, home: Home = None, as_json: Json = False) -> None:
 
     with telling(as_json):
         keys = KeyStore(home or default_home()).all()
-        fields = [{"name": key.name, "collection_uid": key.collection_uid.hex()} for key in keys]
-        words = "\n".join(f"{key.name}\t{key.collection_uid.hex()}" for key in keys)
+        fields = [
+            {"name": key.name, "collection_uid": key.collection_uid.hex(), "metric": key.metric, "longest": key.longest}
+            for key in keys
+        ]
+        words = "\n".join(f"{key.name}\t{key.collection_uid.hex()}\t{key.metric}" for key in keys)
         say(as_json, {"keys": fields}, words or "no record keys here: unseen create NAME, or unseen keys import FILE")
 
 
