@@ -24,6 +24,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── ParameterMismatch
     │   ├── ModelMismatch
     │   ├── PackingChanged      the collection was re-packed: ask again and encrypt anew
+    │   ├── BlockChanged        a block was written since: bring the mirror up to date and encrypt anew
     │   └── MethodUnknown       the server has no such method: it is of another release
     ├── NotAuthenticated        no token or certificate, or one that does not hold (any more)
     ├── NotPermitted            the caller is known, but this is not for it
@@ -152,6 +153,10 @@ class ModelMismatch(Mismatch):
 
 class PackingChanged(Mismatch):
     code = "PACKING_CHANGED"
+
+
+class BlockChanged(Mismatch):
+    code = "BLOCK_CHANGED"
 
 
 class MethodUnknown(Mismatch):

@@ -173,6 +173,11 @@ class OwnerParameterSet:
         return self.row_norm_slack * self.row_scale
 
     @property
+    def bits_per_coefficient(self) -> float:
+        """Most bits that a returned coefficient carries: c0 is switched to so many. See ``ParameterSet``."""
+        return float(self.reply_c0_bits)
+
+    @property
     def is_safe(self) -> bool:
         """Whether the set may serve outside tests: the bound on q of ``ParameterSet``, errors as wide as SEAL's."""
         return within_security_bound(self.ring_degree, self.residue_bits) and self.error_coins >= 21
@@ -207,6 +212,11 @@ def by_id(parameter_id: str) -> ParameterSet:
             return parameters
     known = ", ".join(f"{p.name} ({p.id})" for p in PUBLISHED)
     raise ParameterMismatch(f"this parameter set is not known here; this build has {known}")
+
+
+def is_owner(parameter_id: str) -> bool:
+    """Whether collections with this set's id are owner-encrypted: the id is what tells the two protections apart."""
+    return any(parameters.id == parameter_id for parameters in OWNER_PUBLISHED)
 
 
 def owner_by_id(parameter_id: str) -> OwnerParameterSet:

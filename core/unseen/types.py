@@ -36,6 +36,16 @@ class CollectionInfo:
 
 
 @dataclass(frozen=True)
+class EncryptedBlock:
+    """A block of an owner-encrypted collection as its owner wrote it, to take the place of what is there."""
+
+    number: int
+    known_epoch: int
+    """The epoch that its writer knew the block at: a block that was written since is not replaced."""
+    ciphertexts: bytes
+
+
+@dataclass(frozen=True)
 class RowBatch:
     """Rows on their way to the server, or on their way back from the store."""
 
@@ -46,6 +56,10 @@ class RowBatch:
     """Encrypted by the device: opaque to the server."""
     consents: tuple[bytes, ...] = ()
     """The uid of the consent that each row rests on, empty for a row without one; () when no row has one."""
+    slots: tuple[int, ...] = ()
+    """Of rows of an owner-encrypted collection, whose vectors are (n, 0): where its owner put each; else ()."""
+    blocks: tuple[EncryptedBlock, ...] = ()
+    """The blocks that these rows stand in, with the rows that stood there before."""
 
 
 @dataclass(frozen=True)

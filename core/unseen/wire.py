@@ -13,7 +13,7 @@ import numpy as np
 
 from unseen import errors
 from unseen.errors import MalformedMessage, UnseenError
-from unseen.types import UID_BYTES, CatalogueEntry, CollectionInfo, RowBatch
+from unseen.types import UID_BYTES, CatalogueEntry, CollectionInfo, EncryptedBlock, RowBatch
 from unseen.v1 import index_pb2, types_pb2
 
 CODE_METADATA_KEY = "unseen-code"
@@ -50,6 +50,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.ParameterMismatch: "FAILED_PRECONDITION",
     errors.ModelMismatch: "FAILED_PRECONDITION",
     errors.PackingChanged: "ABORTED",
+    errors.BlockChanged: "ABORTED",
     errors.MethodUnknown: "UNIMPLEMENTED",
     errors.NotAuthenticated: "UNAUTHENTICATED",
     errors.NotPermitted: "PERMISSION_DENIED",
@@ -183,6 +184,7 @@ def batch_to_message(batch: RowBatch) -> index_pb2.EnrolBatch:
         vectors=np.ascontiguousarray(batch.vectors, dtype="<i2").tobytes(),
         sealed_records=batch.sealed_records,
         consents=_join_consents(batch.consents),
+        slots=batch.slots,
     )
 
 
@@ -203,7 +205,19 @@ def batch_from_message(message: index_pb2.EnrolBatch, dimension: int) -> RowBatc
     if consents and len(consents) != len(row_ids):
         raise MalformedMessage(f"{len(row_ids)} rows need as many consents or none at all, got {len(consents)}")
     vectors = np.frombuffer(message.vectors, dtype="<i2").astype(np.int16, copy=False).reshape(len(row_ids), dimension)
-    return RowBatch(row_ids=row_ids, vectors=vectors, sealed_records=tuple(message.sealed_records), consents=consents)
+    if len(message.slots) not in (0, len(row_ids)):
+        raise MalformedMessage(f"{len(row_ids)} rows need as many slots or none at all, got {len(message.slots)}")
+    return RowBatch(row_ids, vectors, tuple(message.sealed_records), consents, tuple(message.slots))
+
+
+def block_to_message(block: EncryptedBlock) -> index_pb2.EncryptedBlock:
+    """A block of an owner-encrypted collection as it travels."""
+    return index_pb2.EncryptedBlock(number=block.number, known_epoch=block.known_epoch, ciphertexts=block.ciphertexts)
+
+
+def block_from_message(message: index_pb2.EncryptedBlock) -> EncryptedBlock:
+    """A block as it arrived; MalformedMessage for an impossible epoch. Its bytes are looked at where they are used."""
+    return EncryptedBlock(message.number, require_epoch(message.known_epoch, "a block"), message.ciphertexts)
 
 
 def _join_consents(consents: Sequence[bytes]) -> bytes:

@@ -26,6 +26,7 @@ from unseen.errors import (
 )
 from unseen.he import packing
 from unseen.he.mask import MaskSource
+from unseen.he.owner import layout
 from unseen.he.scan_threads import ScanThreads
 from unseen.params import ParameterSet
 from unseen.store.interface import NewCollection, Store, StoredCollection
@@ -34,6 +35,7 @@ from unseen_server import limits
 from unseen_server.call import Caller
 from unseen_server.live_collection import LiveCollection
 from unseen_server.masks_ahead import MasksAhead
+from unseen_server.owner_collection import OwnerCollection
 
 MakeMasks = Callable[[ParameterSet], MaskSource]
 
@@ -137,12 +139,15 @@ class Engine:
         if not caller.may_touch(caller.tenant, name):
             raise NotPermitted("the caller's token names the collections it may touch, and this is none of them")
         _require_model_id(model_id)
-        parameters = params.by_id(parameter_id)
+        parameters = None if params.is_owner(parameter_id) else params.by_id(parameter_id)
         if not packing.LEAST_DIMENSION <= dimension <= packing.MOST_DIMENSION:
             raise InvalidInput(
                 f"got dimension {dimension}, expected {packing.LEAST_DIMENSION} to {packing.MOST_DIMENSION}"
             )
-        factor = packing.choose_factor(parameters, dimension, 1)
+        if parameters is None:
+            factor = layout.choose(params.owner_by_id(parameter_id), dimension)
+        else:
+            factor = packing.choose_factor(parameters, dimension, 1)
         with self._making:
             # A request that is known makes nothing: it is answered again or refused, by the store.
             if self._count(caller.tenant) >= limits.MAX_COLLECTIONS and not self._store.knows_request(request_id):
@@ -175,13 +180,19 @@ class Engine:
         return sum(live.tenant == tenant for live in self._live.values())
 
     def _add(self, stored: StoredCollection) -> None:
-        parameters = params.by_id(stored.info.parameter_id)
-        if parameters.id not in self._masks:
-            self._masks[parameters.id] = MasksAhead(self._make_masks(parameters))
-        live = LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
+        live = self._made_live(stored)
         live.load()
         self._live[stored.info.uid] = live
         self._uids[stored.tenant, stored.info.name] = stored.info.uid
+
+    def _made_live(self, stored: StoredCollection) -> LiveCollection:
+        if params.is_owner(stored.info.parameter_id):
+            owner_parameters = params.owner_by_id(stored.info.parameter_id)
+            return OwnerCollection(self._store, stored, owner_parameters, self._threads)
+        parameters = params.by_id(stored.info.parameter_id)
+        if parameters.id not in self._masks:
+            self._masks[parameters.id] = MasksAhead(self._make_masks(parameters))
+        return LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
 
 
 def _reaches(caller: Caller, live: LiveCollection) -> bool:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import CollectionNotFound, LimitExceeded, PackingChanged, StoreFailed
-from unseen.he import packing, quantise
+from unseen.errors import CollectionNotFound, InvalidInput, LimitExceeded, PackingChanged, StoreFailed
+from unseen.he import message, packing, quantise
 from unseen.he.scan import ScanIndex
 from unseen.he.scan_threads import ScanThreads
 from unseen.params import ParameterSet
 from unseen.store.interface import SLOTS_PER_EXTENT, Change, Slots, Store, StoredCollection
-from unseen.types import CollectionInfo, Int16Matrix, RowBatch
+from unseen.types import CollectionInfo, EncryptedBlock, Int16Matrix, RowBatch
 from unseen_server import limits
 from unseen_server.masks_ahead import MasksAhead
 from unseen_server.process import hand_back_freed_memory
@@ -42,6 +42,8 @@ class ReplyStart:
     """Blocks that follow."""
     extents: Extents | None
     """The extents whose blocks follow, rising; None for every one."""
+    side_blocks: int = 0
+    """Of an owner-encrypted collection: so many of the blocks are side blocks, and come first."""
 
 
 class LiveCollection:
@@ -81,6 +83,21 @@ class LiveCollection:
         """Bytes of packed rows."""
         return self._index.memory_bytes
 
+    @property
+    def bits_per_row(self) -> float:
+        """Most bits that one search lets out about a row: one coefficient comes back for each."""
+        return self.parameters.bits_per_coefficient
+
+    @property
+    def query_bytes(self) -> int:
+        """Length of every query."""
+        return message.query_bytes(self.parameters, self.packing)
+
+    @property
+    def reply_bytes(self) -> int:
+        """Length of a reply that scores every row."""
+        return self.packing.blocks(self.info.slots) * message.reply_block_bytes(self.parameters, self.packing)
+
     def load(self) -> None:
         """Fill the memory from the store; before the first call of anything else."""
         self._index.reserve(self.info.slots)  # the last slots may be free, and still they are scored
@@ -93,6 +110,8 @@ class LiveCollection:
 
     def enrol(self, request_id: bytes, batch: RowBatch, compartment: int = 0) -> Change:
         """Add rows to a compartment: on disk, then searchable, then returned."""
+        if batch.slots or batch.blocks:
+            raise InvalidInput("this collection is sealed by the server: its rows come without slots and blocks")
         quantise.check_rows(self.parameters, batch.vectors)
         with self.changing():
             too_many = self.info.slots + len(batch.row_ids) > limits.MAX_SLOTS
@@ -113,8 +132,10 @@ class LiveCollection:
         hand_back_freed_memory()
         return change
 
-    def erase(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
-        """Destroy rows: gone from disk, then from memory, then returned."""
+    def erase(self, request_id: bytes, row_ids: tuple[bytes, ...], block: EncryptedBlock | None = None) -> Change:
+        """Destroy rows: gone from disk, then from memory, then returned. ``block``: see ``OwnerCollection``."""
+        if block is not None:
+            raise InvalidInput("this collection is sealed by the server: an erasure comes without a block")
         with self.changing():
             change = self._store.erase(request_id, self.info.uid, row_ids)
             if not change.repeated:

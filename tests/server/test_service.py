@@ -26,7 +26,7 @@ def some(batch: RowBatch, part: slice) -> RowBatch:
 def test_server_says_what_it_takes(caller: Any) -> None:
     info = caller.info()
     assert len(info.store_uid) == 16
-    assert list(info.parameter_ids) == [parameters.id for parameters in params.PUBLISHED]
+    assert list(info.parameter_ids) == [parameters.id for parameters in (*params.PUBLISHED, *params.OWNER_PUBLISHED)]
     assert min(info.max_rows_per_enrolment, info.max_message_bytes, info.max_record_bytes) > 0
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from unseen.errors import SealBroken
 from unseen.keys.tree import KeyTree
+from unseen.params import is_owner
 from unseen.store.database import Transaction
 from unseen.store.interface import VECTORS_AT_ONCE
 from unseen.store.recovery import RECOVERY
@@ -73,6 +74,11 @@ class CollectionExamination:
     def _count(self, query: str, *values: int | bytes) -> int:
         return int(self._tx.fetch(query, (self._number, *values))[0][0])
 
+    @property
+    def _vector_bytes(self) -> int:
+        """A row's vector here: nothing where owners encrypt, whose blocks are facts."""
+        return 0 if is_owner(self._info.parameter_id) else 2 * self._info.dimension
+
     def _rows(self) -> Iterator[str]:
         counted = self._count("SELECT count(*) FROM live_rows WHERE collection = ? AND withheld = 0")
         if counted != self._info.rows:
@@ -110,7 +116,7 @@ class CollectionExamination:
             unerased += [row[0] for row in found if row[2] is None and any(row[1])]
             held = [cell for cell in live if any(tree.holds(cell[0].serial) for tree in self._trees)]
             self._without_key += len(live) - len(held)
-            broken += self._not_opening(self._seal.open_vectors, held, 2 * self._info.dimension)
+            broken += self._not_opening(self._seal.open_vectors, held, self._vector_bytes)
             rows += len(live)
             next_slot = found[-1][0] + 1
         self._checked["vectors"] += rows

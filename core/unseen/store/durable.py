@@ -10,6 +10,7 @@ ciphertext.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,7 +23,18 @@ from unseen.errors import SealBroken
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.serials import Serials
-from unseen.store import catalogue, collections, facts, migrations, mutations, requests, row_keys, rows, slots
+from unseen.store import (
+    catalogue,
+    collections,
+    facts,
+    migrations,
+    mutations,
+    owner_rows,
+    requests,
+    row_keys,
+    rows,
+    slots,
+)
 from unseen.store.database import Database, Transaction
 from unseen.store.facts import OwnKey
 from unseen.store.interface import (
@@ -33,13 +45,14 @@ from unseen.store.interface import (
     PlacedRow,
     SlottedVectors,
     Store,
+    StoredBlock,
     StoredCollection,
 )
 from unseen.store.recovery import Recovery, bring_in_step, require_trees
 from unseen.store.requests import Finished, Request
 from unseen.store.schema import SCHEMA_VERSION, records_table, vectors_table
 from unseen.store.sealing import FACTS_UID, CollectionSeal, StoreSeals
-from unseen.types import CatalogueChanges, CatalogueEntry, RowBatch
+from unseen.types import CatalogueChanges, CatalogueEntry, EncryptedBlock, RowBatch
 
 
 class DurableStore(Store):
@@ -135,6 +148,7 @@ class DurableStore(Store):
         with self._database.changing() as tx:
             if requests.find_finished(tx, request) is None:
                 collections.find_collection(tx, uid)
+                owner_rows.forget_all(tx, uid, self._seals)
                 self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
                 row_keys.note_ring_state(tx, self.ring.content.state)
                 collections.remove_collection(tx, uid)
@@ -163,6 +177,53 @@ class DurableStore(Store):
             mutations.require_shape(batch.vectors, batch, dimension)
             serials = self._serials.take(len(batch.row_ids), lambda first: row_keys.claim_run(tx, first))
             return mutations.enrol(tx, request, uid, batch, self._seal_of(tx, uid), serials, compartment)
+
+    def enrol_encrypted(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
+        rows.require_distinct(batch.row_ids)
+        places = (b"".join(batch.row_ids), struct.pack(f"<{len(batch.slots)}Q", *batch.slots))
+        request = self._request(
+            request_id, "enrol", uid, *places, *owner_rows.content(batch.blocks), *batch.sealed_records
+        )
+        with self._serials.change(), self._database.changing() as tx:
+            if known := mutations.repeated_enrolment(tx, request):
+                return known
+            mutations.require_shape(batch.vectors, batch, 0)
+            serials = self._serials.take(len(batch.row_ids), lambda first: row_keys.claim_run(tx, first))
+            seal = self._seal_of(tx, uid)
+            change = owner_rows.enrol(tx, request, uid, batch, seal, serials, self._seals, self._draw_key)
+        self._forget_old_blocks(uid)
+        return change
+
+    def erase_encrypted(
+        self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...], block: EncryptedBlock
+    ) -> Change:
+        rows.require_distinct(row_ids)
+        request = self._request(request_id, "erase", uid, b"".join(row_ids), *owner_rows.content((block,)))
+        with self._serials.change(), self._database.changing() as tx:
+            if requests.find_finished(tx, request) is None:
+                owner_rows.slots_of(tx, uid, row_ids)
+                epoch = collections.find_collection(tx, uid)[1].info.epoch
+                owner_rows.write_blocks(tx, uid, epoch, (block,), self._seals, self._draw_key)
+        with self._database.changing() as tx:
+            change = mutations.erase(tx, request, uid, row_ids, self._seals)
+            number, _ = collections.find_collection(tx, uid)
+        self._forget_old_blocks(uid)
+        self._database.scrub((vectors_table(number), records_table(number)))
+        return change
+
+    def _forget_old_blocks(self, uid: bytes) -> None:
+        with self._database.changing() as tx:
+            had_old = owner_rows.forget_old(tx, uid, self._seals)
+        if had_old:
+            self._database.scrub(("facts",))
+
+    def blocks(self, uid: bytes) -> Iterator[StoredBlock]:
+        return owner_rows.read(self._database, uid, self._seals)
+
+    def taken_slots(self, uid: bytes, row_ids: tuple[bytes, ...] | None = None) -> tuple[int, ...]:
+        with self._database.reading() as tx:
+            found = owner_rows.taken(tx, uid) if row_ids is None else owner_rows.slots_of(tx, uid, row_ids)
+        return tuple(found)
 
     def withhold(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:
         rows.require_distinct(row_ids)

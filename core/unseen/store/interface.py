@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.types import SLOTS_PER_EXTENT as SLOTS_PER_EXTENT
-from unseen.types import CatalogueChanges, CatalogueEntry, CollectionInfo, Int16Matrix, RowBatch
+from unseen.types import CatalogueChanges, CatalogueEntry, CollectionInfo, EncryptedBlock, Int16Matrix, RowBatch
 
 Slots = npt.NDArray[np.int64]
 
@@ -94,6 +94,16 @@ class SlottedVectors:
 
 
 @dataclass(frozen=True)
+class StoredBlock:
+    """A block of an owner-encrypted collection, as its owner wrote it."""
+
+    number: int
+    epoch: int
+    """The epoch that wrote it."""
+    ciphertexts: bytes
+
+
+@dataclass(frozen=True)
 class Fact:
     """Something that was written down once. ``kind`` and ``key`` are readable on disk, ``body`` is sealed there."""
 
@@ -140,6 +150,30 @@ class Store(ABC):
     @abstractmethod
     def enrol(self, request_id: bytes, uid: bytes, batch: RowBatch, compartment: int = 0) -> Change:
         """Add rows to a compartment; RowExists when one is there already, InvalidInput when one comes twice."""
+
+    @abstractmethod
+    def enrol_encrypted(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
+        """Add rows of an owner-encrypted collection in the slots that they name, and write the batch's blocks.
+
+        All or nothing. BlockChanged when a block was written or a slot taken after the epoch that the writer knew.
+        """
+
+    @abstractmethod
+    def erase_encrypted(
+        self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...], block: EncryptedBlock
+    ) -> Change:
+        """Destroy rows of an owner-encrypted collection, and every version of their block but this one.
+
+        BlockChanged as for ``enrol_encrypted``, RowNotFound as for ``erase``.
+        """
+
+    @abstractmethod
+    def blocks(self, uid: bytes) -> Iterator[StoredBlock]:
+        """The newest version of every block of an owner-encrypted collection; SealBroken when one was altered."""
+
+    @abstractmethod
+    def taken_slots(self, uid: bytes, row_ids: tuple[bytes, ...] | None = None) -> tuple[int, ...]:
+        """The slots of these rows in their order, or of all rows, rising; RowNotFound when one is not there."""
 
     @abstractmethod
     def withhold(self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...]) -> Change:

@@ -63,8 +63,23 @@ def enrol(
     """Add rows whose shape was checked; RowExists when one is there already."""
     number, stored = find_collection(tx, uid)
     rows.require_absent(tx, number, batch.row_ids)
+    taken, handed_out = slots.take_slots(tx, number, stored.info.slots, len(batch.row_ids), compartment)
+    return place(tx, request, uid, batch, seal, serials, taken, handed_out)
+
+
+def place(
+    tx: Transaction,
+    request: Request,
+    uid: bytes,
+    batch: RowBatch,
+    seal: CollectionSeal,
+    serials: Sequence[int],
+    taken: Sequence[int],
+    handed_out: int,
+) -> Change:
+    """Write rows into slots that were taken for them."""
+    number, stored = find_collection(tx, uid)
     count, epoch = len(batch.row_ids), stored.info.epoch + 1
-    taken, handed_out = slots.take_slots(tx, number, stored.info.slots, count, compartment)
     of_rows = zip(batch.row_ids, taken, serials, strict=True)
     places = [SealPlace(row_id, slot, epoch, serial) for row_id, slot, serial in of_rows]
     vectors = seal.seal_vectors(places, (vector.tobytes() for vector in batch.vectors))

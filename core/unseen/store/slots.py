@@ -24,7 +24,7 @@ def take_slots(
     first = _tail(tx, collection, slots_handed_out, compartment)
     end = first + missing
     slots += range(first, end)
-    _claim(tx, collection, first // SLOTS_PER_EXTENT, extents_in(end), compartment)
+    claim(tx, collection, first // SLOTS_PER_EXTENT, extents_in(end), compartment)
     return slots, end
 
 
@@ -72,7 +72,7 @@ def _compartment_of(tx: Transaction, collection: int, extent: int) -> int:
     return int(found[0][0])
 
 
-def _claim(tx: Transaction, collection: int, first_extent: int, end_extent: int, compartment: int) -> None:
+def claim(tx: Transaction, collection: int, first_extent: int, end_extent: int, compartment: int) -> None:
     tx.run_each(
         "INSERT INTO extents VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(collection, extent, compartment) for extent in range(first_extent, end_extent)],

@@ -8,12 +8,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnrolRowsRequest(_message.Message):
-    __slots__ = ("header", "batch")
+    __slots__ = ("header", "batch", "block")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
     header: EnrolHeader
     batch: EnrolBatch
-    def __init__(self, header: _Optional[_Union[EnrolHeader, _Mapping]] = ..., batch: _Optional[_Union[EnrolBatch, _Mapping]] = ...) -> None: ...
+    block: EncryptedBlock
+    def __init__(self, header: _Optional[_Union[EnrolHeader, _Mapping]] = ..., batch: _Optional[_Union[EnrolBatch, _Mapping]] = ..., block: _Optional[_Union[EncryptedBlock, _Mapping]] = ...) -> None: ...
+
+class EncryptedBlock(_message.Message):
+    __slots__ = ("number", "known_epoch", "ciphertexts")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    known_epoch: int
+    ciphertexts: bytes
+    def __init__(self, number: _Optional[int] = ..., known_epoch: _Optional[int] = ..., ciphertexts: _Optional[bytes] = ...) -> None: ...
 
 class EnrolHeader(_message.Message):
     __slots__ = ("request_id", "collection_uid", "parameter_id", "model_id", "row_count", "policy_digest", "purposes")
@@ -34,16 +46,18 @@ class EnrolHeader(_message.Message):
     def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., model_id: _Optional[str] = ..., row_count: _Optional[int] = ..., policy_digest: _Optional[bytes] = ..., purposes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EnrolBatch(_message.Message):
-    __slots__ = ("row_ids", "vectors", "sealed_records", "consents")
+    __slots__ = ("row_ids", "vectors", "sealed_records", "consents", "slots")
     ROW_IDS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     SEALED_RECORDS_FIELD_NUMBER: _ClassVar[int]
     CONSENTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
     row_ids: bytes
     vectors: bytes
     sealed_records: _containers.RepeatedScalarFieldContainer[bytes]
     consents: bytes
-    def __init__(self, row_ids: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., sealed_records: _Optional[_Iterable[bytes]] = ..., consents: _Optional[bytes] = ...) -> None: ...
+    slots: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, row_ids: _Optional[bytes] = ..., vectors: _Optional[bytes] = ..., sealed_records: _Optional[_Iterable[bytes]] = ..., consents: _Optional[bytes] = ..., slots: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class EnrolRowsResponse(_message.Message):
     __slots__ = ("epoch", "repeated_request")
@@ -54,14 +68,16 @@ class EnrolRowsResponse(_message.Message):
     def __init__(self, epoch: _Optional[int] = ..., repeated_request: bool = ...) -> None: ...
 
 class EraseRowsRequest(_message.Message):
-    __slots__ = ("request_id", "collection_uid", "row_ids")
+    __slots__ = ("request_id", "collection_uid", "row_ids", "block")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
     ROW_IDS_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
     request_id: bytes
     collection_uid: bytes
     row_ids: bytes
-    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., row_ids: _Optional[bytes] = ...) -> None: ...
+    block: EncryptedBlock
+    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., row_ids: _Optional[bytes] = ..., block: _Optional[_Union[EncryptedBlock, _Mapping]] = ...) -> None: ...
 
 class EraseRowsResponse(_message.Message):
     __slots__ = ("epoch", "repeated_request", "certificate")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/search.proto\x12\tunseen.v1\"S\n\rSearchRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.unseen.v1.SearchHeaderH\x00\x12\x0f\n\x05query\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"e\n\x0cSearchHeader\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x02 \x01(\t\x12\x16\n\x0epacking_factor\x18\x03 \x01(\r\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"Z\n\x0eSearchResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.unseen.v1.SearchReplyHeaderH\x00\x12\x10\n\x06\x62locks\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"y\n\x11SearchReplyHeader\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\x04\x12\x0e\n\x06\x62locks\x18\x03 \x01(\r\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12%\n\x07\x65xtents\x18\x05 \x03(\x0b\x32\x14.unseen.v1.ExtentRun\")\n\tExtentRun\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r2R\n\rSearchService\x12\x41\n\x06Search\x12\x18.unseen.v1.SearchRequest\x1a\x19.unseen.v1.SearchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/search.proto\x12\tunseen.v1\"S\n\rSearchRequest\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x17.unseen.v1.SearchHeaderH\x00\x12\x0f\n\x05query\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"e\n\x0cSearchHeader\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x02 \x01(\t\x12\x16\n\x0epacking_factor\x18\x03 \x01(\r\x12\x0f\n\x07purpose\x18\x04 \x01(\t\"Z\n\x0eSearchResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.unseen.v1.SearchReplyHeaderH\x00\x12\x10\n\x06\x62locks\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x8e\x01\n\x11SearchReplyHeader\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\x04\x12\x0e\n\x06\x62locks\x18\x03 \x01(\r\x12\x0f\n\x07partial\x18\x04 \x01(\x08\x12%\n\x07\x65xtents\x18\x05 \x03(\x0b\x32\x14.unseen.v1.ExtentRun\x12\x13\n\x0bside_blocks\x18\x06 \x01(\r\")\n\tExtentRun\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r2R\n\rSearchService\x12\x41\n\x06Search\x12\x18.unseen.v1.SearchRequest\x1a\x19.unseen.v1.SearchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHHEADER']._serialized_end=223
   _globals['_SEARCHRESPONSE']._serialized_start=225
   _globals['_SEARCHRESPONSE']._serialized_end=315
-  _globals['_SEARCHREPLYHEADER']._serialized_start=317
-  _globals['_SEARCHREPLYHEADER']._serialized_end=438
-  _globals['_EXTENTRUN']._serialized_start=440
-  _globals['_EXTENTRUN']._serialized_end=481
-  _globals['_SEARCHSERVICE']._serialized_start=483
-  _globals['_SEARCHSERVICE']._serialized_end=565
+  _globals['_SEARCHREPLYHEADER']._serialized_start=318
+  _globals['_SEARCHREPLYHEADER']._serialized_end=460
+  _globals['_EXTENTRUN']._serialized_start=462
+  _globals['_EXTENTRUN']._serialized_end=503
+  _globals['_SEARCHSERVICE']._serialized_start=505
+  _globals['_SEARCHSERVICE']._serialized_end=587
 # @@protoc_insertion_point(module_scope)

@@ -35,18 +35,20 @@ class SearchResponse(_message.Message):
     def __init__(self, header: _Optional[_Union[SearchReplyHeader, _Mapping]] = ..., blocks: _Optional[bytes] = ...) -> None: ...
 
 class SearchReplyHeader(_message.Message):
-    __slots__ = ("epoch", "slots", "blocks", "partial", "extents")
+    __slots__ = ("epoch", "slots", "blocks", "partial", "extents", "side_blocks")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
     EXTENTS_FIELD_NUMBER: _ClassVar[int]
+    SIDE_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     slots: int
     blocks: int
     partial: bool
     extents: _containers.RepeatedCompositeFieldContainer[ExtentRun]
-    def __init__(self, epoch: _Optional[int] = ..., slots: _Optional[int] = ..., blocks: _Optional[int] = ..., partial: bool = ..., extents: _Optional[_Iterable[_Union[ExtentRun, _Mapping]]] = ...) -> None: ...
+    side_blocks: int
+    def __init__(self, epoch: _Optional[int] = ..., slots: _Optional[int] = ..., blocks: _Optional[int] = ..., partial: bool = ..., extents: _Optional[_Iterable[_Union[ExtentRun, _Mapping]]] = ..., side_blocks: _Optional[int] = ...) -> None: ...
 
 class ExtentRun(_message.Message):
     __slots__ = ("first", "count")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from unseen.errors import InvalidDocument, LimitExceeded, PolicyNotAccepted, PolicyRefused
+from unseen.errors import InvalidDocument, InvalidInput, LimitExceeded, PolicyNotAccepted, PolicyRefused
 from unseen.governance.certificate import Act
 from unseen.governance.policy import Policy
+from unseen.params import is_owner
 from unseen_server import limits
 from unseen_server.call import Call
 from unseen_server.governance import facts as kinds
@@ -28,6 +29,11 @@ class Agreements:
         first one where rows are in already.
         """
         policy, _ = Policy.from_signed(data)
+        if is_owner(live.info.parameter_id):
+            raise InvalidInput(
+                "an owner-encrypted collection can have no agreement yet: the server could not take rows out of its "
+                "blocks when a consent ends"
+            )
         uid = live.info.uid
         if policy.collection_uid != uid:
             raise InvalidDocument("the policy is of another collection: it names another uid")

@@ -16,7 +16,7 @@ from unseen.audit.leaf import Details
 from unseen.entropy import random_uid
 from unseen.errors import RequestReplayed
 from unseen.governance.certificate import Asked, ErasureCertificate
-from unseen.types import UID_BYTES
+from unseen.types import UID_BYTES, EncryptedBlock
 from unseen_server import limits
 from unseen_server.call import Call
 from unseen_server.governance import facts as kinds
@@ -72,13 +72,19 @@ class Erasing:
         self._office = office
         self._registry = registry
 
-    def rows(self, live: LiveCollection, request_id: RequestId, row_ids: tuple[bytes, ...]) -> Erased:
-        """Destroy rows, all or none; OnLegalHold when one of them must be kept."""
+    def rows(
+        self,
+        live: LiveCollection,
+        request_id: RequestId,
+        row_ids: tuple[bytes, ...],
+        block: EncryptedBlock | None = None,
+    ) -> Erased:
+        """Destroy rows, all or none; OnLegalHold when one of them must be kept. ``block``: owner-encrypted, anew."""
         with live.changing():
             terms = self._registry.of(live.info.uid)
             if terms is not None and not self._office.store.knows_request(request_id.own):
                 self._require_free(terms, frozenset(row_ids))
-            change = live.erase(request_id.own, row_ids)
+            change = live.erase(request_id.own, row_ids, block)
             certificate = self._certificate(live.info.uid, request_id)
             if certificate is None:
                 certificate = self._certify(live, request_id, Asked.ROWS, None, len(row_ids), change.epoch - 1)

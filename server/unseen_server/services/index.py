@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
-from unseen import wire
+from unseen import params, wire
 from unseen.audit.leaf import Details
 from unseen.errors import LimitExceeded, MalformedMessage
 from unseen.governance.fields import MOST_ITEMS
 from unseen.governance.policy import DIGEST_BYTES
 from unseen.store.interface import Store
-from unseen.types import CatalogueChanges, RowBatch
+from unseen.types import CatalogueChanges, EncryptedBlock, RowBatch
 from unseen.v1 import index_pb2, index_pb2_grpc
 from unseen_server import engine, limits
 from unseen_server.call import Call
@@ -43,11 +44,16 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         engine.require_parameters(live.info, header.parameter_id)
         engine.require_model(live.info, header.model_id)
         with ExitStack() as held:
-            batches = []
+            batches: list[RowBatch] = []
+            blocks: list[EncryptedBlock] = []
             missing = header.row_count
+            dimension = 0 if params.is_owner(live.info.parameter_id) else live.info.dimension
             async for request in requests:
                 held.enter_context(self._workers.holding(request.ByteSize()))
-                batches.append(_enrol_batch(request, live.info.dimension, missing))
+                if request.WhichOneof("part") == "block":
+                    blocks.append(wire.block_from_message(request.block))
+                    continue
+                batches.append(_enrol_batch(request, dimension, missing))
                 missing -= len(batches[-1].row_ids)
             if missing:
                 raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
@@ -58,7 +64,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
                 call,
                 request_id,
                 _stated(header),
-                _joined(batches),
+                replace(_joined(batches), blocks=tuple(blocks)),
             )
         return index_pb2.EnrolRowsResponse(epoch=change.epoch, repeated_request=change.repeated)
 
@@ -72,7 +78,10 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         if not 1 <= len(row_ids) <= limits.MAX_ROWS_PER_ERASURE:
             raise LimitExceeded(f"got {len(row_ids)} rows to erase, expected 1 to {limits.MAX_ROWS_PER_ERASURE}")
         live = await self._workers.change(self._engine.for_mutation, call.caller, uid, request_id.own)
-        erased = await self._workers.change_in_turn((uid,), self._governance.erasing.rows, live, request_id, row_ids)
+        block = wire.block_from_message(request.block) if request.HasField("block") else None
+        erased = await self._workers.change_in_turn(
+            (uid,), self._governance.erasing.rows, live, request_id, row_ids, block
+        )
         call.notes.add(Details(document=erased.digest))
         return index_pb2.EraseRowsResponse(
             epoch=erased.epoch, repeated_request=erased.repeated, certificate=erased.certificate
@@ -124,7 +133,7 @@ def _stated(header: index_pb2.EnrolHeader) -> Stated:
 
 def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: int) -> RowBatch:
     if request.WhichOneof("part") != "batch":
-        raise MalformedMessage("after its header an enrolment carries batches and nothing else")
+        raise MalformedMessage("after its header an enrolment carries batches and blocks, and nothing else")
     batch = wire.batch_from_message(request.batch, dimension)
     if len(batch.row_ids) > missing:
         raise MalformedMessage("an enrolment carries more rows than its header announced")
@@ -145,6 +154,7 @@ def _joined(batches: list[RowBatch]) -> RowBatch:
         np.concatenate([batch.vectors for batch in batches]),
         tuple(record for batch in batches for record in batch.sealed_records),
         tuple(consent for some in consents for consent in some) if any(map(any, consents)) else (),
+        tuple(slot for batch in batches for slot in batch.slots),
     )
 
 

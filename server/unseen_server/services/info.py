@@ -22,10 +22,11 @@ class InfoService(info_pb2_grpc.InfoServiceServicer):
         self, request: info_pb2.GetServerInfoRequest, call: Call
     ) -> info_pb2.GetServerInfoResponse:
         """Tell version, store, parameter sets and limits."""
+        published = (*params.PUBLISHED, *params.OWNER_PUBLISHED)
         return info_pb2.GetServerInfoResponse(
             version=release(),
             store_uid=self._store_uid,
-            parameter_ids=[parameters.id for parameters in params.PUBLISHED if parameters.is_safe],
+            parameter_ids=[parameters.id for parameters in published if parameters.is_safe],
             max_rows_per_enrolment=limits.MAX_ROWS_PER_ENROLMENT,
             max_message_bytes=limits.MAX_MESSAGE_BYTES,
             max_record_bytes=limits.MAX_RECORD_BYTES,

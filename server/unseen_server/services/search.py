@@ -16,7 +16,6 @@ import numpy as np
 
 from unseen import wire
 from unseen.errors import LimitExceeded, MalformedMessage
-from unseen.he import message
 from unseen.v1 import search_pb2
 from unseen.v1.search_pb2_grpc import SearchServiceServicer
 from unseen_server import engine, limits
@@ -48,17 +47,15 @@ class SearchService(SearchServiceServicer):
         engine.require_parameters(live.info, header.parameter_id)
         live.require_packing(header.packing_factor)
         compartments = self._governance.admission.compartments(live, call, header.purpose)
-        bits = live.parameters.bits_per_coefficient  # one coefficient comes back for each row
+        bits = live.bits_per_row
         self._quotas.take_search(call.caller)
         await self._quotas.require_bits(call.caller, live.info.uid, bits)
-        query_bytes = message.query_bytes(live.parameters, live.packing)
-        block_bytes = message.reply_block_bytes(live.parameters, live.packing)
+        query_bytes = live.query_bytes
         with ExitStack() as held, self._workers.scan_place() as place:
             query = await self._read_query(requests, query_bytes, held)
             # The reply's memory is set aside only now: a header costs the caller nothing and must cost nothing here.
             held.close()
-            reply_bytes = live.packing.blocks(live.info.slots) * block_bytes
-            held.enter_context(self._workers.holding(query_bytes + reply_bytes))
+            held.enter_context(self._workers.holding(query_bytes + live.reply_bytes))
             place.keep()  # nothing is counted as released for a search that is then sent away
             await self._quotas.release(call.caller, live.info.uid, bits)
             call.notes.all_is_checked()
@@ -138,6 +135,7 @@ class Reply:
             blocks=start.blocks,
             partial=start.extents is not None,
             extents=_runs(start.extents),
+            side_blocks=start.side_blocks,
         )
         self._put(search_pb2.SearchResponse(header=header))
 

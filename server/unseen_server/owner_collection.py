@@ -1,0 +1,197 @@
+"""One owner-encrypted collection in memory: ciphertexts ready to be multiplied, kept in step with the store.
+
+The server holds it, and can read nothing of it: rows, queries and scores are encrypted under the owner's key. It checks
+what can be checked of ciphertext: lengths, ranges, places, and that nobody's write replaces one that it did not know.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from unseen.errors import CollectionNotFound, IntegrityError, InvalidInput, LimitExceeded, StoreFailed
+from unseen.he.owner.layout import SIDE_BLOCKS, Layout
+from unseen.he.owner.message import read_ciphertexts
+from unseen.he.owner.scan import OwnerScanIndex
+from unseen.he.packing import Packing
+from unseen.he.scan_threads import ScanThreads
+from unseen.params import OwnerParameterSet
+from unseen.store.interface import Change, Store, StoredCollection
+from unseen.types import EncryptedBlock, RowBatch
+from unseen_server import limits
+from unseen_server.live_collection import Compartments, LiveCollection, ReplyStart
+from unseen_server.process import hand_back_freed_memory
+from unseen_server.readers_writer import ReadersWriterLock
+
+
+class OwnerCollection(LiveCollection):
+    """A collection that answers without being able to read. Safe to call from several threads.
+
+    What the two protections share is ``LiveCollection``'s; everything that touches vectors is its own.
+    """
+
+    def __init__(
+        self, store: Store, stored: StoredCollection, parameters: OwnerParameterSet, threads: ScanThreads
+    ) -> None:
+        self._layout = Layout.of(parameters, stored.info.dimension, stored.info.packing_factor)
+        self._owner_parameters = parameters
+        self._store = store
+        self._stored = stored
+        self._scan_threads = threads
+        self._empty()
+        self._missing_blocks = 0
+        self._is_gone = False
+        self._is_broken = False
+        self._extents = np.zeros(0, np.int64)
+        self._mutating = threading.RLock()
+        self._lock = ReadersWriterLock()
+
+    def _empty(self) -> None:
+        layout, threads = self._layout, self._scan_threads
+        self._whole = OwnerScanIndex(layout.parameters, layout.whole.dimension, layout.whole.factor, threads)
+        self._side = OwnerScanIndex(layout.parameters, layout.side.dimension, layout.side.factor, threads)
+        self._side_blocks = 0
+
+    @property
+    def packing(self) -> Packing:
+        return self._layout.whole
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._whole.memory_bytes + self._side.memory_bytes
+
+    @property
+    def bits_per_row(self) -> float:
+        return self._owner_parameters.bits_per_coefficient
+
+    @property
+    def query_bytes(self) -> int:
+        return self._layout.query_bytes
+
+    @property
+    def reply_bytes(self) -> int:
+        return self._layout.reply_bytes(self._side_blocks, self._whole_blocks())
+
+    def load(self) -> None:
+        held = set()
+        for block in self._store.blocks(self.info.uid):
+            self._put(block.number, block.ciphertexts)
+            held.add(block.number)
+        needed = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
+        self._missing_blocks = len(needed - held)
+
+    # Mutations
+
+    def enrol(self, request_id: bytes, batch: RowBatch, compartment: int = 0) -> Change:
+        """Add rows in blocks that their owner encrypted: on disk, then searchable, then returned."""
+        if compartment or batch.consents:
+            raise InvalidInput("rows of an owner-encrypted collection rest on no agreement; leave consents out")
+        self._require_fitting(batch)
+        with self.changing():
+            change = self._store.enrol_encrypted(request_id, self.info.uid, batch)
+            if not change.repeated:
+                self._write_through(change, batch.blocks)
+        return change
+
+    def withhold(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
+        raise InvalidInput("rows of an owner-encrypted collection cannot be withheld: only their owner writes blocks")
+
+    def erase(self, request_id: bytes, row_ids: tuple[bytes, ...], block: EncryptedBlock | None = None) -> Change:
+        """Destroy rows of one block, which comes anew without them: gone from disk, then from memory, then returned."""
+        if block is None:
+            raise InvalidInput("this collection is owner-encrypted: an erasure brings the block anew, without the rows")
+        self._require_readable(block)
+        with self.changing():
+            self._require_in(block, row_ids, request_id)
+            change = self._store.erase_encrypted(request_id, self.info.uid, row_ids, block)
+            if not change.repeated:
+                self._write_through(change, (block,))
+        hand_back_freed_memory()
+        return change
+
+    def delete(self, request_id: bytes) -> None:
+        with self.changing():
+            self._store.delete(request_id, self.info.uid)
+            with self._lock.writing():
+                self._is_gone = True
+                self._empty()
+        hand_back_freed_memory()
+
+    def _require_fitting(self, batch: RowBatch) -> None:
+        """The rows stand in the blocks that come with them, and each block is one of this collection's."""
+        if len(batch.slots) != len(batch.row_ids) or not batch.blocks:
+            raise InvalidInput("rows of an owner-encrypted collection come with their slots and in encrypted blocks")
+        if max(batch.slots) >= limits.MAX_SLOTS:
+            raise LimitExceeded(f"a collection has at most {limits.MAX_SLOTS} slots; make another one")
+        for block in batch.blocks:
+            self._require_readable(block)
+        numbers = [block.number for block in batch.blocks]
+        if len(set(numbers)) != len(numbers) or {self._layout.block_of(slot) for slot in batch.slots} != set(numbers):
+            raise InvalidInput("the blocks of an enrolment are those that its rows stand in, each of them once")
+
+    def _require_readable(self, block: EncryptedBlock) -> None:
+        if self._layout.slots_of(block.number).stop > limits.MAX_SLOTS + self._layout.whole.rows_per_block:
+            raise LimitExceeded(f"got block {block.number}; a collection has at most {limits.MAX_SLOTS} slots")
+        read_ciphertexts(self._owner_parameters, self._layout.packing(block.number), block.ciphertexts)
+
+    def _require_in(self, block: EncryptedBlock, row_ids: tuple[bytes, ...], request_id: bytes) -> None:
+        if self._store.knows_request(request_id):
+            return  # answered again or refused, by the store
+        places = self._store.taken_slots(self.info.uid, row_ids)
+        if {self._layout.block_of(slot) for slot in places} != {block.number}:
+            raise InvalidInput("the rows of one erasure stand in the block that comes with it; send one for each block")
+
+    def _write_through(self, change: Change, blocks: tuple[EncryptedBlock, ...]) -> None:
+        with self._lock.writing():
+            try:
+                for block in blocks:
+                    self._put(block.number, block.ciphertexts)
+                self._stored = change.collection
+            except Exception as error:
+                self._is_broken = True
+                raise StoreFailed(
+                    f"a change is on disk but not in memory ({type(error).__name__}); restart the server to read it"
+                ) from error
+
+    def _put(self, number: int, ciphertexts: bytes) -> None:
+        if self._layout.is_side(number):
+            self._side.put_block(number, ciphertexts)
+            self._side_blocks = max(self._side_blocks, number + 1)
+        else:
+            self._whole.put_block(number - SIDE_BLOCKS, ciphertexts)
+
+    # Searching
+
+    def answer(
+        self,
+        packing_factor: int,
+        query: bytes,
+        start: Callable[[ReplyStart], None],
+        emit: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        compartments: Compartments | None = None,
+    ) -> None:
+        """As ``LiveCollection.answer``, for every row: side blocks first, then whole ones."""
+        if compartments is not None:
+            raise InvalidInput("an owner-encrypted collection has no agreement to search by")
+        with self._lock.reading():
+            self._require_whole()
+            if self._is_gone:
+                raise CollectionNotFound("the collection was deleted while the query was on its way")
+            if self._missing_blocks:
+                raise IntegrityError(
+                    f"{self._missing_blocks} blocks of this collection are gone: its data was restored from before a "
+                    "change; bring newer data back, or let the owner make the collection anew from a mirror"
+                )
+            self.require_packing(packing_factor)
+            info, layout = self.info, self._layout
+            whole = self._whole_blocks()
+            start(ReplyStart(info.epoch, info.slots, self._side_blocks + whole, None, self._side_blocks))
+            side_slots = self._side_blocks * layout.side.rows_per_block
+            self._side.answer(query, side_slots, emit, cancelled, query_packing=layout.whole)
+            self._whole.answer(query, whole * layout.whole.rows_per_block, emit, cancelled)
+
+    def _whole_blocks(self) -> int:
+        return self._layout.whole.blocks(self._layout.whole_slots(self.info.slots))
