@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unseen.errors import (
         AlreadyExists,
         AuditUnavailable,
+        BlockChanged,
         BudgetExceeded,
         ClockUncertain,
         CollectionExists,
@@ -99,6 +100,7 @@ __all__ = [
     "AsyncClient",
     "AuditUnavailable",
     "BackupMade",
+    "BlockChanged",
     "BudgetExceeded",
     "BudgetReport",
     "Client",

@@ -24,6 +24,7 @@ KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")
 FORMAT = "unseen-record-key-2"
 FORMAT_WITHOUT_STORE = "unseen-record-key-1"
 FORMAT_WITH_METRIC = "unseen-record-key-3"
+FORMAT_WITH_OWNER_KEY = "unseen-record-key-4"
 COSINE = "cosine"
 SHORTEST, LARGEST = 1e-15, 1e15
 """What ``longest`` may be: squares of longer vectors leave float32."""
@@ -45,11 +46,17 @@ class CollectionKey:
     """How rows are compared, the same on every device: see ``unseen_client.retrieval.metric``. No server is told."""
     longest: float = 1.0
     """The length of the longest vector that the metric takes; 1 for cosine."""
+    owner_key: bytes | None = field(default=None, repr=False)
+    """Encrypts the rows of an owner-encrypted collection: whoever holds it holds the index. None for a sealed one."""
 
     def __post_init__(self) -> None:
         uids = (self.collection_uid, self.store_uid or bytes(UID_BYTES))
         if any(len(uid) != UID_BYTES for uid in uids) or len(self.record_key) != KEY_BYTES:
             raise InvalidInput(f"a collection key is uids of {UID_BYTES} bytes and a key of {KEY_BYTES} bytes")
+        if self.owner_key is not None and len(self.owner_key) != KEY_BYTES:
+            raise InvalidInput(f"an owner key has {KEY_BYTES} bytes")
+        if self.owner_key is not None and (self.store_uid is None or self.metric != COSINE or not self.keep_vectors):
+            raise InvalidInput("an owner-encrypted collection is compared by cosine, keeps vectors and names its store")
         if self.metric != COSINE and self.store_uid is None:
             raise InvalidInput("a key with another metric than cosine names the store that its collection is in")
 
@@ -62,9 +69,11 @@ class CollectionKey:
         store_uid: bytes | None = None,
         metric: str = COSINE,
         longest: float = 1.0,
+        owner_key: bytes | None = None,
     ) -> CollectionKey:
-        """A fresh key for a collection just created."""
-        return CollectionKey(collection_uid, name, random_bytes(KEY_BYTES), keep_vectors, store_uid, metric, longest)
+        """A fresh key for a collection just created; the owner key, if there is one, is made where it is used."""
+        record_key = random_bytes(KEY_BYTES)
+        return CollectionKey(collection_uid, name, record_key, keep_vectors, store_uid, metric, longest, owner_key)
 
     def require_right(self, name: str, store_uid: bytes) -> None:
         """Refuse what a server calls by this key's uid when it is another collection; raises Mismatch."""
@@ -79,10 +88,22 @@ class CollectionKey:
                 "Connect to the server that the collection was made on"
             )
 
+    def require_protection(self, is_owner: bool) -> None:
+        """Refuse a server that says of an owner-encrypted collection that it is sealed, or the other way round.
+
+        A device that believed it would send vectors in a form that the server can read. Raises Mismatch.
+        """
+        if is_owner != (self.owner_key is not None):
+            says, holds = ("owner-encrypted", "sealed") if is_owner else ("sealed", "owner-encrypted")
+            raise Mismatch(
+                f"the server says that collection {self.name!r} is {says}, this device's key is for one that is "
+                f"{holds}; nothing was sent. Do not trust this server"
+            )
+
     def to_json(self) -> dict[str, object]:
         """The key as it is kept and exported: without a store in the first format, for another metric in the third.
 
-        Releases that know no metric refuse the third.
+        With an owner key in the fourth. Releases that know no metric, or no owner keys, refuse theirs.
         """
         fields: dict[str, object] = {
             "format": FORMAT_WITHOUT_STORE,
@@ -95,6 +116,9 @@ class CollectionKey:
             fields |= {"format": FORMAT, "store_uid": self.store_uid.hex()}
         if self.metric != COSINE:
             fields |= {"format": FORMAT_WITH_METRIC, "metric": self.metric, "longest": self.longest}
+        if self.owner_key is not None:
+            owner_key = base64.b64encode(self.owner_key).decode("ascii")
+            fields |= {"format": FORMAT_WITH_OWNER_KEY, "owner_key": owner_key}
         return fields
 
     @staticmethod
@@ -102,7 +126,10 @@ class CollectionKey:
         """The inverse of ``to_json``; raises IntegrityError for anything else."""
         match fields:
             case {
-                "format": "unseen-record-key-1" | "unseen-record-key-2" | "unseen-record-key-3" as kind,
+                "format": "unseen-record-key-1"
+                | "unseen-record-key-2"
+                | "unseen-record-key-3"
+                | "unseen-record-key-4" as kind,
                 "collection_uid": str(uid),
                 "name": str(name),
                 "record_key": str(key),
@@ -113,7 +140,11 @@ class CollectionKey:
                     record_key = base64.b64decode(key, validate=True)
                     store_uid = None if kind == FORMAT_WITHOUT_STORE else bytes.fromhex(str(rest["store_uid"]))
                     metric = _metric(rest) if kind == FORMAT_WITH_METRIC else (COSINE, 1.0)
-                    return CollectionKey(bytes.fromhex(uid), name, record_key, keep_vectors, store_uid, *metric)
+                    owner_key = None
+                    if kind == FORMAT_WITH_OWNER_KEY:
+                        owner_key = base64.b64decode(str(rest["owner_key"]), validate=True)
+                    uid_bytes = bytes.fromhex(uid)
+                    return CollectionKey(uid_bytes, name, record_key, keep_vectors, store_uid, *metric, owner_key)
                 except (ValueError, KeyError, InvalidInput) as error:
                     raise IntegrityError("a record key is damaged; import it again from an export") from error
         raise IntegrityError(f"expected a record key of format {FORMAT}; import it again from an export")

@@ -161,6 +161,17 @@ class Mirror:
             found = (self._database.execute(query, (row,)).fetchone() for row in row_ids)
             return [int(one[0]) for one in found if one]
 
+    def taken_slots(self) -> npt.NDArray[np.intp]:
+        """The slots of all live rows, rising."""
+        with self._reading():
+            return np.flatnonzero(self._slot_epochs)
+
+    def rows_between(self, first: int, end: int) -> list[tuple[int, bytes, bytes]]:
+        """Slot, id and sealed record of the live rows in slots from ``first`` to before ``end``."""
+        with self._reading():
+            query = "SELECT slot, row_id, sealed_record FROM row WHERE slot >= ? AND slot < ? ORDER BY slot"
+            return list(self._database.execute(query, (first, end)))
+
     def live(self, scores: npt.NDArray[np.float32], reply_epoch: int) -> npt.NDArray[np.intp] | None:
         """The slots of the rows that ``best`` ranks, rising; None as there."""
         with self._reading():

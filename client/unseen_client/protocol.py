@@ -77,8 +77,9 @@ class Protocol(GovernanceProtocol):
         keep_vectors: bool,
         metric: str = COSINE,
         longest: float = 1.0,
+        protection: str = collections.SEALED,
     ) -> Flow[CollectionInfo]:
-        chosen, compared = collections.parameter_set(parameters), metric_of(metric, longest)
+        chosen, compared = collections.protected_set(protection, parameters), metric_of(metric, longest)
         return collections.create(self._session, name, model, dimension, chosen, keep_vectors, compared)
 
     def collection(self, name: str) -> Flow[CollectionInfo]:

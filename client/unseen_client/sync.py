@@ -136,6 +136,7 @@ class Client(GovernanceCalls):
         keep_vectors: bool = True,
         metric: str = "cosine",
         longest: float = 1.0,
+        protection: str = "sealed",
     ) -> CollectionInfo:
         """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
 
@@ -145,9 +146,14 @@ class Client(GovernanceCalls):
         its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.
 
         ``metric`` says how vectors of your own are compared: "cosine", "dot", "l2" or "l1". All but cosine take vectors
-        up to the length ``longest``: docs/search.md. Raises CollectionExists, InvalidName, InvalidInput.
+        up to the length ``longest``: docs/search.md. ``protection="owner"`` encrypts the rows on this device, under a
+        key that stays here: who loses it loses the collection (docs/owner-encrypted.md).
+
+        Raises CollectionExists, InvalidName, InvalidInput.
         """
-        flow = self._protocol.create_collection(name, model, dimension, parameters, keep_vectors, metric, longest)
+        flow = self._protocol.create_collection(
+            name, model, dimension, parameters, keep_vectors, metric, longest, protection
+        )
         return self._drive(flow)
 
     def collection(self, name: str) -> CollectionInfo:

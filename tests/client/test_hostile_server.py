@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from unseen import wire
+from unseen import params, wire
 from unseen.errors import (
     DeadlineExceeded,
     IntegrityError,
@@ -302,3 +304,23 @@ def test_records_swapped_between_rows_do_not_open(filled, unit_vectors):
     lie(filled, "on_sync_catalogue", swap)
     with pytest.raises(SealBroken):
         filled(filled.protocol.list("plants", None, 0))
+
+
+@pytest.mark.parametrize("says", ["sealed", "owner-encrypted"])
+def test_server_that_names_another_protection_gets_no_vector_and_no_query(filled, unit_vectors, says):
+    """Believing it, a device would send the rows of an owner-encrypted collection in a form that a server reads."""
+    uid = filled.server.collections["plants"].uid
+    if says == "sealed":
+        held = filled.session.keys.get(uid)
+        filled.session.keys.forget(uid)
+        filled.session.keys.put(replace(held, owner_key=bytes(32)))
+    else:
+        filled.server.collections["plants"].parameter_id = params.OWNER_DEFAULT.id
+        filled.session.forget("plants")
+    before = filled.server.log.count("EnrolRows")
+    with pytest.raises(Mismatch, match=f"is {says}"):
+        filled(filled.protocol.enrol_vectors("plants", ["new"], unit_vectors(1), None))
+    with pytest.raises(Mismatch, match=f"is {says}"):
+        search(filled, unit_vectors)
+    assert "Search" not in filled.server.log
+    assert filled.server.log.count("EnrolRows") == before

@@ -14,6 +14,8 @@ from unseen_client.cli.outcome import say
 if TYPE_CHECKING:
     from unseen.types import CollectionInfo
 
+OWNER = "owner"
+"""As in ``unseen_client.flows.collections``, which takes longer to import than a command line may."""
 Name = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
 
 
@@ -31,6 +33,9 @@ def create(
         str, typer.Option(help="How vectors of your own are compared: cosine, dot, l2 or l1.")
     ] = "cosine",
     longest: Annotated[float, typer.Option(help="For dot, l2, l1: the length of your longest vector.")] = 1.0,
+    protection: Annotated[
+        str, typer.Option(help="sealed, or owner: rows encrypted on this device. See docs/owner-encrypted.md.")
+    ] = "sealed",
     link: Link,
 ) -> None:
     """Make a collection and its record key.
@@ -45,6 +50,7 @@ def create(
       unseen create photos
       unseen create articles --dimension 768
       unseen create readings --dimension 64 --metric l2 --longest 20
+      unseen create secret --protection owner
     """
     with link.client() as client:
         made = client.create_collection(
@@ -55,8 +61,15 @@ def create(
             keep_vectors=keep_vectors,
             metric=metric,
             longest=longest,
+            protection=protection,
         )
-    say(link.json, fields_of(made), f"created {made.name}: {made.dimension} numbers a row, model {made.model_id}")
+    words = f"created {made.name}: {made.dimension} numbers a row, model {made.model_id}"
+    if protection == OWNER:
+        words += (
+            "\nIts rows are encrypted under a key that only this device has. Losing the key loses the collection: "
+            f"keep an export, `unseen keys export {made.name} FILE`"
+        )
+    say(link.json, fields_of(made), words)
 
 
 @linked
@@ -70,7 +83,9 @@ def show(*, link: Link) -> None:
     """
     with link.client() as client:
         found = client.list_collections()
-    words = "\n".join(f"{one.name}\t{one.rows} rows\t{one.dimension} numbers\tmodel {one.model_id}" for one in found)
+    words = "\n".join(
+        f"{one.name}\t{one.rows} rows\t{one.dimension} numbers\tmodel {one.model_id}\t{_seen(one)}" for one in found
+    )
     say(
         link.json, {"collections": [fields_of(one) for one in found]}, words or "no collections yet: unseen create NAME"
     )
@@ -123,4 +138,17 @@ def info(*, link: Link) -> None:
 
 def fields_of(one: CollectionInfo) -> dict[str, object]:
     """A collection as JSON has it."""
-    return {**asdict(one), "uid": one.uid.hex()}
+    return {**asdict(one), "uid": one.uid.hex(), "protection": protection_of(one)}
+
+
+def protection_of(one: CollectionInfo) -> str:
+    """Which protection a collection has, as its server says."""
+    from unseen.params import is_owner
+
+    return OWNER if is_owner(one.parameter_id) else "sealed"
+
+
+def _seen(one: CollectionInfo) -> str:
+    """What of a collection its server can see, for people."""
+    is_owner = protection_of(one) == OWNER
+    return "owner-encrypted: the server sees sizes only" if is_owner else "sealed: the server holds the vectors"

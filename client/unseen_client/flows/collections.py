@@ -13,11 +13,12 @@ from unseen.errors import (
     InvalidVector,
     MalformedMessage,
     Mismatch,
+    ParameterMismatch,
     ServerUnavailable,
     UnseenError,
 )
 from unseen.he.packing import MOST_DIMENSION
-from unseen.params import ParameterSet
+from unseen.params import OwnerParameterSet, ParameterSet
 from unseen.signature import PUBLIC_KEY_BYTES
 from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
@@ -33,6 +34,8 @@ from unseen_client.steps import Flow, local
 NO_MODEL = "none"
 """The model id of collections whose vectors are the caller's own."""
 COSINE = Cosine()
+SEALED, OWNER = "sealed", "owner"
+"""Protections: the server seals rows with its own key, or they are encrypted before they come to it."""
 
 
 def server_info(session: Session) -> Flow[ServerInfo]:
@@ -67,15 +70,20 @@ def create(
     name: str,
     model: str | None,
     dimension: int | None,
-    parameters: ParameterSet,
+    parameters: ParameterSet | OwnerParameterSet,
     keep_vectors: bool,
     metric: Metric = COSINE,
 ) -> Flow[CollectionInfo]:
     """Make a collection and its record key; the key is on this device's disk when this returns."""
     _require_metric_fits(metric, dimension, keep_vectors)
+    if isinstance(parameters, OwnerParameterSet):
+        _require_owner_fits(metric, keep_vectors)
     model_id, dimension = yield from _what_vectors(session, model, dimension)
     yield from local(session.keys.require_private)
     server = yield from server_info(session)
+    if isinstance(parameters, OwnerParameterSet) and parameters.id not in server.parameter_ids:
+        raise ParameterMismatch("this server knows no owner-encrypted collections; nothing was made")
+    owner_key = yield from local(lambda: _owner_key(parameters))
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(),
         name=name,
@@ -101,6 +109,7 @@ def create(
         store_uid=server.store_uid,
         metric=metric.name,
         longest=metric.longest,
+        owner_key=owner_key,
     )
     try:
         yield from local(lambda: session.keys.put(key))
@@ -110,6 +119,24 @@ def create(
         )
         raise
     return session.remember(collection)
+
+
+def _owner_key(parameters: ParameterSet | OwnerParameterSet) -> bytes | None:
+    """A fresh key for the rows of an owner-encrypted collection; None for a sealed one."""
+    if not isinstance(parameters, OwnerParameterSet):
+        return None
+    from unseen.he.owner.secret import OwnerKey
+
+    with OwnerKey.generate(parameters) as key:
+        return key.root
+
+
+def _require_owner_fits(metric: Metric, keep_vectors: bool) -> None:
+    """Refuse what is not built for owner-encrypted collections; raises InvalidInput."""
+    if metric.name != COSINE.name:
+        raise InvalidInput(f"got metric={metric.name!r}; owner-encrypted collections are compared by cosine so far")
+    if not keep_vectors:
+        raise InvalidInput("owner-encrypted blocks are written anew from the records' vectors; leave keep_vectors on")
 
 
 def _require_metric_fits(metric: Metric, dimension: int | None, keep_vectors: bool) -> None:
@@ -201,6 +228,17 @@ def delete(session: Session, name: str) -> Flow[None]:
     yield from ask_one(session.patience, rpcs.DELETE_COLLECTION, [request], collections_pb2.DeleteCollectionResponse)
     session.forget(name)
     yield from local(lambda: session.destroy(server.store_uid, collection.uid))
+
+
+def protected_set(protection: str, parameters: ParameterSet | str | None) -> ParameterSet | OwnerParameterSet:
+    """The parameter set of a new collection: "sealed" takes any of its own, "owner" has one."""
+    if protection == SEALED:
+        return parameter_set(parameters)
+    if protection != OWNER:
+        raise InvalidInput(f"got protection={protection!r}; expected {SEALED!r} or {OWNER!r}: docs/owner-encrypted.md")
+    if parameters not in (None, params.OWNER_DEFAULT.name):
+        raise InvalidInput(f"owner-encrypted collections have the parameter set {params.OWNER_DEFAULT.name}, no other")
+    return params.require_safe(params.OWNER_DEFAULT)
 
 
 def parameter_set(parameters: ParameterSet | str | None) -> ParameterSet:

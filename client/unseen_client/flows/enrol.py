@@ -8,30 +8,34 @@ the server has acknowledged it (``unseen_client.privacy``), then quantised and s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import Message
 
-from unseen import params, wire
 from unseen.dp.ledger import LONGEST_NAME
-from unseen.entropy import random_uid
-from unseen.errors import InvalidInput, InvalidVector, LimitExceeded, ModelMismatch, RowExists, UnseenError
-from unseen.he.quantise import quantise_rows
-from unseen.types import RowBatch
+from unseen.errors import (
+    BlockChanged,
+    InvalidInput,
+    InvalidVector,
+    ModelMismatch,
+    RowExists,
+    UnseenError,
+)
 from unseen.v1 import index_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents
-from unseen_client.flows.consents import NOTHING, Basis, Given
+from unseen_client.flows.consents import NOTHING, Given
+from unseen_client.flows.enrol_stream import Row, seal_stream
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
-from unseen_client.records import Record, require_id, row_id, seal_record
+from unseen_client.records import Record, require_id, row_id
 from unseen_client.report import EnrolReport, ServerInfo
-from unseen_client.retrieval.metric import COSINE, comparable, kept
+from unseen_client.retrieval.metric import COSINE, comparable
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
@@ -43,22 +47,8 @@ Float32Array = npt.NDArray[np.float32]
 
 ROWS_PER_STREAM = 1000
 """One stream is one transaction on the server: large enough to be quick, small enough to repeat."""
-MESSAGE_BYTES = 1_000_000
-"""A little less than the 1 MiB a message may have: field tags and lengths come on top."""
-ROW_FRAMING_BYTES = 16
-"""At most, for the tag and length of one sealed record."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row before it is sealed: the record's id is set."""
-
-    vector: Float32Array
-    record: Record
-    subject: str = ""
-    """Who is charged when the vector is released with noise."""
-    basis: Basis | None = None
-    """What it rests on, where the collection has an agreement."""
+MOST_TRIES = 16
+"""Of one stream whose block somebody else writes at the same time, again and again."""
 
 
 def enrol_vectors(
@@ -175,7 +165,9 @@ class Enrolment:
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)
         new = yield from local(partial(self._released, new))
-        while new:
+        for tries in itertools.count(1):
+            if not new:
+                return
             messages = yield from local(partial(seal_stream, self._place, server, new))
             try:
                 yield from ask_one(self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse)
@@ -185,6 +177,11 @@ class Enrolment:
                 new = yield from self._leave_out_known(new)
                 if len(new) == before:
                     raise
+            except BlockChanged:  # another device wrote into the same block
+                if tries == MOST_TRIES:
+                    raise
+                yield from self._look_again()
+                new = yield from self._leave_out_known(new)
             else:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
                 yield from local(partial(self._acknowledged, new))
@@ -240,59 +237,3 @@ def _alike(rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         apart.setdefault(None if row.basis is None else row.basis.purposes, []).append(row)
     return list(apart.values())
-
-
-def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
-    """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
-    collection = place.collection
-    stacked = np.stack([row.vector for row in rows])
-    vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
-    vectors_kept = kept(place.metric, _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
-    sealed = [
-        _sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, vectors_kept, strict=True)
-    ]
-    row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
-    consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
-    header = index_pb2.EnrolHeader(
-        request_id=random_uid(),
-        collection_uid=collection.uid,
-        parameter_id=collection.parameter_id,
-        model_id=collection.model_id,
-        policy_digest=b"" if rows[0].basis is None else rows[0].basis.policy_digest,
-        purposes=[] if rows[0].basis is None else sorted(rows[0].basis.purposes),
-        row_count=len(rows),
-    )
-    messages: list[Message] = [index_pb2.EnrolRowsRequest(header=header)]
-    for part in batches([len(record) for record in sealed], collection.dimension, server.max_message_bytes):
-        batch = RowBatch(tuple(row_ids[part]), vectors[part], tuple(sealed[part]), tuple(consented[part]))
-        messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
-    return messages
-
-
-def _unit(vectors: Float32Array) -> Float32Array:
-    """Vectors (n, d) at unit length, so that float16 loses little whatever their scale was."""
-    wide = vectors.astype(np.float64)
-    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), dtype=np.float32)
-
-
-def _sealed(place: Place, server: ServerInfo, record: Record) -> bytes:
-    sealed = seal_record(place.key.record_key, place.collection.uid, record)
-    if len(sealed) > server.max_record_bytes:
-        raise LimitExceeded(
-            f"the record of row {record.id!r} has {len(sealed)} bytes sealed, this server takes "
-            f"{server.max_record_bytes}; shorten its caption, extra fields or thumbnail"
-        )
-    return sealed
-
-
-def batches(record_bytes: Sequence[int], dimension: int, most_message_bytes: int) -> Iterator[slice]:
-    """Cut rows into runs that each fit one message."""
-    most = min(MESSAGE_BYTES, most_message_bytes)
-    start, size = 0, 0
-    for at, length in enumerate(record_bytes):
-        row_bytes = 16 + 2 * dimension + length + ROW_FRAMING_BYTES
-        if size + row_bytes > most and at > start:
-            yield slice(start, at)
-            start, size = at, 0
-        size += row_bytes
-    yield slice(start, len(record_bytes))

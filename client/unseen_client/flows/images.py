@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from unseen.errors import InvalidInput, UnseenError
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
-from unseen_client.flows.enrol import Enrolment, Row, require_one_each, subjects_of
+from unseen_client.flows.enrol import Enrolment, require_one_each, subjects_of
+from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.search import preparer_of
 from unseen_client.flows.sync import open_current
 from unseen_client.records import Record

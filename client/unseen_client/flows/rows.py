@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from unseen.entropy import random_uid
-from unseen.errors import InvalidInput, RowNotFound, StoreFailed, UnseenError
+from unseen.errors import BlockChanged, InvalidInput, RowNotFound, StoreFailed, UnseenError
 from unseen.governance.certificate import Asked
 from unseen.v1 import index_pb2
-from unseen.wire import join_row_ids, require_epoch
+from unseen.wire import block_to_message, join_row_ids, require_epoch
 from unseen_client import rpcs
-from unseen_client.flows import collections, policies, rights
+from unseen_client.flows import collections, owner, policies, rights
+from unseen_client.flows.enrol import MOST_TRIES
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
@@ -66,25 +68,50 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
     there = yield from local(lambda: place.mirror.has(wanted))
     if missing := [row for known, row in wanted.items() if known not in there]:
         raise _not_found(place, missing)
-    ordered = list(wanted)
-    for start in range(0, len(ordered), ROWS_PER_ERASURE):
-        request = index_pb2.EraseRowsRequest(
-            request_id=random_uid(),
-            collection_uid=place.collection.uid,
-            row_ids=join_row_ids(ordered[start : start + ROWS_PER_ERASURE]),
-        )
+    ordered, done = list(wanted), 0
+    for group in (yield from local(lambda: _groups(place, ordered))):
         try:
-            reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
+            request, reply = yield from _erase_group(session, place, group)
         except UnseenError as error:
-            if start:
-                error.add_note(f"{start} of {len(ordered)} were erased before this")
+            if done:
+                error.add_note(f"{done} of {len(ordered)} were erased before this")
             raise
+        start, done = done, done + len(group)
         yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
         if reply.certificate or certificate is not None or (yield from policies.signing_keys(session)):
             erasure = yield from rights.checked(session, place, reply.certificate, request.request_id, Asked.ROWS)
             if certificate is not None:
                 yield from local(partial(write_certificate, certificate, erasure.signed, again=start > 0))
     return len(wanted)
+
+
+def _groups(place: Place, row_ids: list[bytes]) -> list[list[bytes]]:
+    """What one request each erases: as much as fits, or the rows of one owner-encrypted block."""
+    if place.is_owner:
+        return owner.by_block(place, row_ids)
+    return [row_ids[start : start + ROWS_PER_ERASURE] for start in range(0, len(row_ids), ROWS_PER_ERASURE)]
+
+
+def _erase_group(
+    session: Session, place: Place, row_ids: list[bytes]
+) -> Flow[tuple[index_pb2.EraseRowsRequest, index_pb2.EraseRowsResponse]]:
+    """One request and its answer; a block that another device has written since is encrypted anew."""
+    for tries in itertools.count(1):
+        request = index_pb2.EraseRowsRequest(
+            request_id=random_uid(), collection_uid=place.collection.uid, row_ids=join_row_ids(row_ids)
+        )
+        if place.is_owner:
+            block = yield from local(lambda: owner.without(place, row_ids))
+            request.block.CopyFrom(block_to_message(block))
+        try:
+            reply = yield from ask_one(session.patience, rpcs.ERASE_ROWS, [request], index_pb2.EraseRowsResponse)
+        except BlockChanged:
+            if tries == MOST_TRIES:
+                raise
+            yield from sync(session, place, (yield from collections.get(session, place.collection.name)).epoch)
+        else:
+            return request, reply
+    raise AssertionError("unreachable: the loop above ends by returning or raising")
 
 
 def require_new(path: Path) -> None:

@@ -26,13 +26,13 @@ from unseen.errors import (
 )
 from unseen.he.message import reply_block_bytes
 from unseen.he.packing import Packing
-from unseen.he.quantise import quantise_query, to_cosines
+from unseen.he.quantise import Scales, quantise_query, to_cosines
 from unseen.he.secret import ReplyKey
 from unseen.params import ParameterSet
 from unseen.types import SLOTS_PER_EXTENT, CollectionInfo
 from unseen.v1 import search_pb2
 from unseen_client import rpcs
-from unseen_client.flows import collections
+from unseen_client.flows import collections, owner
 from unseen_client.flows.sync import Place, open_place, sync
 from unseen_client.mirror import SLOT_LIMIT
 from unseen_client.report import Hit
@@ -91,22 +91,39 @@ def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
 
 def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
     place = yield from open_place(session, name)
-    parameters = params.by_id(place.collection.parameter_id)
-    packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
     _require_fits(place, wanted)
-    query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
-    requests = list(_requests(place.collection, query, wanted.purpose))
-    reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
-    scores = yield from local(lambda: _scores(parameters, reply, wanted))
+    if place.is_owner:
+        scores, epoch = yield from _owner_scores(session, place, wanted)
+    else:
+        scores, epoch = yield from _sealed_scores(session, place, wanted)
     for _ in range(MOST_START_OVERS):
-        yield from sync(session, place, reply.epoch)
-        found = yield from local(lambda: _hits(place, scores, reply.epoch, wanted))
+        yield from sync(session, place, epoch)
+        found = yield from local(lambda: _hits(place, scores, epoch, wanted))
         if found is not None:
             return found
     raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
 
 
-def _scores(parameters: ParameterSet, reply: Reply, wanted: Wanted) -> Float32Array:
+def _sealed_scores(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Float32Array, int]]:
+    """Scores by slot and the epoch of what was scored, of a collection that the server holds sealed."""
+    parameters = params.by_id(place.collection.parameter_id)
+    packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
+    query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
+    requests = list(_requests(place.collection, query, wanted.purpose))
+    reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
+    return (yield from local(lambda: _scores(parameters, reply, wanted))), reply.epoch
+
+
+def _owner_scores(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Float32Array, int]]:
+    """The same of an owner-encrypted one; what follows depends on the reply's header, on nothing decrypted."""
+    parameters = params.owner_by_id(place.collection.parameter_id)
+    query = yield from local(lambda: owner.encrypt_query(place, wanted.vector))
+    requests = list(_requests(place.collection, query, wanted.purpose))
+    reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
+    return (yield from local(lambda: _scores(parameters, reply, wanted))), reply.epoch
+
+
+def _scores(parameters: Scales, reply: Reply | owner.OwnerReply, wanted: Wanted) -> Float32Array:
     """Scores by slot, NaN where a slot was not scored."""
     cosines = to_cosines(parameters, reply.raw_scores())
     return reply.by_slot(cosines * np.float32(wanted.score_scale) + np.float32(wanted.score_offset))

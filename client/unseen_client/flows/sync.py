@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unseen import wire
+from unseen import params, wire
 from unseen.errors import DeadlineExceeded, IntegrityError, KeyMissing, Mismatch, ServerUnavailable
 from unseen.types import CatalogueEntry, CollectionInfo
 from unseen.v1 import index_pb2, types_pb2
@@ -56,6 +56,11 @@ class Place:
         """Numbers in a vector: the server's rows may have one or two more, for the metric."""
         return self.collection.dimension - self.metric.extra
 
+    @property
+    def is_owner(self) -> bool:
+        """Whether its rows are encrypted under a key of this device's: as the key says, not the server."""
+        return self.key.owner_key is not None
+
     def opened(self, row: bytes, sealed: bytes) -> Record:
         """The record of a row, its vector as long as its owner gave it; raises SealBroken."""
         record = open_record(self.key.record_key, self.collection.uid, row, sealed)
@@ -81,6 +86,7 @@ def _place(session: Session, collection: CollectionInfo) -> Flow[Place]:
     key = yield from local(lambda: session.keys.get(collection.uid, collection.name))
     server = yield from collections.server_info(session)
     key.require_right(collection.name, server.store_uid)
+    key.require_protection(params.is_owner(collection.parameter_id))
     mirror = yield from local(lambda: session.mirror(server.store_uid, collection.uid))
     return Place(collection, key, mirror)
 

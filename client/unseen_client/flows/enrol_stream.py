@@ -1,0 +1,106 @@
+"""One enrolment stream: rows quantised or encrypted, their records sealed, cut into messages. On the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import Message
+
+from unseen import params, wire
+from unseen.entropy import random_uid
+from unseen.errors import LimitExceeded
+from unseen.he.quantise import quantise_rows
+from unseen.types import RowBatch
+from unseen.v1 import index_pb2
+from unseen_client.flows import owner
+from unseen_client.flows.consents import Basis
+from unseen_client.flows.sync import Place
+from unseen_client.records import Record, row_id, seal_record
+from unseen_client.report import ServerInfo
+from unseen_client.retrieval.metric import kept
+
+Float32Array = npt.NDArray[np.float32]
+
+MESSAGE_BYTES = 1_000_000
+"""A little less than the 1 MiB a message may have: field tags and lengths come on top."""
+ROW_FRAMING_BYTES = 16
+"""At most, for the tag and length of one sealed record."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row before it is sealed: the record's id is set."""
+
+    vector: Float32Array
+    record: Record
+    subject: str = ""
+    """Who is charged when the vector is released with noise."""
+    basis: Basis | None = None
+    """What it rests on, where the collection has an agreement."""
+
+
+def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
+    """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
+    collection = place.collection
+    stacked = np.stack([row.vector for row in rows])
+    vectors_kept = kept(place.metric, _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
+    if place.is_owner:
+        # As the record will give them back: a block that is written anew holds the same numbers.
+        placed = owner.placed(place, np.asarray(vectors_kept).astype(np.float16).astype(np.float32))
+        vectors = np.zeros((len(rows), 0), np.int16)
+    else:
+        placed = owner.Placed((), ())
+        vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
+    sealed = [
+        _sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, vectors_kept, strict=True)
+    ]
+    row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
+    consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
+    header = index_pb2.EnrolHeader(
+        request_id=random_uid(),
+        collection_uid=collection.uid,
+        parameter_id=collection.parameter_id,
+        model_id=collection.model_id,
+        policy_digest=b"" if rows[0].basis is None else rows[0].basis.policy_digest,
+        purposes=[] if rows[0].basis is None else sorted(rows[0].basis.purposes),
+        row_count=len(rows),
+    )
+    messages: list[Message] = [index_pb2.EnrolRowsRequest(header=header)]
+    messages += [index_pb2.EnrolRowsRequest(block=wire.block_to_message(block)) for block in placed.blocks]
+    for part in batches([len(record) for record in sealed], collection.dimension, server.max_message_bytes):
+        of_part = (tuple(row_ids[part]), vectors[part], tuple(sealed[part]), tuple(consented[part]))
+        batch = RowBatch(*of_part, placed.slots[part])
+        messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
+    return messages
+
+
+def _unit(vectors: Float32Array) -> Float32Array:
+    """Vectors (n, d) at unit length, so that float16 loses little whatever their scale was."""
+    wide = vectors.astype(np.float64)
+    return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _sealed(place: Place, server: ServerInfo, record: Record) -> bytes:
+    sealed = seal_record(place.key.record_key, place.collection.uid, record)
+    if len(sealed) > server.max_record_bytes:
+        raise LimitExceeded(
+            f"the record of row {record.id!r} has {len(sealed)} bytes sealed, this server takes "
+            f"{server.max_record_bytes}; shorten its caption, extra fields or thumbnail"
+        )
+    return sealed
+
+
+def batches(record_bytes: Sequence[int], dimension: int, most_message_bytes: int) -> Iterator[slice]:
+    """Cut rows into runs that each fit one message."""
+    most = min(MESSAGE_BYTES, most_message_bytes)
+    start, size = 0, 0
+    for at, length in enumerate(record_bytes):
+        row_bytes = 16 + 2 * dimension + length + ROW_FRAMING_BYTES
+        if size + row_bytes > most and at > start:
+            yield slice(start, at)
+            start, size = at, 0
+        size += row_bytes
+    yield slice(start, len(record_bytes))

@@ -1,0 +1,221 @@
+"""Owner-encrypted collections on the device: rows into blocks, blocks written anew, queries and replies.
+
+The server learns how many rows there are, which blocks are written when, and that somebody searches. Whether a
+collection is owner-encrypted is what its key on this device says, never what a server says: see ``sync``.
+
+Blocks are written from the copies in the records, which are sealed by this collection's members and bound to their
+rows, never from what a server's ciphertexts decrypt to. Nothing that a decryption shows is sent anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen import params, wire
+from unseen.errors import IntegrityError, KeyMissing, MalformedMessage, RowNotFound, ServerUnavailable
+from unseen.he.owner.layout import SIDE_BLOCKS, Layout
+from unseen.he.owner.message import reply_block_bytes
+from unseen.he.owner.secret import OwnerKey
+from unseen.he.quantise import quantise_query, quantise_rows
+from unseen.types import EncryptedBlock
+from unseen.v1 import search_pb2
+from unseen_client.flows.sync import Place
+from unseen_client.mirror import SLOT_LIMIT
+
+Float32Array = npt.NDArray[np.float32]
+Int64Array = npt.NDArray[np.int64]
+
+SINGLE_ROWS = 32
+"""A remainder of more rows than this, or a fourth of a block, takes a whole block rather than side blocks."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """New rows with their places and the blocks that hold them."""
+
+    slots: tuple[int, ...]
+    blocks: tuple[EncryptedBlock, ...]
+
+
+def layout_of(place: Place) -> Layout:
+    """Where the rows of a collection stand."""
+    collection = place.collection
+    return Layout.of(params.owner_by_id(collection.parameter_id), collection.dimension, collection.packing_factor)
+
+
+def owner_key(place: Place) -> OwnerKey:
+    """The key that encrypts a collection's rows; close it."""
+    root = place.key.owner_key
+    if root is None:
+        raise KeyMissing(f"this device holds no owner key for collection {place.collection.name!r}")
+    return OwnerKey(params.owner_by_id(place.collection.parameter_id), root)
+
+
+# Rows
+
+
+def placed(place: Place, vectors: Float32Array) -> Placed:
+    """Choose places for new rows, (n, d) as their records keep them, and encrypt the blocks they come into."""
+    epoch = place.mirror.epoch  # before anything is read of the mirror: what comes in later makes the write refused
+    layout = layout_of(place)
+    slots = choose_slots(layout, place.mirror.taken_slots(), len(vectors))
+    new = dict(zip(slots, vectors, strict=True))
+    numbers = sorted({layout.block_of(slot) for slot in slots})
+    with owner_key(place) as key:
+        blocks = tuple(_block(place, layout, key, number, epoch, new) for number in numbers)
+    return Placed(tuple(slots), blocks)
+
+
+def without(place: Place, row_ids: Sequence[bytes]) -> EncryptedBlock:
+    """The block that these rows stand in, encrypted anew without them; RowNotFound when one is not there."""
+    epoch = place.mirror.epoch
+    layout = layout_of(place)
+    slots = place.mirror.slots(row_ids)
+    numbers = {layout.block_of(slot) for slot in slots}
+    if len(slots) != len(row_ids) or len(numbers) != 1:
+        raise RowNotFound("rows were erased or moved by another device meanwhile; ask again")
+    with owner_key(place) as key:
+        return _block(place, layout, key, numbers.pop(), epoch, {}, frozenset(row_ids))
+
+
+def by_block(place: Place, row_ids: Sequence[bytes]) -> list[list[bytes]]:
+    """Rows that are there, apart by the block that they stand in."""
+    layout, slots = layout_of(place), place.mirror.slots(row_ids)
+    if len(slots) != len(row_ids):
+        raise RowNotFound("rows were erased by another device meanwhile, nothing was erased now; ask again")
+    apart: dict[int, list[bytes]] = {}
+    for row, slot in zip(row_ids, slots, strict=True):
+        apart.setdefault(layout.block_of(slot), []).append(row)
+    return list(apart.values())
+
+
+def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
+    """Free slots for new rows: unused whole blocks; for the rest side blocks, or the free places of one whole block."""
+    size = layout.whole.rows_per_block
+    used = np.zeros(0, np.int64)
+    if len(whole := taken[taken >= layout.side_slots] - layout.side_slots):
+        used = np.bincount(whole // size)
+    fresh = len(used) + SIDE_BLOCKS
+    slots: list[int] = [slot for number in range(fresh, fresh + count // size) for slot in layout.slots_of(number)]
+    rest = count % size
+    if not rest:
+        return slots
+    side = np.setdiff1d(np.arange(layout.side_slots), taken)
+    if rest <= min(SINGLE_ROWS, max(1, size // 4), len(side)):
+        return [*slots, *map(int, side[:rest])]
+    fitting = np.flatnonzero((used > 0) & (used + rest <= size))
+    number = int(fitting[0]) + SIDE_BLOCKS if len(fitting) else fresh + count // size
+    return [*slots, *map(int, np.setdiff1d(np.array(layout.slots_of(number)), taken)[:rest])]
+
+
+def _block(
+    place: Place,
+    layout: Layout,
+    key: OwnerKey,
+    number: int,
+    epoch: int,
+    new: Mapping[int, Float32Array],
+    left_out: frozenset[bytes] = frozenset(),
+) -> EncryptedBlock:
+    """A block under a fresh seed: the rows that stand in it, from their sealed copies, and the new ones."""
+    slots = layout.slots_of(number)
+    vectors = {slot: new[slot] for slot in slots if slot in new}
+    for slot, row, sealed in place.mirror.rows_between(slots.start, slots.stop):
+        if row not in left_out:
+            vectors[slot] = _kept_vector(place, row, sealed)
+    packing = layout.packing(number)
+    rows = np.zeros((packing.rows_per_block, packing.dimension), np.int16)
+    if vectors:
+        places = [slot - slots.start for slot in vectors]
+        rows[places] = quantise_rows(layout.parameters, np.stack(list(vectors.values())))
+    return EncryptedBlock(number, epoch, key.encrypt_rows(packing, rows)[0])
+
+
+def _kept_vector(place: Place, row: bytes, sealed: bytes) -> Float32Array:
+    vector = place.opened(row, sealed).vector
+    if vector is None or vector.shape != (place.collection.dimension,):
+        raise IntegrityError(
+            "a record of this owner-encrypted collection lacks its vector, so its block cannot be written anew; "
+            "nothing was changed"
+        )
+    return vector
+
+
+# Search
+
+
+def encrypt_query(place: Place, vector: Float32Array) -> bytes:
+    """A query under the owner's key: another one each time."""
+    layout = layout_of(place)
+    with owner_key(place) as key:
+        return key.encrypt_query(layout.whole, quantise_query(layout.parameters, vector))
+
+
+class OwnerReply:
+    """Receives one reply whole; nothing of it is decrypted before the call is over."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._layout = layout_of(place)
+        self._header: search_pb2.SearchReplyHeader | None = None
+        self._blocks = bytearray()
+        self._expected = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the rows that were scored."""
+        return 0 if self._header is None else self._header.epoch
+
+    def take(self, reply: search_pb2.SearchResponse) -> None:
+        if reply.WhichOneof("part") == "header":
+            self._take_header(reply.header)
+        elif self._header is None or not 0 < len(reply.blocks) <= self._expected - len(self._blocks):
+            raise MalformedMessage("got more blocks than the reply named; the server does not fit this client")
+        else:
+            self._blocks += reply.blocks
+
+    def _take_header(self, header: search_pb2.SearchReplyHeader) -> None:
+        whole = self._layout.whole.blocks(self._layout.whole_slots(header.slots))
+        named = self._header is None and header.slots <= SLOT_LIMIT and header.side_blocks <= SIDE_BLOCKS
+        if not named or header.partial or header.extents or header.blocks != header.side_blocks + whole:
+            raise MalformedMessage(
+                f"the reply names {header.blocks} blocks, {header.side_blocks} of them side blocks, for {header.slots} "
+                "slots, which does not fit together, or comes twice; the server does not fit this client"
+            )
+        wire.require_epoch(header.epoch, "a reply")
+        self._header, self._expected = header, self._layout.reply_bytes(header.side_blocks, whole)
+
+    def finish(self) -> None:
+        if self._header is None or len(self._blocks) != self._expected:
+            raise ServerUnavailable(f"the reply was cut: {self._expected - len(self._blocks)} bytes are missing")
+
+    def close(self) -> None:
+        self._blocks.clear()
+
+    def raw_scores(self) -> Int64Array:
+        """Decrypted scores by slot; 0 for side blocks that did not come."""
+        layout = self._layout
+        side_blocks = 0 if self._header is None else self._header.side_blocks
+        end = side_blocks * reply_block_bytes(layout.parameters, layout.side)
+        data = bytes(self._blocks)
+        scores = [np.zeros(layout.side_slots, np.int64)]
+        with owner_key(self._place) as key:
+            if side_blocks:
+                found = key.decrypt(layout.side, data[:end])
+                scores[0][: len(found)] = found
+            if len(data) > end:
+                scores.append(key.decrypt(layout.whole, data[end:]))
+        return np.concatenate(scores)
+
+    def by_slot(self, scores: Float32Array) -> Float32Array:
+        """Scores of the slots that were handed out; NaN where a side block did not come."""
+        header, layout = self._header, self._layout
+        if header is None:
+            return scores[:0]
+        found = scores[: header.slots].copy()
+        found[header.side_blocks * layout.side.rows_per_block : layout.side_slots] = np.nan
+        return found

@@ -1,0 +1,175 @@
+"""Owner-encrypted collections on a real server on loopback: the same calls, and a server that cannot read."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.core.governance.written import terms
+from unseen import params
+from unseen.errors import InvalidInput, KeyMissing, RowNotFound, UnseenError
+from unseen_client import AsyncClient, Client, Query
+from unseen_client.controller_keys import ControllerKeys
+from unseen_client.key_export import export_key, import_key
+from unseen_client.keystore import KeyStore
+
+DIMENSION = 64
+ERROR = 7 * 0.00074
+"""Seven times the score error that is worked out for this dimension (``unseen.he.owner.noise``)."""
+
+
+def ids(count, start=0):
+    return [str(at) for at in range(start, start + count)]
+
+
+def right(client, name, vectors, numbers):
+    """Every one of these rows is found by its own vector, with the scores of plaintext search."""
+    for at in numbers:
+        hits = client.search_vector(name, vectors[at], top_k=3)
+        assert hits[0].id == str(at)
+        for hit in hits:
+            assert hit.score == pytest.approx(float(vectors[at] @ vectors[int(hit.id)]), abs=ERROR)
+    return True
+
+
+def test_rows_are_found_with_the_scores_of_plaintext_search_before_and_after_a_restart(own_server, home, unit_vectors):
+    server, vectors = own_server(), unit_vectors(1200, DIMENSION)
+    with Client(server.address, home=home) as client:
+        made = client.create_collection("secret", dimension=DIMENSION, protection="owner")
+        assert made.parameter_id == params.OWNER_DEFAULT.id
+        assert client.search_vector("secret", vectors[0]) == []
+        client.enrol_vectors("secret", ids(3), vectors[:3])  # side blocks
+        client.enrol_vectors("secret", ids(1190, 3), vectors[3:1193])  # whole blocks
+        client.enrol_vectors("secret", ids(1, 1193), vectors[1193:1194])  # a side block once more
+        assert right(client, "secret", vectors, (0, 2, 3, 700, 1192, 1193))
+        server.kill()
+        server.start()
+        assert right(client, "secret", vectors, (0, 2, 3, 700, 1192, 1193))
+        assert client.enrol_vectors("secret", ids(4, 1192), vectors[1192:1196]).already == ("1192", "1193")
+        assert right(client, "secret", vectors, (1193, 1195))
+        assert client.search("secret", Query.like("700"), top_k=1)[0].id != "700"
+        assert client.count("secret") == 1196
+
+
+def test_erased_rows_never_score_and_their_neighbours_do(own_server, home, unit_vectors):
+    server, vectors = own_server(), unit_vectors(300, DIMENSION)
+    with Client(server.address, home=home) as client:
+        client.create_collection("secret", dimension=DIMENSION, protection="owner")
+        client.enrol_vectors("secret", ids(280), vectors[:280])
+        client.enrol_vectors("secret", ids(5, 280), vectors[280:285])
+        assert client.erase("secret", ["7", "8", "279", "281"]) == 4
+        for restarted in (False, True):
+            if restarted:
+                server.kill()
+                server.start()
+            found = {hit.id for hit in client.search_vector("secret", vectors[7], top_k=300)}
+            assert found == set(ids(285)) - {"7", "8", "279", "281"}
+            assert right(client, "secret", vectors, (0, 6, 9, 278, 280, 284))
+        client.enrol_vectors("secret", ["7"], vectors[7:8])
+        assert right(client, "secret", vectors, (7,))
+        with pytest.raises(RowNotFound):
+            client.erase("secret", ["8"])
+
+
+def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vectors):
+    """Two devices write single rows into the same side blocks, and erase some, at the same time."""
+    vectors = unit_vectors(60, DIMENSION)
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=DIMENSION, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        failures = []
+
+        def write(client, numbers):
+            try:
+                for at in numbers:
+                    client.enrol_vectors(name, [str(at)], vectors[at : at + 1])
+                client.erase(name, [str(numbers[0])])
+            except UnseenError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(one, range(n, 20, 2))) for n, one in enumerate((first, second))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert {hit.id for hit in second.search_vector(name, vectors[5], top_k=99)} == set(ids(18, 2))
+        assert right(second, name, vectors, range(2, 20))
+
+
+def test_device_without_the_key_reads_nothing(client, tmp_path, server, name, unit_vectors):
+    client.create_collection(name, dimension=DIMENSION, protection="owner")
+    client.enrol_vectors(name, ids(2), unit_vectors(2, DIMENSION))
+    with Client(server.address, home=tmp_path / "other") as other, pytest.raises(KeyMissing):
+        other.search_vector(name, unit_vectors(1, DIMENSION)[0])
+
+
+def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
+    for wrong, words in (
+        ({"protection": "secret"}, "expected 'sealed' or 'owner'"),
+        ({"protection": "owner", "metric": "l2", "longest": 2.0}, "compared by cosine"),
+        ({"protection": "owner", "keep_vectors": False}, "keep_vectors"),
+        ({"protection": "owner", "parameters": "n2048_q29"}, "no other"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            client.create_collection(name, dimension=DIMENSION, **wrong)
+    with pytest.raises(InvalidInput, match="8 to 2048 coordinates"):
+        client.create_collection(name, dimension=4096, protection="owner")
+
+
+def test_a_key_that_is_exported_and_imported_opens_the_collection_elsewhere(
+    client, tmp_path, server, name, unit_vectors
+):
+    vectors = unit_vectors(3, DIMENSION)
+    made = client.create_collection(name, dimension=DIMENSION, protection="owner")
+    client.enrol_vectors(name, ids(3), vectors)
+    export_key(KeyStore(client._protocol._session.home).get(made.uid), tmp_path / "key", "long enough words")
+    assert b"owner_key" not in (tmp_path / "key").read_bytes()
+    KeyStore(tmp_path / "other").put(import_key(tmp_path / "key", "long enough words"))
+    with Client(server.address, home=tmp_path / "other") as other:
+        assert right(other, name, vectors, (0, 1, 2))
+
+
+def test_no_agreement_can_be_set_on_it(client, home, name):
+    """The server could not take rows out of their blocks when a consent ends, so it takes no policy."""
+    client.create_collection(name, dimension=16, protection="owner")
+    ControllerKeys(home).make("controller")
+    with pytest.raises(InvalidInput, match="owner-encrypted"):
+        client.set_policy(name, terms())
+
+
+def test_pictures_and_words_search_it_as_any_other(client, name, tmp_path):
+    random, paths = np.random.default_rng(3), []
+    for at in range(3):
+        paths.append(tmp_path / f"{at}.png")
+        Image.fromarray(random.integers(0, 255, (4, 4, 3), np.uint8).repeat(32, 0).repeat(32, 1)).save(paths[at])
+    for kind in ("sealed", "owner"):
+        client.create_collection(f"{name}{kind}", protection=kind)
+        assert client.enrol_images(f"{name}{kind}", paths).enrolled == 3
+    for query in (Query.picture(paths[1]), Query.words("coloured squares")):
+        sealed, own = (client.search(f"{name}{kind}", query, top_k=3) for kind in ("sealed", "owner"))
+        assert {hit.id for hit in sealed} == {hit.id for hit in own}
+        exact = {hit.id: hit.score for hit in sealed}
+        assert max(abs(exact[hit.id] - hit.score) for hit in own) < 0.05
+    assert client.search(f"{name}owner", Query.picture(paths[1]), top_k=1)[0].record.name == "1.png"
+
+
+async def test_the_asyncio_client_has_it_as_well(server, home, name, unit_vectors):
+    vectors = unit_vectors(2, DIMENSION)
+    async with AsyncClient(server.address, home=home) as client:
+        await client.create_collection(name, dimension=DIMENSION, protection="owner")
+        await client.enrol_vectors(name, ids(2), vectors)
+        assert (await client.search_vector(name, vectors[1], top_k=1))[0].id == "1"
+        assert await client.erase(name, ["1"]) == 1
+        assert [hit.id for hit in await client.search_vector(name, vectors[1], top_k=2)] == ["0"]
+
+
+def test_the_command_line_says_which_protection_and_that_the_key_is_all(unseen, name):
+    made = unseen("create", name, "--dimension", DIMENSION, "--protection", "owner")
+    assert made.returncode == 0
+    assert "Losing the key loses the collection" in made.stdout
+    line = next(line for line in unseen("collections").stdout.splitlines() if line.startswith(name))
+    assert line.endswith("owner-encrypted: the server sees sizes only")
