@@ -63,7 +63,8 @@ METHODS = {
     "collection": "(self, name)",
     "count": "(self, name)",
     "create_collection": (
-        "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True, metric='cosine', longest=1.0, protection='sealed')"
+        "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True, metric='cosine', longest=1.0, "
+        "protection='sealed')"
     ),
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
