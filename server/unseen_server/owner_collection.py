@@ -90,6 +90,7 @@ class OwnerCollection(LiveCollection):
             raise InvalidInput("rows of an owner-encrypted collection rest on no agreement; leave consents out")
         self._require_fitting(batch)
         with self.changing():
+            self._require_no_gap(batch.blocks)
             change = self._store.enrol_encrypted(request_id, self.info.uid, batch)
             if not change.repeated:
                 self._write_through(change, batch.blocks)
@@ -130,6 +131,14 @@ class OwnerCollection(LiveCollection):
         numbers = [block.number for block in batch.blocks]
         if len(set(numbers)) != len(numbers) or {self._layout.block_of(slot) for slot in batch.slots} != set(numbers):
             raise InvalidInput("the blocks of an enrolment are those that its rows stand in, each of them once")
+
+    def _require_no_gap(self, blocks: tuple[EncryptedBlock, ...]) -> None:
+        """A new whole block follows the last one: memory is as large as what rows were written for."""
+        end = SIDE_BLOCKS + self._whole_blocks()
+        for number in sorted(block.number for block in blocks):
+            if number > end:
+                raise InvalidInput(f"got block {number}; the next whole block of this collection is {end}")
+            end = max(end, number + 1)
 
     def _require_readable(self, block: EncryptedBlock) -> None:
         if self._layout.slots_of(block.number).stop > limits.MAX_SLOTS + self._layout.whole.rows_per_block:

@@ -149,7 +149,7 @@ def test_decrypting_what_is_held_after_an_erasure_finds_nothing_of_the_row(
 def test_what_does_not_fit_is_refused_and_changes_nothing(store: Store, live: OwnerCollection, key: OwnerKey) -> None:
     row = vectors(1)[0]
     good = block(key, SIDE_BLOCKS, {FIRST_WHOLE: row})
-    far = replace(good, number=limits.MAX_SLOTS)
+    far, gap = replace(good, number=limits.MAX_SLOTS), replace(good, number=SIDE_BLOCKS + 1)
     for wrong, refusal in (
         (batch((FIRST_WHOLE,)), InvalidInput),
         (batch((FIRST_WHOLE,), replace(good, ciphertexts=good.ciphertexts[:-1])), MalformedMessage),
@@ -157,6 +157,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(store: Store, live: Ow
         (batch((FIRST_WHOLE,), good, good), InvalidInput),
         (batch((FIRST_WHOLE,), good, block(key, 0, {0: row})), InvalidInput),
         (batch((FIRST_WHOLE,), far), LimitExceeded),
+        (batch((LAYOUT.slots_of(gap.number).start,), gap), InvalidInput),
         (replace(batch((FIRST_WHOLE,), good), slots=()), InvalidInput),
         (replace(batch((FIRST_WHOLE,), good), consents=(random_uid(),)), InvalidInput),
     ):
