@@ -29,7 +29,8 @@ Where: TypeAlias = str | Sequence[str] | Fits | None
 
 MOST_CONDITIONS = 64
 LONGEST_CONDITION = 4096
-_PARTS = re.compile(r"\s*(.+?)(\s+not\s+in\s+|\s+in\s+|\s*(?:<=|>=|!=|==|=|<|>)\s*)(.+?)\s*", re.DOTALL)
+_OPERATOR = re.compile(r"\s(?:not\s{1,9}in|in)\s|<=|>=|!=|==|=|<|>")
+"""The first of these in a condition; it never looks twice at a long run of spaces."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _EXIF_DATE = re.compile(r"(\d{4}):(\d{2}):(\d{2})")
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -73,13 +74,14 @@ def fits_of(where: Where) -> Fits | None:
 
 def condition(text: str) -> Condition:
     """A condition from its text; raises InvalidInput."""
-    match = _PARTS.fullmatch(text) if len(text) <= LONGEST_CONDITION else None
-    if match is None:
+    match = _OPERATOR.search(text) if len(text) <= LONGEST_CONDITION else None
+    field, value = (text[: match.start()].strip(), text[match.end() :].strip()) if match else ("", "")
+    if match is None or not field or not value:
         raise InvalidInput(
             "got a condition that is none, expected FIELD OPERATOR VALUE, such as 'tag = dog', 'taken >= 2024-01-01', "
             "'price in 5, 10'; operators are = != < <= > >= in, not in"
         )
-    field, written, value = match.group(1), " ".join(match.group(2).split()), match.group(3)
+    written = " ".join(match.group().split())
     if written in ("in", "not in"):
         return Condition(field, "=" if written == "in" else "!=", _listed(value))
     return Condition(field, "=" if written == "==" else written, (_unquoted(value),))

@@ -116,6 +116,14 @@ def test_what_is_no_condition_is_refused(written):
         fits_of(written)
 
 
+def test_runs_of_spaces_take_no_time_to_speak_of():
+    """A pattern that tries every way to share them out would take years for these."""
+    for written in (" " * 4000, "a" + " " * 4000, "a" + " not" * 1000, "a not" + " " * 4000):
+        with pytest.raises(InvalidInput, match="condition"):
+            fits_of(written)
+    assert fits_of("tag" + " " * 2000 + "=" + " " * 2000 + "zoo")(ROW)
+
+
 def test_too_many_conditions_are_refused():
     with pytest.raises(InvalidInput, match=f"at most {MOST_CONDITIONS}"):
         fits_of(["tag = a"] * (MOST_CONDITIONS + 1))
