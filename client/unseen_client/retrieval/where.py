@@ -1,7 +1,7 @@
 """Conditions on records, tried on the device after it has the scores: the server sees no more than a search.
 
     tag = dog            one of the tags is "dog"; letters' case does not matter
-    taken >= 2024-01-01  a field of ``extra``, compared as dates, because both sides are
+    taken >= 2024-01-01  a field of ``extra``, compared as dates, because both sides are; so are 2024 and 2024-01
     price < 20           as numbers, because both sides are
     maker in Acme, "Smith, Sons"
 
@@ -32,6 +32,8 @@ LONGEST_CONDITION = 4096
 _OPERATOR = re.compile(r"\s(?:not\s{1,9}in|in)\s|<=|>=|!=|==|=|<|>")
 """The first of these in a condition; it never looks twice at a long run of spaces."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_PERIOD = re.compile(r"(\d{4})(?:-(\d{2}))?")
+"""A year, or a month of one."""
 _EXIF_DATE = re.compile(r"(\d{4}):(\d{2}):(\d{2})")
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -120,7 +122,7 @@ def _equal(found: str, wanted: str, exact: bool) -> bool:
 def _in_order(compare: Callable[[Any, Any], bool], found: str, wanted: str) -> bool:
     """Whether two values stand in an order: as numbers or dates where both are, as words where the wanted is none."""
     alike = _alike(found, wanted)
-    if alike is None and (_number(wanted), _moment(wanted)) == (None, None):
+    if alike is None and not _PERIOD.fullmatch(wanted) and (_number(wanted), _moment(wanted)) == (None, None):
         alike = found.casefold(), wanted.casefold()
     return alike is not None and compare(*alike)
 
@@ -131,6 +133,9 @@ def _alike(found: str, wanted: str) -> tuple[Any, Any] | None:
     if None not in numbers:
         return numbers
     there, asked = _moment(found), _moment(wanted)
+    if there is not None and (period := _PERIOD.fullmatch(wanted)):
+        numbers_asked = tuple(int(one) for one in period.groups() if one)
+        return (there.year, there.month)[: len(numbers_asked)], numbers_asked
     if there is None or asked is None:
         return None
     if not isinstance(asked, datetime):  # a day: whatever happens on it is on it
