@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import InvalidInput, ModelMismatch
+from unseen.errors import InvalidInput, InvalidVector, ModelMismatch
 
 Float32Vector = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -104,3 +104,11 @@ def check_pixels(pixels: Pixels) -> None:
             f"got pixels of shape {pixels.shape} and type {pixels.dtype}, "
             "expected (height, width, 3) of uint8 with at least one pixel; decode the picture first"
         )
+
+
+def unit_vector(vector: Float32Vector) -> Float32Vector:
+    """Return a vector at length one; InvalidVector for one that is not finite or has no direction."""
+    length = np.linalg.norm(vector)
+    if not np.isfinite(length) or length < np.finfo(np.float32).tiny:
+        raise InvalidVector("got a picture or text without any direction, expected a finite vector; leave it out")
+    return np.asarray(vector / length, np.float32)

@@ -1,0 +1,75 @@
+"""ViT-B-32, MobileCLIP2, SigLIP 2, BiomedCLIP and the rest of open_clip's models, by open_clip itself.
+
+For the device only. The library builds the network from open_clip_config.json, with random weights and without asking
+any hub; ours are put in after.
+
+| model | licence | weights |
+| --- | --- | --- |
+| laion/CLIP-ViT-B-32-laion2B-s34B-b79K | MIT | LAION, on the Hugging Face hub |
+| timm/MobileCLIP2-S0-OpenCLIP | Apple's research licence (apple-amlr): no commercial use | Apple, the same hub |
+| timm/ViT-B-16-SigLIP2 | Apache-2.0 | Google, the same hub |
+| microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224 | MIT (card: for research) | Microsoft, the same hub |
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unseen.embed.pulled.describe_open_clip import CONFIGURATION, TEXT_CONFIGURATION, TOKENIZER_FILES, refuse_hubs
+from unseen.embed.pulled.network import Float32Array
+from unseen.embed.pulled.recipe import Recipe, file_named
+from unseen.embed.pulled.torch_weights import fill, library, tensors_of
+from unseen.embed.pulled.words import check_words
+from unseen.weights import Manifest
+
+BUFFERS = ("position_ids", "attn_mask")
+
+
+class OpenClipNetwork:
+    """Both halves of the model, opened together."""
+
+    def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
+        self._torch = library("torch")
+        open_clip = library("open_clip")
+        with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
+            _lay_out(Path(folder), manifest)
+            place = f"local-dir:{folder}"
+            model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
+            self._tokens = open_clip.get_tokenizer(place)
+        weights = file_named(recipe, manifest, "weights")
+        self._model = fill(model, tensors_of(weights, manifest.read(weights)), may_miss=BUFFERS)
+
+    def picture(self, numbers: Float32Array) -> Float32Array:
+        """Return upstream's encode_image of a prepared picture."""
+        with self._torch.inference_mode():
+            return _numbers(self._model.encode_image(self._torch.from_numpy(numbers)))
+
+    def words(self, words: str) -> Float32Array:
+        """Return upstream's encode_text of words, cut by upstream's tokenizer."""
+        check_words(words)
+        with self._torch.inference_mode():
+            return _numbers(self._model.encode_text(self._tokens([words])))
+
+
+def _lay_out(folder: Path, manifest: Manifest) -> None:
+    """Put the small files, checked, where the library looks for them: it takes no bytes."""
+    told = json.loads(manifest.read(CONFIGURATION))
+    refuse_hubs(told["model_cfg"], manifest.files)
+    text = told["model_cfg"]["text_cfg"]
+    if TEXT_CONFIGURATION in manifest.files:
+        (folder / "text").mkdir()
+        (folder / "text" / "config.json").write_bytes(manifest.read(TEXT_CONFIGURATION))
+        text["hf_model_name"] = str(folder / "text")
+    (folder / CONFIGURATION).write_text(json.dumps(told))
+    for name in TOKENIZER_FILES:
+        if name in manifest.files:
+            (folder / name).write_bytes(manifest.read(name))
+
+
+def _numbers(features: Any) -> Float32Array:
+    return np.asarray(features[0].numpy(), np.float32)

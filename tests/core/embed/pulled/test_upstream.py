@@ -1,0 +1,77 @@
+"""Pulled models answer as their own libraries do: the same files, the same picture, the same words, to 1e-5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.core.embed.pulled.folders import model_folder
+from tests.core.embed.pulled.stand_ins import (
+    CHINESE,
+    OPEN_CLIP,
+    WORDS,
+    Upstream,
+    onnx_stand_in,
+    open_clip_stand_in,
+    pictures,
+    sentence_stand_in,
+    transformers_stand_in,
+)
+from unseen.embed.model import Embedder
+from unseen.embed.pulled.embedder import pulled_entry
+from unseen.errors import InvalidConfiguration, InvalidInput
+
+TOLERANCE = 1e-5
+KINDS = ["onnx", "clip", "siglip", "chinese_clip", *OPEN_CLIP]
+
+
+def saved(folder: Path, kind: str) -> Upstream:
+    if kind == "onnx":
+        return onnx_stand_in(folder)
+    return open_clip_stand_in(folder, kind) if kind in OPEN_CLIP else transformers_stand_in(folder, kind)
+
+
+@pytest.fixture(scope="module")
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Upstream, Embedder]]:
+    """A stand-in as upstream sees it, and as Unseen does."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    upstream = saved(folder / "upstream", request.param)
+    embedder = pulled_entry(model_folder(upstream.folder, folder / "ours")).load(1)
+    yield upstream, embedder
+    embedder.close()
+
+
+@pytest.mark.parametrize("both", KINDS, indirect=True)
+def test_a_picture_has_upstreams_vector(both: tuple[Upstream, Embedder]) -> None:
+    upstream, embedder = both
+    for pixels in pictures():
+        vector = embedder.image(pixels)
+        assert vector.shape == (embedder.dimension,)
+        np.testing.assert_allclose(vector, upstream.picture(pixels), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("both", KINDS, indirect=True)
+def test_words_have_upstreams_vector(both: tuple[Upstream, Embedder]) -> None:
+    upstream, embedder = both
+    found = []
+    for words in [*WORDS, *CHINESE, "x " * 100]:
+        found.append(embedder.text(words))
+        np.testing.assert_allclose(found[-1], upstream.words(words), atol=TOLERANCE)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+    with pytest.raises(InvalidInput, match="empty"):
+        embedder.text("  ")
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_a_sentence_has_sentence_transformers_vector(pooling: str, tmp_path: Path) -> None:
+    upstream = sentence_stand_in(tmp_path / "upstream", pooling)
+    embedder = pulled_entry(model_folder(upstream.folder, tmp_path / "ours")).load(1)
+    for words in [*WORDS, "x " * 100]:
+        np.testing.assert_allclose(embedder.text(words), upstream.words(words), atol=TOLERANCE)
+    with pytest.raises(InvalidConfiguration, match="reads no pictures"):
+        embedder.image(pictures()[0])
