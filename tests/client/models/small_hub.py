@@ -12,9 +12,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from unseen_client.models.shelf import ModelShelf
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY = "somebody/tiny"
 LARGE_BYTES = 1000
 """Files from here on lie in large storage: the listing has their SHA-256, and the bytes are on "another host"."""
+
+
+def left(shelf: ModelShelf) -> list[str]:
+    """The folders among a device's models."""
+    return sorted(path.name for path in shelf.folder.iterdir())
 
 
 @dataclass

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from tests.core.embed.pulled.folders import model_folder
+from tests.core.embed.pulled.onnx_stand_in import onnx_stand_in
+from tests.core.embed.pulled.open_clip_stand_ins import OPEN_CLIP, open_clip_stand_in
 from tests.core.embed.pulled.stand_ins import (
     CHINESE,
-    OPEN_CLIP,
     WORDS,
     Upstream,
-    onnx_stand_in,
-    open_clip_stand_in,
     pictures,
     sentence_stand_in,
     transformers_stand_in,
