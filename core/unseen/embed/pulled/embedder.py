@@ -5,13 +5,14 @@ For the device only. Holds public weights; a picture or words only as long as a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
 from unseen.embed.model import Float32Vector, ModelEntry, Pixels, unit_vector
 from unseen.embed.pulled.network import Network, open_network, reads_no
 from unseen.embed.pulled.recipe import Recipe, model_id_of, read_recipe
-from unseen.errors import IntegrityError
+from unseen.errors import IntegrityError, UnseenError
 from unseen.weights import Manifest, read_manifest
 
 ADVICE = "pull the model again: unseen models pull"
@@ -60,11 +61,13 @@ class PulledEmbedder:
         if self._recipe.picture is None:
             raise reads_no("pictures", self._recipe)
         numbers = self._recipe.picture.numbers(pixels)
-        return self._unit(self._opened().picture(numbers))
+        network = self._opened()
+        return self._unit(lambda: network.picture(numbers))
 
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector of words; InvalidInput when they are empty or too long."""
-        return self._unit(self._opened().words(words))
+        network = self._opened()
+        return self._unit(lambda: network.words(words))
 
     def close(self) -> None:
         """Let go of the weights; a later call reads them again."""
@@ -77,10 +80,19 @@ class PulledEmbedder:
                 self._network = open_network(self._recipe, self._manifest, self._threads)
             return self._network
 
-    def _unit(self, vector: Float32Vector) -> Float32Vector:
+    def _unit(self, answer: Callable[[], Float32Vector]) -> Float32Vector:
+        try:
+            vector = answer()
+        except (UnseenError, MemoryError):
+            raise
+        except Exception as error:
+            raise self._does_not_fit(type(error).__name__) from error
         if vector.shape != (self.dimension,):
-            raise IntegrityError(
-                f"got {vector.shape} numbers from model {self._recipe.name!r}, expected ({self.dimension},); its "
-                "manifest and its files do not belong together: pull it again"
-            )
+            raise self._does_not_fit(f"numbers of shape {vector.shape}")
         return unit_vector(vector)
+
+    def _does_not_fit(self, got: str) -> IntegrityError:
+        return IntegrityError(
+            f"got {got} from model {self._recipe.name!r}, expected {self.dimension} numbers; its manifest and its "
+            "files do not belong together: pull it again"
+        )

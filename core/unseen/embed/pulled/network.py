@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.embed.pulled.recipe import ONNX, OPEN_CLIP, SENTENCES, Recipe
-from unseen.errors import InvalidConfiguration
+from unseen.errors import InvalidConfiguration, UnseenError
 from unseen.weights import Manifest
 
 Float32Array = npt.NDArray[np.float32]
@@ -30,8 +30,21 @@ class Network(Protocol):
 def open_network(recipe: Recipe, manifest: Manifest, threads: int) -> Network:
     """Read, check and open a model's files.
 
-    Raises IntegrityError for files that are not the pinned ones, InvalidConfiguration for a missing library.
+    Raises IntegrityError for files that are not the pinned ones, InvalidConfiguration for a missing library or a model
+    that the library cannot build.
     """
+    try:
+        return _opened(recipe, manifest, threads)
+    except (UnseenError, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidConfiguration(
+            f"model {recipe.name!r} cannot be opened ({recipe.adapter} ended with {type(error).__name__}): its "
+            "configuration needs another version of the library, or is wrong; docs/models.md says which were tested"
+        ) from error
+
+
+def _opened(recipe: Recipe, manifest: Manifest, threads: int) -> Network:
     if recipe.adapter == ONNX:
         from unseen.embed.pulled.onnx_network import OnnxNetwork
 

@@ -14,7 +14,10 @@ any hub; ours are put in after.
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,8 @@ class OpenClipNetwork:
         with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
             _lay_out(Path(folder), manifest)
             place = f"local-dir:{folder}"
-            model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
+            with _without_warnings_of_no_weights():
+                model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
             self._tokens = open_clip.get_tokenizer(place)
         weights = file_named(recipe, manifest, "weights")
         self._model = fill(model, tensors_of(weights, manifest.read(weights)), may_miss=BUFFERS)
@@ -54,6 +58,23 @@ class OpenClipNetwork:
         check_words(words)
         with self._torch.inference_mode():
             return _numbers(self._model.encode_text(self._tokens([words])))
+
+
+@contextmanager
+def _without_warnings_of_no_weights() -> Iterator[None]:
+    """open_clip warns, on the root logger, that it found no weights; they come after, from checked bytes."""
+    root, nothing = logging.getLogger(), logging.NullHandler()
+
+    def keep(record: logging.LogRecord) -> bool:
+        return record.module != "factory"
+
+    root.addHandler(nothing)  # without any, the library's first warning would set up printing for good
+    root.addFilter(keep)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
+        root.removeHandler(nothing)
 
 
 def _lay_out(folder: Path, manifest: Manifest) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 import warnings
+from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import torch
 from PIL import Image
 
 # torchvision from PyPI is built for CUDA; beside a torch for CPUs its compiled operators cannot be loaded, and its
-# Python part refuses to load without these two names. Nothing here calls them.
+# Python part refuses to load without these two names. Nothing here calls them. A pair that fits is left alone.
 OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-if not hasattr(torch.ops.torchvision, "nms"):
+TORCHVISION = next(path for path in files("torchvision") or [] if path.match("torchvision/version.py"))
+if torch.version.cuda is None and "+cu" in TORCHVISION.read_text():
     for name in ("nms", "qnms"):
         OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 

@@ -127,6 +127,9 @@ def test_a_manifest_that_does_not_fit_its_files_is_refused(tmp_path: Path) -> No
         folder = laid_out(tmp_path / key, {**RECIPE, key: value}, FILES)
         with pytest.raises(IntegrityError):
             pulled_entry(folder).load(1).image(pixels())
+    folder = laid_out(tmp_path / "side", {**RECIPE, "picture_side_px": 16}, FILES)
+    with pytest.raises(IntegrityError, match="do not belong together"):
+        pulled_entry(folder).load(1).image(pixels())
     folder = laid_out(tmp_path / "t", RECIPE, {**FILES, "tokenizer.json": b"{}"})
     with pytest.raises(IntegrityError, match="tokenizer"):
         pulled_entry(folder).load(1).text("dog")

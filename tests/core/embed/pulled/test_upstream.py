@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,17 @@ from unseen.errors import InvalidConfiguration, InvalidInput
 
 TOLERANCE = 1e-5
 KINDS = ["onnx", "clip", "siglip", "chinese_clip", *OPEN_CLIP]
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub, whatever a configuration names: to look up a host's address, or to connect, fails the test."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def saved(folder: Path, kind: str) -> Upstream:
@@ -64,6 +77,19 @@ def test_words_have_upstreams_vector(both: tuple[Upstream, Embedder]) -> None:
     assert np.abs(found[0] - found[1]).max() > 0.01
     with pytest.raises(InvalidInput, match="empty"):
         embedder.text("  ")
+
+
+def test_a_model_that_the_library_cannot_build_is_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream = open_clip_stand_in(tmp_path / "upstream", "MobileCLIP2").folder
+    told = json.loads((upstream / "open_clip_config.json").read_text())
+    told["model_cfg"]["vision_cfg"]["timm_model_name"] = "no_such_network"
+    (upstream / "open_clip_config.json").write_text(json.dumps(told))
+    caplog.clear()
+    with pytest.raises(InvalidConfiguration, match=r"open_clip-1 ended with RuntimeError"):
+        pulled_entry(model_folder(upstream, tmp_path / "ours")).load(1).text("a dog")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
