@@ -39,14 +39,15 @@ class OpenClipNetwork:
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
         self._torch = library("torch")
         open_clip = library("open_clip")
+        weights = file_named(recipe, manifest, "weights")
+        tensors = tensors_of(weights, manifest.read(weights))
         with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
             _lay_out(Path(folder), manifest)
             place = f"local-dir:{folder}"
             with _without_warnings_of_no_weights():
                 model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
             self._tokens = open_clip.get_tokenizer(place)
-        weights = file_named(recipe, manifest, "weights")
-        self._model = fill(model, tensors_of(weights, manifest.read(weights)), may_miss=BUFFERS)
+        self._model = fill(model, tensors, may_miss=BUFFERS)
 
     def picture(self, numbers: Float32Array) -> Float32Array:
         """Return upstream's encode_image of a prepared picture."""

@@ -46,11 +46,8 @@ class SentenceNetwork:
         told.pop("auto_map", None)  # names code in the model's repository; none is run
         configuration = class_of("transformers", "AutoConfig").for_model(**told)
         weights = file_named(recipe, manifest, "weights")
-        self._model = fill(
-            class_of("transformers", "AutoModel").from_config(configuration),
-            tensors_of(weights, manifest.read(weights)),
-            may_miss=UNUSED,
-        )
+        tensors = tensors_of(weights, manifest.read(weights))
+        self._model = fill(class_of("transformers", "AutoModel").from_config(configuration), tensors, may_miss=UNUSED)
         self._tokens = Tokens(recipe.words, manifest.read(recipe.words.tokenizer))
 
     def picture(self, numbers: Float32Array) -> Float32Array:

@@ -2,7 +2,8 @@
 
 For the device only. Safetensors is data. A pickle is code: torch reads it with ``weights_only=True``, which builds
 tensors and refuses everything else, and only a torch in which that holds (before 2.10 it had holes: CVE-2025-32434,
-CVE-2026-24747). Nothing is read a second time from the disk.
+CVE-2026-24747). Nothing is read a second time from the disk. Weights are read before the network is built, so that the
+file's bytes are gone by then.
 """
 
 from __future__ import annotations

@@ -47,9 +47,8 @@ class TransformersNetwork:
         self._torch = library("torch")
         configuration, model = (class_of("transformers", name) for name in CLASSES[self._kind])
         weights = file_named(recipe, manifest, "weights")
-        self._model = fill(
-            model(configuration.from_dict(told)), tensors_of(weights, manifest.read(weights)), may_miss=BUFFERS
-        )
+        tensors = tensors_of(weights, manifest.read(weights))
+        self._model = fill(model(configuration.from_dict(told)), tensors, may_miss=BUFFERS)
         self._tokens = Tokens(recipe.words, manifest.read(recipe.words.tokenizer))
 
     def picture(self, numbers: Float32Array) -> Float32Array:
