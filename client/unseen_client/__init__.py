@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
     from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.retrieval.query import Query
     from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
@@ -153,6 +154,7 @@ __all__ = [
     "Progress",
     "ProofBroken",
     "PurposeNotAllowed",
+    "Query",
     "Quota",
     "QuotaExceeded",
     "Receipt",
@@ -202,6 +204,7 @@ _HOMES = {
     "Policy": "unseen.governance.policy",
     "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
+    "Query": "unseen_client.retrieval.query",
     "Quota": "unseen_client.access",
     "Receipt": "unseen.audit.receipt",
     "Record": "unseen_client.records",

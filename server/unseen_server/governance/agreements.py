@@ -58,9 +58,12 @@ class Agreements:
         return self._registry.require(uid).version(number)
 
     def history(self, uid: bytes) -> tuple[list[Version], list[Acceptance]]:
-        """Every version and acceptance, oldest first; PolicyNotFound."""
+        """Every version, and the first acceptance of each by each caller, oldest first; PolicyNotFound."""
         terms = self._registry.require(uid)
-        return list(terms.versions), list(terms.acceptances)
+        first: dict[tuple[str, int], Acceptance] = {}
+        for one in terms.acceptances:
+            first.setdefault((one.caller, one.version), one)
+        return list(terms.versions), list(first.values())
 
     def accept(self, live: LiveCollection, call: Call, request_id: bytes, digest: bytes) -> bytes:
         """Write down that the caller accepts the version in force; gives the receipt.

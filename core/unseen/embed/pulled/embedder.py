@@ -5,11 +5,11 @@ For the device only. Holds public weights; a picture or words only as long as a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
-from unseen.embed.model import Float32Vector, ModelEntry, Pixels, unit_vector
+from unseen.embed.model import Facet, Float32Vector, ModelEntry, Pixels, unit_vector
 from unseen.embed.pulled.network import Network, open_network, reads_no
 from unseen.embed.pulled.recipe import Recipe, model_id_of, read_recipe
 from unseen.errors import IntegrityError, UnseenError
@@ -55,6 +55,10 @@ class PulledEmbedder:
     @property
     def text_score_scale(self) -> float:
         return 1.0  # words and pictures use the whole vector
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        return {}  # one part
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """Return the unit vector of a picture; these models see for themselves whether there are ``people``."""
