@@ -13,6 +13,7 @@ from tests.core.embed.pulled.tiny_onnx import FILES, RECIPE, picture_twin, tiny_
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.errors import InvalidConfiguration, InvalidInput, ModelMismatch
 from unseen_client import Client
+from unseen_client.keystore import KeyStore
 from unseen_client.models.shelf import FOLDER_NAME, folder_name
 
 
@@ -58,9 +59,10 @@ def test_pictures_and_words_are_scored_as_the_model_in_plaintext_scores_them(cli
     assert [worded[one] for one in ids] == pytest.approx(list(rows @ words_twin("red car")), abs=0.02)
 
 
-def test_a_device_without_the_model_is_told_which_to_use(server, client, name, model_id, tmp_path) -> None:
-    client.create_collection(name, model=model_id)
+def test_a_device_without_the_model_is_told_which_to_use(server, client, name, model_id, home, tmp_path) -> None:
+    uid = client.create_collection(name, model=model_id).uid
     other_home = tmp_path / "other"
+    KeyStore(other_home).put(KeyStore(home).get(uid))
     with (
         Client(server.address, home=other_home) as other,
         pytest.raises(ModelMismatch, match="unseen models pull") as told,
