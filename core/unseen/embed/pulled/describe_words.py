@@ -18,6 +18,8 @@ POSITIONS_DEFAULT = {"clip": 77, "siglip": 64, "chinese_clip": 512}
 """What transformers assumes where config.json leaves it out."""
 FILLED_LEFT = ("GemmaTokenizer", "GemmaTokenizerFast", "Siglip2Tokenizer")
 """Classes that fill on the left unless tokenizer_config.json says otherwise; all of them are SigLIP 2's."""
+ENCODERS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
+"""Text encoders that transformers builds from numbers alone; others may fetch parts of themselves."""
 OLD_POOLINGS = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -37,6 +39,9 @@ def word_recipe(upstream: Upstream, kind: str) -> tuple[Recipe, str]:
 
 def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
     """How a sentence model works, and the tokenizer's file."""
+    kind = str(upstream.json("config.json").get("model_type"))
+    if kind not in ENCODERS:
+        raise refused(f"a text encoder of type {kind[:40]!r}", "one of " + ", ".join(ENCODERS))
     pooling_folder = _pooling_folder(upstream)
     pooling = upstream.json(f"{pooling_folder}/config.json")
     if not pooling.get("include_prompt", True):

@@ -23,7 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from unseen.embed.pulled.describe_open_clip import CONFIGURATION, TEXT_CONFIGURATION, TOKENIZER_FILES, refuse_hubs
+from unseen.embed.pulled.describe_open_clip import (
+    CONFIGURATION,
+    TEXT_CONFIGURATION,
+    TOKENIZER_FILES,
+    refuse_reaching_out,
+    text_half,
+    without_code,
+)
 from unseen.embed.pulled.network import Float32Array
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import fill, library, tensors_of
@@ -80,17 +87,18 @@ def _without_warnings_of_no_weights() -> Iterator[None]:
 
 def _lay_out(folder: Path, manifest: Manifest) -> None:
     """Put the small files, checked, where the library looks for them: it takes no bytes."""
-    told = json.loads(manifest.read(CONFIGURATION))
-    refuse_hubs(told["model_cfg"], manifest.files)
-    text = told["model_cfg"]["text_cfg"]
+    told = without_code(manifest.read(CONFIGURATION))
+    refuse_reaching_out(told["model_cfg"], manifest.files)
     if TEXT_CONFIGURATION in manifest.files:
         (folder / "text").mkdir()
-        (folder / "text" / "config.json").write_bytes(manifest.read(TEXT_CONFIGURATION))
-        text["hf_model_name"] = str(folder / "text")
+        (folder / "text" / "config.json").write_text(json.dumps(text_half(manifest.read(TEXT_CONFIGURATION))))
+        told["model_cfg"]["text_cfg"]["hf_model_name"] = str(folder / "text")
     (folder / CONFIGURATION).write_text(json.dumps(told))
     for name in TOKENIZER_FILES:
         if name in manifest.files:
-            (folder / name).write_bytes(manifest.read(name))
+            data = manifest.read(name)
+            is_configuration = name == "tokenizer_config.json"
+            (folder / name).write_bytes(json.dumps(without_code(data)).encode() if is_configuration else data)
 
 
 def _numbers(features: Any) -> Float32Array:

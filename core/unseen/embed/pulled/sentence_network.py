@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from unseen.embed.pulled.describe_words import ENCODERS
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.recipe import Recipe, file_named, text_of
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
@@ -42,8 +43,12 @@ class SentenceNetwork:
         if self._pooling not in POOLINGS:
             raise InvalidConfiguration(f"got pooling {self._pooling!r}, expected one of {', '.join(POOLINGS)}")
         told = json.loads(manifest.read(CONFIGURATION))
-        self._torch = library("torch")
+        if told.get("model_type") not in ENCODERS:
+            raise InvalidConfiguration(
+                f"got a text encoder that is none of {', '.join(ENCODERS)}; pull the model again"
+            )
         told.pop("auto_map", None)  # names code in the model's repository; none is run
+        self._torch = library("torch")
         configuration = class_of("transformers", "AutoConfig").for_model(**told)
         weights = file_named(recipe, manifest, "weights")
         tensors = tensors_of(weights, manifest.read(weights))

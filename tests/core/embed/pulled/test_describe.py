@@ -162,6 +162,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         open_clip(model_cfg={"embed_dim": 8, "text_cfg": {}, "vision_cfg": {"timm_model_name": "hf-hub:a/b"}}),
         "on a hub",
     ),
+    "code for the tokenizer": (
+        open_clip(model_cfg={"embed_dim": 8, "text_cfg": {"tokenizer_kwargs": {"trust_remote_code": True}}}),
+        "trust_remote_code",
+    ),
+    "another file for the tokenizer": (
+        open_clip(model_cfg={"embed_dim": 8, "text_cfg": {"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}}),
+        "bpe_path",
+    ),
+    "an encoder that fetches its parts": (changed(SENTENCE, "config.json", model_type="timm_wrapper"), "timm_wrapper"),
     "a dense layer": (
         {**SENTENCE, "modules.json": [*SENTENCE["modules.json"], {"type": "x.Dense", "path": "3"}]},
         "Dense",

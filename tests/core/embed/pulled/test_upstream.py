@@ -6,11 +6,12 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.core.embed.pulled.folders import model_folder
+from tests.core.embed.pulled.folders import laid_out, model_folder
 from tests.core.embed.pulled.onnx_stand_in import onnx_stand_in
 from tests.core.embed.pulled.open_clip_stand_ins import OPEN_CLIP, open_clip_stand_in
 from tests.core.embed.pulled.stand_ins import (
@@ -24,6 +25,7 @@ from tests.core.embed.pulled.stand_ins import (
 from unseen.embed.model import Embedder
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.errors import InvalidConfiguration, InvalidInput
+from unseen.weights import read_manifest
 
 TOLERANCE = 1e-5
 KINDS = ["onnx", "clip", "siglip", "chinese_clip", *OPEN_CLIP]
@@ -90,6 +92,44 @@ def test_a_model_that_the_library_cannot_build_is_told_of(
     with pytest.raises(InvalidConfiguration, match=r"open_clip-1 ended with RuntimeError"):
         pulled_entry(model_folder(upstream, tmp_path / "ours")).load(1).text("a dog")
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_code_that_a_configuration_names_is_neither_fetched_nor_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer "of its own": transformers would ask on the terminal whether to run it, and some say yes."""
+    upstream = open_clip_stand_in(tmp_path / "upstream", "BiomedCLIP")
+    before = pulled_entry(model_folder(upstream.folder, tmp_path / "before")).load(1).text("a dog")
+    told = json.loads((upstream.folder / "tokenizer_config.json").read_text())
+    told |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": [None, "somebody/evil--code.Evil"]}}
+    (upstream.folder / "tokenizer_config.json").write_text(json.dumps(told))
+    asked = []
+
+    def yes(*question: object) -> str:
+        asked.append(question)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", yes)
+    after = pulled_entry(model_folder(upstream.folder, tmp_path / "after")).load(1).text("a dog")
+    np.testing.assert_array_equal(after, before)
+    assert asked == []
+
+
+def test_a_manifest_cannot_bring_what_describing_refuses(tmp_path: Path) -> None:
+    upstream = open_clip_stand_in(tmp_path / "upstream", "BiomedCLIP").folder
+    changes: dict[str, dict[str, Any]] = {
+        "open_clip_config.json": {"tokenizer_kwargs": {"trust_remote_code": True}},
+        "text_config.json": {"model_type": "vision-encoder-decoder"},
+    }
+    for name, change in changes.items():
+        folder = model_folder(upstream, tmp_path / name)
+        manifest = read_manifest(folder)
+        files = {file: (folder / file).read_bytes() for file in manifest.files}
+        told = json.loads(files[name])
+        (told["model_cfg"]["text_cfg"] if name.startswith("open") else told).update(change)
+        made = laid_out(tmp_path / f"made-{name}", dict(manifest.recipe), {**files, name: json.dumps(told).encode()})
+        with pytest.raises(InvalidInput, match=r"trust_remote_code|vision-encoder-decoder"):
+            pulled_entry(made).load(1).text("a dog")
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
