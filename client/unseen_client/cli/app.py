@@ -16,6 +16,7 @@ from unseen_client.cli import (
     demo,
     exceptional,
     keys,
+    models,
     policy,
     rights,
     rows,
@@ -69,6 +70,7 @@ app.command("info")(collections.info)
 app.command("budget")(budget.budget)
 app.command("adapt")(adapt.adapt)
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.app, name="consent")

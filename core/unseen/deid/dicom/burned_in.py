@@ -3,11 +3,12 @@
     frame 1: look -> paint -> look again ...   what was painted stays painted in every frame
     frame 2: look -> ...                       so text that stands still is found once
 
-The first, the middle and the last frame are looked at thoroughly: print over a pattern that hides it takes four times
-the work to find, and what is burned in stands in all of them.
+The first, the middle and the last frame are looked at thoroughly: print over a pattern that hides it takes several
+times the work to find, and what is burned in stands in all of them.
 
 For the device only. Holds decoded frames for the length of a call. What an object keeps after this was looked at in
-every frame, in every window, and nothing was found; what is not found is not covered: docs/dicom.md has the figures.
+every frame, in every window; what is not found is not covered: docs/dicom.md has the figures, and
+``unseen.deid.text.cover`` says what a repeated look leaves.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from unseen.errors import ImageRefused
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
 """Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""
 MOST_PASSES = 8
-"""A restless picture has more of what is no text each time, and is refused in the end."""
+"""Six were the most that any picture of the bench needed; a restless one has more of what is no text each time."""
 FILL = (0, 0, 0)
 
 
