@@ -21,7 +21,7 @@ from unseen_client.demo import main, run
 from unseen_client.demo.findings import WORST_MEDIAN_RANK
 from unseen_client.demo.material import REPOSITORY_FOLDER
 from unseen_client.demo.secrets import CAPTIONS, ENROLLED_INT16, FORBIDDEN, KEYS, PATHS, QUERY_VECTORS, THUMBNAILS
-from unseen_client.flows import enrol, search, sync
+from unseen_client.flows import enrol_stream, search, sync
 
 DEMO = [sys.executable, "-c", "import sys; from unseen_client.demo import main; sys.exit(main(sys.argv[1:]))"]
 INTERRUPTIBLE_DEMO = [
@@ -125,7 +125,7 @@ def unsealed_records(monkeypatch: pytest.MonkeyPatch) -> None:
     def open_nothing(record_key: bytes, collection_uid: bytes, row: bytes, sealed: bytes) -> records.Record:
         return records.decode_record(records.unpad(sealed))
 
-    monkeypatch.setattr(enrol, "seal_record", seal_nothing)
+    monkeypatch.setattr(enrol_stream, "seal_record", seal_nothing)
     monkeypatch.setattr(sync, "open_record", open_nothing)
 
 
