@@ -24,6 +24,7 @@ from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_sync import GovernanceCalls
 from unseen_client.line import Line
+from unseen_client.medical_sync import MedicalCalls
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
@@ -39,7 +40,7 @@ Hits = list[Hit]
 Collections = list[CollectionInfo]
 
 
-class Client(GovernanceCalls):
+class Client(MedicalCalls, GovernanceCalls):
     """Encrypted image search from one device, for threads. Make a new one after a fork.
 
     with Client("127.0.0.1:7443") as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from typing import Any
 
@@ -51,7 +50,9 @@ def reads(receive: Any) -> Any:
 def cleaned(data: bytes) -> None:
     outcome, report, _ = attributes._received(Pipe(data), OBJECT_BYTES)
     if outcome == attributes_child.DONE:
-        assert attributes._told(report)["options"] is not None
+        told, placement = attributes._told(report)
+        assert told["options"] is not None
+        assert placement.instance
     else:
         assert attributes._printable(report).isprintable()
 
@@ -65,7 +66,7 @@ def pictured(data: bytes) -> None:
     assert max(found.pixels.shape) <= LONGEST_SIDE
 
 
-REPORT = json.dumps(deidentify(OBJECTS[0], site_key=SITE_KEY).report.as_dict()).encode()
+REPORT = attributes_child.told(deidentify(OBJECTS[0], site_key=SITE_KEY))
 CLEANED = attributes_child.REPLY.pack(attributes_child.REPLY_MAGIC, 0, len(REPORT), 5) + REPORT + b"clean"
 FRAMES = frames_child.REPLY.pack(frames_child.REPLY_MAGIC, 0, 2, 2, 3, 1, 8, b"u1", 0) + 2 * (b"\1" + bytes(6))
 PICTURE = decode_child.REPLY.pack(decode_child.REPLY_MAGIC, 0, 3, 2, 1) + bytes(18)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from unseen import params, wire
+from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import (
     CollectionNotFound,
     IntegrityError,
@@ -50,6 +51,10 @@ Float32Array = npt.NDArray[np.float32]
 
 MOST_REPACKINGS = 4
 """A collection that is re-packed at every try is growing faster than it can be searched."""
+ROWS_PER_STUDY = 8
+"""Looked at for each study that is wanted, before more are."""
+STUDY = "study"
+"""Where a record of a DICOM object names its study."""
 MOST_START_OVERS = 4
 """A mirror that starts over at every look belongs to a server that goes back in time all the time."""
 
@@ -66,6 +71,8 @@ class Wanted:
     """A row id that may not be among the hits: the row itself, when more like it are looked for."""
     purpose: str = ""
     """What the search is for, where the collection has an agreement."""
+    without_study: str = ""
+    """Where hits are studies: one that may not be among them."""
 
 
 def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
@@ -136,8 +143,28 @@ def _requests(collection: CollectionInfo, query: bytes, purpose: str) -> Iterato
 
 def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
     """The best rows, or None when the mirror is behind the reply: another call has just made it start over."""
+    if is_dicom_model(place.collection.model_id):
+        return _best_of_studies(place, scores, epoch, wanted)
     found = place.mirror.best(scores, epoch, wanted.top_k, wanted.without)
     return None if found is None else [_hit(place, hit) for hit in found]
+
+
+def _best_of_studies(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
+    """The best picture of each of the best studies: looked up in this device's mirror, further down as needed."""
+    count = wanted.top_k * ROWS_PER_STUDY
+    while True:
+        found = place.mirror.best(scores, epoch, count, wanted.without)
+        if found is None:
+            return None
+        studies: dict[str, Hit] = {}
+        for row in found:
+            hit = _hit(place, row)
+            study = hit.record.extra.get(STUDY, hit.id)
+            if study != wanted.without_study and len(studies) < wanted.top_k:
+                studies.setdefault(study, hit)
+        if len(studies) == wanted.top_k or len(found) < count:
+            return list(studies.values())
+        count *= ROWS_PER_STUDY
 
 
 def _hit(place: Place, found: MirroredHit) -> Hit:
