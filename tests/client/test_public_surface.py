@@ -21,6 +21,7 @@ PUBLIC = {
     "BackupMade",
     "CollectionInfo",
     "DeidReport",
+    "DicomEnrolReport",
     "DeidSettings",
     "Deidentifier",
     "Consent",
@@ -47,6 +48,7 @@ PUBLIC = {
     "SubjectExport",
     "TLS",
     "TokenInfo",
+    "WayBack",
 }
 
 METHODS = {
@@ -64,6 +66,10 @@ METHODS = {
     "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
+    "enrol_dicom": (
+        "(self, name, paths, *, pictures_per_volume=8, text='risky', tags=(), noise=None, subject=None, "
+        "consent=None, purpose=None, progress=False)"
+    ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
@@ -73,9 +79,11 @@ METHODS = {
     ),
     "erase": "(self, name, ids, *, certificate=None)",
     "get": "(self, name, id)",
+    "grant_reveal": "(self, name, *, account=None, days=30)",
     "list": "(self, name, *, limit=None, offset=0)",
     "list_collections": "(self)",
     "list_tokens": "(self)",
+    "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
     "search_image": "(self, name, path, *, top_k=10, purpose=None)",
     "search_like": "(self, name, id, *, top_k=10, purpose=None)",

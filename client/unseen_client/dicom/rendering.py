@@ -24,6 +24,7 @@ from unseen.embed.model import Pixels
 
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 WHITE = 255.0
 COLOURS = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
@@ -43,8 +44,18 @@ class UnknownPixels(Exception):
     """Pixels that nobody here knows how to show."""
 
 
-def rendered(numbers: Numbers, dataset: Dataset, frame: int) -> Pixels:
-    """One decoded frame (counted from 0) as uint8 (rows, columns, 3); UnknownPixels."""
+def rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None = None) -> Pixels:
+    """One decoded frame (counted from 0) as uint8 (rows, columns, 3); UnknownPixels.
+
+    mask: (rows, columns), what is black and counts for nothing, like padding.
+    """
+    picture = _rendered(numbers, dataset, frame, mask)
+    if mask is not None:
+        picture[mask] = 0
+    return picture
+
+
+def _rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None) -> Pixels:
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
     if photometric in COLOURS and numbers.ndim == 3 and numbers.shape[2] == 3:
         return _eight_bits(numbers, int(dataset.BitsStored))
@@ -55,15 +66,18 @@ def rendered(numbers: Numbers, dataset: Dataset, frame: int) -> Pixels:
         return _eight_bits(colours, 8 * colours.dtype.itemsize)
     if photometric not in GREYS:
         raise UnknownPixels
-    grey = _grey(numbers, _transforms(dataset, frame))
+    hidden = padding(numbers, dataset)
+    if mask is not None:
+        hidden = hidden | mask
+    grey = _grey(numbers, _transforms(dataset, frame), hidden)
     if photometric == "MONOCHROME1":
         grey = WHITE - grey
-    grey[padding(numbers, dataset)] = 0
+    grey[hidden] = 0
     eight = np.rint(grey).astype(np.uint8)
     return np.repeat(eight[..., None], 3, axis=2)
 
 
-def padding(numbers: Numbers, dataset: Dataset) -> npt.NDArray[np.bool_]:
+def padding(numbers: Numbers, dataset: Dataset) -> Mask:
     """Which pixels hold no picture: the padding value, or everything up to its limit (PS3.3 section C.7.5.1.1.2)."""
     first = dataset.get("PixelPaddingValue")
     if not isinstance(first, int):
@@ -73,16 +87,16 @@ def padding(numbers: Numbers, dataset: Dataset) -> npt.NDArray[np.bool_]:
     return np.asarray((numbers >= low) & (numbers <= high), np.bool_)
 
 
-def _grey(numbers: Numbers, dataset: Dataset) -> Floats:
-    """(rows, columns), 0 for the darkest, 255 for the brightest."""
+def _grey(numbers: Numbers, dataset: Dataset, hidden: Mask) -> Floats:
+    """(rows, columns), 0 for the darkest, 255 for the brightest; what is hidden counts for nothing."""
     values = np.asarray(apply_modality_lut(numbers, dataset))
-    inside = values[~padding(numbers, dataset)]
+    inside = ~hidden if not hidden.all() else np.ones_like(hidden)
     for shown in (_by_table(values, dataset), _by_window(values.astype(np.float64), dataset)):
-        if shown is not None and _shows_something(shown[~padding(numbers, dataset)]):
+        if shown is not None and _shows_something(shown[inside]):
             return shown
-    if values is numbers and _is_picture_of_eight_bits(numbers, dataset):
+    if values is numbers and _is_picture_of_eight_bits(numbers[inside], dataset):
         return values.astype(np.float64)
-    return _between(values.astype(np.float64), *_percentiles(inside if inside.size else values))
+    return _between(values.astype(np.float64), *_percentiles(values[inside]))
 
 
 def _by_table(values: Numbers, dataset: Dataset) -> Floats | None:
@@ -129,8 +143,6 @@ def _percentiles(values: Numbers) -> tuple[float, float]:
 
 def _shows_something(shown: Floats) -> bool:
     """Whether a window leaves more than an even black or white surface."""
-    if not shown.size:
-        return False
     return max(float((shown < 1).mean()), float((shown > WHITE - 1).mean())) < EMPTY_SHARE
 
 

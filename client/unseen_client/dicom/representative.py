@@ -25,9 +25,9 @@ def spread(count: int, wanted: int) -> tuple[int, ...]:
     """Up to ``wanted`` numbers of 0 to ``count`` - 1, evenly over the middle; all of them when 0 are wanted."""
     if not wanted or count <= wanted:
         return tuple(range(count))
-    inner = 1 - 2 * OUTER_SHARE
-    places = (OUTER_SHARE + inner * (at + 0.5) / wanted for at in range(wanted))
-    return tuple(dict.fromkeys(min(count - 1, int(place * count)) for place in places))
+    outer = min(int(OUTER_SHARE * count), (count - wanted) // 2)
+    inner = count - 2 * outer
+    return tuple(outer + (2 * at + 1) * inner // (2 * wanted) for at in range(wanted))
 
 
 def chosen_frames(placement: Placement, wanted: int) -> tuple[int, ...]:

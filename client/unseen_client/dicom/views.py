@@ -1,7 +1,7 @@
 """The parent's side of making pictures of DICOM frames: clean attributes out to a child, pixels of 8 bits back.
 
-Runs where the images are. Holds an object and one frame of it at a time. What must be painted is painted here, before
-anything looks at the picture.
+Runs where the images are. Holds an object and one frame of it at a time. What must be painted is black in what
+comes out, whatever the child did.
 """
 
 from __future__ import annotations
@@ -40,8 +40,11 @@ class Views:
         """
         timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
         numbers = b"".join(map(child.FRAME_NUMBER.pack, frames))
+        rows, columns = (0, 0) if mask is None else mask.shape
+        hidden = b"" if mask is None else child.packed(mask)
+        header = child.REQUEST.pack(child.REQUEST_MAGIC, len(frames), len(data), rows, columns)
         with self._children.one(memory_for(len(data), COPIES)) as running, running.talking("an object", timeout_s):
-            running.send(child.REQUEST.pack(child.REQUEST_MAGIC, len(frames), len(data)), numbers, data)
+            running.send(header, numbers, hidden, data)
             return received(running, len(frames), mask)
 
     def close(self) -> None:
@@ -71,7 +74,7 @@ def _prepared(running: ChildProcess, mask: Mask | None) -> Pixels:
     if mask is not None:
         if mask.shape != (rows, columns):
             raise ImageRefused(OUT_OF_TURN)
-        picture[mask] = 0
+        picture[mask] = 0  # the child did so already, if it is what it was
     return made_small(without_border(picture[top:bottom, left:right]))
 
 

@@ -3,13 +3,15 @@
 Runs as a process of its own (``python -P -m unseen_client.dicom.views_child BYTES``), limited (``child_limits``), like
 the child that decodes frames for the search for text (``deid.frames_child``), with the same decoders.
 
-    request    magic, count of frames, size of the file, numbers of the frames, the file      parent -> child
+    request    magic, count of frames, size of the file, rows and columns of the mask or 0,   parent -> child
+               numbers of the frames, the mask (a bit a pixel), the file
     reply      magic, outcome                                                                 child -> parent
     frame      one byte that says whether it decoded, rows, columns, the region               child -> parent, for each
                (left, top, right, bottom), and rows x columns x 3 bytes of RGB
 
-The region is where an ultrasound shows its picture; the whole frame for every other object. The parent reads numbers
-only. A refusal ends the child.
+What the mask names becomes black, and counts for nothing where a picture's range is measured. The region is where an
+ultrasound shows its picture; the whole frame for every other object. The parent reads numbers only. A refusal ends the
+child.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from unseen_client.child_limits import allow_computing, greet
 from unseen_client.deid.frames_child import BYTES_PER_CPU_S, CPU_S_PER_OBJECT, FRAME_FOLLOWS, NO_FRAME, Outcome, Refused
 
 if TYPE_CHECKING:
+    from unseen.deid.text.patches import Mask
     from unseen.embed.model import Pixels
 
-REQUEST = struct.Struct("<4sIQ")
+REQUEST = struct.Struct("<4sIQII")
 FRAME_NUMBER = struct.Struct("<I")
 REPLY = struct.Struct("<4sI")
 FRAME = struct.Struct("<6I")
@@ -44,20 +49,34 @@ def main() -> None:
     greet()
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     while header := requests.read(REQUEST.size):
-        magic, count, size = REQUEST.unpack(header)
+        magic, count, size, rows, columns = REQUEST.unpack(header)
         if magic != REQUEST_MAGIC:
             return
         allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
         frames = [FRAME_NUMBER.unpack(requests.read(FRAME_NUMBER.size))[0] for _ in range(count)]
-        if not _answer(requests.read(size), frames, replies):
+        mask = unpacked(requests.read((rows * columns + 7) // 8), rows, columns)
+        if not _answer(requests.read(size), frames, mask, replies):
             return
 
 
-def _answer(data: bytes, frames: list[int], replies: IO[bytes]) -> bool:
+def packed(mask: Mask) -> bytes:
+    """A mask as it is sent."""
+    return np.packbits(mask.reshape(-1)).tobytes()
+
+
+def unpacked(data: bytes, rows: int, columns: int) -> Mask | None:
+    """The inverse of ``packed``; None for a mask of no size."""
+    if not rows or not columns:
+        return None
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=rows * columns)
+    return bits.reshape(rows, columns).astype(np.bool_)
+
+
+def _answer(data: bytes, frames: list[int], mask: Mask | None, replies: IO[bytes]) -> bool:
     """Send the pictures, each as soon as it is made; False when that did not work."""
     outcome, begun = Outcome.BROKEN, False
     try:
-        for header, picture in pictures(data, frames):
+        for header, picture in pictures(data, frames, mask):
             if not begun:
                 replies.write(REPLY.pack(REPLY_MAGIC, Outcome.DECODED))
             begun = True
@@ -78,7 +97,7 @@ def _answer(data: bytes, frames: list[int], replies: IO[bytes]) -> bool:
     return False
 
 
-def pictures(data: bytes, frames: list[int]) -> Iterator[tuple[bytes, bytes]]:
+def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tuple[bytes, bytes]]:
     """Yield header and pixels of each wanted frame, counted from 0; Refused for what cannot be shown."""
     import pydicom
     from pydicom.pixels.decoders.base import get_decoder
@@ -98,7 +117,7 @@ def pictures(data: bytes, frames: list[int]) -> Iterator[tuple[bytes, bytes]]:
     for frame in frames:
         numbers, _ = decoder.as_array(dataset, index=frame, raw=False)
         try:
-            picture = rendered(numbers, dataset, frame)
+            picture = rendered(numbers, dataset, frame, mask)
         except UnknownPixels as error:
             raise Refused(Outcome.UNKNOWN_PIXELS) from error
         rows, columns = picture.shape[:2]

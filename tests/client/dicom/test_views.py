@@ -1,0 +1,127 @@
+"""Pictures of objects through the real children: any encoding, only the region, and nothing that was painted."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pydicom.uid import RLELossless
+
+from bench.fuzz.targets.children import Pipe
+from tests.client.deid.test_dicom_file import lettering
+from tests.client.dicom.objects import as_file, as_jpeg_2000, clip, shape, slice_of, with_region
+from unseen.embed.dicom_model import BACKGROUND
+from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen_client.deid.dicom_file import DicomPipeline
+from unseen_client.deid.dicom_settings import DicomSettings, LookForText
+from unseen_client.dicom import views_child
+from unseen_client.dicom.prepare import DicomPreparer
+from unseen_client.dicom.views import Views, made_small, received, without_border
+from unseen_client.prepare import Preparer
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture(scope="module")
+def views() -> Iterator[Views]:
+    running = Views(1)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def preparer() -> Iterator[DicomPreparer]:
+    with Preparer() as model:
+        running = DicomPreparer(model, DicomSettings(site_key=KEY), workers=1)
+        yield running
+        running.close()
+
+
+def test_the_way_the_pixels_are_compressed_changes_nothing(views: Views) -> None:
+    source = slice_of(1, pixels=shape(1).clip(0))
+    (plain,) = views.pictures(as_file(source), (0,), None)
+    (jpeg_2000,) = views.pictures(as_jpeg_2000(source), (0,), None)
+    np.testing.assert_array_equal(jpeg_2000, plain)
+    source.compress(RLELossless, generate_instance_uid=False)
+    np.testing.assert_array_equal(views.pictures(as_file(source), (0,), None)[0], plain)
+    assert plain.max() == 255
+
+
+def test_wanted_frames_come_in_their_order_and_one_that_is_not_there_is_refused(views: Views) -> None:
+    frames = np.stack([np.full((20, 30), value, np.uint8) for value in (40, 120, 200)])
+    frames[:, 5, 5] = 255
+    shown = views.pictures(as_file(clip(2, frames)), (2, 0), None)
+    assert [int(one[9, 9, 0]) for one in shown] == [200, 40]
+    with pytest.raises(ImageRefused, match="do not decode"):
+        views.pictures(as_file(clip(2, frames)), (0, 3), None)
+
+
+def test_only_the_region_of_an_ultrasound_is_shown(views: Views) -> None:
+    picture = np.full((60, 80), 250, np.uint8)
+    picture[10:40, 20:70] = 90
+    source = clip(3, picture)
+    with_region(source, 20, 10, 44, 39)
+    with_region(source, 45, 10, 69, 39)
+    with_region(source, 0, 50, 79, 59, form=3)  # a spectrum
+    (shown,) = views.pictures(as_file(source), (0,), None)
+    assert (shown.shape, set(shown.ravel())) == ((30, 50, 3), {90})
+    nonsense = clip(3, picture)
+    with_region(nonsense, 50, 30, 52, 31)
+    with_region(nonsense, 5000, 10, 6000, 39)
+    assert views.pictures(as_file(nonsense), (0,), None)[0].shape == (60, 80, 3)
+
+
+def test_what_is_masked_is_black_before_anything_looks_at_it(views: Views) -> None:
+    mask = np.zeros((20, 30), np.bool_)
+    mask[3:6, 4:9] = True
+    (shown,) = views.pictures(as_file(clip(4, np.full((20, 30), 200, np.uint8))), (0,), mask)
+    np.testing.assert_array_equal(shown[..., 0] == 0, mask)
+
+
+def test_burned_in_text_is_in_no_picture(views: Views, preparer: DicomPreparer) -> None:
+    speckle = np.random.default_rng(1).integers(20, 60, (192, 320)).astype(np.uint8)
+    ink = lettering(192, 320, {(30, 60): "DOE^JANE 4711"}) > 127
+    named, nameless = clip(5, np.where(ink, 235, speckle).astype(np.uint8)), clip(5, speckle)
+    assert preparer.pictures(as_file(named), lambda _: (0,)).covered >= 1
+    pipeline = DicomPipeline(DicomSettings(site_key=KEY), 1)
+    looked = pipeline.looked_at(as_file(named), lambda _: (0,))
+    pipeline.close()
+    assert looked.mask is not None
+    assert looked.mask[ink].all()
+    shown, without = (views.pictures(as_file(one), (0,), looked.mask)[0] for one in (named, nameless))
+    np.testing.assert_array_equal(shown, without)
+
+
+def test_settings_that_keep_names_are_refused() -> None:
+    with Preparer() as model:
+        for wrong in (DicomSettings(options=frozenset({"uids"})), DicomSettings(text=LookForText.NEVER)):  # type: ignore[arg-type]
+            with pytest.raises(InvalidConfiguration, match="pseudonyms only"):
+                DicomPreparer(model, wrong)
+
+
+def test_empty_borders_are_cut_and_an_empty_picture_stays() -> None:
+    picture = np.zeros((50, 60, 3), np.uint8)
+    assert without_border(picture).shape == (50, 60, 3)
+    picture[:] = BACKGROUND
+    picture[10:20, 30:33] = 100
+    assert without_border(picture).shape == (10, 3, 3)
+    assert made_small(np.zeros((10, 4000, 3), np.uint8)).shape == (3, 1280, 3)
+
+
+SAID = (
+    struct.pack("<4sI", b"NOPE", 0),
+    struct.pack("<4sI", b"UVR1", 77),
+    struct.pack("<4sI", b"UVR1", 0) + b"\0",
+    *(
+        struct.pack("<4sI", b"UVR1", 0) + b"\1" + views_child.FRAME.pack(*frame)
+        for frame in ((0, 4, 0, 0, 4, 0), (1 << 31, 1 << 31, 0, 0, 1, 1), (4, 4, 2, 0, 2, 4), (4, 4, 0, 0, 5, 4))
+    ),
+)
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_child_that_says_something_else_gets_the_object_refused(said: bytes) -> None:
+    with pytest.raises(ImageRefused):
+        received(Pipe(said), 1, None)
