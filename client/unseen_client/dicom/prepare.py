@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.placement import Placement
+from unseen.embed.dicom_model import CENTRE_SHARE
+from unseen.embed.model import Pixels
 from unseen.errors import ImageRefused, InvalidConfiguration, UnseenError
 from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES, DicomPipeline
@@ -84,14 +86,23 @@ class DicomPreparer:
         shown = self._views.pictures(looked.data, looked.chosen, looked.mask)
         people = min(looked.faces, 1)
         made = [
-            DicomPicture(frame + 1, self._preparer.embedded(pixels, people=people), thumbnail_of(pixels))
-            for frame, pixels in zip(looked.chosen, shown, strict=True)
+            DicomPicture(frame + 1, self._vector(pictures, people), thumbnail_of(pictures[0]))
+            for frame, pictures in zip(looked.chosen, shown, strict=True)
         ]
         return DicomPictures(looked.placement, tuple(made), looked.covered, looked.faces)
 
     def query(self, source: Path) -> npt.NDArray[np.float32]:
         """Return the vector (dimension,) to search with: of the only frame, or of the middle one; ImageRefused."""
         return self.pictures(source, lambda placement: spread(placement.frames, 1)).pictures[0].vector
+
+    def _vector(self, pictures: Sequence[Pixels], people: int) -> npt.NDArray[np.float32]:
+        """The direction between the vectors of each picture of a frame, whole and without its outer part."""
+        looks = [look for picture in pictures for look in (picture, centre_of(picture))]
+        together = np.sum([self._preparer.embedded(look, people=people) for look in looks], axis=0)
+        length = float(np.linalg.norm(together))
+        if not length:
+            raise ImageRefused("the model finds nothing in this picture to compare it by; leave it out")
+        return np.asarray(together / length, np.float32)
 
     def several(
         self, given: Iterable[Given], work: Callable[[Given], Result]
@@ -123,6 +134,13 @@ class DicomPreparer:
         """End the children and let go of the models; the preparer stays open."""
         self._pipeline.close()
         self._views.close()
+
+
+def centre_of(picture: Pixels) -> Pixels:
+    """The middle of a picture, CENTRE_SHARE of each side."""
+    height, width = picture.shape[:2]
+    top, left = (int(side * (1 - CENTRE_SHARE) / 2) for side in (height, width))
+    return np.ascontiguousarray(picture[top : height - top, left : width - left])
 
 
 def is_dicom(path: Path) -> bool:

@@ -1,10 +1,13 @@
 """Numbers of a scanner to a picture of 8 bits: the pinned half of a DICOM model (``unseen.embed.dicom_model``).
 
-    grey      stored -> modality LUT or rescale -> the object's first VOI LUT, else its first window, else percentiles
-                     -> 8 bits -> MONOCHROME1 turned over
+    grey      stored -> modality LUT or rescale -> the object's first VOI LUT, else its first window -> 8 bits
+                                                -> and once more from percentile to percentile       -> 8 bits
+                     MONOCHROME1 turned over
     colour    YBR to RGB by the decoder, palettes by their table, 8 bits
 
 Runs in a child process (``views_child``) that holds no key and no name. Holds one frame for the length of a call.
+A picture that brings a window is rendered twice: as somebody looked at it, and with all that was measured, so that the
+same slice at another window is still found. One that brings none is rendered once.
 PS3.3 sections C.7.6.3, C.7.6.16.2.9 and .10, C.11.1, C.11.2.
 """
 
@@ -44,37 +47,41 @@ class UnknownPixels(Exception):
     """Pixels that nobody here knows how to show."""
 
 
-def rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None = None) -> Pixels:
-    """One decoded frame (counted from 0) as uint8 (rows, columns, 3); UnknownPixels.
+def rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None = None) -> list[Pixels]:
+    """One decoded frame (counted from 0) as one or two pictures, uint8 (rows, columns, 3); UnknownPixels.
 
     mask: (rows, columns), what is black and counts for nothing, like padding.
     """
-    picture = _rendered(numbers, dataset, frame, mask)
-    if mask is not None:
-        picture[mask] = 0
-    return picture
-
-
-def _rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None) -> Pixels:
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
+    if photometric in GREYS and numbers.ndim == 2:
+        pictures = _grey_pictures(numbers, dataset, frame, mask, inverted=photometric == "MONOCHROME1")
+    else:
+        pictures = [_coloured(numbers, dataset, photometric)]
+    for picture in pictures:
+        if mask is not None:
+            picture[mask] = 0
+    return pictures
+
+
+def _coloured(numbers: Numbers, dataset: Dataset, photometric: str) -> Pixels:
     if photometric in COLOURS and numbers.ndim == 3 and numbers.shape[2] == 3:
         return _eight_bits(numbers, int(dataset.BitsStored))
-    if numbers.ndim != 2:
-        raise UnknownPixels
-    if photometric == PALETTE:
+    if photometric == PALETTE and numbers.ndim == 2:
         colours = apply_color_lut(numbers, dataset)[..., :3]
         return _eight_bits(colours, 8 * colours.dtype.itemsize)
-    if photometric not in GREYS:
-        raise UnknownPixels
+    raise UnknownPixels
+
+
+def _grey_pictures(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None, inverted: bool) -> list[Pixels]:
     hidden = padding(numbers, dataset)
     if mask is not None:
         hidden = hidden | mask
-    grey = _grey(numbers, _transforms(dataset, frame), hidden)
-    if photometric == "MONOCHROME1":
-        grey = WHITE - grey
-    grey[hidden] = 0
-    eight = np.rint(grey).astype(np.uint8)
-    return np.repeat(eight[..., None], 3, axis=2)
+    pictures = []
+    for grey in _greys(numbers, _transforms(dataset, frame), hidden):
+        shown = WHITE - grey if inverted else grey
+        shown[hidden] = 0
+        pictures.append(np.repeat(np.rint(shown).astype(np.uint8)[..., None], 3, axis=2))
+    return pictures
 
 
 def padding(numbers: Numbers, dataset: Dataset) -> Mask:
@@ -87,16 +94,17 @@ def padding(numbers: Numbers, dataset: Dataset) -> Mask:
     return np.asarray((numbers >= low) & (numbers <= high), np.bool_)
 
 
-def _grey(numbers: Numbers, dataset: Dataset, hidden: Mask) -> Floats:
-    """(rows, columns), 0 for the darkest, 255 for the brightest; what is hidden counts for nothing."""
+def _greys(numbers: Numbers, dataset: Dataset, hidden: Mask) -> list[Floats]:
+    """(rows, columns), 0 for the darkest, 255 for the brightest: as shown, and whole. What is hidden does not count."""
     values = np.asarray(apply_modality_lut(numbers, dataset))
     inside = ~hidden if not hidden.all() else np.ones_like(hidden)
+    whole = _between(values.astype(np.float64), *_percentiles(values[inside]))
     for shown in (_by_table(values, dataset), _by_window(values.astype(np.float64), dataset)):
         if shown is not None and _shows_something(shown[inside]):
-            return shown
+            return [shown, whole]
     if values is numbers and _is_picture_of_eight_bits(numbers[inside], dataset):
-        return values.astype(np.float64)
-    return _between(values.astype(np.float64), *_percentiles(values[inside]))
+        return [values.astype(np.float64)]
+    return [whole]
 
 
 def _by_table(values: Numbers, dataset: Dataset) -> Floats | None:

@@ -33,8 +33,8 @@ class Views:
             lambda memory_bytes: ChildProcess(MODULE, memory_bytes, NEEDS), workers, OBJECTS_PER_CHILD
         )
 
-    def pictures(self, data: bytes, frames: tuple[int, ...], mask: Mask | None) -> list[Pixels]:
-        """Return the frames of a Part 10 file, counted from 0, as a model looks at them; ImageRefused.
+    def pictures(self, data: bytes, frames: tuple[int, ...], mask: Mask | None) -> list[list[Pixels]]:
+        """Return one or two pictures of each frame (counted from 0) of a Part 10 file; ImageRefused.
 
         mask: (rows, columns), what is painted black in each; None for nothing.
         """
@@ -52,8 +52,8 @@ class Views:
         self._children.close()
 
 
-def received(running: ChildProcess, count: int, mask: Mask | None) -> list[Pixels]:
-    """The pictures that a child sends, painted and made small one after the other."""
+def received(running: ChildProcess, count: int, mask: Mask | None) -> list[list[Pixels]]:
+    """The pictures of each frame that a child sends, painted and made small one after the other."""
     magic, outcome = child.REPLY.unpack(running.receive(child.REPLY.size))
     if outcome in REASONS:
         raise ImageRefused(REASONS[outcome])
@@ -62,20 +62,23 @@ def received(running: ChildProcess, count: int, mask: Mask | None) -> list[Pixel
     return [_prepared(running, mask) for _ in range(count)]
 
 
-def _prepared(running: ChildProcess, mask: Mask | None) -> Pixels:
+def _prepared(running: ChildProcess, mask: Mask | None) -> list[Pixels]:
     if running.receive(1) != FRAME_FOLLOWS:
         raise ImageRefused(REASONS[Outcome.BROKEN])
-    rows, columns, left, top, right, bottom = child.FRAME.unpack(running.receive(child.FRAME.size))
-    fits = rows > 0 and columns > 0 and 3 * rows * columns <= LARGEST_FRAME_BYTES
+    several, rows, columns, left, top, right, bottom = child.FRAME.unpack(running.receive(child.FRAME.size))
+    fits = several in {1, 2} and rows > 0 and columns > 0 and 3 * rows * columns <= LARGEST_FRAME_BYTES
     if not fits or not (left < right <= columns and top < bottom <= rows):
         raise ImageRefused(OUT_OF_TURN)
-    picture = np.empty((rows, columns, 3), np.uint8)
-    running.receive_into(picture.data.cast("B"))
-    if mask is not None:
-        if mask.shape != (rows, columns):
-            raise ImageRefused(OUT_OF_TURN)
-        picture[mask] = 0  # the child did so already, if it is what it was
-    return made_small(without_border(picture[top:bottom, left:right]))
+    if mask is not None and mask.shape != (rows, columns):
+        raise ImageRefused(OUT_OF_TURN)
+    pictures = []
+    for _ in range(several):
+        picture = np.empty((rows, columns, 3), np.uint8)
+        running.receive_into(picture.data.cast("B"))
+        if mask is not None:
+            picture[mask] = 0  # the child did so already, if it is what it was
+        pictures.append(made_small(without_border(picture[top:bottom, left:right])))
+    return pictures
 
 
 def without_border(picture: Pixels) -> Pixels:

@@ -6,8 +6,8 @@ the child that decodes frames for the search for text (``deid.frames_child``), w
     request    magic, count of frames, size of the file, rows and columns of the mask or 0,   parent -> child
                numbers of the frames, the mask (a bit a pixel), the file
     reply      magic, outcome                                                                 child -> parent
-    frame      one byte that says whether it decoded, rows, columns, the region               child -> parent, for each
-               (left, top, right, bottom), and rows x columns x 3 bytes of RGB
+    frame      one byte that says whether it decoded, one or two pictures, rows, columns,     child -> parent, for each
+               the region (left, top, right, bottom), and rows x columns x 3 bytes of RGB for each picture
 
 What the mask names becomes black, and counts for nothing where a picture's range is measured. The region is where an
 ultrasound shows its picture; the whole frame for every other object. The parent reads numbers only. A refusal ends the
@@ -29,12 +29,11 @@ from unseen_client.deid.frames_child import BYTES_PER_CPU_S, CPU_S_PER_OBJECT, F
 
 if TYPE_CHECKING:
     from unseen.deid.text.patches import Mask
-    from unseen.embed.model import Pixels
 
 REQUEST = struct.Struct("<4sIQII")
 FRAME_NUMBER = struct.Struct("<I")
 REPLY = struct.Struct("<4sI")
-FRAME = struct.Struct("<6I")
+FRAME = struct.Struct("<7I")
 REQUEST_MAGIC, REPLY_MAGIC = b"UVQ1", b"UVR1"
 TWO_DIMENSIONAL = 1
 """RegionSpatialFormat of a picture; others are curves, spectra and scales (PS3.3 section C.8.5.5.1.1)."""
@@ -76,13 +75,14 @@ def _answer(data: bytes, frames: list[int], mask: Mask | None, replies: IO[bytes
     """Send the pictures, each as soon as it is made; False when that did not work."""
     outcome, begun = Outcome.BROKEN, False
     try:
-        for header, picture in pictures(data, frames, mask):
+        for header, parts in pictures(data, frames, mask):
             if not begun:
                 replies.write(REPLY.pack(REPLY_MAGIC, Outcome.DECODED))
             begun = True
             replies.write(FRAME_FOLLOWS)
             replies.write(header)
-            replies.write(picture)
+            for picture in parts:
+                replies.write(picture)
             replies.flush()
         if begun:
             return True
@@ -97,8 +97,8 @@ def _answer(data: bytes, frames: list[int], mask: Mask | None, replies: IO[bytes
     return False
 
 
-def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tuple[bytes, bytes]]:
-    """Yield header and pixels of each wanted frame, counted from 0; Refused for what cannot be shown."""
+def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Yield header and pictures of each wanted frame, counted from 0; Refused for what cannot be shown."""
     import pydicom
     from pydicom.pixels.decoders.base import get_decoder
 
@@ -117,21 +117,21 @@ def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tupl
     for frame in frames:
         numbers, _ = decoder.as_array(dataset, index=frame, raw=False)
         try:
-            picture = rendered(numbers, dataset, frame, mask)
+            shown = rendered(numbers, dataset, frame, mask)
         except UnknownPixels as error:
             raise Refused(Outcome.UNKNOWN_PIXELS) from error
-        rows, columns = picture.shape[:2]
-        yield FRAME.pack(rows, columns, *region(dataset, picture)), picture.tobytes()
+        rows, columns = shown[0].shape[:2]
+        header = FRAME.pack(len(shown), rows, columns, *region(dataset, rows, columns))
+        yield header, [picture.tobytes() for picture in shown]
 
 
-def region(dataset: Any, picture: Pixels) -> tuple[int, int, int, int]:
+def region(dataset: Any, rows: int, columns: int) -> tuple[int, int, int, int]:
     """Left, top, right, bottom around every region of an ultrasound that holds a picture; else of the whole frame.
 
     PS3.3 section C.8.5.5.
     """
     from unseen.embed.dicom_model import SMALLEST_REGION_PX
 
-    rows, columns = picture.shape[:2]
     boxes = []
     for item in dataset.get("SequenceOfUltrasoundRegions") or ():
         names = ("RegionLocationMinX0", "RegionLocationMinY0", "RegionLocationMaxX1", "RegionLocationMaxY1")

@@ -25,13 +25,15 @@ SMALLEST_REGION_PX: Final = 16
 """Smaller regions of an ultrasound are mistakes; the whole picture then."""
 BACKGROUND: Final = 8
 """Borders of rows and columns whose every value is at most this dark are cut off."""
+CENTRE_SHARE: Final = 0.85
+"""Each picture is looked at whole, and once more without its outer part: this share of each side stays."""
 NAME_SUFFIX: Final = "+dicom"
 HASH_PREFIX_DIGITS: Final = 12
 
 
 def dicom_suffix() -> str:
     """What the id of a model has behind its own name when it is used on DICOM objects."""
-    choices = [RECIPE, TAILS_PERCENT, EMPTY_SHARE, LONGEST_SIDE_PX, SMALLEST_REGION_PX, BACKGROUND]
+    choices = [RECIPE, TAILS_PERCENT, EMPTY_SHARE, LONGEST_SIDE_PX, SMALLEST_REGION_PX, BACKGROUND, CENTRE_SHARE]
     return f"{NAME_SUFFIX}:{hashlib.sha256(json.dumps(choices).encode()).hexdigest()[:HASH_PREFIX_DIGITS]}"
 
 

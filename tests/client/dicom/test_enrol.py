@@ -102,6 +102,7 @@ def test_hits_are_studies_with_their_best_picture(enrolled: tuple[Client, DicomE
     hits = client.search_image("scans-shared", archive / "DOE1" / "3", top_k=10)
     assert len(hits) == len({hit.record.extra["study"] for hit in hits}) == STUDIES
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert chosen.vector is not None
     best = client.search_vector("scans-shared", chosen.vector, top_k=1)[0]
     assert (best.id, best.score > 0.99) == (chosen.id, True)
     others = client.search_like("scans-shared", chosen.id, top_k=10)

@@ -13,7 +13,7 @@ from unseen_client.dicom.rendering import UnknownPixels, padding, rendered
 
 
 def grey(numbers: np.ndarray, **attributes: object) -> np.ndarray:
-    return rendered(numbers, described(numbers, **attributes), 0)[..., 0]
+    return rendered(numbers, described(numbers, **attributes), 0)[0][..., 0]
 
 
 def described(numbers: np.ndarray, **attributes: object) -> pydicom.Dataset:
@@ -41,7 +41,7 @@ def test_windows_agree_with_pydicom(centre: int, width: int, function: str) -> N
     dataset = described(RAMP, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
     theirs = apply_windowing(RAMP, dataset)
     low, high = -(2.0**15), 2.0**15 - 1
-    np.testing.assert_allclose(rendered(RAMP, dataset, 0)[..., 0], (theirs - low) / (high - low) * 255, atol=0.51)
+    np.testing.assert_allclose(rendered(RAMP, dataset, 0)[0][..., 0], (theirs - low) / (high - low) * 255, atol=0.51)
 
 
 def test_the_first_of_several_windows_counts_after_rescaling() -> None:
@@ -76,6 +76,28 @@ def test_without_a_window_or_with_one_that_shows_nothing_percentiles_do() -> Non
         np.testing.assert_array_equal(grey(outlier, WindowCenter=centre, WindowWidth=width), plain)
 
 
+def test_a_picture_with_a_window_comes_as_shown_and_whole_whatever_the_window_is() -> None:
+    (plain,) = rendered(RAMP, described(RAMP), 0)
+    for centre, width in ((40, 400), (-300, 900)):
+        shown, whole = rendered(RAMP, described(RAMP, WindowCenter=centre, WindowWidth=width), 0)
+        np.testing.assert_array_equal(whole, plain)
+        assert (shown != whole).any()
+
+
+def test_what_a_mask_hides_is_black_and_changes_nothing_else() -> None:
+    mask = np.indices(RAMP.shape)[0] < 4
+    written = np.where(mask, np.int16(32000), RAMP)
+    for window in ({}, {"WindowCenter": 40, "WindowWidth": 400}):
+        for one, other in zip(
+            rendered(written, described(RAMP, **window), 0, mask),
+            rendered(RAMP, described(RAMP, **window), 0, mask),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+            assert not one[mask].any()
+            assert one[~mask].any()
+
+
 def test_padding_is_black_and_counts_for_no_percentile() -> None:
     padded = np.where(np.indices(RAMP.shape)[0] < 8, np.int16(-2000), RAMP)
     shown = grey(padded, PixelPaddingValue=-2000)
@@ -103,20 +125,20 @@ def test_a_frame_of_an_enhanced_object_has_its_own_window() -> None:
     dataset = described(RAMP, PerFrameFunctionalGroupsSequence=[groups(100, 1), groups(300, 2)])
     for frame, (centre, slope) in enumerate(((100, 1), (300, 2))):
         alone = grey(RAMP, WindowCenter=centre, WindowWidth=300, RescaleSlope=slope, RescaleIntercept=0)
-        np.testing.assert_array_equal(rendered(RAMP, dataset, frame)[..., 0], alone)
+        np.testing.assert_array_equal(rendered(RAMP, dataset, frame)[0][..., 0], alone)
 
 
 def test_colours_and_palettes_come_out_in_eight_bits() -> None:
     wide = np.random.default_rng(1).integers(0, 1 << 12, (8, 8, 3), np.uint16)
     dataset = described(wide, PhotometricInterpretation="RGB", SamplesPerPixel=3, BitsStored=12)
-    np.testing.assert_allclose(rendered(wide, dataset, 0), wide / 4095 * 255, atol=0.51)
+    np.testing.assert_allclose(rendered(wide, dataset, 0)[0], wide / 4095 * 255, atol=0.51)
     table = np.random.default_rng(2).integers(0, 1 << 16, (3, 256), np.uint16)
     numbers = np.random.default_rng(3).integers(0, 256, (8, 8), np.uint8)
     coloured = described(numbers, PhotometricInterpretation="PALETTE COLOR")
     for at, colour in enumerate(("Red", "Green", "Blue")):
         setattr(coloured, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
         setattr(coloured, f"{colour}PaletteColorLookupTableData", table[at].tobytes())
-    np.testing.assert_allclose(rendered(numbers, coloured, 0), table.T[numbers] / 65535 * 255, atol=0.51)
+    np.testing.assert_allclose(rendered(numbers, coloured, 0)[0], table.T[numbers] / 65535 * 255, atol=0.51)
 
 
 @pytest.mark.parametrize("photometric", ["", "HSV", "CMYK", "RGB"])
@@ -128,5 +150,6 @@ def test_pixels_of_unknown_colours_are_refused(photometric: str) -> None:
 @given(st.binary(min_size=64, max_size=64), st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4"]))
 def test_any_numbers_become_a_picture(data: bytes, kind: str) -> None:
     numbers = np.frombuffer(data, kind).reshape(4, -1)
-    shown = rendered(numbers, described(numbers), 0)
-    assert (shown.dtype, shown.shape) == (np.uint8, (*numbers.shape, 3))
+    (shown,) = rendered(numbers, described(numbers), 0)
+    assert shown.dtype == np.uint8
+    assert shown.shape == (*numbers.shape, 3)

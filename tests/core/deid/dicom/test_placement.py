@@ -59,7 +59,7 @@ def test_an_object_without_study_and_series_is_its_own(site_key: bytes) -> None:
     assert (placement.origin.study, placement.origin.series) == ("", "")
 
 
-WRONG = {
+WRONG: dict[str, list[object]] = {
     "origin": [
         None,
         {},
