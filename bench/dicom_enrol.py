@@ -5,7 +5,8 @@
 files     every file of pydicom, pydicom-data and deid-data into a real server: enrolled, stood for by others of its
           volume, or refused with a reason. Beside it, which of them pydicom decodes in this process.
 itself    of the distinct grey pictures of 64 pixels and more among them, one row each: the same object with other
-          windows in its header, other transfer syntaxes, cropped borders. Is the best hit the object itself?
+          windows in its header, other transfer syntaxes, cropped borders. Is the best hit the object itself? Every
+          object is called a CT slice for this, so that no text is looked for: it would be painted at other places.
 speed     CT slices of 512 x 512 until they can be searched, every slice a row; and the model alone in one process.
 """
 
@@ -16,7 +17,9 @@ import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +30,8 @@ import pydicom
 from PIL import Image
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from bench.dicom_speed import make_slices
 from bench.real_dicom import real_files
 from tests.client.real_server import RealServer
 from unseen.deid.dicom.pseudonym import Pseudonyms
@@ -37,6 +39,8 @@ from unseen.embed.registry import default_registry
 from unseen_client import Client
 from unseen_client.deid.site_key import site_key
 
+Files = Callable[[], Iterator[tuple[str, bytes]]]
+"""Name and bytes of every file, from the start again at every call."""
 MODEL = "bundled+dicom"
 SMALLEST_PX = 64
 ALIKE = 0.99
@@ -59,17 +63,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["files", "itself", "speed"], default=["files", "itself", "speed"])
     parser.add_argument("--pictures", type=int, default=2, help="of each volume and clip")
     parser.add_argument("--slices", type=int, default=200)
-    parser.add_argument("--most", type=int, help="only so many files of each package")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")  # pydicom warns of what is wrong with these files; that is what they are for
-    figures = measured(wanted.packages, wanted.only, wanted.pictures, wanted.slices, wanted.most)
+    figures = measured(partial(real_files, wanted.packages), wanted.only, wanted.pictures, wanted.slices)
     print(json.dumps(figures, indent=1))
     if wanted.json:
         wanted.json.write_text(json.dumps(figures, indent=1))
 
 
-def measured(packages: Path, parts: list[str], pictures: int, slices: int, most: int | None = None) -> dict[str, Any]:
+def measured(files: Files, parts: list[str], pictures: int, slices: int) -> dict[str, Any]:
     """The figures of the wanted parts, each with a collection of its own on one real server."""
     figures: dict[str, Any] = {}
     with TemporaryDirectory() as text:
@@ -78,9 +81,9 @@ def measured(packages: Path, parts: list[str], pictures: int, slices: int, most:
         try:
             with Client(server.address, home=folder / "device", timeout_s=300) as client:
                 if "files" in parts:
-                    figures["files"] = of_files(client, written(packages, folder / "files", most), pictures)
+                    figures["files"] = of_files(client, written(files, folder / "files"), pictures)
                 if "itself" in parts:
-                    figures["itself"] = of_itself(client, packages, folder / "itself", most)
+                    figures["itself"] = of_itself(client, files, folder / "itself")
                 if "speed" in parts:
                     figures["speed"] = of_speed(client, folder / "speed", slices)
         finally:
@@ -91,16 +94,13 @@ def measured(packages: Path, parts: list[str], pictures: int, slices: int, most:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def written(packages: Path, folder: Path, most: int | None) -> Path:
-    """The real files below a folder, each under a number and its name."""
-    counts: Counter[str] = Counter()
-    for at, (name, data) in enumerate(real_files(packages)):
+def written(files: Files, folder: Path) -> Path:
+    """The files below a folder, each under a number and its name."""
+    for at, (name, data) in enumerate(files()):
         package, _, rest = name.partition("/")
-        counts[package] += 1
-        if most is None or counts[package] <= most:
-            path = folder / package / f"{at:04}-{rest.replace('/', '-')}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        path = folder / package / f"{at:04}-{rest.replace('/', '-')}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     return folder
 
 
@@ -144,10 +144,10 @@ def first_frame(dataset: pydicom.Dataset) -> np.ndarray:
 # ---- itself ---------------------------------------------------------------------------------------------------------
 
 
-def of_itself(client: Client, packages: Path, folder: Path, most: int | None) -> dict[str, Any]:
+def of_itself(client: Client, files: Files, folder: Path) -> dict[str, Any]:
     """How many objects are their own best hit, for every change."""
     folder.mkdir()
-    distinct = list(distinct_pictures(packages))[:most]
+    distinct = list(distinct_pictures(files))
     for at, (dataset, numbers) in enumerate(distinct):
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(
             f"1.2.826.0.1.3680043.10.511.9.{at}"
@@ -174,10 +174,10 @@ def share(hits: list[bool]) -> str:
     return f"{sum(hits)} of {len(hits)}"
 
 
-def distinct_pictures(packages: Path) -> Iterator[tuple[pydicom.Dataset, np.ndarray]]:
+def distinct_pictures(files: Files) -> Iterator[tuple[pydicom.Dataset, np.ndarray]]:
     """Grey single frames of at least 64 pixels that decode and are not one picture in another encoding."""
     small: list[np.ndarray] = []
-    for _, data in real_files(packages):
+    for _, data in files():
         if data[128:132] != b"DICM" or not is_decodable(data):
             continue
         dataset = pydicom.dcmread(BytesIO(data))
@@ -241,12 +241,13 @@ def save(
     syntax: str = ExplicitVRLittleEndian,
 ) -> None:
     """Write one frame of an object, plain or compressed without loss, with another window if one is given."""
-    out = pydicom.Dataset()
-    out.update(
-        {element.tag: element for element in dataset if element.tag.group != 0x7FE0 and not element.tag.is_private}
-    )
+    kept = [element for element in dataset if element.tag.group != 0x7FE0 and not element.tag.is_private]
+    out = pydicom.Dataset({element.tag: deepcopy(element) for element in kept})
     out.file_meta = pydicom.dataset.FileMetaDataset()
     out.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    out.SOPClassUID, out.Modality = CTImageStorage, "CT"
+    out.ImageType, out.BurnedInAnnotation = ["ORIGINAL", "PRIMARY", "AXIAL"], "NO"
+    out.pop("ConversionType", None)
     out.NumberOfFrames = 1
     out.Rows, out.Columns = numbers.shape
     out.BitsAllocated = 8 * numbers.dtype.itemsize
@@ -273,6 +274,8 @@ def save(
 
 def of_speed(client: Client, folder: Path, slices: int) -> dict[str, Any]:
     """Slices a second from files to rows on the server's disk, and what the model alone takes."""
+    from bench.dicom_speed import make_slices
+
     make_slices(folder, slices)
     client.create_collection("speed", model=MODEL)
     client.enrol_dicom("speed", min(folder.iterdir()))  # starts children and models

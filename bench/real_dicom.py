@@ -24,9 +24,7 @@ PACKAGES = {
 
 def real_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every file of the three packages, DICOM or not; archives are fetched into the folder."""
-    for path in sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*")):
-        if path.is_file():
-            yield f"pydicom/{path.name}", path.read_bytes()
+    yield from pydicom_files()
     wheel, archive = (fetched(folder, name) for name in PACKAGES)
     with zipfile.ZipFile(wheel) as opened:
         for name in opened.namelist():
@@ -36,6 +34,13 @@ def real_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             file = packed.extractfile(member) if member.isfile() else None
             if file is not None:
                 yield from within(f"deid-data/{Path(member.name).name}", file.read())
+
+
+def pydicom_files() -> Iterator[tuple[str, bytes]]:
+    """The part of them that is installed with pydicom."""
+    for path in sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*")):
+        if path.is_file():
+            yield f"pydicom/{path.name}", path.read_bytes()
 
 
 def within(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:

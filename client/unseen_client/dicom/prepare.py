@@ -86,8 +86,8 @@ class DicomPreparer:
         shown = self._views.pictures(looked.data, looked.chosen, looked.mask)
         people = min(looked.faces, 1)
         made = [
-            DicomPicture(frame + 1, self._vector(pictures, people), thumbnail_of(pictures[0]))
-            for frame, pictures in zip(looked.chosen, shown, strict=True)
+            DicomPicture(frame + 1, self._vector(views.looks, people), thumbnail_of(views.shown))
+            for frame, views in zip(looked.chosen, shown, strict=True)
         ]
         return DicomPictures(looked.placement, tuple(made), looked.covered, looked.faces)
 

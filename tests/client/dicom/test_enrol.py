@@ -17,13 +17,13 @@ from unseen_client import AsyncClient, Client, DicomEnrolReport
 from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.records import encode_record
 
-STUDIES, SLICES, PICTURES = 3, 6, 2
+STUDIES, SLICES, PICTURES = 3, 5, 2
 MODEL = "bundled+dicom"
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three studies of six slices, a cut file, a report and a text."""
+    """Three studies of five slices, a cut file, a report and a text."""
     folder = tmp_path_factory.mktemp("archive")
     for study in range(STUDIES):
         (folder / f"DOE{study}").mkdir()

@@ -15,7 +15,6 @@ from tests.client.deid.test_dicom_file import FOLDER, lettering
 from tests.client.dicom.objects import as_file, as_jpeg_2000, clip, shape, slice_of, with_region
 from unseen.embed.dicom_model import BACKGROUND
 from unseen.errors import ImageRefused, InvalidConfiguration
-from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
 from unseen_client.dicom import views_child
 from unseen_client.dicom.prepare import DicomPreparer, centre_of
@@ -42,11 +41,11 @@ def preparer() -> Iterator[DicomPreparer]:
 
 def test_the_way_the_pixels_are_compressed_changes_nothing(views: Views) -> None:
     source = slice_of(1, pixels=shape(1).clip(0))
-    ((shown, whole),) = views.pictures(as_file(source), (0,), None)
+    shown, whole = views.pictures(as_file(source), (0,), None)[0].looks
     jpeg_2000 = as_jpeg_2000(source)
     source.compress(RLELossless, generate_instance_uid=False)
     for other in (jpeg_2000, as_file(source)):
-        ((same_shown, same_whole),) = views.pictures(other, (0,), None)
+        same_shown, same_whole = views.pictures(other, (0,), None)[0].looks
         np.testing.assert_array_equal(same_shown, shown)
         np.testing.assert_array_equal(same_whole, whole)
     assert shown.max() == whole.max() == 255
@@ -56,7 +55,7 @@ def test_wanted_frames_come_in_their_order_and_one_that_is_not_there_is_refused(
     frames = np.stack([np.full((20, 30), value, np.uint8) for value in (40, 120, 200)])
     frames[:, 5, 5] = 255
     shown = views.pictures(as_file(clip(2, frames)), (2, 0), None)
-    assert [int(one[9, 9, 0]) for (one,) in shown] == [200, 40]
+    assert [int(one[9, 9, 0]) for one in (frame.looks[0] for frame in shown)] == [200, 40]
     with pytest.raises(ImageRefused, match="do not decode"):
         views.pictures(as_file(clip(2, frames)), (0, 3), None)
 
@@ -68,34 +67,34 @@ def test_only_the_region_of_an_ultrasound_is_shown(views: Views) -> None:
     with_region(source, 20, 10, 44, 39)
     with_region(source, 45, 10, 69, 39)
     with_region(source, 0, 50, 79, 59, form=3)  # a spectrum
-    ((shown,),) = views.pictures(as_file(source), (0,), None)
+    (shown,) = views.pictures(as_file(source), (0,), None)[0].looks
     assert shown.shape == (30, 50, 3)
     assert (shown == 90).all()
     nonsense = clip(3, picture)
     with_region(nonsense, 50, 30, 52, 31)
     with_region(nonsense, 5000, 10, 6000, 39)
-    assert views.pictures(as_file(nonsense), (0,), None)[0][0].shape == (60, 80, 3)
+    assert views.pictures(as_file(nonsense), (0,), None)[0].shown.shape == (60, 80, 3)
 
 
-def test_what_is_masked_is_black_before_anything_looks_at_it(views: Views) -> None:
+def test_what_is_masked_is_black_for_people_and_its_surroundings_for_the_model(views: Views) -> None:
     mask = np.zeros((20, 30), np.bool_)
     mask[3:6, 4:9] = True
-    ((shown,),) = views.pictures(as_file(clip(4, np.full((20, 30), 200, np.uint8))), (0,), mask)
-    np.testing.assert_array_equal(shown[..., 0] == 0, mask)
+    (frame,) = views.pictures(as_file(clip(4, np.full((20, 30), 200, np.uint8))), (0,), mask)
+    np.testing.assert_array_equal(frame.shown[..., 0] == 0, mask)
+    assert (frame.looks[0] == 200).all()  # the colours around it, not what was there nor a black box
 
 
 def test_burned_in_text_is_in_no_picture(views: Views, preparer: DicomPreparer) -> None:
     speckle = np.random.default_rng(1).integers(20, 60, (192, 320)).astype(np.uint8)
     ink = lettering(192, 320, {(30, 60): "DOE^JANE 4711"}) > 127
     named, nameless = clip(5, np.where(ink, 235, speckle).astype(np.uint8)), clip(5, speckle)
-    assert preparer.pictures(as_file(named), lambda _: (0,)).covered >= 1
-    pipeline = DicomPipeline(DicomSettings(site_key=KEY), 1)
-    looked = pipeline.looked_at(as_file(named), lambda _: (0,))
-    pipeline.close()
+    looked = preparer._pipeline.looked_at(as_file(named), lambda _: (0,))
+    assert looked.covered >= 1
     assert looked.mask is not None
     assert looked.mask[ink].all()
-    shown, without = (views.pictures(as_file(one), (0,), looked.mask)[0][0] for one in (named, nameless))
-    np.testing.assert_array_equal(shown, without)
+    ours, without = (views.pictures(as_file(one), (0,), looked.mask)[0] for one in (named, nameless))
+    np.testing.assert_array_equal(ours.shown, without.shown)
+    np.testing.assert_array_equal(ours.looks[0], without.looks[0])
 
 
 def test_settings_that_keep_names_are_refused() -> None:

@@ -9,7 +9,15 @@ from unseen.embed.dicom_model import dicom_suffix, is_dicom_model, with_dicom, w
 from unseen.embed.registry import default_registry
 from unseen.errors import ModelMismatch
 
-CHOICES = ("RECIPE", "TAILS_PERCENT", "EMPTY_SHARE", "LONGEST_SIDE_PX", "SMALLEST_REGION_PX", "BACKGROUND")
+CHOICES = (
+    "RECIPE",
+    "TAILS_PERCENT",
+    "EMPTY_SHARE",
+    "LONGEST_SIDE_PX",
+    "SMALLEST_REGION_PX",
+    "BACKGROUND",
+    "CENTRE_SHARE",
+)
 
 
 def test_every_choice_is_part_of_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +30,7 @@ def test_every_choice_is_part_of_the_id(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_recipe_is_the_published_one() -> None:
-    assert dicom_suffix() == "+dicom:c426245841bd"
+    assert dicom_suffix() == "+dicom:2149e1be89f7"
 
 
 def test_every_model_stands_twice_and_another_recipe_is_refused() -> None:
