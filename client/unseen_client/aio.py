@@ -128,7 +128,8 @@ class AsyncClient(MedicalAsyncCalls, GovernanceAsyncCalls):
     ) -> CollectionInfo:
         """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
 
-        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`.
+        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`. With
+        "+dicom" behind it, "bundled+dicom", the collection is one of DICOM objects, for ``enrol_dicom``.
 
         Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
         its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.

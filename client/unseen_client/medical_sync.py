@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
-from unseen_client.flows.dicom import Choices
+from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose
 from unseen_client.report import DicomEnrolReport

@@ -24,7 +24,7 @@ from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
-from unseen_client.flows.dicom import Choices
+from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
 from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo

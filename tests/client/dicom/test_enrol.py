@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from tests.client.dicom.objects import as_file, slice_of
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
+from tests.core.governance.written import terms
 from unseen.errors import ImageRefused, InvalidInput, ModelMismatch, NotPermitted, RowNotFound
 from unseen_client import AsyncClient, Client, DicomEnrolReport
+from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.records import encode_record
 
@@ -213,3 +216,21 @@ async def test_the_same_runs_awaited(server: RealServer, archive: Path, name: st
         await client.grant_reveal(name)
         way = await client.reveal(name, report.ids[0], reason="second reading")
         assert way.instance == slice_of(0, 1).SOPInstanceUID
+
+
+def test_rows_are_about_their_patient_and_go_with_the_patient_and_so_does_the_way_back(
+    client: Client, archive: Path, name: str, home: Path
+) -> None:
+    client.create_collection(name, model=MODEL)
+    ControllerKeys(home).make("controller")
+    client.set_policy(name, terms(lawful_basis="eu-gdpr:A6-1-e"))
+    report = client.enrol_dicom(name, [archive / "DOE0" / "0", archive / "DOE1" / "0"])
+    first, second = (client.get(name, row) for row in report.ids)
+    assert first.extra["patient"] != second.extra["patient"]
+    (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
+    with sqlite3.connect(crosswalk) as database:
+        assert database.execute("SELECT count(*) FROM entry").fetchone() == (2,)
+    assert client.erase_subject(name, first.extra["patient"]).certificate.rows == 1
+    assert [record.id for record in client.list(name)] == [second.id]
+    with sqlite3.connect(crosswalk) as database:
+        assert database.execute("SELECT count(*) FROM entry").fetchone() == (1,)
