@@ -14,7 +14,8 @@ PS3.3 sections C.7.6.3, C.7.6.16.2.9 and .10, C.11.1, C.11.2.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ from unseen.embed.dicom_model import EMPTY_SHARE, TAILS_PERCENT
 from unseen.embed.model import Pixels
 
 Numbers = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
+Way = Callable[[Numbers], Floats]
 
 WHITE = 255.0
 COLOURS = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
@@ -40,7 +42,9 @@ TRANSFORMS = {
 }
 """What a frame of an enhanced object says for itself, and in which functional group."""
 MOST_SAMPLED = 1 << 20
-"""Percentiles of larger frames are taken from a grid of about this many pixels."""
+"""What is measured of larger frames is measured on a grid of about this many pixels."""
+BAND_PIXELS = 1 << 20
+"""Worked on at once."""
 
 
 class UnknownPixels(Exception):
@@ -48,7 +52,9 @@ class UnknownPixels(Exception):
 
 
 def rendered(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None = None) -> list[Pixels]:
-    """One decoded frame (counted from 0) as one or two pictures, uint8 (rows, columns, 3); UnknownPixels.
+    """One decoded frame (counted from 0) as one or two pictures of uint8; UnknownPixels.
+
+    Grey ones are (rows, columns), coloured ones (rows, columns, 3).
 
     mask: (rows, columns), what is black and counts for nothing, like padding.
     """
@@ -73,15 +79,27 @@ def _coloured(numbers: Numbers, dataset: Dataset, photometric: str) -> Pixels:
 
 
 def _grey_pictures(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | None, inverted: bool) -> list[Pixels]:
-    hidden = padding(numbers, dataset)
-    if mask is not None:
-        hidden = hidden | mask
-    pictures = []
-    for grey in _greys(numbers, _transforms(dataset, frame), hidden):
-        shown = WHITE - grey if inverted else grey
-        shown[hidden] = 0
-        pictures.append(np.repeat(np.rint(shown).astype(np.uint8)[..., None], 3, axis=2))
+    """Band by band, so that a large frame needs little more memory than its numbers."""
+    transforms = _transforms(dataset, frame)
+    step = max(1, math.isqrt(numbers.size // MOST_SAMPLED))
+    sample = numbers[::step, ::step]
+    ways = _ways_to_show(sample, transforms, _hidden(sample, dataset, None if mask is None else mask[::step, ::step]))
+    pictures: list[Pixels] = [np.empty(numbers.shape, np.uint8) for _ in ways]
+    rows = max(1, BAND_PIXELS // numbers.shape[1])
+    for top in range(0, numbers.shape[0], rows):
+        band = slice(top, top + rows)
+        values = np.asarray(apply_modality_lut(numbers[band], transforms))
+        hidden = _hidden(numbers[band], dataset, None if mask is None else mask[band])
+        for picture, way in zip(pictures, ways, strict=True):
+            shown = way(values)
+            picture[band] = np.rint(WHITE - shown if inverted else shown).astype(np.uint8)
+            picture[band][hidden] = 0
     return pictures
+
+
+def _hidden(numbers: Numbers, dataset: Dataset, mask: Mask | None) -> Mask:
+    hidden = padding(numbers, dataset)
+    return hidden if mask is None else hidden | mask
 
 
 def padding(numbers: Numbers, dataset: Dataset) -> Mask:
@@ -94,17 +112,32 @@ def padding(numbers: Numbers, dataset: Dataset) -> Mask:
     return np.asarray((numbers >= low) & (numbers <= high), np.bool_)
 
 
-def _greys(numbers: Numbers, dataset: Dataset, hidden: Mask) -> list[Floats]:
-    """(rows, columns), 0 for the darkest, 255 for the brightest: as shown, and whole. What is hidden does not count."""
-    values = np.asarray(apply_modality_lut(numbers, dataset))
+def _ways_to_show(sample: Numbers, dataset: Dataset, hidden: Mask) -> list[Way]:
+    """How values become 0 for the darkest to 255 for the brightest: as shown, and whole. What is hidden does not count.
+
+    Decided by a sample of the frame's pixels; carried out on all of them.
+    """
+    values = np.asarray(apply_modality_lut(sample, dataset))
     inside = ~hidden if not hidden.all() else np.ones_like(hidden)
-    whole = _between(values.astype(np.float64), *_percentiles(values[inside]))
-    for shown in (_by_table(values, dataset), _by_window(values.astype(np.float64), dataset)):
+    low, high = _percentiles(values[inside])
+
+    def whole(values: Numbers) -> Floats:
+        return _between(values, low, high)
+
+    for way in (_by_table, _by_window):
+        shown = way(values, dataset)
         if shown is not None and _shows_something(shown[inside]):
-            return [shown, whole]
-    if values is numbers and _is_picture_of_eight_bits(numbers[inside], dataset):
-        return [values.astype(np.float64)]
+            return [partial(_shown, way, dataset), whole]
+    if values is sample and _is_picture_of_eight_bits(sample[inside], dataset):
+        return [lambda values: values.astype(np.float32)]
     return [whole]
+
+
+def _shown(way: Callable[[Numbers, Dataset], Floats | None], dataset: Dataset, values: Numbers) -> Floats:
+    shown = way(values, dataset)
+    if shown is None:
+        raise UnknownPixels
+    return shown
 
 
 def _by_table(values: Numbers, dataset: Dataset) -> Floats | None:
@@ -120,30 +153,29 @@ def _by_table(values: Numbers, dataset: Dataset) -> Floats | None:
     return np.clip(looked_up * (WHITE / top), 0, WHITE) if top > 0 else None
 
 
-def _by_window(values: Floats, dataset: Dataset) -> Floats | None:
+def _by_window(values: Numbers, dataset: Dataset) -> Floats | None:
     """Through the first window (PS3.3 sections C.11.2.1.2 and C.11.2.1.3); None where there is none that can be."""
     centre, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
     if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
         return None
     if function == "SIGMOID":
-        return WHITE / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700)))
+        return WHITE / (1 + np.exp(np.clip(-4 * (values.astype(np.float64) - centre) / width, -700, 700)))
     if function == "LINEAR_EXACT":
         return _between(values, centre - width / 2, centre + width / 2)
     return _between(values, centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2)
 
 
-def _between(values: Floats, low: float, high: float) -> Floats:
+def _between(values: Numbers, low: float, high: float) -> Floats:
     """Black up to ``low``, white from ``high``; where both are one number, black up to it and white above."""
     if high <= low:
         return np.where(values > low, WHITE, 0.0)
-    return np.clip((values - low) * (WHITE / (high - low)), 0, WHITE)
+    return np.clip((values.astype(np.float64) - low) * (WHITE / (high - low)), 0, WHITE)
 
 
 def _percentiles(values: Numbers) -> tuple[float, float]:
     """The bounds of a picture that brings no window; of nearly one number the smallest and the largest."""
-    step = max(1, values.size // MOST_SAMPLED)
-    low, high = np.percentile(values.reshape(-1)[::step], (TAILS_PERCENT, 100 - TAILS_PERCENT))
+    low, high = np.percentile(values, (TAILS_PERCENT, 100 - TAILS_PERCENT))
     if low < high:
         return float(low), float(high)
     return float(values.min()), float(values.max())

@@ -26,7 +26,7 @@ from unseen_client.dicom import views_child as child
 
 MODULE = "unseen_client.dicom.views_child"
 LARGEST_FRAME_BYTES = 512 << 20
-"""Of one frame as RGB."""
+"""Of one picture of a frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +79,9 @@ def received(running: ChildProcess, count: int, mask: Mask | None) -> list[Frame
 def _prepared(running: ChildProcess, mask: Mask | None) -> FrameViews:
     if running.receive(1) != FRAME_FOLLOWS:
         raise ImageRefused(REASONS[Outcome.BROKEN])
-    several, rows, columns, left, top, right, bottom = child.FRAME.unpack(running.receive(child.FRAME.size))
-    fits = several in {1, 2} and rows > 0 and columns > 0 and 3 * rows * columns <= LARGEST_FRAME_BYTES
+    several, samples, rows, columns, left, top, right, bottom = child.FRAME.unpack(running.receive(child.FRAME.size))
+    fits = several in {1, 2} and samples in {1, 3} and rows > 0 and columns > 0
+    fits = fits and samples * rows * columns <= LARGEST_FRAME_BYTES
     if not fits or not (left < right <= columns and top < bottom <= rows):
         raise ImageRefused(OUT_OF_TURN)
     painted = np.zeros((rows, columns), np.bool_) if mask is None else mask
@@ -89,13 +90,17 @@ def _prepared(running: ChildProcess, mask: Mask | None) -> FrameViews:
     hidden = _mask_made_small(painted[top:bottom, left:right])
     looks: list[Pixels] = []
     for _ in range(several):
-        picture = np.empty((rows, columns, 3), np.uint8)
+        picture = np.empty((rows, columns, samples) if samples == 3 else (rows, columns), np.uint8)
         running.receive_into(picture.data.cast("B"))
         picture[painted] = 0  # the child did so already, if it is what it was
-        looks.append(made_small(picture[top:bottom, left:right]))
+        looks.append(_as_rgb(made_small(picture[top:bottom, left:right])))
     shown = looks[0].copy()
     shown[hidden] = 0
     return FrameViews([without_border(blended(look, hidden)) for look in looks], without_border(shown))
+
+
+def _as_rgb(picture: npt.NDArray[np.uint8]) -> Pixels:
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
 
 
 def without_border(picture: Pixels) -> Pixels:
@@ -107,8 +112,8 @@ def without_border(picture: Pixels) -> Pixels:
     return np.ascontiguousarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def made_small(picture: npt.NDArray[np.uint8]) -> Pixels:
-    """The picture with its longer side at most LONGEST_SIDE_PX."""
+def made_small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The picture, grey or coloured, with its longer side at most LONGEST_SIDE_PX."""
     size = _small_size(picture.shape)
     if size == (picture.shape[1], picture.shape[0]):
         return np.ascontiguousarray(picture)

@@ -6,8 +6,8 @@ the child that decodes frames for the search for text (``deid.frames_child``), w
     request    magic, count of frames, size of the file, rows and columns of the mask or 0,   parent -> child
                numbers of the frames, the mask (a bit a pixel), the file
     reply      magic, outcome                                                                 child -> parent
-    frame      one byte that says whether it decoded, one or two pictures, rows, columns,     child -> parent, for each
-               the region (left, top, right, bottom), and rows x columns x 3 bytes of RGB for each picture
+    frame      one byte that says whether it decoded, one or two pictures, 1 for grey or      child -> parent, for each
+               3 for RGB, rows, columns, the region (left, top, right, bottom), and the pixels of each picture
 
 What the mask names becomes black, and counts for nothing where a picture's range is measured. The region is where an
 ultrasound shows its picture; the whole frame for every other object. The parent reads numbers only. A refusal ends the
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 REQUEST = struct.Struct("<4sIQII")
 FRAME_NUMBER = struct.Struct("<I")
 REPLY = struct.Struct("<4sI")
-FRAME = struct.Struct("<7I")
+FRAME = struct.Struct("<8I")
 REQUEST_MAGIC, REPLY_MAGIC = b"UVQ1", b"UVR1"
 TWO_DIMENSIONAL = 1
 """RegionSpatialFormat of a picture; others are curves, spectra and scales (PS3.3 section C.8.5.5.1.1)."""
@@ -121,7 +121,8 @@ def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tupl
         except UnknownPixels as error:
             raise Refused(Outcome.UNKNOWN_PIXELS) from error
         rows, columns = shown[0].shape[:2]
-        header = FRAME.pack(len(shown), rows, columns, *region(dataset, rows, columns))
+        samples = 3 if shown[0].ndim == 3 else 1
+        header = FRAME.pack(len(shown), samples, rows, columns, *region(dataset, rows, columns))
         yield header, [picture.tobytes() for picture in shown]
 
 

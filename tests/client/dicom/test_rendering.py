@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.pixels.processing import apply_windowing
 
+from unseen_client.dicom import rendering
 from unseen_client.dicom.rendering import UnknownPixels, padding, rendered
 
 
 def grey(numbers: np.ndarray, **attributes: object) -> np.ndarray:
-    return rendered(numbers, described(numbers, **attributes), 0)[0][..., 0]
+    return rendered(numbers, described(numbers, **attributes), 0)[0]
 
 
 def described(numbers: np.ndarray, **attributes: object) -> pydicom.Dataset:
@@ -41,7 +42,7 @@ def test_windows_agree_with_pydicom(centre: int, width: int, function: str) -> N
     dataset = described(RAMP, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
     theirs = apply_windowing(RAMP, dataset)
     low, high = -(2.0**15), 2.0**15 - 1
-    np.testing.assert_allclose(rendered(RAMP, dataset, 0)[0][..., 0], (theirs - low) / (high - low) * 255, atol=0.51)
+    np.testing.assert_allclose(rendered(RAMP, dataset, 0)[0], (theirs - low) / (high - low) * 255, atol=0.51)
 
 
 def test_the_first_of_several_windows_counts_after_rescaling() -> None:
@@ -98,6 +99,18 @@ def test_what_a_mask_hides_is_black_and_changes_nothing_else() -> None:
             assert one[~mask].any()
 
 
+def test_bands_and_samples_of_a_large_frame_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = np.random.default_rng(4).integers(-1000, 3000, (96, 64), np.int16)
+    dataset = described(numbers, WindowCenter=500, WindowWidth=2000, PixelPaddingValue=-1000)
+    whole = rendered(numbers, dataset, 0)
+    monkeypatch.setattr(rendering, "BAND_PIXELS", 7 * 64)
+    for one, other in zip(rendered(numbers, dataset, 0), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+    monkeypatch.setattr(rendering, "MOST_SAMPLED", numbers.size // 4)
+    for one, other in zip(rendered(numbers, dataset, 0), whole, strict=True):
+        np.testing.assert_allclose(one.astype(int), other, atol=4)
+
+
 def test_padding_is_black_and_counts_for_no_percentile() -> None:
     padded = np.where(np.indices(RAMP.shape)[0] < 8, np.int16(-2000), RAMP)
     shown = grey(padded, PixelPaddingValue=-2000)
@@ -125,7 +138,7 @@ def test_a_frame_of_an_enhanced_object_has_its_own_window() -> None:
     dataset = described(RAMP, PerFrameFunctionalGroupsSequence=[groups(100, 1), groups(300, 2)])
     for frame, (centre, slope) in enumerate(((100, 1), (300, 2))):
         alone = grey(RAMP, WindowCenter=centre, WindowWidth=300, RescaleSlope=slope, RescaleIntercept=0)
-        np.testing.assert_array_equal(rendered(RAMP, dataset, frame)[0][..., 0], alone)
+        np.testing.assert_array_equal(rendered(RAMP, dataset, frame)[0], alone)
 
 
 def test_colours_and_palettes_come_out_in_eight_bits() -> None:
@@ -152,4 +165,4 @@ def test_any_numbers_become_a_picture(data: bytes, kind: str) -> None:
     numbers = np.frombuffer(data, kind).reshape(4, -1)
     (shown,) = rendered(numbers, described(numbers), 0)
     assert shown.dtype == np.uint8
-    assert shown.shape == (*numbers.shape, 3)
+    assert shown.shape == numbers.shape

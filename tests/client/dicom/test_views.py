@@ -60,6 +60,18 @@ def test_wanted_frames_come_in_their_order_and_one_that_is_not_there_is_refused(
         views.pictures(as_file(clip(2, frames)), (0, 3), None)
 
 
+def test_a_radiograph_of_twenty_megapixels_fits_the_memory_of_the_child(views: Views) -> None:
+    source = clip(6, np.zeros((2, 2), np.uint8))
+    source.Rows, source.Columns, source.BitsAllocated, source.BitsStored, source.HighBit = 5000, 4000, 16, 14, 13
+    source.WindowCenter, source.WindowWidth = 3000, 6000
+    ramp = np.linspace(0, 12000, 4000).astype(np.uint16)
+    source.PixelData = np.broadcast_to(ramp, (5000, 4000)).tobytes()
+    source["PixelData"].VR = "OW"
+    (frame,) = views.pictures(as_file(source), (0,), None)
+    assert len(frame.looks) == 2
+    assert max(frame.shown.shape) == 1280
+
+
 def test_only_the_region_of_an_ultrasound_is_shown(views: Views) -> None:
     picture = np.full((60, 80), 250, np.uint8)
     picture[10:40, 20:70] = 90
@@ -136,11 +148,12 @@ SAID = (
     *(
         struct.pack("<4sI", b"UVR1", 0) + b"\1" + views_child.FRAME.pack(*frame)
         for frame in (
-            (1, 0, 4, 0, 0, 4, 0),
-            (1, 1 << 31, 1 << 31, 0, 0, 1, 1),
-            (1, 4, 4, 2, 0, 2, 4),
-            (2, 4, 4, 0, 0, 5, 4),
-            (3, 4, 4, 0, 0, 4, 4),
+            (1, 1, 0, 4, 0, 0, 4, 0),
+            (1, 3, 1 << 31, 1 << 31, 0, 0, 1, 1),
+            (1, 3, 4, 4, 2, 0, 2, 4),
+            (2, 1, 4, 4, 0, 0, 5, 4),
+            (3, 1, 4, 4, 0, 0, 4, 4),
+            (1, 2, 4, 4, 0, 0, 4, 4),
         )
     ),
 )
