@@ -23,7 +23,7 @@ from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.placement import Placement
 from unseen.embed.dicom_model import CENTRE_SHARE
 from unseen.embed.model import Pixels
-from unseen.errors import ImageRefused, InvalidConfiguration, UnseenError
+from unseen.errors import ImageRefused, InvalidConfiguration
 from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES, DicomPipeline
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
@@ -106,17 +106,17 @@ class DicomPreparer:
 
     def several(
         self, given: Iterable[Given], work: Callable[[Given], Result]
-    ) -> Iterator[tuple[Given, Result | UnseenError]]:
+    ) -> Iterator[tuple[Given, Result | ImageRefused]]:
         """Yield each of the given, in order, with what ``work`` made of it or the reason why it is refused."""
 
-        def result_or_refusal(one: Given) -> Result | UnseenError:
+        def result_or_refusal(one: Given) -> Result | ImageRefused:
             try:
                 return work(one)
-            except UnseenError as refusal:
+            except ImageRefused as refusal:
                 return refusal
 
         with ThreadPoolExecutor(self.workers, thread_name_prefix="unseen-dicom") as pool:
-            ahead: deque[tuple[Given, Future[Result | UnseenError]]] = deque()
+            ahead: deque[tuple[Given, Future[Result | ImageRefused]]] = deque()
             try:
                 for one in given:
                     ahead.append((one, pool.submit(result_or_refusal, one)))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unseen.embed.dicom_model import is_dicom_model
-from unseen.errors import InvalidInput, ModelMismatch, UnseenError
+from unseen.errors import ImageRefused, InvalidInput, ModelMismatch
 from unseen_client.dicom.crosswalk import Crosswalk, WayBack
 from unseen_client.flows import collections, consents
 from unseen_client.flows.consents import NOTHING, Given
@@ -109,10 +109,10 @@ class _Objects:
         """Prepare what is not there yet, write the ways back, then send the rows as one stream."""
         new = yield from self._new(objects)
         rows: dict[str, Row] = {}
-        coming = self._preparer.several(new, lambda one: self._preparer.pictures(one.path, lambda _: one.frames))
+        coming = self._preparer.several(new, lambda one: self._preparer.pictures(one.path, one.chosen_frames))
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             one, made = outcome
-            if isinstance(made, UnseenError):
+            if isinstance(made, ImageRefused):
                 self._refused.append(Refusal(str(one.path), made.code, str(made)))
                 continue
             self._counts.update({"faces": made.faces, "covered": made.covered})

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unseen.errors import ImageRefused, InvalidInput, UnseenError
+from unseen.errors import ImageRefused, InvalidInput
 from unseen_client.flows.consents import Basis
 from unseen_client.flows.images import ID_HEX_DIGITS
 from unseen_client.report import Refusal
@@ -52,6 +52,12 @@ class Chosen:
         """The id of each frame's row, for people: the same for the same object, frame and site key."""
         return {frame: row_name(self.placement.instance, frame + 1) for frame in self.frames}
 
+    def chosen_frames(self, found: Placement) -> tuple[int, ...]:
+        """The frames, as long as the file still holds the object that was looked through."""
+        if found != self.placement:
+            raise ImageRefused("the file holds another object than a moment ago; enrol it again when it is at rest")
+        return self.frames
+
 
 def row_name(instance: str, frame: int) -> str:
     """16 hex digits for a frame (counted from 1) of an object, named by its pseudonym."""
@@ -77,7 +83,7 @@ class Survey:
             done += 1
             if found is None:
                 self.passed_over += 1
-            elif isinstance(found, UnseenError):
+            elif isinstance(found, ImageRefused):
                 self.refused.append(Refusal(str(path), found.code, str(found)))
             else:
                 self.placements[str(path)] = found

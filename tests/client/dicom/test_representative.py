@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unseen.deid.dicom.placement import Origin, Placement
+from unseen.errors import ImageRefused
 from unseen_client.dicom.representative import chosen_frames, chosen_objects, spread
+from unseen_client.flows.survey import Chosen, row_name
 
 
 def at(number: int, series: str = "s", modality: str = "CT", frames: int = 1, **more: object) -> Placement:
@@ -62,3 +67,15 @@ def test_projections_and_clips_stand_for_themselves() -> None:
     assert chosen_objects(radiographs, 4) == set(radiographs)
     clips = {str(n): at(n, frames=9) for n in range(20)}
     assert chosen_objects(clips, 4) == set(clips)
+
+
+def test_a_file_that_holds_another_object_than_was_looked_through_is_refused() -> None:
+    one = Chosen(Path("slice"), at(3), (0,))
+    assert one.chosen_frames(at(3)) == (0,)
+    with pytest.raises(ImageRefused, match="another object"):
+        one.chosen_frames(at(4))
+
+
+def test_ids_of_rows_are_those_of_the_format() -> None:
+    assert row_name("2.25.1", 1) == hashlib.sha256(b"2.25.1/1").hexdigest()[:16] == "5a24975fd9baa7e9"
+    assert len({row_name("2.25.1", frame) for frame in range(1, 100)} | {row_name("2.25.11", 1)}) == 100

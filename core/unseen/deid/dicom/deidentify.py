@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from unseen.deid.dicom.dictionary import tag_of
 from unseen.deid.dicom.element import EXPLICIT_LITTLE, DataSet, Element
 from unseen.deid.dicom.options import Option, check_options
-from unseen.deid.dicom.placement import placement_of
+from unseen.deid.dicom.placing import placement_of
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.refuse import refuse_what_cannot_be_done
