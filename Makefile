@@ -21,7 +21,7 @@ TORCH_OPTIONS ?=
 OUT    ?= demo-out
 BENCH_OUT ?= bench-out
 SOAK_S ?= 600
-LOAD_ROWS ?= 200000
+LOAD_ROWS ?= 100000
 HOSTILE ?= 100000
 FUZZ   ?= 1000000
 
@@ -92,11 +92,16 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench faults hostile pictures fonts  ## every measured table of the documents, the largest sizes included
+evidence: bench faults hostile pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
+	$(BIN)/python -m bench.scan --protection owner --json $(BENCH_OUT)/scan-owner.json
+	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
+	$(BIN)/python -m bench.retrieval --json $(BENCH_OUT)/retrieval.json
+	$(BIN)/python -m bench.retrieval --pictures /usr/share/openclipart/png --most 2000 --repeats 1 \
+		--json $(BENCH_OUT)/retrieval-pictures.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json

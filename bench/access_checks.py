@@ -53,7 +53,7 @@ def check_us() -> dict[str, float]:
 
 
 def _grants(now: int) -> tuple[Grants, str]:
-    grants = Grants(NoStore())  # type: ignore[arg-type]
+    grants = Grants(NoStore())
     text = ""
     for number in range(TOKENS):
         token = BearerToken(random_uid(), draw_secret())
@@ -76,7 +76,7 @@ def _signed(now: int) -> tuple[SignedTokens, str]:
 async def _quotas_us() -> float:
     workers = Workers(lambda: None)
     quotas, caller, collection = Quotas(workers, PLENTY), Caller("", "caller", frozenset({Role.READER})), random_uid()
-    quotas.keep_in(NoStore())  # type: ignore[arg-type]
+    quotas.keep_in(NoStore())
     await quotas.release(caller, collection, 1.0)
     began = time.process_time()
     for _ in range(REPEATS):

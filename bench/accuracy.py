@@ -1,13 +1,14 @@
 """Are the results those of plaintext search? Recall and score error of encrypted search against float32.
 
     python -m bench.accuracy [--rows 20000] [--repeats 3] [--scores 10000000] [--photos FOLDER] [--json FILE]
+    python -m bench.accuracy --protection owner
 
-Three kinds of queries against two kinds of rows, for every published parameter set: clustered vectors; pictures
+Three kinds of queries against two kinds of rows, for every published set of the protection: clustered vectors; pictures
 against pictures (the rows are overlapping parts of the demo's photographs, the queries the whole photographs and the
 demo's query pictures); words against the same rows. Recall@k is the part of the k best rows by float32
 ``matrix @ vector`` that are among the k best by decrypted score. The error is decrypted score less float32 score, its
 standard deviation; for words both are multiplied with the model's ``text_score_scale``, as the client shows them.
-Every repeat encrypts anew: fresh key, fresh masks.
+Every repeat encrypts anew; in the sealed index under a fresh key and fresh masks.
 
 Last, many scores (``--scores``) are held against exact integers: how far off the worst one is. One that had wrapped
 around would be off by 2; ``unseen.he.noise`` bounds how likely that is.
@@ -27,18 +28,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench.measure import print_table, write_json
+from bench.searches import search_of
 from bench.vectors import clustered_vectors
 from unseen.embed.registry import default_registry
-from unseen.he.mask import MaskSource
-from unseen.he.noise import noise_std, score_error_std, wrap_probability_log2
-from unseen.he.packing import Packing, choose_factor
 from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
-from unseen.he.scan import ScanIndex
-from unseen.he.secret import PreparedQuery
-from unseen.params import PUBLISHED, ParameterSet
+from unseen.params import OWNER_DEFAULT, PUBLISHED, OwnerParameterSet, ParameterSet
 from unseen_client.prepare import Preparer
 
 Float32Array = npt.NDArray[np.float32]
+AnyParameters = ParameterSet | OwnerParameterSet
 
 Figures = dict[str, dict[str, dict[str, float]]]
 
@@ -75,11 +73,12 @@ def main() -> None:
     arguments = parse_arguments()
     comparisons = [clustered(arguments.rows), *photographs(arguments.photos)]
     figures: Figures = {}
-    for parameters in PUBLISHED:
+    sets: tuple[AnyParameters, ...] = (OWNER_DEFAULT,) if arguments.protection == "owner" else PUBLISHED
+    for parameters in sets:
         figures[parameters.name] = {
             comparison.name: compare(parameters, comparison, arguments.repeats) for comparison in comparisons
         }
-    worst = {parameters.name: worst_of_many(parameters, arguments.scores) for parameters in PUBLISHED}
+    worst = {parameters.name: worst_of_many(parameters, arguments.scores) for parameters in sets}
     print_figures(figures, worst)
     write_json(arguments.json, {**figures, "worst_of_many": worst})
 
@@ -90,6 +89,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="encryptions of every query")
     parser.add_argument("--scores", type=int, default=10_000_000, help="scores held against exact integers, each set")
     parser.add_argument("--photos", type=Path, default=DEMO / "photos", help="a folder of pictures")
+    parser.add_argument("--protection", choices=("sealed", "owner"), default="sealed")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args()
 
@@ -126,38 +126,26 @@ def parts(photo: Path) -> Iterator[bytes]:
             yield file.getvalue()
 
 
-def compare(parameters: ParameterSet, comparison: Comparison, repeats: int) -> dict[str, float]:
+def compare(parameters: AnyParameters, comparison: Comparison, repeats: int) -> dict[str, float]:
     """Recall and error of every query, each encrypted ``repeats`` times."""
     rows, queries = comparison.rows, comparison.queries
-    packing = Packing(parameters.ring_degree, DIMENSION, choose_factor(parameters, DIMENSION, len(rows)))
-    index = ScanIndex(parameters, DIMENSION, packing.factor, MaskSource(parameters))
-    index.put(np.arange(len(rows)), quantise_rows(parameters, rows))
+    search = search_of(parameters, rows)
     errors, recalls = [], []
     for query in queries:
         exact = rows @ query
         for _ in range(repeats):
-            decrypted = encrypted_scores(parameters, packing, index, query, len(rows))
+            decrypted = search.scores(query)
             errors.append((decrypted - exact) * comparison.score_scale)
             recalls.append([recall(exact, decrypted, at) for at in RECALL_AT])
     means = np.mean(recalls, axis=0)
     return {
         "rows": len(rows),
         "queries": len(queries),
-        "packing_factor": packing.factor,
+        "packing_factor": search.packing.factor,
         "error_std": float(np.std(errors)),
-        "expected_error_std": score_error_std(parameters, packing) * comparison.score_scale,
+        "expected_error_std": search.error_std * comparison.score_scale,
         **{f"recall_at_{at}": float(mean) for at, mean in zip(RECALL_AT, means, strict=True)},
     }
-
-
-def encrypted_scores(
-    parameters: ParameterSet, packing: Packing, index: ScanIndex, query: Float32Array, count: int
-) -> Float32Array:
-    """Cosines as a client gets them: prepare, encrypt, scan, decrypt."""
-    message, key = PreparedQuery.prepare(parameters, packing).encrypt(quantise_query(parameters, query))
-    reply = bytearray()
-    index.answer(message, count, reply.extend)
-    return to_cosines(parameters, key.decrypt(bytes(reply))[:count])
 
 
 def recall(exact: Float32Array, found: Float32Array, at: int) -> float:
@@ -165,26 +153,23 @@ def recall(exact: Float32Array, found: Float32Array, at: int) -> float:
     return len(best & best_found) / len(best)
 
 
-def worst_of_many(parameters: ParameterSet, scores: int) -> dict[str, float]:
+def worst_of_many(parameters: AnyParameters, scores: int) -> dict[str, float]:
     """Error of very many scores against exact integers: standard deviation and the worst, in cosine."""
-    packing = Packing(parameters.ring_degree, MANY_DIMENSION, MANY_FACTOR)
     vectors = clustered_vectors(MANY_ROWS, MANY_DIMENSION, seed=2)
-    rows = quantise_rows(parameters, vectors)
-    index = ScanIndex(parameters, MANY_DIMENSION, MANY_FACTOR, MaskSource(parameters))
-    index.put(np.arange(MANY_ROWS), rows)
-    exact_rows = rows.astype(np.float64)
+    search = search_of(parameters, vectors, MANY_FACTOR)
+    exact_rows = quantise_rows(parameters, vectors).astype(np.float64)
     squares, worst, queries = 0.0, 0.0, -(-scores // MANY_ROWS)
     for vector in vectors[np.arange(queries) % MANY_ROWS]:
         exact = to_cosines(parameters, (exact_rows @ quantise_query(parameters, vector)).astype(np.int64))
-        errors = encrypted_scores(parameters, packing, index, vector, MANY_ROWS) - exact
+        errors = search.scores(vector) - exact
         squares += float(errors @ errors)
         worst = max(worst, float(np.abs(errors).max()))
     return {
         "scores": queries * MANY_ROWS,
         "noise_std": float(np.sqrt(squares / (queries * MANY_ROWS))),
-        "expected_noise_std": noise_std(parameters, packing),
+        "expected_noise_std": search.noise_std,
         "worst": worst,
-        "wrap_probability_log2": wrap_probability_log2(parameters, packing),
+        "wrap_probability_log2": search.wrap_probability_log2,
     }
 
 

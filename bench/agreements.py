@@ -10,10 +10,8 @@ or half of the same number of rows on the same threads.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.governed import in_turn, ratios, spread_ms
-from bench.measure import print_table, write_json
+from bench.measure import write_json
+from bench.server_process import serving
+from bench.sides import in_turn, parser_of, ratios, show, spread_ms
+from bench.terms import OTHER, PURPOSE, TERMS
 from bench.timed_client import TimedClient
 from bench.vectors import clustered_vectors
 from unseen_client.controller_keys import ControllerKeys
@@ -37,23 +37,6 @@ PAUSE_S = 0.2
 """Between searches: pools of key material and masks fill up."""
 ROWS_EACH = 1000
 ENROLMENTS = 8
-PURPOSE, OTHER = "research", "care"
-TERMS: Mapping[str, object] = {
-    "controller": {"name": "Bench", "contact": "mailto:bench@example.org", "address": "", "representative": ""},
-    "contact": "",
-    "purposes": [{"id": one, "description": "a bench", "type": ""} for one in (PURPOSE, OTHER)],
-    "lawful_basis": "eu-gdpr:A6-1-a",
-    "special_category_basis": "",
-    "data_categories": ["vectors"],
-    "data_subjects": ["nobody"],
-    "allowed_uses": ["similarity search"],
-    "recipients": [],
-    "transfers": [],
-    "retention_days": 365,
-    "security_measures": [],
-    "noise": None,
-    "emergency": None,
-}
 
 
 @dataclass(frozen=True)
@@ -145,18 +128,9 @@ def start(overwrites: bool, held: ExitStack) -> TimedClient:
     command = [sys.executable, "-m", "unseen_server", "--data", str(folder / "data"), "--listen", "127.0.0.1:0"]
     command += ["--master-key", str(folder / "key")]
     environment = os.environ | ({} if overwrites else {STARTED_OVER: "1"})
-    log = held.enter_context((folder / "log").open("wb"))
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-    held.callback(_end, server)
-    assert server.stdout is not None
-    address = server.stdout.readline().split()[-1]
+    address = held.enter_context(serving(command, folder / "log", environment)).address
     ControllerKeys(folder / "device").make("controller")
     return held.enter_context(TimedClient(address, home=folder / "device", timeout_s=300.0))
-
-
-def _end(server: subprocess.Popen[str]) -> None:
-    server.terminate()
-    server.communicate(timeout=60)
 
 
 def make_collection(client: TimedClient, name: str, side: Side, dimension: int) -> None:
@@ -171,33 +145,12 @@ def collection_of(name: str) -> str:
     return f"side-{list(SIDES).index(name)}"
 
 
-def shown(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The figures for people."""
-    return [
-        (
-            name,
-            f"{figures['search_ms'][name]['p50']:.1f} / {figures['search_ms'][name]['p95']:.1f}",
-            f"{figures['server_part_ms'][name]['p50']:.1f}",
-            f"{figures['search_ratio'][name]:.3f}",
-            f"{figures['enrol_rows_per_s'][name]:,.0f}",
-            f"{figures['enrol_ratio'][name]:.3f}",
-        )
-        for name in figures["search_ms"]
-    ]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = parser_of(__doc__).parse_args()
     bench = Agreements(given.rows, given.dim, given.repeats)
     bench.run()
     title = f"one search of {given.rows:,} rows of {given.dim}: what an agreement costs it"
-    header = ("", "p50 / p95 ms", "server ms", "ratio", "rows/s enrolled", "time ratio")
-    print_table(title, shown(bench.figures), header)
+    show(title, bench.figures)
     write_json(given.json, bench.figures)
 
 

@@ -29,11 +29,12 @@ from unseen.audit.leaf import DONE, Details, Leaf
 from unseen.audit.log import Log
 from unseen.audit.proof import verify_consistency, verify_inclusion
 from unseen.entropy import random_bytes, random_uid
-from unseen_server import app
 from unseen_server.audit import Audit
 from unseen_server.call import Caller
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.opening import open_audit
+from unseen_server.storage import open_store
 
 GROUP = 1024
 """Leaves of one write while the log is filled."""
@@ -78,8 +79,8 @@ def measure(folder: Path, leaves: int, repeats: int) -> dict[str, Any]:
 @contextmanager
 def opened(config: Config) -> Iterator[Audit]:
     """The server's audit over a store of its own."""
-    store = app.open_store(config)
-    audit = app.open_audit(config, store)
+    store = open_store(config)
+    audit = open_audit(config, store)
     try:
         yield audit
     finally:
@@ -89,9 +90,9 @@ def opened(config: Config) -> Iterator[Audit]:
 
 def start_s(config: Config) -> float:
     """Seconds until the log is open; the store is opened before."""
-    store = app.open_store(config)
+    store = open_store(config)
     began = time.perf_counter()
-    audit = app.open_audit(config, store)
+    audit = open_audit(config, store)
     taken = time.perf_counter() - began
     audit.close()
     store.close()

@@ -6,7 +6,8 @@ Plants four strings a picture (``planted_text``), covers, and reads again with t
 tesseract in the language of the string, and PP-OCR's recogniser. Counts as left what either of them still reads three
 letters in a row of (two of Chinese, Japanese and Korean), and beside it, as a stricter count, strings of which half of
 the ink shows: a person reads more than a program. Ends with 1 when a reader reads anything or more than 2 % of the
-pictures are refused. About ten minutes on two cores; with ``--packages`` the frames of deid-data are measured too.
+pictures are refused. About half an hour of processor time; with ``--packages``
+the frames of deid-data are measured too.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class Outcome:
     read_before: bool
     read_after: bool
     ink_left: float
+    passes: int = 0
+    """How often its picture was painted."""
+    share_painted: float = 0.0
+    """Of its picture."""
 
 
 def main() -> None:
@@ -106,7 +111,7 @@ def measured(picture: PlantedPicture, finder: TextFinder, reader: TextReader) ->
     """Cover one picture and read every string again."""
     before = picture.frames.views(0, np.zeros(picture.frames.frame_shape, np.bool_))[0]
     try:
-        mask, _ = burned_in(picture.frames, Finders(finder))
+        mask, report = burned_in(picture.frames, Finders(finder))
     except ImageRefused as refusal:
         return [Outcome(one, str(refusal), is_readable(before, one, reader), False, 0.0) for one in picture.strings]
     after = picture.frames.views(0, mask)[0]
@@ -115,7 +120,8 @@ def measured(picture: PlantedPicture, finder: TextFinder, reader: TextReader) ->
         left, top, right, bottom = one.box
         ink_left = float((one.ink & ~mask[top:bottom, left:right]).sum() / max(one.ink.sum(), 1))
         read_after = ink_left > 0 and is_readable(after, one, reader)
-        outcomes.append(Outcome(one, "", is_readable(before, one, reader), read_after, ink_left))
+        read_before, share = is_readable(before, one, reader), float(mask.mean())
+        outcomes.append(Outcome(one, "", read_before, read_after, ink_left, report.passes, share))
     return outcomes
 
 
@@ -240,6 +246,8 @@ def summary(outcomes: Sequence[Outcome], frames: list[dict[str, Any]]) -> dict[s
         "read_before": sum(one.read_before for one in accepted),
         "read_after": sum(one.read_after for one in accepted),
         "half_the_ink_left": sum(one.ink_left > SHOWING for one in accepted),
+        "most_passes": max((one.passes for one in accepted), default=0),
+        "share_painted": round(float(np.mean([one.share_painted for one in accepted])), 4) if accepted else 0.0,
         "groups": groups,
         "left": [describe(one) for one in accepted if one.read_after or one.ink_left > SHOWING],
         "ultrasounds": frames,
@@ -266,6 +274,7 @@ def table(figures: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {pictures} refused: {reason}" for reason, pictures in figures["reasons"].items())
     yield f"read before {figures['read_before']}, read after {figures['read_after']}"
     yield f"half of the ink left: {figures['half_the_ink_left']}"
+    yield f"painted at most {figures['most_passes']} times; mean share painted {figures['share_painted']}"
     for kind, group in figures["groups"].items():
         for key, (strings, before, after, showing) in group.items():
             yield f"  {kind} {key}: {strings} strings, read before {before}, after {after}, half of the ink {showing}"

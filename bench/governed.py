@@ -13,10 +13,8 @@ alone, in processor time.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +29,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.access_checks import check_us
-from bench.measure import percentile, print_table, write_json
+from bench.measure import print_table, write_json
+from bench.server_process import serving
+from bench.sides import in_turn, parser_of, ratios, show, spread_ms
 from bench.timed_client import TimedClient
 from bench.vectors import clustered_vectors
 
@@ -106,23 +106,6 @@ class Governed:
         self.figures["enrol_ratio"] = ratios(seconds)
 
 
-def in_turn(sides: Mapping[str, object], round_number: int) -> list[str]:
-    """The sides, each round beginning with another one: who comes first finds other caches than who comes last."""
-    names = list(sides)
-    start = round_number % len(names)
-    return names[start:] + names[:start]
-
-
-def ratios(seconds: Mapping[str, list[float]]) -> dict[str, float]:
-    """Each side's median against the first one's."""
-    base = statistics.median(next(iter(seconds.values())))
-    return {name: statistics.median(values) / base for name, values in seconds.items()}
-
-
-def spread_ms(seconds: list[float]) -> dict[str, float]:
-    return {"p50": 1000 * statistics.median(seconds), "p95": 1000 * percentile(seconds, 95)}
-
-
 # The sides, the plain one first
 
 
@@ -152,11 +135,7 @@ class Place:
         if self._program == EARLIER:
             sources = [str(self._earlier / name) for name in ("core", "server")] if self._earlier else []
             environment["PYTHONPATH"] = os.pathsep.join(sources)
-        log = self._held.enter_context((self._folder / "log").open("wb"))
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-        self._held.callback(_end, server)
-        assert server.stdout is not None
-        return server.stdout.readline().split()[-1]
+        return self._held.enter_context(serving(command, self._folder / "log", environment)).address
 
     def _command(self) -> list[str]:
         if self._program == EARLIER:
@@ -164,11 +143,6 @@ class Place:
         command = [sys.executable, "-m", self._program, *self.where, "--listen", "127.0.0.1:0"]
         command += ["--auth", "loopback-open", "--bits-per-row-per-day", BITS_PER_DAY]
         return [*command, "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwt-keys", str(self._keys)]
-
-
-def _end(server: subprocess.Popen[str]) -> None:
-    server.terminate()
-    server.communicate(timeout=60)
 
 
 def no_token(place: Place, key: ec.EllipticCurvePrivateKey) -> Callable[[], str] | None:
@@ -199,32 +173,14 @@ SIDES: Mapping[str, tuple[str, Callable[[Place, ec.EllipticCurvePrivateKey], Cal
 """A program and what its client shows; the first one is what the others are compared with."""
 
 
-def shown(figures: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """The figures for people."""
-    return [
-        (
-            name,
-            f"{figures['search_ms'][name]['p50']:.1f} / {figures['search_ms'][name]['p95']:.1f}",
-            f"{figures['search_ratio'][name]:.3f}",
-            f"{figures['enrol_rows_per_s'][name]:,.0f}",
-            f"{figures['enrol_ratio'][name]:.3f}",
-        )
-        for name in figures["search_ms"]
-    ]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=40)
+    parser = parser_of(__doc__)
     parser.add_argument("--earlier", type=Path, metavar="CHECKOUT", help="of an earlier release, to compare with too")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     bench = Governed(given.rows, given.dim, given.repeats, given.earlier)
     bench.run()
     title = f"one search of {given.rows:,} rows of {given.dim}: what it costs to govern it"
-    print_table(title, shown(bench.figures), ("", "p50 / p95 ms", "ratio", "rows/s enrolled", "time ratio"))
+    show(title, bench.figures)
     checks = [(name, f"{us:,.0f}") for name, us in bench.figures["check_us"].items()]
     print_table("processor time of a check", checks, ("", "microseconds"))
     write_json(given.json, bench.figures)

@@ -274,7 +274,7 @@ def _in_words(*times_ms: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--seconds", type=float, default=30.0, help="for capacity, normal and overload, each")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of normal and overload, in turns")

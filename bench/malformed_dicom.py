@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile_objects import hostile_objects
+from bench.process import peak_resident_bytes
 from unseen.deid.dicom.options import Option
 from unseen.errors import ImageRefused
 from unseen_client.deid.attributes import MEMORY_BYTES, Attributes
@@ -81,8 +82,10 @@ def measured(count: int, seed: int) -> dict[str, Any]:
 def peak_mib(pool: Attributes | Frames) -> int:
     """Most memory that the child which served last ever had; 0 when it is gone: its limit ended it then."""
     with pool._children.one(MEMORY_BYTES) as child:
-        status = Path(f"/proc/{child.process_id}/status").read_text()
-    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+        try:
+            return peak_resident_bytes(child.process_id) >> 20
+        except ProcessLookupError:
+            return 0
 
 
 def table(figures: dict[str, Any]) -> Iterator[str]:

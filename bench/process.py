@@ -8,8 +8,17 @@ from pathlib import Path
 
 def resident_bytes(process_id: int) -> int:
     """Memory that the process holds in RAM."""
+    return _memory_bytes(process_id, "VmRSS")
+
+
+def peak_resident_bytes(process_id: int) -> int:
+    """The most memory that the process ever held in RAM."""
+    return _memory_bytes(process_id, "VmHWM")
+
+
+def _memory_bytes(process_id: int, name: str) -> int:
     for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return 1024 * int(line.split()[1])
     raise ProcessLookupError(f"process {process_id} has no memory: it has ended")
 

@@ -1,6 +1,9 @@
 """How close is the encrypted scan to plaintext search? One query against many rows, in one process, no network.
 
     python -m bench.scan --rows 100000 --dim 512 --threads 1 --json FILE
+    python -m bench.scan --protection owner
+
+The first is about the sealed index; the second sets the owner-encrypted one beside it (``bench.scan_owner``).
 
 Subjects, in turn: the bare kernel; the whole scan with every mask made inside (all that the server does for a query);
 the whole scan with masks made ahead; numpy float32 ``matrix @ vector``; faiss IndexFlatIP; the TenSEAL tutorial on a
@@ -20,6 +23,7 @@ import numpy.typing as npt
 import tenseal
 from threadpoolctl import threadpool_limits
 
+from bench import scan_owner
 from bench.measure import interleave, medians, print_table, write_json
 from bench.vectors import clustered_vectors
 from unseen.he.kernel import POLYNOMIALS, QUAD, multiply_accumulate
@@ -160,9 +164,11 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--protection", choices=("sealed", "owner"), default="sealed")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
-    result = figures(chosen.rows, chosen.dim, chosen.threads, chosen.repeats)
+    measure = scan_owner.figures if chosen.protection == "owner" else figures
+    result = measure(chosen.rows, chosen.dim, chosen.threads, chosen.repeats)
     title = f"{chosen.rows} rows x {chosen.dim}, {chosen.threads} thread(s), medians of {chosen.repeats}"
     table = [
         (name, f"{value:,.2f}" if isinstance(value, float) else str(value))

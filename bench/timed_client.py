@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy.typing as npt
 from google.protobuf.message import Message
 
 from unseen import params
@@ -50,6 +51,8 @@ class TimedClient(Client):
         super().__init__(server, **options)  # type: ignore[arg-type]
         self.last = SearchTimes()
         self._latest_local = 0.0
+        self._asked: set[Packing] = set()
+        """What the pool was asked for, and goes on to prepare."""
         self.exchange_seconds: dict[str, float] = {}
         """Of the latest exchange of each method, by path."""
 
@@ -57,11 +60,11 @@ class TimedClient(Client):
         return self
 
     def timed_search(
-        self, name: str, vector: object, top_k: int = 10, purpose: str | None = None
+        self, name: str, vector: npt.ArrayLike, top_k: int = 10, purpose: str | None = None
     ) -> tuple[list[str], SearchTimes]:
         """Search, and give the hits' ids and where the time went."""
         began = time.perf_counter()
-        hits = self.search_vector(name, vector, top_k=top_k, purpose=purpose)  # type: ignore[arg-type]
+        hits = self.search_vector(name, vector, top_k=top_k, purpose=purpose)
         self.last.total = time.perf_counter() - began
         self.last.rank = self._latest_local
         return [hit.id for hit in hits], self.last
@@ -74,7 +77,8 @@ class TimedClient(Client):
 
     def wait_for_pool(self, packing: Packing) -> None:
         """Until a prepared query lies ready; a packing that was never asked for is asked for first."""
-        if not self._session.pool.ready(params.DEFAULT, packing):
+        if packing not in self._asked:
+            self._asked.add(packing)
             self._session.pool.take(params.DEFAULT, packing)
         while not self._session.pool.ready(params.DEFAULT, packing):
             time.sleep(LOOK_EVERY_S)
@@ -83,6 +87,7 @@ class TimedClient(Client):
         """Start again with nothing prepared; what refills it waits for a pause that a run of queries never makes."""
         self._session.pool.close()
         self._session.pool = QueryPool()
+        self._asked.clear()
 
     def _carry_out(self, step: Step, watcher: Watcher) -> object:
         began = time.perf_counter()

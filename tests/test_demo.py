@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.protobuf_bytes import varint
 from unseen.he.quantise import quantise_query
 from unseen_client import records
 from unseen_client.demo import main, run
@@ -163,10 +164,6 @@ def test_a_client_that_sends_the_query_along_is_found_out(
     assert main(["--images", str(few), "--out", str(out)]) == 1
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert results["faults"] == [f"{QUERY_VECTORS}: leaked"]
-
-
-def varint(value: int) -> bytes:
-    return bytes([value & 0x7F | 0x80, value >> 7]) if value >= 0x80 else bytes([value])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from unseen.he.message import query_bytes, reply_block_bytes
+from unseen.he.owner import message as owner_message
+from unseen.he.owner import noise as owner_noise
 from unseen.he.packing import Packing, choose_factor
-from unseen.params import N2048_Q29, N2048_Q29_FINE, PUBLISHED, ParameterSet
+from unseen.params import N2048_Q29, N2048_Q29_FINE, N2048_Q31_OWNER, PUBLISHED, ParameterSet
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
@@ -111,6 +113,74 @@ def test_the_page_states_the_bytes_that_the_code_computes(parameters_page: str) 
 
 def test_every_published_set_stands_on_the_page(parameters_page: str) -> None:
     assert [parameters.name for parameters in PUBLISHED if f"`{parameters.id}`" not in parameters_page] == []
+
+
+# ---- docs/parameters.md, the owner-encrypted set ---------------------------------------------------------------------
+
+
+def owner_table(text: str, heading: str) -> list[list[str]]:
+    return rows_of_table(text.replace("\n### ", "\n## "), heading)
+
+
+def test_the_page_states_every_number_of_the_owner_encrypted_set(parameters_page: str) -> None:
+    table = {row[0].split("`")[0]: row[1] for row in owner_table(parameters_page, "The owner-encrypted set")}
+    assert table["id"] == N2048_Q31_OWNER.id
+    for name in ("moduli", "roots"):
+        assert tuple(int(part) for part in table[name].split(",")) == getattr(N2048_Q31_OWNER, name)
+    numbers = ("ring_degree", "row_scale", "query_range", "row_norm_slack", "error_coins")
+    for name in (*numbers, "reply_c0_bits", "reply_c1_bits", "reply_c2_bits"):
+        assert float(table[name]) == getattr(N2048_Q31_OWNER, name)
+    assert f"q = {N2048_Q31_OWNER.modulus}" in parameters_page
+    assert f"B = {N2048_Q31_OWNER.query_scale:.1f}" in parameters_page
+
+
+def owner_errors(factor: int) -> dict[str, float]:
+    """Standard deviations in cosine, worked out from the formulas beside them."""
+    p, n = N2048_Q31_OWNER, N2048_Q31_OWNER.ring_degree
+    one, error = p.query_range * p.modulus / 2, math.sqrt(p.error_coins / 2)
+    c0, c1, c2 = (p.modulus / 2**bits / math.sqrt(12) for bits in (p.reply_c0_bits, p.reply_c1_bits, p.reply_c2_bits))
+    return {
+        "rounding": math.hypot(1 / p.row_scale, 1 / p.query_scale) / math.sqrt(12),
+        "the rows' errors": error * p.query_scale / one,
+        "the query's errors": error * p.row_scale * math.sqrt(n / factor) / one,
+        "errors times errors": error**2 * math.sqrt(n * DIMENSION / factor) / one,
+        "reply rounding": math.hypot(c0, c1 * math.sqrt(2 * n / 3), c2 * math.sqrt(2) * 2 * n / 3) / one,
+    }
+
+
+def test_the_page_states_the_score_errors_of_the_owner_encrypted_set(parameters_page: str) -> None:
+    table = {row[0]: row[2:] for row in owner_table(parameters_page, "The score error of the owner-encrypted set")}
+    for column, factor in enumerate((1, 4, 8, 16)):
+        errors = owner_errors(factor)
+        for source, expected in errors.items():
+            stated = next(cells[column] for name, cells in table.items() if name.startswith(source))
+            assert float(stated) == round(expected, 5), source
+        together = math.hypot(*errors.values())
+        assert float(table["together"][column]) == round(together, 5)
+        packing = Packing(N2048_Q31_OWNER.ring_degree, DIMENSION, factor)
+        assert owner_noise.score_error_std(N2048_Q31_OWNER, packing) == pytest.approx(together, rel=1e-9)
+
+
+def test_the_page_states_what_additions_cost_and_how_sure_scores_are(parameters_page: str) -> None:
+    side, text = Packing(N2048_Q31_OWNER.ring_degree, DIMENSION, DIMENSION), parameters_page.replace("\n", " ")
+    two, three = (owner_noise.score_error_std(N2048_Q31_OWNER, side, additions, 64) for additions in (2, 3))
+    assert (
+        f"has an error of {two:.5f} under a query that was packed at k = 8; with three it would be {three:.5f}" in text
+    )
+    for factor, bound in ((1, 390), (8, 740)):
+        packing = Packing(N2048_Q31_OWNER.ring_degree, DIMENSION, factor)
+        assert owner_noise.wrap_probability_log2(N2048_Q31_OWNER, packing) < -bound
+        assert f"2^-{bound} at k = {factor}" in text
+
+
+def test_the_page_states_the_bytes_of_an_owner_encrypted_query(parameters_page: str) -> None:
+    for row in owner_table(parameters_page, "Bytes of an owner-encrypted query, d = 512"):
+        slots, factor, up, down, together = (int(cell.replace(" ", "")) for cell in row)
+        assert factor == owner_message.choose_factor(N2048_Q31_OWNER, DIMENSION, slots)
+        packing = Packing(N2048_Q31_OWNER.ring_degree, DIMENSION, factor)
+        assert up == owner_message.ciphertexts_bytes(N2048_Q31_OWNER, packing)
+        assert down == packing.blocks(slots) * owner_message.reply_block_bytes(N2048_Q31_OWNER, packing)
+        assert together == up + down
 
 
 # ---- names that documents use ---------------------------------------------------------------------------------------

@@ -22,9 +22,10 @@ from bench.faults.flaky_proxy import NO_CUT, Cut, FlakyProxy
 from unseen.audit.leaf import ASKED, DONE, leaf_fields
 from unseen_client import Client
 from unseen_client.demo.stage import LOOPBACK, Stage
-from unseen_server import app
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.opening import open_audit
+from unseen_server.storage import open_store
 
 DIMENSION, ROWS = 16, 2
 LANES = 4
@@ -91,21 +92,25 @@ class Lane:
 
 def cut_everywhere(every: int) -> dict[str, Broken]:
     """Enrolments whose connection is cut after k bytes, for k = 0, ``every`` and so on: up, then down."""
-    results = {"up": Broken(), "down": Broken()}
+    return {way: _cut_one_way(way, every) for way in ("up", "down")}
+
+
+def _cut_one_way(way: str, every: int) -> Broken:
+    """With a server and an audit log of its own."""
     stage = Stage()
     try:
         stage.start()
-        enrolments = sum(_cut_one_way(stage, way, every, result) for way, result in results.items())
+        result, enrolments = _enrolments(stage, way, every)
         stage.stop()
-        gaps = _audit_gaps(stage, enrolments)
+        result.audit_gaps = _audit_gaps(stage, enrolments)
     finally:
         stage.close()
-    results["up"].audit_gaps = gaps  # one log for both
-    return results
+    return result
 
 
-def _cut_one_way(stage: Stage, way: str, every: int, result: Broken) -> int:
-    """How many enrolments that were."""
+def _enrolments(stage: Stage, way: str, every: int) -> tuple[Broken, int]:
+    """What became of them, and how many were acknowledged, those included that only measured."""
+    result = Broken()
     lanes = [Lane(stage, f"{way}-{number}") for number in range(LANES)]
     try:
         places = range(0, _longest(lanes[0], way) + MORE_BYTES, every)
@@ -116,7 +121,7 @@ def _cut_one_way(stage: Stage, way: str, every: int, result: Broken) -> int:
             lane.check(result)
             result.cut += lane.cut
         result.tried += len(places)
-        return sum(len(lane.acknowledged) for lane in lanes) // ROWS
+        return result, sum(len(lane.acknowledged) for lane in lanes) // ROWS
     finally:
         for lane in lanes:
             lane.close()
@@ -139,9 +144,9 @@ def _enrol(lane: Lane, way: str, places: Sequence[int]) -> None:
 def _audit_gaps(stage: Stage, enrolments: int) -> int:
     """Read the log of the server that was stopped."""
     config = Config(stage.data, LOOPBACK, 0, MasterKeyChoice.of_file(Path(stage.master_key)), None, 1)
-    store = app.open_store(config)
+    store = open_store(config)
     try:
-        audit = app.open_audit(config, store)
+        audit = open_audit(config, store)
         try:
             log = audit.log_of("")
             log.verify()

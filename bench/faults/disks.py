@@ -37,32 +37,40 @@ def fill_files(start: History, folder: Path, every: int) -> Tried:
 
 def fill_file_system(start: History, folder: Path, every_blocks: int) -> Tried:
     """Lives on a file system with n free blocks, for n = 0, ``every_blocks`` and so on, until one has enough."""
-    tried, free_blocks, code = Tried(), 0, 1
+    tried = Tried()
     with _mounted(folder / "small") as small:
-        while code != 0:
+        for free_blocks in range(0, FILE_SYSTEM_BYTES // BLOCK_BYTES, every_blocks):
             history = start.copied_to(small / "run")
             filler = small / "filler"
             filler.write_bytes(bytes(max(0, _free_bytes(small) - free_blocks * BLOCK_BYTES)))
             with history.life(free_blocks, STEPS, OFTEN) as process:
                 process.wait()
-            code = process.returncode
             filler.unlink()  # whoever looks afterwards has made room
-            _count(tried, history, code)
+            _count(tried, history, process.returncode)
             shutil.rmtree(small / "run")
-            free_blocks += every_blocks
-    return tried
+            if process.returncode == 0:
+                return tried
+    raise AssertionError(f"{FILE_SYSTEM_BYTES >> 20} MiB were not enough for {STEPS} steps")
 
 
-def can_mount() -> bool:
-    """Whether a file system can be mounted here."""
-    return os.geteuid() == 0 and shutil.which("mount") is not None
+def can_mount(folder: Path) -> bool:
+    """Whether a file system can be mounted here: root of a container may be without the right."""
+    if shutil.which("mount") is None:
+        return False
+    try:
+        with _mounted(folder / "may-mount"):
+            return True
+    except subprocess.CalledProcessError:
+        return False
 
 
 @contextmanager
 def _mounted(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     options = f"size={FILE_SYSTEM_BYTES}"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "unseen-faults", str(folder)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "unseen-faults", str(folder)], check=True, capture_output=True
+    )
     try:
         yield folder
     finally:

@@ -27,15 +27,18 @@ class FlakyProxy:
         self.bytes_up, self.bytes_down = 0, 0
         """Passed since ``cut_next``, from the client and to it."""
         self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        """Around all of the above: threads accept and forward while somebody tells what to cut."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_next(self, *cuts: Cut) -> None:
         """Cut the connections that are open, and the next ones as told."""
-        self._cuts = iter(cuts)
-        self.bytes_up = self.bytes_down = 0
-        for one in self._open:
-            _close(one)
-        self._open.clear()
+        with self._lock:
+            self._cuts = iter(cuts)
+            self.bytes_up = self.bytes_down = 0
+            for one in self._open:
+                _close(one)
+            self._open.clear()
 
     def close(self) -> None:
         _close(self._listener)
@@ -45,25 +48,37 @@ class FlakyProxy:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                self.connections += 1
-                up, down = next(self._cuts, NO_CUT)
-                try:
-                    far = socket.create_connection(self._target)
-                except OSError:
-                    _close(near)
-                    continue
-                self._open += [near, far]
-                for arguments in ((near, far, up, self._went_up), (far, near, down, self._went_down)):
-                    threading.Thread(target=self._pump, args=arguments, daemon=True).start()
+                with self._lock:
+                    self._connect(near)
 
-    def _went_up(self, count: int) -> None:
-        self.bytes_up += count
+    def _connect(self, near: socket.socket) -> None:
+        self.connections += 1
+        up, down = next(self._cuts, NO_CUT)
+        try:
+            far = socket.create_connection(self._target)
+        except OSError:
+            _close(near)
+            return
+        self._open += [near, far]
+        for arguments in ((near, far, up, self._goes_up), (far, near, down, self._goes_down)):
+            threading.Thread(target=self._pump, args=arguments, daemon=True).start()
 
-    def _went_down(self, count: int) -> None:
-        self.bytes_down += count
+    def _goes_up(self, source: socket.socket, count: int) -> None:
+        with self._lock:
+            if source in self._open:
+                self.bytes_up += count
+
+    def _goes_down(self, source: socket.socket, count: int) -> None:
+        with self._lock:
+            if source in self._open:
+                self.bytes_down += count
 
     def _pump(
-        self, source: socket.socket, sink: socket.socket, limit: int | None, passed: Callable[[int], None]
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        limit: int | None,
+        goes: Callable[[socket.socket, int], None],
     ) -> None:
         left = limit
         with contextlib.suppress(OSError):
@@ -72,8 +87,8 @@ class FlakyProxy:
                     sink.sendall(data[:left])
                     self.on_cut()
                     break
+                goes(source, len(data))  # before it goes: whoever has the last byte may ask at once how many there were
                 sink.sendall(data)
-                passed(len(data))
                 left = None if left is None else left - len(data)
         _close(source)
         _close(sink)

@@ -14,6 +14,7 @@ from bench.faults.history import Found, History
 from bench.faults.life import MASTER_KEY_BYTES, MASTER_KEYS, rings
 from bench.faults.plan import ROTATE
 from bench.faults.system_calls import CALLS, FAULTS, THREADS, calls_of, life_with_fault
+from bench.folders import contents
 from unseen.errors import WrongKey
 from unseen.keys.provider import HeldKey
 from unseen.keys.ring import KeyRings
@@ -53,7 +54,7 @@ def wrong_keys(start: History, folder: Path, bits: Iterable[int] = range(KEY_BIT
     """Master keys that differ from the right one in a single bit."""
     result = WrongKeys()
     history = start.copied_to(folder / "wrong-key")
-    before = _contents(history.folder)
+    before = contents(history.folder)
     for bit in bits:
         key = bytearray(MASTER_KEY_BYTES[history.master_key])
         key[bit // 8] ^= 1 << bit % 8
@@ -63,7 +64,7 @@ def wrong_keys(start: History, folder: Path, bits: Iterable[int] = range(KEY_BIT
             result.opened += 1
         except WrongKey:
             result.refused += 1
-        result.wrote += _contents(history.folder) != before
+        result.wrote += contents(history.folder) != before
     return result
 
 
@@ -93,7 +94,3 @@ def _opens(history: History, key: int) -> bool:
     except WrongKey:
         return False
     return True
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

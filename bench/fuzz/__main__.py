@@ -36,12 +36,13 @@ _COVERED = re.compile(r"cov: (\d+) ft: (\d+)")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executions", type=int, default=1_000_000, help="of each target")
-    parser.add_argument("--only", nargs="*", help="names of targets; all without it")
+    names = [one.name for _, one in all_targets()]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="TARGET", default=names, help="all without it")
     parser.add_argument("--at-once", type=int, default=1, help="targets that run at the same time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
-    chosen = [(room, one) for room, one in all_targets() if not wanted.only or one.name in wanted.only]
+    chosen = [(room, one) for room, one in all_targets() if one.name in wanted.only]
     rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(wanted.at_once) as threads:
         for row in threads.map(lambda pair: fuzzed(pair[0], pair[1], wanted.executions, wanted.seed), chosen):
@@ -63,7 +64,7 @@ def fuzzed(room: str, target: Target, executions: int, seed: int) -> dict[str, A
         folder = Path(name)
         corpus = folder / "corpus"
         corpus.mkdir()
-        for number, data in enumerate(target.seeds):
+        for number, data in enumerate(target.inputs):
             (corpus / str(number)).write_bytes(data)
         began = time.perf_counter()
         command, environment = _command(room, target, executions, seed, folder), os.environ | {"TMPDIR": name}

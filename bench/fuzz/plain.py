@@ -13,7 +13,7 @@ MOST_KEPT = 200
 def drive(target: Target, executions: int, seed: int) -> Outcome:
     """The outcome of so many executions; the same ones for the same seed."""
     chance, outcome = random.Random(seed), Outcome()
-    pool = list(target.seeds)
+    pool = list(target.inputs)
     for data in (*pool, b"", bytes(64)):
         outcome.execute(target, data)
     while outcome.executions < executions:

@@ -25,18 +25,41 @@ class Target:
     name: str
     run: Run
     """Parses; returns when the input is taken."""
-    declared: tuple[type[BaseException], ...]
-    """What it may raise: kinds of UnseenError, as its docstring has them."""
+    declared: tuple[type[UnseenError], ...]
+    """What it may raise, as its docstring has it."""
     seeds: tuple[bytes, ...]
     """Inputs that it takes, or nearly."""
+    dress: Callable[[bytes], bytes] | None = None
+    """Puts a right signature, seal or checksum around what would never be reached behind a wrong one."""
+    dressed_seeds: tuple[bytes, ...] = ()
+    """What it is put around."""
     most_bytes: int = 4096
     is_json: bool = False
     """Whether documents are changed as trees, too, behind the first ``mode_bytes`` bytes."""
-    mode_bytes: int = 0
 
     def __post_init__(self) -> None:
-        assert all(issubclass(kind, (UnseenError, SystemExit)) for kind in self.declared), self.name
         assert self.seeds, self.name
+        assert bool(self.dress) == bool(self.dressed_seeds), self.name
+
+    @property
+    def mode_bytes(self) -> int:
+        """Where there is something to dress, the first byte says how the rest comes: even, as it is; odd, dressed."""
+        return 0 if self.dress is None else 1
+
+    @property
+    def inputs(self) -> tuple[bytes, ...]:
+        """What to begin from, modes included."""
+        if self.dress is None:
+            return self.seeds
+        return (*(b"\0" + seed for seed in self.seeds), *(b"\1" + seed for seed in self.dressed_seeds))
+
+    def execute(self, data: bytes) -> None:
+        """Parse one input, whatever it raises."""
+        if self.dress is None:
+            self.run(data)
+            return
+        mode, rest = data[:1], data[1:]
+        self.run(self.dress(rest) if mode and mode[0] & 1 else rest)
 
 
 @dataclass
@@ -55,7 +78,7 @@ class Outcome:
     def execute(self, target: Target, data: bytes) -> None:
         """One execution: the input is taken, refused as declared, or found to break something."""
         try:
-            target.run(data)
+            target.execute(data)
         except target.declared:
             self.refused += 1
         except Exception as error:  # noqa: BLE001 - these are what is looked for
@@ -71,18 +94,6 @@ def where(error: Exception) -> str:
     own = [frame for frame in frames if "/unseen" in frame.filename and "site-packages" not in frame.filename]
     last = (own or frames)[-1]
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} ({last.name})"
-
-
-def dressed(raw: Run, dress: Callable[[bytes], bytes]) -> Run:
-    """A run whose first byte says how the rest comes: even, as it is; odd, in a wrapping that is right.
-
-    What stands behind a signature, a seal or a checksum would never be reached otherwise.
-    """
-
-    def run(data: bytes) -> object:
-        return raw(dress(data[1:]) if data[:1] and data[0] & 1 else data[1:])
-
-    return run
 
 
 def as_tree(data: bytes) -> Any:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile.attack import Attacks
-from bench.hostile.right_calls import RIGHT, cast_of
+from bench.hostile.cast import cast_of
+from bench.hostile.right_calls import RIGHT
 from bench.hostile.sending import Sender, Tally
 from bench.hostile.stage import Stage
 from bench.measure import print_table, write_json
@@ -48,12 +49,8 @@ def main() -> None:
 
 def attacked(messages: int, callers: int, seed: int) -> dict[str, Any]:
     """Figures of one run."""
-    with tempfile.TemporaryDirectory(prefix="unseen-hostile-") as name:
-        stage = Stage(Path(name))
-        try:
-            return _attacked(stage, messages, callers, seed)
-        finally:
-            stage.close()
+    with tempfile.TemporaryDirectory(prefix="unseen-hostile-") as name, Stage(Path(name)) as stage:
+        return _attacked(stage, messages, callers, seed)
 
 
 def _attacked(stage: Stage, messages: int, callers: int, seed: int) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
+from bench.hostile.cast import Cast
 from bench.hostile.field_level import break_fields, break_query
-from bench.hostile.right_calls import RIGHT, Cast
+from bench.hostile.right_calls import RIGHT, search
 from bench.hostile.stage import Tokens
 from bench.hostile.wire_level import BREAKS, at_some_level
+from bench.terms import PURPOSE
 from unseen.v1 import search_pb2
 
 OPERATORS = ("OperatorService/GetStatus", "OperatorService/CreateBackup")
@@ -67,7 +69,7 @@ class Attacks:
         """The next one."""
         chance = self._chance
         method = chance.choice(self._methods)
-        right = chance.choice(RIGHT[method])(self.cast)
+        right = list(chance.choice(RIGHT[method])(self.cast))
         break_it = chance.choices([one for one, _ in DRAWS], [weight for _, weight in DRAWS])[0]
         attack = break_it(self, method, right, chance)
         return marked(replace(attack, must_be_refused=not self.tokens.may_call(attack.token, attack.method)))
@@ -79,7 +81,7 @@ class Attacks:
         return self.tokens.rogue if chance.random() < 0.9 else self.tokens.reader
 
 
-def _encoded(messages: list[Message]) -> list[bytes]:
+def _encoded(messages: Sequence[Message]) -> list[bytes]:
     return [message.SerializeToString() for message in messages]
 
 
@@ -117,11 +119,11 @@ def foreign_message(attacks: Attacks, method: str, right: list[Message], chance:
 
 def broken_query(attacks: Attacks, _: str, __: list[Message], chance: random.Random) -> Attack:
     """A search whose query is no encryption."""
-    method = "SearchService/Search"
-    right = chance.choice(RIGHT[method])(attacks.cast)
-    query = break_query([part.query for part in right[1:]], chance)  # type: ignore[attr-defined]
+    method, cast = "SearchService/Search", attacks.cast
+    right = search(*chance.choice(((cast.free, ""), (cast.agreed, PURPOSE))))
+    query = break_query([part.query for part in right[1:]], chance)
     parts = [right[0], *(search_pb2.SearchRequest(query=query[start : start + (1 << 19)]) for start in (0, 1 << 19))]
-    kept = [part for part in parts if part is right[0] or part.query]  # type: ignore[attr-defined]
+    kept = [part for part in parts if part is right[0] or part.query]
     return Attack(method, "query", attacks.by(method, chance), tuple(_encoded(kept)))
 
 

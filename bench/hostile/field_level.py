@@ -11,7 +11,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from bench.fuzz.mutate import mutate_bytes, mutate_json
-from bench.hostile.right_calls import PARAMETERS, Cast
+from bench.hostile.cast import Cast
+from bench.hostile.right_calls import PARAMETERS
 from unseen.errors import InvalidDocument
 from unseen.governance.canonical import canonical_bytes, parse_object
 from unseen.governance.signed import Signed

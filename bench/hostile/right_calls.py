@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import grpc
-import numpy as np
 from google.protobuf.message import Message
 
-from bench.agreements import TERMS
-from bench.hostile.stage import AGREED, FREE, PURPOSE, Stage
+from bench.hostile.cast import Cast
+from bench.hostile.stage import FREE
+from bench.right_query import right_query
+from bench.terms import PURPOSE, TERMS
 from unseen import params
 from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_bytes, random_uid
-from unseen.errors import UnseenError
 from unseen.governance.consent import Consent
-from unseen.governance.keys import KeyPair
 from unseen.governance.policy import Policy
-from unseen.he.message import EncryptedQuery, write_query
 from unseen.he.packing import Packing
-from unseen.params import SEED_BYTES
 from unseen.v1 import (
     access_pb2,
     audit_pb2,
@@ -34,136 +29,20 @@ from unseen.v1 import (
     search_pb2,
     types_pb2,
 )
-from unseen_client.controller_keys import ControllerKeys
 
-Right: TypeAlias = Callable[["Cast"], list[Message]]
+Right: TypeAlias = Callable[[Cast], Sequence[Message]]
 PARAMETERS = params.DEFAULT
-SERVICE = "/unseen.v1."
-TRIES = 5
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Who and what right messages name: things of the rogue tenant that are there."""
-
-    free: types_pb2.CollectionInfo
-    agreed: types_pb2.CollectionInfo
-    policy: Policy
-    key: KeyPair
-    row_ids: tuple[bytes, ...]
-    consent: Consent
-    """What the rows of the agreed collection rest on."""
-    later: Consent
-    """The newest one, of another data subject if there is one: it may be withdrawn and erased."""
-    made: bytes
-    """A collection that may be deleted; random where there is none."""
-    foreign: tuple[bytes, ...]
-    """Uids of another tenant: collections, rows."""
-
-    @property
-    def has_later(self) -> bool:
-        return self.later.pii_principal_id != self.consent.pii_principal_id
-
-    @property
-    def subject(self) -> bytes:
-        """A data subject whom none of the first rows is of."""
-        return self.later.pii_principal_id if self.has_later else random_uid()
-
-
-def cast_of(stage: Stage, before: Cast | None = None) -> Cast:
-    """Looked up by asking the server, the rogue tenant's things made anew where a message did away with them.
-
-    The one before stands where other callers' messages undo that again and again.
-    """
-    for tried in range(TRIES):
-        try:
-            stage.furnish_rogue(anew=tried > 0)
-            return _cast_of(stage)
-        except (grpc.RpcError, UnseenError, IndexError):  # another caller's messages did away with something meanwhile
-            continue
-    if before is not None:
-        return before
-    raise RuntimeError(f"what the rogue tenant needs was not there after {TRIES} tries")
-
-
-def _cast_of(stage: Stage) -> Cast:
-    with grpc.insecure_channel(stage.address) as channel:
-        rogue, owner = Asking(channel, stage.tokens.rogue), Asking(channel, stage.tokens.owner)
-        free, agreed = rogue.collection(FREE), rogue.collection(AGREED)
-        request = governance_pb2.GetPolicyRequest(collection_uid=agreed.uid)
-        shown = rogue.ask("GovernanceService/GetPolicy", request, governance_pb2.GetPolicyResponse)[0]
-        listed = rogue.ask(
-            "GovernanceService/ListConsents",
-            governance_pb2.ListConsentsRequest(collection_uid=agreed.uid),
-            governance_pb2.ListConsentsResponse,
-        )
-        consents = [Consent.from_bytes(entry.consent) for page in listed for entry in page.consents]
-        kept = owner.collection(FREE)
-        return Cast(
-            free,
-            agreed,
-            Policy.from_signed(shown.policy.policy)[0],
-            ControllerKeys(stage.home("rogue")).get("controller").key,
-            rogue.rows(free.uid) or (random_uid(),),
-            consents[0],
-            consents[-1],
-            rogue.made(),
-            (kept.uid, owner.collection(AGREED).uid, *owner.rows(kept.uid)[:4]),
-        )
-
-
-class Asking:
-    """One caller that asks rightly."""
-
-    def __init__(self, channel: grpc.Channel, token: str) -> None:
-        self._channel = channel
-        self._metadata = (("authorization", f"Bearer {token}"),)
-
-    def ask(self, method: str, request: Message, kind: type[Any]) -> list[Any]:
-        call = self._channel.stream_stream(
-            SERVICE + method, lambda message: message.SerializeToString(), kind.FromString
-        )
-        return list(call(iter([request]), metadata=self._metadata, timeout=60))
-
-    def collection(self, name: str) -> types_pb2.CollectionInfo:
-        request = collections_pb2.GetCollectionRequest(name=name)
-        reply = self.ask("CollectionService/GetCollection", request, collections_pb2.GetCollectionResponse)[0]
-        found: types_pb2.CollectionInfo = reply.collection
-        return found
-
-    def made(self) -> bytes:
-        """The uid of a collection that some message made."""
-        reply = self.ask(
-            "CollectionService/ListCollections",
-            collections_pb2.ListCollectionsRequest(),
-            collections_pb2.ListCollectionsResponse,
-        )[0]
-        others = [one.uid for one in reply.collections if one.name not in (FREE, AGREED)]
-        return others[0] if others else random_uid()
-
-    def rows(self, uid: bytes) -> tuple[bytes, ...]:
-        request = index_pb2.SyncCatalogueRequest(collection_uid=uid)
-        pages = self.ask("IndexService/SyncCatalogue", request, index_pb2.SyncCatalogueResponse)
-        return tuple(entry.row_id for page in pages for entry in page.added)
-
-
-def query_of(collection: types_pb2.CollectionInfo) -> bytes:
-    """A query of the right form, which encrypts nothing."""
-    packing = Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
-    count = packing.chunks + 1
-    seeds = np.frombuffer(random_bytes(count * SEED_BYTES), np.uint8).reshape(count, SEED_BYTES)
-    residues = np.full((count, PARAMETERS.ring_degree), 1 << PARAMETERS.query_drop_bits, np.uint32)
-    return write_query(PARAMETERS, packing, EncryptedQuery(seeds, residues))
-
-
-def search(collection: types_pb2.CollectionInfo, purpose: str) -> list[Message]:
+def search(collection: types_pb2.CollectionInfo, purpose: str) -> list[search_pb2.SearchRequest]:
     header = search_pb2.SearchHeader(
         collection_uid=collection.uid,
         parameter_id=collection.parameter_id,
         packing_factor=collection.packing_factor,
         purpose=purpose,
     )
-    query = query_of(collection)
+    packing = Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
+    query = right_query(PARAMETERS, packing)
     half = len(query) // 2
     chunks = [search_pb2.SearchRequest(query=part) for part in (query[:half], query[half:])]
     return [search_pb2.SearchRequest(header=header), *chunks]
@@ -215,24 +94,19 @@ def _new_consent(cast: Cast) -> bytes:
     return Consent.from_document(fields).to_bytes()
 
 
-def _changing(kind: type[Any], **fields: Any) -> Right:
-    """A mutation of the agreed collection; fields may be functions of the cast."""
-    return lambda cast: [
-        kind(
-            request_id=random_uid(),
-            collection_uid=cast.agreed.uid,
-            **{name: value(cast) if callable(value) else value for name, value in fields.items()},
-        )
-    ]
-
-
 def _asking(kind: type[Any], **fields: Any) -> Right:
+    """A message about the agreed collection; fields may be functions of the cast."""
     return lambda cast: [
         kind(
             collection_uid=cast.agreed.uid,
             **{name: value(cast) if callable(value) else value for name, value in fields.items()},
         )
     ]
+
+
+def _changing(kind: type[Any], **fields: Any) -> Right:
+    """The same for a mutation."""
+    return _asking(kind, request_id=lambda _: random_uid(), **fields)
 
 
 _G = governance_pb2

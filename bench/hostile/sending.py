@@ -22,7 +22,7 @@ TRIES = 3
 """A call whose answer or refusal began after more than a second is sent again: on a busy machine one may wait, a costly
 one always does. A change that was carried out is not: its request id is known by then, and the answer lies ready."""
 OUR_CODES = {kind.code: wire.grpc_status_name(kind()) for kind in wire._error_tree(UnseenError)}
-TRANSPORT = frozenset({"RESOURCE_EXHAUSTED", "UNIMPLEMENTED"})
+TRANSPORT = "RESOURCE_EXHAUSTED"
 """What gRPC itself says of a message or of metadata above its limits."""
 MOST_REPLIES = 20
 """Messages of one answer that are read: a whole audit log, a whole backup say nothing that their beginning does not."""
@@ -142,7 +142,7 @@ class Sender:
         status, trailer = error.code().name, dict(error.trailing_metadata() or ())
         code = trailer.get(wire.CODE_METADATA_KEY)
         self.tally.codes[f"{code or 'without a code'} ({status})"] += 1
-        if code is None and attack.by_transport and status in TRANSPORT:
+        if code is None and attack.by_transport and status == TRANSPORT:
             return "refused by gRPC"
         if code is None or code == UNKNOWN_CODE or OUR_CODES.get(code) != status or status in ("UNKNOWN", "INTERNAL"):
             self.tally.wrong.append(f"{attack.method}, {attack.kind}: {status} {code} {error.details()!r}"[:400])

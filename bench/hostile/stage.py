@@ -13,12 +13,13 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from bench.agreements import TERMS
-from bench.process import resident_bytes
+from bench.process import peak_resident_bytes, resident_bytes
+from bench.server_process import serving
+from bench.terms import PURPOSE, TERMS
 from unseen.errors import PolicyNotFound
 from unseen_client import Client
 from unseen_client.controller_keys import ControllerKeys
@@ -29,7 +30,6 @@ DIMENSION = 16
 ROWS = 40
 FREE, AGREED = "free", "agreed"
 KEPT, ROGUE = "kept", "rogue"
-PURPOSE = "research"
 QUOTAS = ("calls-at-once", "bytes-per-minute", "searches-per-minute", "bits-per-row-per-day")
 PLENTY = ("10000", "1000000000000000", "1000000000", "1000000000")
 OWNER = (Role.READER, Role.CONTRIBUTOR, Role.STEWARD, Role.AUDITOR)
@@ -61,24 +61,23 @@ class Tokens:
 
 
 class Stage:
-    """One server and what stands on it; ended by ``close``."""
+    """One server and what stands on it, as long as a block."""
 
     def __init__(self, folder: Path) -> None:
         self._held = ExitStack()
         self._furnishing = threading.Lock()
         self._folder = folder
-        self.tokens = Tokens(
-            self._token(KEPT, *OWNER),
-            self._token(ROGUE, *ROGUE_ADMIN),
-            self._token(KEPT, Role.READER, only=FREE),
-            self._token("", Role.OPERATOR),
-        )
-        self._start()
-        self.owner = self.client("owner", self.tokens.owner)
-        self.rogue = self.client("rogue", self.tokens.rogue)
         self.vectors = np.random.default_rng(7).standard_normal((ROWS, DIMENSION)).astype(np.float32)
-        self.furnish(self.owner)
-        self.furnish(self.rogue)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as held:  # ended here if anything of it fails
+            self._held = held
+            self._start()
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     # The server
 
@@ -99,15 +98,20 @@ class Stage:
         return token
 
     def _start(self) -> None:
+        self.tokens = Tokens(
+            self._token(KEPT, *OWNER),
+            self._token(ROGUE, *ROGUE_ADMIN),
+            self._token(KEPT, Role.READER, only=FREE),
+            self._token("", Role.OPERATOR),
+        )
         quotas = [text for name, number in zip(QUOTAS, PLENTY, strict=True) for text in (f"--{name}", number)]
         command = self._command("unseen_server", "--listen", "127.0.0.1:0", "--threads", "1", *quotas)
-        log = self._held.enter_context((self._folder / "log").open("wb"))
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        self._held.callback(self.process.wait)
-        self._held.callback(self.process.kill)
-        assert self.process.stdout is not None
-        self._held.enter_context(self.process.stdout)
-        self.address = self.process.stdout.readline().split()[-1]
+        served = self._held.enter_context(serving(command, self._folder / "log"))
+        self.address, self.process = served.address, served.process
+        self.owner = self.client("owner", self.tokens.owner)
+        self.rogue = self.client("rogue", self.tokens.rogue)
+        self.furnish(self.owner)
+        self.furnish(self.rogue)
 
     @property
     def memory_bytes(self) -> int:
@@ -115,9 +119,7 @@ class Stage:
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that it ever held."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+        return peak_resident_bytes(self.process.pid)
 
     @property
     def is_alive(self) -> bool:
@@ -131,9 +133,6 @@ class Stage:
         """End it as an operator does; its exit code."""
         self.process.terminate()
         return self.process.wait(timeout=60)
-
-    def close(self) -> None:
-        self._held.close()
 
     # What stands on it
 

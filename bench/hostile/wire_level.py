@@ -11,24 +11,13 @@ from collections.abc import Callable
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from bench.protobuf_bytes import tag, varint
+
 MOST_DEPTH = 6
 _LENGTH_DELIMITED = 2
 WIRE_TYPES = range(8)
 
 BreakBytes = Callable[[bytes, random.Random], bytes]
-
-
-def varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def tag(number: int, wire_type: int) -> bytes:
-    return varint(number << 3 | wire_type)
 
 
 def at_some_level(message: Message, chance: random.Random, break_bytes: BreakBytes) -> bytes:

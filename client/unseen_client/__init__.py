@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         LimitExceeded,
         LogWentBack,
         MalformedMessage,
+        MethodUnknown,
         Mismatch,
         ModelMismatch,
         NotAuthenticated,
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
         ServerInfo,
         StoreWentBack,
     )
+    from unseen_client.retrieval.query import Query
     from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
     from unseen_client.sync import Client
@@ -143,6 +145,7 @@ __all__ = [
     "LogCheck",
     "LogWentBack",
     "MalformedMessage",
+    "MethodUnknown",
     "MetricVonMisesFisher",
     "Mismatch",
     "ModelMismatch",
@@ -162,6 +165,7 @@ __all__ = [
     "Progress",
     "ProofBroken",
     "PurposeNotAllowed",
+    "Query",
     "Quota",
     "QuotaExceeded",
     "Receipt",
@@ -213,6 +217,7 @@ _HOMES = {
     "Policy": "unseen.governance.policy",
     "PrivUnit": "unseen.dp.privunit",
     "Progress": "unseen_client.steps",
+    "Query": "unseen_client.retrieval.query",
     "Quota": "unseen_client.access",
     "Receipt": "unseen.audit.receipt",
     "Record": "unseen_client.records",

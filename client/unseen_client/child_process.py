@@ -12,13 +12,14 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import LifoQueue
 
 from unseen.errors import ImageRefused, InvalidConfiguration
-from unseen_client.child_limits import HELLO, HELLO_MAGIC, LIMITS
+from unseen_client.child_limits import HELLO, HELLO_MAGIC, LIMITS, REPLACED_AFTER_S
 
 START_TIMEOUT_S = 60.0
 PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
@@ -54,6 +55,8 @@ class ChildProcess:
         self.owner = os.getpid()
         self.memory_bytes = memory_bytes
         self.served = 0
+        self.worked_s = 0.0
+        """By the clock, so no less than it computed: a child has one thread."""
         self.end = weakref.finalize(self, _end, self._process, self.owner)
         try:
             self.limits = self._greeting(needs)
@@ -77,12 +80,14 @@ class ChildProcess:
         watchdog = threading.Timer(timeout_s, self._bite, (bitten,))
         watchdog.daemon = True
         watchdog.start()
+        began = time.monotonic()
         try:
             yield
         except (OSError, EOFError, struct.error) as error:
             raise ImageRefused(self._cause_of_death(what, remedy, timeout_s if bitten.is_set() else None)) from error
         finally:
             watchdog.cancel()
+            self.worked_s += time.monotonic() - began
 
     def send(self, *parts: bytes | memoryview) -> None:
         """Write to the child; OSError when it is gone."""
@@ -145,7 +150,10 @@ class ChildPool:
     """As many children of one kind as files are worked on at once. Safe for several threads, which wait for a place."""
 
     def __init__(self, start: Callable[[int], ChildProcess], count: int, uses_per_child: int) -> None:
-        """start: starts a child that may use so many bytes of memory. A fresh child comes after so many uses."""
+        """start: starts a child that may use so many bytes of memory.
+
+        A fresh child comes after so many uses, or after REPLACED_AFTER_S of work.
+        """
         self._start = start
         self._count = count
         self._uses = uses_per_child
@@ -181,7 +189,8 @@ class ChildPool:
     def _is_fit(self, running: ChildProcess, memory_bytes: int) -> bool:
         # After a fork both processes would talk into the same pipe: the new one starts a child of its own.
         own = running.owner == os.getpid()
-        return own and running.served < self._uses and running.memory_bytes == memory_bytes
+        fresh = running.served < self._uses and running.worked_s < REPLACED_AFTER_S
+        return own and fresh and running.memory_bytes == memory_bytes
 
 
 def _end(process: subprocess.Popen[bytes], owner: int) -> None:

@@ -7,9 +7,11 @@ import os
 import secrets
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen.errors import AlreadyExists, InvalidConfiguration, StoreFailed
 
 HOME_VARIABLE = "UNSEEN_HOME"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -57,6 +59,19 @@ def refuse_others(path: Path, wanted: str) -> None:
 
 def write_private(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path`` whole or not at all, on disk when this returns; raises StoreFailed."""
+    with _waiting(path, data) as fresh:
+        fresh.replace(path)
+
+
+def write_new_private(path: Path, data: bytes) -> None:
+    """The same under a name that nothing has yet; raises AlreadyExists, StoreFailed."""
+    with _waiting(path, data) as fresh:
+        name_anew(fresh, path)
+
+
+@contextmanager
+def _waiting(path: Path, data: bytes) -> Iterator[Path]:
+    """``data``, on disk beside the path for the length of a block, which gives it its name; else nothing is left."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -65,13 +80,30 @@ def write_private(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.replace(path)
-        except BaseException:
+            yield fresh
+        finally:
             fresh.unlink(missing_ok=True)
-            raise
         sync_folder(path.parent)
     except OSError as error:
-        raise StoreFailed(f"cannot write {path}: {error.strerror}") from error
+        raise StoreFailed(f"cannot write {path}: {error.strerror}; nothing of it was written") from error
+
+
+def name_anew(fresh: Path, path: Path) -> None:
+    """Give a file that is whole a name that nothing has yet; raises AlreadyExists, OSError."""
+    try:
+        _link(fresh, path)
+    except FileExistsError as error:
+        raise AlreadyExists(f"{path} is there already, and stays as it is; give another name") from error
+
+
+def _link(fresh: Path, path: Path) -> None:
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: take the name first, then put the file there
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        fresh.replace(path)
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,6 +23,10 @@ KEY_BYTES = 32
 KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")
 FORMAT = "unseen-record-key-2"
 FORMAT_WITHOUT_STORE = "unseen-record-key-1"
+FORMAT_WITH_METRIC = "unseen-record-key-3"
+COSINE = "cosine"
+SHORTEST, LARGEST = 1e-15, 1e15
+"""What ``longest`` may be: squares of longer vectors leave float32."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,30 @@ class CollectionKey:
     """Whether records carry their vector, so that a device can search for more like one row."""
     store_uid: bytes | None = None
     """The store that the collection is in; None for keys of the first format, which did not keep it."""
+    metric: str = COSINE
+    """How rows are compared, the same on every device: see ``unseen_client.retrieval.metric``. No server is told."""
+    longest: float = 1.0
+    """The length of the longest vector that the metric takes; 1 for cosine."""
 
     def __post_init__(self) -> None:
         uids = (self.collection_uid, self.store_uid or bytes(UID_BYTES))
         if any(len(uid) != UID_BYTES for uid in uids) or len(self.record_key) != KEY_BYTES:
             raise InvalidInput(f"a collection key is uids of {UID_BYTES} bytes and a key of {KEY_BYTES} bytes")
+        if self.metric != COSINE and self.store_uid is None:
+            raise InvalidInput("a key with another metric than cosine names the store that its collection is in")
 
     @staticmethod
-    def make(collection_uid: bytes, name: str, *, keep_vectors: bool, store_uid: bytes | None = None) -> CollectionKey:
+    def make(
+        collection_uid: bytes,
+        name: str,
+        *,
+        keep_vectors: bool,
+        store_uid: bytes | None = None,
+        metric: str = COSINE,
+        longest: float = 1.0,
+    ) -> CollectionKey:
         """A fresh key for a collection just created."""
-        return CollectionKey(collection_uid, name, random_bytes(KEY_BYTES), keep_vectors, store_uid)
+        return CollectionKey(collection_uid, name, random_bytes(KEY_BYTES), keep_vectors, store_uid, metric, longest)
 
     def require_right(self, name: str, store_uid: bytes) -> None:
         """Refuse what a server calls by this key's uid when it is another collection; raises Mismatch."""
@@ -62,7 +80,10 @@ class CollectionKey:
             )
 
     def to_json(self) -> dict[str, object]:
-        """The key as it is kept and exported; without a store in the first format."""
+        """The key as it is kept and exported: without a store in the first format, for another metric in the third.
+
+        Releases that know no metric refuse the third.
+        """
         fields: dict[str, object] = {
             "format": FORMAT_WITHOUT_STORE,
             "collection_uid": self.collection_uid.hex(),
@@ -70,14 +91,18 @@ class CollectionKey:
             "record_key": base64.b64encode(self.record_key).decode("ascii"),
             "keep_vectors": self.keep_vectors,
         }
-        return fields if self.store_uid is None else fields | {"format": FORMAT, "store_uid": self.store_uid.hex()}
+        if self.store_uid is not None:
+            fields |= {"format": FORMAT, "store_uid": self.store_uid.hex()}
+        if self.metric != COSINE:
+            fields |= {"format": FORMAT_WITH_METRIC, "metric": self.metric, "longest": self.longest}
+        return fields
 
     @staticmethod
     def from_json(fields: object) -> CollectionKey:
         """The inverse of ``to_json``; raises IntegrityError for anything else."""
         match fields:
             case {
-                "format": "unseen-record-key-1" | "unseen-record-key-2" as kind,
+                "format": "unseen-record-key-1" | "unseen-record-key-2" | "unseen-record-key-3" as kind,
                 "collection_uid": str(uid),
                 "name": str(name),
                 "record_key": str(key),
@@ -86,11 +111,21 @@ class CollectionKey:
             }:
                 try:
                     record_key = base64.b64decode(key, validate=True)
-                    store_uid = bytes.fromhex(str(rest["store_uid"])) if kind == FORMAT else None
-                    return CollectionKey(bytes.fromhex(uid), name, record_key, keep_vectors, store_uid)
+                    store_uid = None if kind == FORMAT_WITHOUT_STORE else bytes.fromhex(str(rest["store_uid"]))
+                    metric = _metric(rest) if kind == FORMAT_WITH_METRIC else (COSINE, 1.0)
+                    return CollectionKey(bytes.fromhex(uid), name, record_key, keep_vectors, store_uid, *metric)
                 except (ValueError, KeyError, InvalidInput) as error:
                     raise IntegrityError("a record key is damaged; import it again from an export") from error
         raise IntegrityError(f"expected a record key of format {FORMAT}; import it again from an export")
+
+
+def _metric(fields: dict[object, object]) -> tuple[str, float]:
+    """The metric of a key of the third format; raises KeyError or ValueError for what is none."""
+    match fields:
+        case {"metric": "dot" | "l2" | "l1" as metric, "longest": int() | float() as longest}:
+            if not isinstance(longest, bool) and SHORTEST <= longest <= LARGEST:
+                return str(metric), float(longest)
+    raise ValueError("no metric")
 
 
 class KeyStore:
@@ -115,10 +150,8 @@ class KeyStore:
         if path.exists():
             held = self.get(key.collection_uid)
             key = replace(key, store_uid=key.store_uid or held.store_uid)
-            if (held.record_key, held.name, held.store_uid or key.store_uid) != (
-                key.record_key,
-                key.name,
-                key.store_uid,
+            if replace(held, store_uid=key.store_uid, keep_vectors=key.keep_vectors) != key or (
+                held.store_uid not in (None, key.store_uid)
             ):
                 raise IntegrityError(
                     f"this device already holds another record key for collection {held.name!r}; kept that"

@@ -47,6 +47,7 @@ class MirroredHit:
     row_id: bytes
     score: float
     sealed_record: bytes
+    slot: int
 
 
 class Mirror:
@@ -153,9 +154,19 @@ class Mirror:
             query = "SELECT row_id, sealed_record FROM row ORDER BY epoch, slot LIMIT ? OFFSET ?"
             return list(self._database.execute(query, (limit, offset)))
 
-    def best(
-        self, scores: npt.NDArray[np.float32], reply_epoch: int, top_k: int, without: bytes | None = None
-    ) -> list[MirroredHit] | None:
+    def slots(self, row_ids: Iterable[bytes]) -> list[int]:
+        """Where these rows stand; none for a row that is not there."""
+        with self._reading():
+            query = "SELECT slot FROM row WHERE row_id = ?"
+            found = (self._database.execute(query, (row,)).fetchone() for row in row_ids)
+            return [int(one[0]) for one in found if one]
+
+    def live(self, scores: npt.NDArray[np.float32], reply_epoch: int) -> npt.NDArray[np.intp] | None:
+        """The slots of the rows that ``best`` ranks, rising; None as there."""
+        with self._reading():
+            return None if self._epoch < reply_epoch else self._live(scores, reply_epoch)
+
+    def best(self, scores: npt.NDArray[np.float32], reply_epoch: int, top_k: int) -> list[MirroredHit] | None:
         """The ``top_k`` best live rows for scores by slot (n,), best first; ties go to the lower slot.
 
         A slot whose score is NaN was not scored.
@@ -166,16 +177,18 @@ class Mirror:
         with self._reading():
             if self._epoch < reply_epoch:
                 return None
-            epochs = self._slot_epochs[: len(scores)]
-            live = np.flatnonzero((epochs > 0) & (epochs <= reply_epoch) & ~np.isnan(scores[: len(epochs)]))
-            hits = [self._hit(int(slot), float(scores[slot])) for slot in _best(scores, live, top_k + 1)]
-        return [hit for hit in hits if hit.row_id != without][:top_k]
+            live = self._live(scores, reply_epoch)
+            return [self._hit(int(slot), float(scores[slot])) for slot in _best(scores, live, top_k)]
+
+    def _live(self, scores: npt.NDArray[np.float32], reply_epoch: int) -> npt.NDArray[np.intp]:
+        epochs = self._slot_epochs[: len(scores)]
+        return np.flatnonzero((epochs > 0) & (epochs <= reply_epoch) & ~np.isnan(scores[: len(epochs)]))
 
     def _hit(self, slot: int, score: float) -> MirroredHit:
         row_id, sealed = self._database.execute(
             "SELECT row_id, sealed_record FROM row WHERE slot = ?", (slot,)
         ).fetchone()
-        return MirroredHit(row_id, score, sealed)
+        return MirroredHit(row_id, score, sealed, slot)
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -28,7 +28,7 @@ from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import FaceFinder
 from unseen.deid.report import CoverReport
 from unseen.deid.settings import DeidSettings
-from unseen.embed.model import Registry
+from unseen.embed.model import Facet, Registry
 from unseen.embed.registry import default_registry
 from unseen.errors import ImageRefused, InvalidVector
 from unseen_client.decode import Decoder
@@ -105,6 +105,11 @@ class Preparer:
     def text_score_scale(self) -> float:
         """What the score of a word query is multiplied with to become a cosine."""
         return self._embedder.text_score_scale
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        """The parts of a row that a query may weigh one by one."""
+        return self._embedder.facets
 
     def image(self, source: Source) -> PreparedImage:
         """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused."""

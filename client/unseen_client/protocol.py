@@ -12,12 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from unseen.audit.receipt import Receipt
 from unseen.bearer import life_s
-from unseen.errors import InvalidInput, InvalidVector
+from unseen.errors import InvalidInput
 from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
@@ -28,6 +27,10 @@ from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
 from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.retrieval.choice import choice
+from unseen_client.retrieval.metric import COSINE, metric_of
+from unseen_client.retrieval.query import Query
+from unseen_client.retrieval.where import Where
 from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
@@ -74,9 +77,11 @@ class Protocol(GovernanceProtocol):
         dimension: int | None,
         parameters: ParameterSet | str | None,
         keep_vectors: bool,
+        metric: str = COSINE,
+        longest: float = 1.0,
     ) -> Flow[CollectionInfo]:
-        chosen = collections.parameter_set(parameters)
-        return collections.create(self._session, name, model, dimension, chosen, keep_vectors)
+        chosen, compared = collections.parameter_set(parameters), metric_of(metric, longest)
+        return collections.create(self._session, name, model, dimension, chosen, keep_vectors, compared)
 
     def collection(self, name: str) -> Flow[CollectionInfo]:
         return collections.get(self._session, name)
@@ -109,7 +114,9 @@ class Protocol(GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
     ) -> Flow[EnrolReport]:
-        return enrol.enrol_vectors(self._session, name, ids, as_vectors(vectors), records, as_mechanism(noise), given)
+        return enrol.enrol_vectors(
+            self._session, name, ids, collections.as_vectors(vectors), records, as_mechanism(noise), given
+        )
 
     def enrol_dicom(
         self,
@@ -138,19 +145,34 @@ class Protocol(GovernanceProtocol):
 
         return local(keep)
 
+    def search(
+        self,
+        name: str,
+        query: Query,
+        top_k: int,
+        where: Where = None,
+        min_score: float | None = None,
+        temperature: float | None = None,
+        rerank: bool = False,
+        candidates: int | None = None,
+        purpose: str | None = None,
+    ) -> Flow[list[Hit]]:
+        chosen = choice(top_k, where, min_score, temperature, rerank, candidates)
+        return similar.to_query(self._session, name, query, chosen, purpose or "")
+
     def search_vector(
         self, name: str, vector: npt.ArrayLike, top_k: int, purpose: str | None = None
     ) -> Flow[list[Hit]]:
-        return similar.to_vector(self._session, name, as_vectors(vector), top_k, purpose or "")
+        return self.search(name, Query.vector(vector), top_k, purpose=purpose)
 
     def search_image(self, name: str, path: AnyPath, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
-        return similar.to_image(self._session, name, Path(path), top_k, purpose or "")
+        return self.search(name, Query.picture(path), top_k, purpose=purpose)
 
     def search_text(self, name: str, text: str, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
-        return similar.to_text(self._session, name, text, top_k, purpose or "")
+        return self.search(name, Query.words(text), top_k, purpose=purpose)
 
     def search_like(self, name: str, row: str, top_k: int, purpose: str | None = None) -> Flow[list[Hit]]:
-        return similar.to_row(self._session, name, row, top_k, purpose or "")
+        return self.search(name, Query.like(row), top_k, purpose=purpose)
 
     def count(self, name: str) -> Flow[int]:
         return rows.count(self._session, name)
@@ -231,11 +253,3 @@ def as_mechanism(noise: Noise) -> Mechanism | None:
     if noise is None or isinstance(noise, Mechanism):
         return noise
     return mechanism_from_text(noise)
-
-
-def as_vectors(vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Anything that is numbers, as float32; raises InvalidVector for what is not."""
-    try:
-        return np.asarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidVector("got something that is not an array of numbers; give float32 (n, d), or (d,)") from error

@@ -116,7 +116,7 @@ class ReceiptBook:
         Raises LogWentBack when it does not, ProofBroken when the head itself is wrong.
         """
         new = self.opened(note)
-        with self._keeping_evidence(note.encode()):
+        with self._keeping_evidence(note, since):
             if since is not None:
                 _require_goes_on(self.opened(since), new, consistency)
             with self._writing() as database:
@@ -159,7 +159,7 @@ class ReceiptBook:
         return [Receipt.from_bytes(data) for (data,) in found]
 
     def evidence(self) -> list[bytes]:
-        """Receipts and heads that the server signed and that do not fit what was seen before, oldest first."""
+        """Receipts and heads that do not fit what was seen before, and heads that they do not fit, oldest first."""
         with self._reading() as database:
             found = database.execute("SELECT data FROM evidence ORDER BY number").fetchall()
         return [bytes(data) for (data,) in found]
@@ -185,17 +185,18 @@ class ReceiptBook:
             database.execute("UPDATE log SET size = ?, head = ?", (head.size, note))
 
     @contextmanager
-    def _keeping_evidence(self, data: bytes) -> Iterator[None]:
-        """Keep what the server signed when it shows that the log went back: whoever looks into it needs it."""
+    def _keeping_evidence(self, shown: str | bytes, since: str | None = None) -> Iterator[None]:
+        """Keep what shows that the log went back, and the heads that it does not fit: one proves nothing alone."""
         try:
             yield
         except LogWentBack as error:
             try:
                 with self._writing() as database:
-                    database.execute(
-                        "INSERT OR IGNORE INTO evidence (data) SELECT ? WHERE (SELECT count(*) FROM evidence) < ?",
-                        (data, MOST_EVIDENCE),
-                    )
+                    for signed in filter(None, (since, self.head, shown)):
+                        database.execute(
+                            "INSERT OR IGNORE INTO evidence (data) SELECT ? WHERE (SELECT count(*) FROM evidence) < ?",
+                            (signed.encode() if isinstance(signed, str) else signed, MOST_EVIDENCE),
+                        )
             except StoreFailed as failure:
                 error.add_note(f"what shows it could not be kept: {failure}")
             raise

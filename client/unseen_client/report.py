@@ -21,8 +21,10 @@ class Hit:
 
     id: str
     score: float
-    """Cosine similarity, -1 to 1."""
+    """More is better: the cosine, -1 to 1, or what the collection's metric and the query's weights make of it."""
     record: Record
+    relevance: float | None = None
+    """This row's part of the softmax over all rows considered, where a temperature was given: docs/search.md."""
 
 
 @dataclass(frozen=True)

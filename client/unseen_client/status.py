@@ -67,7 +67,8 @@ class ServerStatus:
     """The newest signed head of the caller's own log."""
     certificate_expires: datetime | None
     """None without TLS."""
-    governance: GovernanceStatus
+    governance: GovernanceStatus | None = None
+    """None from a server that says nothing of agreements: it is of another release."""
     memory: MemoryStatus | None = None
     traffic: TrafficStatus | None = None
 
@@ -90,7 +91,7 @@ class ServerStatus:
             audit_bytes=message.audit.bytes,
             audit_head=message.audit.head,
             certificate_expires=None if expires is None else _moment(expires),
-            governance=_governance(message.governance),
+            governance=_governance(message.governance) if message.HasField("governance") else None,
             memory=_memory(message.memory) if message.HasField("memory") else None,
             traffic=_traffic(message.traffic) if message.HasField("traffic") else None,
         )

@@ -30,6 +30,8 @@ from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
 from unseen_client.records import Record
 from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.retrieval.query import Query
+from unseen_client.retrieval.where import Where
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.status import ServerStatus
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
@@ -133,6 +135,8 @@ class Client(MedicalCalls, GovernanceCalls):
         dimension: int | None = None,
         parameters: ParameterSet | str | None = None,
         keep_vectors: bool = True,
+        metric: str = "cosine",
+        longest: float = 1.0,
     ) -> CollectionInfo:
         """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
 
@@ -141,9 +145,12 @@ class Client(MedicalCalls, GovernanceCalls):
 
         Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
         its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.
-        Raises CollectionExists, InvalidName, InvalidInput.
+
+        ``metric`` says how vectors of your own are compared: "cosine", "dot", "l2" or "l1". All but cosine take vectors
+        up to the length ``longest``: docs/search.md. Raises CollectionExists, InvalidName, InvalidInput.
         """
-        return self._drive(self._protocol.create_collection(name, model, dimension, parameters, keep_vectors))
+        flow = self._protocol.create_collection(name, model, dimension, parameters, keep_vectors, metric, longest)
+        return self._drive(flow)
 
     def collection(self, name: str) -> CollectionInfo:
         """A collection as it stands now; raises CollectionNotFound."""
@@ -198,7 +205,7 @@ class Client(MedicalCalls, GovernanceCalls):
         purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
-        """Enrol vectors of your own, float32 (n, d) of any length: they are compared by cosine.
+        """Enrol vectors of your own, float32 (n, d): of any length where they are compared by cosine.
 
         Ids already there are left as they are. ``noise``, ``subject``, ``consent`` and ``purpose`` as for
         ``enrol_images``. Raises InvalidVector, InvalidInput, KeyMissing, CollectionNotFound, BudgetExceeded.
@@ -222,6 +229,31 @@ class Client(MedicalCalls, GovernanceCalls):
         ``float("inf")``. Asks no server. Raises InvalidConfiguration.
         """
         return self._drive(self._protocol.set_budget(per_subject, per_device, delta))
+
+    def search(
+        self,
+        name: str,
+        query: Query,
+        *,
+        top_k: int = 10,
+        where: Where = None,
+        min_score: float | None = None,
+        temperature: float | None = None,
+        rerank: bool = False,
+        candidates: int | None = None,
+        purpose: str | None = None,
+    ) -> Hits:
+        """The best rows for a query put together from parts, such as ``Query.words("beach") - 0.5 * Query.like(id)``.
+
+        A score is the weighted sum of the scores that the parts would give. All that follows happens on this device:
+        ``where`` are conditions on records ("tag = dog"), all of which must hold, or a function of a Record;
+        ``min_score`` cuts off; ``temperature`` gives each hit a relevance, its part of the softmax over all rows that
+        fulfil ``where``; ``rerank`` scores the best ``candidates`` again with the vectors in their records.
+        docs/search.md says more. Raises InvalidInput, InvalidVector, ImageRefused, ModelMismatch, RowNotFound,
+        KeyMissing.
+        """
+        flow = self._protocol.search(name, query, top_k, where, min_score, temperature, rerank, candidates, purpose)
+        return self._drive(flow)
 
     def search_image(self, name: str, path: AnyPath, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """The rows most like an image file, best first; raises ImageRefused, ModelMismatch, KeyMissing."""

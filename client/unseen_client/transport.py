@@ -18,7 +18,7 @@ from unseen.errors import (
     DeadlineExceeded,
     InvalidConfiguration,
     LimitExceeded,
-    Mismatch,
+    MethodUnknown,
     NotAuthenticated,
     NotPermitted,
     ServerBusy,
@@ -128,7 +128,9 @@ def translated(error: grpc.RpcError, server: str) -> UnseenError:
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return LimitExceeded(f"{server} or this client refused the size of a message: {details}")
         case grpc.StatusCode.UNIMPLEMENTED:
-            return Mismatch(f"{server} does not speak this release's contract (unseen.v1); install matching releases")
+            return MethodUnknown(
+                f"{server} does not speak this release's contract (unseen.v1); install matching releases"
+            )
         case grpc.StatusCode.UNAUTHENTICATED:
             return NotAuthenticated(f"{server} does not know this client; check tls= and token=")
         case grpc.StatusCode.PERMISSION_DENIED:

@@ -23,7 +23,8 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     ├── Mismatch                both sides are fine, but do not fit together
     │   ├── ParameterMismatch
     │   ├── ModelMismatch
-    │   └── PackingChanged      the collection was re-packed: ask again and encrypt anew
+    │   ├── PackingChanged      the collection was re-packed: ask again and encrypt anew
+    │   └── MethodUnknown       the server has no such method: it is of another release
     ├── NotAuthenticated        no token or certificate, or one that does not hold (any more)
     ├── NotPermitted            the caller is known, but this is not for it
     ├── PolicyRefused           the collection's agreement does not allow it
@@ -151,6 +152,10 @@ class ModelMismatch(Mismatch):
 
 class PackingChanged(Mismatch):
     code = "PACKING_CHANGED"
+
+
+class MethodUnknown(Mismatch):
+    code = "METHOD_UNKNOWN"
 
 
 class NotAuthenticated(UnseenError):

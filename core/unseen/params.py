@@ -9,7 +9,9 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from unseen.errors import ParameterMismatch, UnsafeParameters
 
@@ -48,9 +50,7 @@ class ParameterSet:
     @property
     def id(self) -> str:
         """First 16 hex digits of SHA-256 over the canonical JSON of every number (the name is not a number)."""
-        numbers = {key: value for key, value in asdict(self).items() if key != "name"}
-        canonical = json.dumps(numbers, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+        return _hash_of_numbers(asdict(self))
 
     @property
     def residue_bits(self) -> int:
@@ -78,13 +78,11 @@ class ParameterSet:
     def is_safe(self) -> bool:
         """Whether the set may serve outside tests.
 
-        128 bits in the quantum core-SVP model need log2 q <= 41 at N = 2048 and <= 83 at N = 4096; N = 1024 never.
         The mask's u must be a power of two wide, as it is drawn by masking bits, and wide enough that what the flood
         lets a crafted public key read of it leaves a deviation of at least one per coefficient.
         """
-        most_bits = {2048: 41, 4096: 83}.get(self.ring_degree, 0)
         return (
-            self.residue_bits <= most_bits
+            within_security_bound(self.ring_degree, self.residue_bits)
             and self.mask_bound >= 1 << 11
             and self.mask_bound.bit_count() == 1
             and 2 * self.mask_bound * self.flood_std >= self.modulus
@@ -124,8 +122,82 @@ N2048_Q29_FINE = ParameterSet(
     flood_std=2.0**17,
 )
 
+
+@dataclass(frozen=True)
+class OwnerParameterSet:
+    """The numbers of one owner-encrypted scan: rows and queries are encrypted under one key, q = moduli[0] * moduli[1].
+
+    A ciphertext carries an integer m as c0 + c1 s = m + e mod q: an approximate scheme, with no plaintext modulus.
+    """
+
+    name: str
+    ring_degree: int
+    """N."""
+    moduli: tuple[int, int]
+    """Two primes, both 1 mod 2N and below 2^16, so that a centred residue fits a signed 16-bit integer."""
+    roots: tuple[int, int]
+    """psi for each prime, of order 2N: fixes what transformed residues mean on the wire and at rest."""
+    row_scale: int
+    """A: a stored row is round(A * x) for a unit vector x."""
+    query_range: float
+    """Where cosine 1 lands, as a part of q/2; the rest is head-room for noise."""
+    row_norm_slack: float
+    """A row's integer norm is at most row_norm_slack * A, so that no row can wrap a score."""
+    reply_c0_bits: int
+    reply_c1_bits: int
+    reply_c2_bits: int
+    error_coins: int
+    """Every encryption error is centred binomial with this many coins each way (21: std 3.24)."""
+
+    @property
+    def id(self) -> str:
+        """First 16 hex digits of SHA-256 over the canonical JSON of every number, as for ``ParameterSet``."""
+        return _hash_of_numbers(asdict(self))
+
+    @property
+    def modulus(self) -> int:
+        """q."""
+        return self.moduli[0] * self.moduli[1]
+
+    @property
+    def residue_bits(self) -> int:
+        return self.modulus.bit_length()
+
+    @property
+    def query_scale(self) -> float:
+        """B: a query is round(B * x), so that B * A = query_range * q / 2."""
+        return self.query_range * self.modulus / 2 / self.row_scale
+
+    @property
+    def row_norm_cap(self) -> float:
+        return self.row_norm_slack * self.row_scale
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the set may serve outside tests: the bound on q of ``ParameterSet``, errors as wide as SEAL's."""
+        return within_security_bound(self.ring_degree, self.residue_bits) and self.error_coins >= 21
+
+
+N2048_Q31_OWNER = OwnerParameterSet(
+    name="n2048_q31_owner",
+    ring_degree=2048,
+    moduli=(40961, 61441),
+    roots=(18088, 34889),
+    row_scale=6144,
+    query_range=0.97,
+    row_norm_slack=1.006,
+    reply_c0_bits=12,
+    reply_c1_bits=17,
+    reply_c2_bits=22,
+    error_coins=21,
+)
+
 DEFAULT = N2048_Q29
 PUBLISHED = (N2048_Q29, N2048_Q29_FINE)
+OWNER_DEFAULT = N2048_Q31_OWNER
+OWNER_PUBLISHED = (N2048_Q31_OWNER,)
+
+AnySet = TypeVar("AnySet", ParameterSet, OwnerParameterSet)
 
 
 def by_id(parameter_id: str) -> ParameterSet:
@@ -135,6 +207,15 @@ def by_id(parameter_id: str) -> ParameterSet:
             return parameters
     known = ", ".join(f"{p.name} ({p.id})" for p in PUBLISHED)
     raise ParameterMismatch(f"this parameter set is not known here; this build has {known}")
+
+
+def owner_by_id(parameter_id: str) -> OwnerParameterSet:
+    """The published owner-encrypted set with this id; raises ParameterMismatch when there is none."""
+    for parameters in OWNER_PUBLISHED:
+        if parameters.id == parameter_id:
+            return parameters
+    known = ", ".join(f"{p.name} ({p.id})" for p in OWNER_PUBLISHED)
+    raise ParameterMismatch(f"this owner-encrypted parameter set is not known here; this build has {known}")
 
 
 def by_name(name: str) -> ParameterSet:
@@ -147,8 +228,21 @@ def by_name(name: str) -> ParameterSet:
     )
 
 
-def require_safe(parameters: ParameterSet) -> ParameterSet:
+def require_safe(parameters: AnySet) -> AnySet:
     """Pass a safe set through; refuse any other unless a test is running (pytest sets PYTEST_CURRENT_TEST)."""
     if parameters.is_safe or "PYTEST_CURRENT_TEST" in os.environ:
         return parameters
-    raise UnsafeParameters(f"{parameters.name} does not reach 128-bit security with masking; it serves in tests only")
+    raise UnsafeParameters(
+        f"{parameters.name} does not reach the security that this build asks for; it serves in tests only"
+    )
+
+
+def within_security_bound(ring_degree: int, modulus_bits: int) -> bool:
+    """128 bits in the quantum core-SVP model: log2 q at most 41 at N = 2048 and 83 at N = 4096; N = 1024 never."""
+    return modulus_bits <= {2048: 41, 4096: 83}.get(ring_degree, 0)
+
+
+def _hash_of_numbers(fields: Mapping[str, object]) -> str:
+    numbers = {key: value for key, value in fields.items() if key != "name"}
+    canonical = json.dumps(numbers, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]

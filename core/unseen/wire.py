@@ -50,6 +50,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.ParameterMismatch: "FAILED_PRECONDITION",
     errors.ModelMismatch: "FAILED_PRECONDITION",
     errors.PackingChanged: "ABORTED",
+    errors.MethodUnknown: "UNIMPLEMENTED",
     errors.NotAuthenticated: "UNAUTHENTICATED",
     errors.NotPermitted: "PERMISSION_DENIED",
     errors.PolicyRefused: "FAILED_PRECONDITION",

@@ -44,8 +44,7 @@ from unseen_server.governance.clock import Clock
 from unseen_server.governance.retention import Retention
 from unseen_server.hosts import is_loopback
 from unseen_server.listening import bind, make_server
-from unseen_server.opening import MakeClock, open_all, tell_of_missing_changes
-from unseen_server.opening import open_audit as open_audit
+from unseen_server.opening import MakeClock, open_all
 from unseen_server.operations.certificate import expires_s
 from unseen_server.operations.metrics import Metrics
 from unseen_server.operations.page import Page
@@ -63,7 +62,6 @@ from unseen_server.services.operations import OperatorService, Standing
 from unseen_server.services.search import SearchService
 from unseen_server.signing import open_signing_key
 from unseen_server.storage import kind
-from unseen_server.storage import open_store as open_store
 from unseen_server.warm_up import warm_up
 from unseen_server.workers import Workers
 
@@ -93,6 +91,7 @@ class RunningServer:
     retention: Retention
     retaining: asyncio.Task[None]
     metrics: Metrics
+    backups: Backups
     page: Page | None = None
 
     async def stop(self) -> None:
@@ -102,6 +101,7 @@ class RunningServer:
         self.retaining.cancel()
         if not self.store_failed.is_set():
             await self.quotas.settle()
+        self.backups.close()
         await asyncio.to_thread(self.workers.close)
         self.engine.close()
         self.ending_windows.cancel()
@@ -109,7 +109,7 @@ class RunningServer:
         self.audit.record(SERVER, "server-stopped")
         self.store.close()
         # After the store: the log's checkpoint says that everything before it need not be looked for at a start.
-        await asyncio.to_thread(self.audit.close)
+        await asyncio.to_thread(self.audit.close, not self.store_failed.is_set())
         if self.page is not None:
             await asyncio.to_thread(self.page.close)
 
@@ -183,7 +183,6 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         for service in SERVICES:
             await health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
-        await tell_of_missing_changes(store, audit)
         with contextlib.suppress(AuditUnavailable):  # it starts all the same, and says that it cannot serve
             await asyncio.wrap_future(audit.record(SERVER, "server-started", details=Details(note=release())))
         await server.start()
@@ -191,7 +190,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         store.close()  # a thread that still loads ends at its next page
         await asyncio.wait([loading])
         engine.close()
-        await asyncio.to_thread(audit.close)
+        await asyncio.to_thread(audit.close, not store_failed.is_set())
         raise
     ending_windows = asyncio.create_task(refusals.run())
     retaining = asyncio.create_task(retention.run())
@@ -212,6 +211,7 @@ async def _start(config: Config, make_masks: MakeMasks, make_clock: MakeClock, m
         retention,
         retaining,
         metrics,
+        backups,
     )
 
 

@@ -90,11 +90,13 @@ class Audit:
 
         Raises through the future: AuditUnavailable when there is no room, StoreFailed when the disk failed.
         """
-        leaf = Leaf(act, caller.name, self._clock_ns() // 1_000_000, outcome, details or Details())
+        time_ms = self._clock_ns() // 1_000_000
+        leaf = Leaf(act, caller.name, time_ms, outcome, details or Details(), caller.tenant)
         waiting = _Waiting(caller.tenant, leaf.to_bytes(random_bytes(SALT_BYTES)), Future())
         waiting.receipt.set_running_or_notify_cancel()  # a caller that leaves takes no leaf back
         with self._changed:
-            if self._closing:
+            # What follows from a leaf that still waits is written as well: a leaf that takes it back.
+            if self._closing and threading.current_thread() is not self._thread:
                 raise StoreFailed("the audit log is closed; restart the server")
             self._waiting.append(waiting)
             self._changed.notify()
@@ -143,14 +145,17 @@ class Audit:
         for log in self.logs():
             log.copy_to(folder / log.origin.rpartition("/")[2])
 
-    def close(self) -> None:
-        """Write what waits, leave checkpoints, let go of the files."""
+    def close(self, checkpoints: bool = True) -> None:
+        """Write what waits, leave checkpoints, let go of the files.
+
+        None when the store failed: a checkpoint says that everything before it need not be looked for at a start.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
         for log in self.logs():
-            log.close()
+            log.close(checkpoints)
 
     # The one thread that writes
 

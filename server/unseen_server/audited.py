@@ -7,7 +7,8 @@
 
 A call that is refused before it changed anything leaves a leaf as well, but a flood of them does not (``refusals``).
 A leaf OK of a read says that the answer was about to leave; a kill may have come between. When it did not leave after
-all, because the query was cut or its caller went away, another leaf takes the first one back.
+all, because its caller went away or it took too long, another leaf takes the first one back. Only a request that came
+whole and was counted gets so far: a flood of others leaves no leaves of this kind.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from unseen.audit.receipt import Receipt
 from unseen.errors import UnseenError
 from unseen_server.acts import ACTS, Kind, details_of
 from unseen_server.audit import Audit
-from unseen_server.call import Call, Caller
+from unseen_server.call import Call, Caller, nothing
 
 GiveReceipt = Callable[[Receipt], None]
 
 CANCELLED = "CANCELLED"
-"""The outcome of a call whose caller left, or that failed in a way that nobody knows."""
+"""The outcome of a call whose caller left, that took too long, or that failed in a way that nobody knows."""
 
 
 class AuditedCall:
@@ -133,13 +134,9 @@ class AuditedCall:
 
 
 def _contradict(audit: Audit, caller: Caller, act: str, outcome: str, details: Details, early: Future[Receipt]) -> None:
-    """Write that an early leaf was wrong; without room, or when all is closed, the early one is not there either."""
+    """Write that an early leaf was wrong; when that one could not be written, there is nothing to take back."""
     with suppress(UnseenError):
         audit.record(caller, act, outcome, replace(details, asked=early.result().index))
-
-
-def nothing() -> None:
-    """Whom nobody waits for."""
 
 
 async def _from(first: Message | None, rest: AsyncIterator[Message]) -> AsyncIterator[Message]:

@@ -44,6 +44,7 @@ class Backups:
         self._store = store
         self._audit = audit
         self._busy = threading.Lock()
+        self._closing = threading.Event()
         forget_unfinished(data)
 
     def begin(self) -> Backup:
@@ -56,7 +57,7 @@ class Backups:
             try:
                 folder = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=self._data))
                 undone.callback(shutil.rmtree, folder, ignore_errors=True)
-                self._store.snapshot(folder / FILE_NAME)
+                self._store.snapshot(folder / FILE_NAME, self._go_on)
                 self._audit.copy_to(folder / backup.AUDIT_FOLDER)  # after the store: no effect without its leaf
             except OSError as error:
                 raise LimitExceeded(
@@ -64,6 +65,14 @@ class Backups:
                 ) from error
             chunks = backup.pack(folder, self._store.uid, self._store.ring)
             return Backup(self._store.uid, backup.size_of(folder), chunks, undone.pop_all().close)
+
+    def close(self) -> None:
+        """Let a copy that is being made end at its next part: nobody waits for it while the server stops."""
+        self._closing.set()
+
+    def _go_on(self) -> None:
+        if self._closing.is_set():
+            raise ServerBusy("the server is stopping; fetch the backup when it runs again")
 
     def _require_room(self) -> None:
         needed = self._store.size_bytes + sum(log.now.end for log in self._audit.logs()) + limits.BACKUP_SPARE_BYTES

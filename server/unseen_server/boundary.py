@@ -13,24 +13,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from grpc import aio
 
 from unseen import wire
 from unseen.audit.leaf import DONE
 from unseen.audit.receipt import METADATA_KEY, Receipt
-from unseen.errors import DeadlineExceeded, MalformedMessage, ServerBusy, StoreFailed, UnseenError
+from unseen.errors import DeadlineExceeded, ServerBusy, StoreFailed, UnseenError
 from unseen_server import limits
 from unseen_server.access.gate import Gate
 from unseen_server.audit import Audit
 from unseen_server.audited import CANCELLED, AuditedCall
 from unseen_server.call import Call, Caller
+from unseen_server.incoming import Context, Parse, messages_of, only_message
 from unseen_server.operations.metrics import Metrics
 from unseen_server.quota import Quotas
 from unseen_server.refusals import Refusals
@@ -39,9 +40,7 @@ log = logging.getLogger(__name__)
 
 # Generic in the type stubs, not when running: hence the quotes.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Context: TypeAlias = "aio.ServicerContext[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
-Parse = Callable[[bytes], Message]
 
 HEALTH_SERVICE = "/grpc.health.v1.Health"
 
@@ -126,8 +125,8 @@ class Boundary(aio.ServerInterceptor):
         inner = _behaviour(handler)
 
         async def request_of(context: Context, call: Call) -> Any:
-            messages = _messages(context, self._counted(call, parse))
-            return messages if handler.request_streaming else await _only(messages)
+            messages = messages_of(context, self._counted(call, parse))
+            return messages if handler.request_streaming else await only_message(messages)
 
         async def answer_once(_: Any, context: Context) -> Any:
             async with self._answering(path, context) as answering:
@@ -155,7 +154,7 @@ class Boundary(aio.ServerInterceptor):
                     raise ServerBusy(
                         "too many health calls are under way; one watcher is enough", retry_after_s=limits.RETRY_CALL_S
                     )
-                return await inner(await _only(_messages(context, parse)), context)
+                return await inner(await only_message(messages_of(context, parse)), context)
             except UnseenError as error:
                 return _refuse(context, error)
             finally:
@@ -217,12 +216,10 @@ class Boundary(aio.ServerInterceptor):
 
     def _refuse(self, answering: _Answering, error: UnseenError) -> bool:
         """Answer with an error; whether that is news, and not one of a flood."""
-        audited = answering.audited
         answering.code = error.code
         _refuse(answering.context, error)
-        if audited is not None and audited.outcome == error.code:
-            return True
-        return self._refusals.note(answering.caller, answering.method, error.code)
+        has_leaf = answering.audited is not None and answering.audited.outcome in (error.code, CANCELLED)
+        return self._refusals.note(answering.caller, answering.method, error.code, has_leaf)
 
     def _require_place(self) -> None:
         if self._calls > limits.MAX_CALLS:
@@ -266,38 +263,3 @@ def _give(context: Context, receipt: Receipt) -> None:
 
 def _add_trailer(context: Context, key: str, value: str | bytes) -> None:
     context.set_trailing_metadata((*context.trailing_metadata(), (key, value)))
-
-
-async def _only(messages: AsyncGenerator[Message, None]) -> Message:
-    """The one message of a call that has one."""
-    async with aclosing(messages):
-        async for message in messages:
-            return message
-    raise MalformedMessage("a call without a message; this method takes exactly one")
-
-
-async def _messages(context: Context, parse: Parse) -> AsyncGenerator[Message, None]:
-    # Not through gRPC's own request iterator: it refers to itself, so a call that ends before its stream does would
-    # keep its place on the connection until the garbage collector comes by, and the connection would run out of them.
-    while True:
-        try:
-            # Not asyncio.wait_for: when a message and the end of the call come together it drops the cancellation
-            # (github.com/python/cpython/issues/86296), and the next read of a call that is gone never returns.
-            async with asyncio.timeout(limits.MAX_PAUSE_S):
-                data = await context.read()
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"no message for {limits.MAX_PAUSE_S:.0f} seconds in the middle of a stream; send it again, faster"
-            ) from None
-        if data is aio.EOF:
-            return
-        yield _parsed(data, parse)
-
-
-def _parsed(data: bytes, parse: Parse) -> Message:
-    try:
-        return parse(data)
-    except DecodeError:
-        raise MalformedMessage(
-            "bytes that are no message of this contract; is the client of another release?"
-        ) from None

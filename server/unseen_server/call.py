@@ -24,7 +24,7 @@ class Role(StrEnum):
     STEWARD = "steward"
     """Policies, consents, erasure by subject, holds."""
     OPERATOR = "operator"
-    """Health, metrics, backup: no data."""
+    """Health, metrics: no data. In the tenant without a name backups too: every tenant's data, sealed."""
     AUDITOR = "auditor"
     """Reads the audit log."""
     ADMIN = "admin"
@@ -70,13 +70,16 @@ LOCAL = Caller(tenant="", name="local", roles=frozenset(Role), is_local=True)
 """Who calls a server on loopback that asks for no token: everything is theirs, as the files are."""
 
 
+def nothing() -> None:
+    """Whom nobody waits for."""
+
+
 class Notes:
     """What the services add to the leaf that the audit log will hold of a call."""
 
     def __init__(self) -> None:
         self.details = Details()
-
-        self._tell: Callable[[], None] = lambda: None
+        self._tell: Callable[[], None] = nothing
 
     def add(self, details: Details) -> None:
         """Say more of the act; what was said before and is not said anew stays."""
@@ -87,7 +90,7 @@ class Notes:
         self._tell = tell
 
     def all_is_checked(self) -> None:
-        """Nothing but the rest of the request can refuse this read any more: its leaf may be written meanwhile."""
+        """Only the work itself can still fail, or come too late: the leaf of this read may be written meanwhile."""
         self._tell()
 
 

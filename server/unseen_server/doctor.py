@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyServiceFailed, StoreFailed
+from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyServiceFailed, StoreFailed, WrongKey
 from unseen.store import backup
 from unseen.store.examination import Report, in_words
 from unseen.store.sqlite import FILE_NAME
@@ -42,9 +42,12 @@ def main() -> int:
             report = examined(from_arguments(rest))
         else:
             report = examined_backup(given.backup, from_arguments(["--data", f"{given.backup}.data", *rest]))
-    except (InvalidInput, IntegrityError, KeyServiceFailed, StoreFailed) as error:
+    except (InvalidInput, WrongKey, KeyServiceFailed, StoreFailed) as error:
         sys.stderr.write(f"unseen doctor: {error}\n")
         return REFUSED
+    except IntegrityError as error:
+        sys.stderr.write(f"unseen doctor: {error}\n")
+        return BROKEN
     sys.stdout.write(json.dumps(as_fields(report)) + "\n" if given.json else "\n".join(in_words(report)) + "\n")
     return BROKEN if report.findings else SOUND
 

@@ -22,20 +22,14 @@ REMEMBERED = frozenset(
 
 
 def count_missing_changes(store: Store, audit: Audit) -> int:
-    """How many acknowledged changes, of those that opening the audit log had to read, the store does not know."""
-    tenants = {"", *(stored.tenant for stored in store.collections())}
-    by_origin = {audit.origin_of(tenant): tenant for tenant in tenants}
-    return sum(
-        not store.knows_request(own_request_id(by_origin[log.origin], request_id))
-        for log in audit.logs()
-        if log.origin in by_origin
-        for leaf in log.tail
-        if (request_id := _acknowledged(leaf))
-    )
+    """How many acknowledged changes the store does not know, of those that opening the audit log had to read."""
+    tails = (leaf_fields(leaf) for log in audit.logs() for leaf in log.tail)
+    return sum(not store.knows_request(request_id) for fields in tails if (request_id := _acknowledged(fields)))
 
 
-def _acknowledged(leaf: bytes) -> bytes:
-    """The request id of a change that a leaf says was done; empty for any other leaf."""
-    fields = leaf_fields(leaf)
-    is_change = fields["act"] in REMEMBERED and fields["outcome"] == DONE
-    return bytes.fromhex(str(fields.get("request", ""))) if is_change else b""
+def _acknowledged(fields: dict[str, object]) -> bytes:
+    """The store's id of a change that a leaf says was done; empty for any other leaf."""
+    if fields["act"] not in REMEMBERED or fields["outcome"] != DONE or "request" not in fields:
+        return b""
+    # The tenant by the leaf, not by the store: that may have lost whatever named it.
+    return own_request_id(str(fields.get("tenant", "")), bytes.fromhex(str(fields["request"])))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from unseen.audit.leaf import Details
@@ -72,12 +73,37 @@ def open_audit(
     on_room: Callable[[bool], None] = lambda _: None,
     metrics: Metrics | None = None,
 ) -> Audit:
-    """The audit log that belongs to a store; ``metrics`` counts its leaves."""
-    if metrics is None:
-        return Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room)
-    audit = Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room, metrics.leaves_written)
-    metrics.tenant_hash = audit.tenant_hash if config.metrics_by_tenant else None
+    """The audit log that belongs to a store; says when the store lacks what it tells. ``metrics`` counts its leaves."""
+    on_written = metrics.leaves_written if metrics else lambda *_: None
+    audit = Audit(config.data / AUDIT_FOLDER, store, open_signing_key(store), on_room, on_written)
+    if metrics is not None:
+        metrics.tenant_hash = audit.tenant_hash if config.metrics_by_tenant else None
+    try:
+        _tell_of_missing_changes(store, audit)
+    except BaseException:
+        audit.close(checkpoints=False)
+        raise
     return audit
+
+
+@contextlib.contextmanager
+def opened_alone(
+    config: Config, before_making: Callable[[], None] = lambda: None
+) -> Iterator[tuple[DurableStore, Audit]]:
+    """Store and audit log of a stopped server, for this process alone: what a command works on."""
+    store = open_store(config, before_making)
+    failed = threading.Event()
+    store.when_failed(failed.set)
+    try:
+        audit = open_audit(config, store)
+    except BaseException:
+        store.close()
+        raise
+    try:
+        yield store, audit
+    finally:
+        store.close()
+        audit.close(checkpoints=not failed.is_set())
 
 
 def require_callers(config: Config, grants: Grants | None) -> None:
@@ -91,14 +117,20 @@ def require_callers(config: Config, grants: Grants | None) -> None:
         )
 
 
-async def tell_of_missing_changes(store: Store, audit: Audit) -> None:
-    """Say, in log and audit log, when the store lacks what the audit log has as acknowledged."""
-    count = await asyncio.to_thread(count_missing_changes, store, audit)
-    if count:
+def _tell_of_missing_changes(store: Store, audit: Audit) -> None:
+    """Say, in log and audit log, when the store lacks what the audit log has as acknowledged: once, to whoever opens.
+
+    Without room for the leaf nothing is forgotten, and the next one is told as well.
+    """
+    if count := count_missing_changes(store, audit):
         log.error(
             "the audit log tells of acknowledged changes that the store does not hold: it was restored from a backup, "
             "or the disk lost them",
             extra={"count": count},
         )
-        with contextlib.suppress(AuditUnavailable):
-            await asyncio.wrap_future(audit.record(SERVER, "changes-missing", details=Details(count=count)))
+        try:
+            audit.record_now(SERVER, "changes-missing", details=Details(count=count))
+        except AuditUnavailable:
+            return
+    for opened in audit.logs():
+        opened.forget_tail()

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from unseen.errors import QuotaExceeded
-from unseen.store.interface import Store
+from unseen.store.interface import FactStore
 from unseen.types import UID_BYTES
 from unseen_server import limits
 from unseen_server.call import Allowance, Caller
@@ -94,9 +94,9 @@ class Quotas:
         self._bytes: dict[tuple[str, str], Bucket] = {}
         self._searches: dict[tuple[str, str], Bucket] = {}
         self._released: dict[bytes, Released] = {}
-        self._store: Store
+        self._store: FactStore
 
-    def keep_in(self, store: Store) -> None:
+    def keep_in(self, store: FactStore) -> None:
         """Where reservations go. To be called before the first call comes; the store is opened after the port."""
         self._store = store
 

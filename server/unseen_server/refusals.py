@@ -34,10 +34,19 @@ class Refusals:
     def __init__(self, audit: Audit) -> None:
         self._audit = audit
         self._more: dict[_Kind, int] = {}
+        self._told: set[_Kind] = set()
+        """Kinds of this window whose calls had leaves of their own."""
 
-    def note(self, caller: Caller | None, method: str, code: str) -> bool:
-        """A call was refused; whether it is the first of its kind. Nobody waits for its leaf: nothing was done."""
+    def note(self, caller: Caller | None, method: str, code: str, has_leaf: bool = False) -> bool:
+        """A call was refused; whether it is the first of its kind. Nobody waits for its leaf: nothing was done.
+
+        A call that ``has_leaf`` gets no other one: a change that was tried, or a read that was taken back.
+        """
         kind = (caller or STRANGER, method, code)
+        if has_leaf:
+            is_news = kind not in self._told and len(self._told) < MOST_KINDS
+            self._told |= {kind} if is_news else set()
+            return is_news
         if kind in self._more:
             self._more[kind] += 1
             return False
@@ -55,6 +64,7 @@ class Refusals:
                 self._write(kind, count)
                 log.info("more calls refused", extra={"method": kind[1], "code": kind[2], "count": count})
         self._more = {}
+        self._told = set()
 
     async def run(self) -> None:
         """End one window after the other, until cancelled."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from bench.faults import clocks, cuts, disks, keys, pages, system_calls
-from bench.faults.__main__ import COUNTED, faults_in
+from bench.faults.__main__ import COUNTED, FULL, NOT_TRIED, Run, faults_in
 from bench.faults.damage import Damaged
 from bench.faults.damaging import FIRST_BYTES, NEVER_WRITTEN, STORE, damage_files, spread, tear
 from bench.faults.history import Found, History
@@ -57,6 +58,21 @@ def test_files_that_may_not_grow_lose_nothing(start: History, tmp_path: Path) ->
     assert tried.runs >= 4
     assert tried.stopped > 0
     assert tried.found.faults == 0
+
+
+def test_a_full_file_system_is_tried_where_it_may_be_mounted_and_else_said_not_to_be(
+    start: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if disks.can_mount(tmp_path):
+        tried = disks.fill_file_system(start, tmp_path, every_blocks=40)
+        assert tried.runs >= 3
+        assert (tried.went_on, tried.stopped) == (1, tried.runs - 1)
+        assert tried.found.faults == 0
+    monkeypatch.setattr(disks, "can_mount", lambda folder: False)
+    run = Run(tmp_path, Namespace(every_byte_of_a_limit=1 << 30, every_block=40))
+    run.disks()
+    assert run.figures["disks"][FULL] == NOT_TRIED
+    assert "not tried" in capsys.readouterr().out
 
 
 def test_damaged_files_are_refused_named_or_harmless(start: History, tmp_path: Path) -> None:

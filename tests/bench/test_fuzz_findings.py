@@ -49,7 +49,7 @@ def of_json(data: bytes, **changes: Any) -> bytes:
 def seed(name: str, mode: int | None = None) -> bytes:
     """The first right input of a target, without its mode."""
     target = TARGETS[name]
-    return next(one[target.mode_bytes :] for one in target.seeds if mode is None or one[0] == mode)
+    return next(one[target.mode_bytes :] for one in target.inputs if mode is None or one[0] == mode)
 
 
 def half_a_character() -> bytes:
@@ -151,10 +151,10 @@ def test_what_was_found_is_refused_as_the_parser_declares(name: str, data: bytes
     target = TARGETS[name]
     assert any(issubclass(refusal, kind) for kind in target.declared)
     with pytest.raises(refusal):
-        target.run(data)
+        target.execute(data)
 
 
 def test_right_inputs_around_them_are_still_taken() -> None:
     done: list[Target] = [TARGETS[name] for name in sorted({name for name, _, _ in FOUND})]
     for target in done:
-        target.run(target.seeds[0])
+        target.execute(target.inputs[0])

@@ -8,7 +8,7 @@ import pytest
 
 from bench.fuzz.mutate import DEEP, ODD_VALUES, mutate_json
 from bench.fuzz.plain import changed, drive
-from bench.fuzz.target import Outcome, Target, dressed
+from bench.fuzz.target import Outcome, Target
 from bench.fuzz.targets import all_targets
 from unseen.errors import MalformedMessage
 
@@ -48,7 +48,7 @@ def test_an_error_that_is_not_declared_is_found_with_its_input() -> None:
 
 def test_the_same_seed_gives_the_same_inputs() -> None:
     target = next(one for one in TARGETS if one.is_json)
-    data = target.seeds[0]
+    data = target.inputs[0]
     once, again = (
         [changed(target, data, chance) for _ in range(50)] for chance in (random.Random(3), random.Random(3))
     )
@@ -66,9 +66,9 @@ def test_documents_are_changed_as_trees_and_nested_too_deeply_now_and_then() -> 
 
 def test_a_wrapping_is_put_around_odd_modes_only() -> None:
     seen: list[bytes] = []
-    run = dressed(seen.append, lambda data: b"<" + data + b">")
-    for data in (b"\0ab", b"\1ab", b""):
-        run(data)
+    target = Target("parse", seen.append, (), (b"ab",), lambda data: b"<" + data + b">", (b"ab",))
+    for data in (*target.inputs, b""):
+        target.execute(data)
     assert seen == [b"ab", b"<ab>", b""]
 
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.governed import SIDES, ratios
+from bench.governed import SIDES
+from bench.sides import ratios
 
 REPOSITORY = Path(__file__).parents[2]
 

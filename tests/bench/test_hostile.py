@@ -18,7 +18,8 @@ from bench.hostile.attack import Attack
 from bench.hostile.right_calls import RIGHT
 from bench.hostile.sending import Sender
 from bench.hostile.stage import Tokens
-from bench.hostile.wire_level import at_some_level, garbage, tag, varint
+from bench.hostile.wire_level import at_some_level, garbage
+from bench.protobuf_bytes import tag, varint
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.v1 import access_pb2, collections_pb2

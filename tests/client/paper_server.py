@@ -17,7 +17,6 @@ from unseen.errors import (
     CollectionNotFound,
     Mismatch,
     PackingChanged,
-    PolicyNotFound,
     RequestReplayed,
     RowExists,
     RowNotFound,
@@ -26,7 +25,7 @@ from unseen.he.mask import MaskSource
 from unseen.he.packing import Packing
 from unseen.he.scan import ScanIndex
 from unseen.types import CatalogueEntry, CollectionInfo
-from unseen.v1 import collections_pb2, index_pb2, info_pb2, search_pb2
+from unseen.v1 import collections_pb2, governance_pb2, index_pb2, info_pb2, search_pb2
 from unseen_client.steps import Exchange
 
 
@@ -123,7 +122,7 @@ class PaperServer:
         yield collections_pb2.GetCollectionResponse(collection=wire.collection_to_message(info))
 
     def on_get_policy(self, _):
-        raise PolicyNotFound("nothing on this paper has an agreement")
+        yield governance_pb2.GetPolicyResponse()
 
     def on_list_collections(self, _):
         infos = [self.collections[name].info() for name in sorted(self.collections)]

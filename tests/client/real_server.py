@@ -28,6 +28,11 @@ class RealServer:
     def address(self) -> str:
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def log(self) -> str:
+        """What it logged so far."""
+        return (self._folder / "server.log").read_text()
+
     def start(self) -> None:
         """Start, on the port of the last time if there was one, and wait until it listens."""
         command = [
@@ -38,7 +43,7 @@ class RealServer:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert "listening on" in line, (self._folder / "server.log").read_text()
+        assert "listening on" in line, self.log
         self._port = int(line.rsplit(":", 1)[1])
 
     def kill(self) -> None:

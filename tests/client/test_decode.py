@@ -18,8 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen_client import child_limits
+from unseen_client.child_limits import CPU_S_IN_ALL
 from unseen_client.child_process import ChildProcess
 from unseen_client.decode import Decoder
+from unseen_client.decode_child import CPU_S_PER_PICTURE
+from unseen_client.deid import dicom_file, frames_child
 
 Pixels = npt.NDArray[np.uint8]
 PHOTO = Path(__file__).parents[2] / "examples" / "demo" / "photos" / "tabby-cat.jpg"
@@ -282,9 +286,9 @@ def test_a_child_that_dies_costs_one_picture(decoder: Decoder) -> None:
 
 def test_the_child_uses_its_computing_time_or_dies(decoder: Decoder) -> None:
     decoder.decode(PHOTO.read_bytes())
-    resource.prlimit(child_of(decoder).process_id, resource.RLIMIT_CPU, (1, 1))
+    resource.prlimit(child_of(decoder).process_id, resource.RLIMIT_CPU, (2, 2))
     heavy = encoded(drawn(5000, 5000), "PNG", compress_level=1)
-    with pytest.raises(ImageRefused):
+    with pytest.raises(ImageRefused, match="too many seconds of computing"):
         decode_many(decoder, heavy, 200)
 
 
@@ -298,6 +302,33 @@ def test_the_limits_hold_in_the_child(decoder: Decoder) -> None:
     pid = child_of(decoder).process_id
     assert resource.prlimit(pid, resource.RLIMIT_AS) == (512 * MEBIBYTE, 512 * MEBIBYTE)
     assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
+    decoder.decode(PHOTO.read_bytes())
+    soft, hard = resource.prlimit(child_of(decoder).process_id, resource.RLIMIT_CPU)
+    assert (soft <= 2 * CPU_S_PER_PICTURE, hard) == (True, CPU_S_IN_ALL)
+
+
+@pytest.mark.parametrize(("limit", "name"), [("RLIMIT_AS", "memory"), ("RLIMIT_CPU", "cpu"), ("RLIMIT_FSIZE", "files")])
+def test_a_limit_that_the_system_refuses_is_not_claimed(monkeypatch: pytest.MonkeyPatch, limit: str, name: str) -> None:
+    def setrlimit(what: int, most: tuple[int, int]) -> None:
+        if what == getattr(resource, limit):
+            raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    held = child_limits._limited(512 * MEBIBYTE)
+    assert {of for bit, of in child_limits.LIMITS.items() if held & bit} == {"memory", "cpu", "files"} - {name}
+
+
+def test_a_child_is_replaced_before_its_computing_is_used_up() -> None:
+    largest = frames_child.CPU_S_PER_OBJECT + dicom_file.LARGEST_FILE_BYTES // frames_child.BYTES_PER_CPU_S
+    assert child_limits.REPLACED_AFTER_S + largest < CPU_S_IN_ALL
+    with Decoder() as decoder:
+        decoder.decode(PHOTO.read_bytes())
+        first = child_of(decoder)
+        assert 0 < first.worked_s < child_limits.REPLACED_AFTER_S
+        assert child_of(decoder) is first
+        first.worked_s = child_limits.REPLACED_AFTER_S
+        decoder.decode(PHOTO.read_bytes())
+        assert child_of(decoder) is not first
 
 
 def test_the_child_sees_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

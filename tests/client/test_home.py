@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from unseen.errors import InvalidConfiguration, StoreFailed
-from unseen_client.home import default_home, private_folder, refuse_others, write_private
+from unseen.errors import AlreadyExists, InvalidConfiguration, StoreFailed
+from unseen_client.home import default_home, private_folder, refuse_others, write_new_private, write_private
 from unseen_client.session import Session
 
 
@@ -74,3 +74,19 @@ def test_a_file_is_written_whole_under_any_number_of_writers(tmp_path):
 def test_a_folder_that_is_not_there_is_a_store_failure(tmp_path):
     with pytest.raises(StoreFailed, match="cannot write"):
         write_private(tmp_path / "absent" / "file", b"x")
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_new_file_takes_no_other_ones_name(tmp_path, monkeypatch, hard_links):
+    def refuse(*_):
+        raise PermissionError("no hard links here")
+
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "file"
+    write_new_private(path, b"first")
+    with pytest.raises(AlreadyExists, match="stays as it is"):
+        write_new_private(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    refuse_others(path, "600")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.client.real_server import ROOT
 from unseen.errors import ImageRefused, InvalidInput, ModelMismatch
-from unseen_client import AsyncClient, Client, Record
+from unseen_client import AsyncClient, Client, Query, Record
 
 PHOTOS = ROOT / "examples/demo/photos"
 
@@ -116,3 +116,62 @@ async def test_images_enrol_and_search_awaited(server, home, name, images):
         assert (await client.enrol_images(name, images)).enrolled == 3
         assert (await client.search_image(name, images[2], top_k=1))[0].record.name == "1.png"
         assert len(await client.search_text(name, "a chess board")) == 3
+
+
+@pytest.fixture(scope="module")
+def scenes(shared):
+    """Four photographs in a collection, and how each call scores them."""
+    shared.create_collection("scenes")
+    files = [PHOTOS / one for one in ("citrus-slices.jpg", "dahlia.jpg", "autumn-mountain.jpg", "astronaut.jpg")]
+    ids = dict(zip((path.name for path in files), shared.enrol_images("scenes", files).ids, strict=True))
+
+    def scores(query):
+        return {hit.id: hit.score for hit in shared.search("scenes", query, rerank=True)}
+
+    return files, ids, scores
+
+
+def test_a_fused_score_is_the_weighted_sum_of_the_scores_of_words_pictures_and_rows(scenes):
+    files, ids, scores = scenes
+    parts = [Query.words("a flower"), Query.picture(files[2]), Query.like(ids["astronaut.jpg"])]
+    alone = [scores(part) for part in parts]
+    together = scores(parts[0] + 0.5 * parts[1] - 0.25 * parts[2])
+    assert set(together) == set(ids.values()) - {ids["astronaut.jpg"]}
+    for row, score in together.items():
+        expected = alone[0][row] + 0.5 * alone[1][row] - 0.25 * alone[2][row]
+        assert score == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_is_not_wanted_sinks(shared, scenes):
+    files, ids, _ = scenes
+    wanted = Query.picture(files[0])
+    assert shared.search("scenes", wanted, top_k=1)[0].id == ids["citrus-slices.jpg"]
+    assert shared.search("scenes", wanted - 2 * Query.words("a slice of orange"))[-1].id == ids["citrus-slices.jpg"]
+
+
+def test_facets_are_cosines_and_the_models_own_weights_are_a_half_each(scenes):
+    files, ids, scores = scenes
+    picture = Query.picture(files[1])
+    visual, semantic = (scores(picture.facets(**{name: 1})) for name in ("visual", "semantic"))
+    assert visual[ids["dahlia.jpg"]] == pytest.approx(1, abs=1e-3)
+    assert semantic[ids["dahlia.jpg"]] == pytest.approx(1, abs=1e-3)
+    for row, score in scores(picture).items():
+        assert score == pytest.approx((visual[row] + semantic[row]) / 2, abs=1e-3)
+    words = Query.words("a flower")
+    assert scores(words.facets(semantic=1)) == pytest.approx(scores(words), abs=1e-3)
+
+
+def test_words_look_like_nothing_and_models_have_their_own_facets(shared, scenes):
+    with pytest.raises(InvalidInput, match="words have no 'visual' one"):
+        shared.search("scenes", Query.words("a flower").facets(visual=1))
+    with pytest.raises(InvalidInput, match="this collection's model has visual, semantic"):
+        shared.search("scenes", Query.words("a flower").facets(smell=1))
+
+
+async def test_fused_queries_awaited_find_what_blocking_ones_find(server, shared, scenes):
+    files, _, _ = scenes
+    query = Query.words("a flower") + Query.picture(files[2])
+    async with AsyncClient(server.address, home=shared._session.home) as client:
+        found = await client.search("scenes", query, rerank=True, where="name = dahlia.jpg", temperature=0.1)
+    assert [(hit.record.name, hit.relevance) for hit in found] == [("dahlia.jpg", 1.0)]
+    assert found == shared.search("scenes", query, rerank=True, where="name = dahlia.jpg", temperature=0.1)

@@ -164,3 +164,39 @@ def test_showing_a_key_does_not_show_it(key):
 
 def test_two_keys_are_never_the_same():
     assert len({CollectionKey.make(UID, "x", keep_vectors=True).record_key for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize(("metric", "longest"), [("dot", 1.0), ("l2", 12.5), ("l1", 1e-9)])
+def test_a_metric_comes_back_and_its_key_is_of_a_format_that_earlier_releases_refuse(store, home, metric, longest):
+    key = CollectionKey.make(UID, "photos", keep_vectors=True, store_uid=UID, metric=metric, longest=longest)
+    store.put(key)
+    assert store.get(UID) == key
+    assert json.loads(path_of(home).read_text())["format"] == "unseen-record-key-3"
+
+
+def test_a_key_with_another_metric_never_takes_the_place_of_one_that_is_there(store, key):
+    held = replace(key, store_uid=UID, metric="l2", longest=2.0)
+    store.put(held)
+    for other in (replace(held, metric="l1"), replace(held, longest=3.0), replace(key, store_uid=UID)):
+        with pytest.raises(IntegrityError, match="another record key"):
+            store.put(other)
+    assert store.get(UID) == held
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"metric": "l3"}, {"metric": "cosine"}, {"longest": 0}, {"longest": "2"}, {"longest": True}, {"longest": 10**400}],
+)
+def test_a_key_with_a_damaged_metric_is_an_integrity_error(damage):
+    fields = CollectionKey(UID, "photos", bytes(32), True, UID, "l2", 2.0).to_json()
+    assert CollectionKey.from_json(fields).longest == 2.0
+    with pytest.raises(IntegrityError, match="damaged"):
+        CollectionKey.from_json(fields | damage)
+    for missing in ("metric", "longest", "store_uid"):
+        with pytest.raises(IntegrityError, match="damaged"):
+            CollectionKey.from_json({name: value for name, value in fields.items() if name != missing})
+
+
+def test_a_metric_without_a_store_is_no_key():
+    with pytest.raises(InvalidInput, match="names the store"):
+        CollectionKey(UID, "photos", bytes(32), metric="l2")

@@ -57,10 +57,17 @@ def test_rows_newer_than_the_reply_erased_rows_and_padding_are_left_out(mirror):
     assert [hit.row_id for hit in mirror.best(scores(0.1, 0.9, 0.8, 0.7), 1, 9)] == [row(0)]
 
 
-def test_a_row_can_be_left_out_and_others_fill_its_place(mirror):
-    mirror.apply(0, 1, [], [entry(slot, slot, 1) for slot in range(4)])
-    assert [hit.row_id for hit in mirror.best(scores(4, 3, 2, 1), 1, 2, without=row(0))] == [row(1), row(2)]
-    assert [hit.row_id for hit in mirror.best(scores(4, 3, 2, 1), 1, 2, without=row(3))] == [row(0), row(1)]
+def test_slots_are_those_of_the_rows_that_are_there(mirror):
+    mirror.apply(0, 1, [], [entry(number, 3 - number, 1) for number in range(4)])
+    assert mirror.slots([row(0), row(9), row(2)]) == [3, 1]
+
+
+def test_live_slots_are_those_that_best_ranks(mirror):
+    mirror.apply(0, 2, [], [entry(0, 0, 1), entry(1, 1, 2), entry(2, 2, 1), entry(3, 4, 1)])
+    mirror.apply(2, 3, [row(2)], [])
+    assert mirror.live(scores(1, 1, 1, 1, 1), 1).tolist() == [0, 4]
+    assert mirror.live(scores(1, 1, 1, 1, np.nan), 2).tolist() == [0, 1]
+    assert mirror.live(scores(1), 4) is None
 
 
 def test_fewer_scores_than_slots_is_fine(mirror):

@@ -13,14 +13,18 @@ from unseen.errors import (
     InvalidVector,
     KeyMissing,
     LimitExceeded,
+    MethodUnknown,
     ModelMismatch,
     PackingChanged,
+    PolicyNotFound,
     RowNotFound,
     ServerUnavailable,
 )
 from unseen.he.plain import plain_scores
 from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
 from unseen_client import Record
+from unseen_client.agreements import Accepted
+from unseen_client.flows.consents import Given
 
 IDS = [f"row-{at}" for at in range(40)]
 
@@ -50,6 +54,31 @@ def test_a_row_finds_itself_first_with_cosine_one(filled, unit_vectors) -> None:
     hits = filled(filled.protocol.search_vector("plants", unit_vectors(40)[7] * 55, 1))
     assert [hit.id for hit in hits] == ["row-7"]
     assert hits[0].score == pytest.approx(1, abs=0.02)
+
+
+def test_a_server_from_before_agreements_is_enrolled_at(device, paper, unit_vectors, monkeypatch) -> None:
+    monkeypatch.setattr(paper, "on_get_policy", unknown)
+    device(device.protocol.create_collection("plants", None, 16, None, True))
+    assert device(device.protocol.enrol_vectors("plants", IDS[:2], unit_vectors(2), None)).enrolled == 2
+    with pytest.raises(PolicyNotFound, match="without agreements"):
+        device(
+            device.protocol.enrol_vectors("plants", IDS[2:3], unit_vectors(1), None, given=Given("anna", None, "care"))
+        )
+
+
+def test_a_server_from_before_agreements_gets_no_row_where_one_was_accepted(
+    device, paper, unit_vectors, monkeypatch
+) -> None:
+    monkeypatch.setattr(paper, "on_get_policy", unknown)
+    made = device(device.protocol.create_collection("plants", None, 16, None, True))
+    device.session.agreements.accept(made.uid, bytes(32), Accepted(1, bytes(32), "{}"))
+    with pytest.raises(PolicyNotFound, match="without agreements"):
+        device(device.protocol.enrol_vectors("plants", IDS[:2], unit_vectors(2), None))
+    assert "EnrolRows" not in paper.log
+
+
+def unknown(_):
+    raise MethodUnknown("does not speak this release's contract")
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])

@@ -37,6 +37,7 @@ PUBLIC = {
     "Policy",
     "PrivUnit",
     "Progress",
+    "Query",
     "Quota",
     "LogCheck",
     "Receipt",
@@ -63,7 +64,9 @@ METHODS = {
     "close": "(self)",
     "collection": "(self, name)",
     "count": "(self, name)",
-    "create_collection": "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True)",
+    "create_collection": (
+        "(self, name, *, model=None, dimension=None, parameters=None, keep_vectors=True, metric='cosine', longest=1.0)"
+    ),
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
     "enrol_dicom": (
@@ -85,6 +88,10 @@ METHODS = {
     "list_tokens": "(self)",
     "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
+    "search": (
+        "(self, name, query, *, top_k=10, where=None, min_score=None, temperature=None, rerank=False, "
+        "candidates=None, purpose=None)"
+    ),
     "search_image": "(self, name, path, *, top_k=10, purpose=None)",
     "search_like": "(self, name, id, *, top_k=10, purpose=None)",
     "search_text": "(self, name, text, *, top_k=10, purpose=None)",

@@ -262,7 +262,8 @@ def test_what_shows_a_fork_is_kept_though_it_is_refused(book: ReceiptBook) -> No
     for _ in range(2):  # a server that says it again adds nothing
         with pytest.raises(LogWentBack, match="this device has seen 3 before it"):
             take(book, again)
-    kept = [forked.to_bytes(), early.encode(), forked.head.encode(), longer.to_bytes(), again.to_bytes()]
+    shown = [forked.to_bytes(), early.encode(), forked.head.encode(), longer.to_bytes(), again.to_bytes()]
+    kept = [mine.head.encode(), *shown]  # the head that none of them fits is there once
     assert book.evidence() == kept
     assert (book.receipts(), book.seen) == ([mine], (3, mine.head))
     book.forget()
@@ -270,14 +271,14 @@ def test_what_shows_a_fork_is_kept_though_it_is_refused(book: ReceiptBook) -> No
 
 
 def test_only_so_much_evidence_is_kept_and_the_first_of_it(book: ReceiptBook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unseen_client.receipts.MOST_EVIDENCE", 2)
+    monkeypatch.setattr("unseen_client.receipts.MOST_EVIDENCE", 3)
     log = PaperLog()
     receipts = [log.add() for _ in range(5)]
     book.advance(log.head(), (), None)
     for receipt in receipts:
         with pytest.raises(LogWentBack):
             take(book, receipt)
-    assert book.evidence() == [receipt.to_bytes() for receipt in receipts[:2]]
+    assert book.evidence() == [log.head().encode(), *(receipt.to_bytes() for receipt in receipts[:2])]
 
 
 def test_a_disk_that_takes_no_evidence_hides_nothing(book: ReceiptBook, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import pkgutil
+from importlib import import_module
 
 import grpc
 import pytest
@@ -11,12 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import unseen.v1
 from unseen import wire
 from unseen.errors import (
     DeadlineExceeded,
     InvalidConfiguration,
     LimitExceeded,
-    Mismatch,
+    MethodUnknown,
     NotAuthenticated,
     NotPermitted,
     PackingChanged,
@@ -24,30 +27,15 @@ from unseen.errors import (
     ServerUnavailable,
     UnseenError,
 )
-from unseen.v1 import (
-    access_pb2,
-    audit_pb2,
-    collections_pb2,
-    governance_pb2,
-    index_pb2,
-    info_pb2,
-    operations_pb2,
-    search_pb2,
-)
 from unseen_client import TLS, Client, rpcs
 from unseen_client.bearer import TokenBearer
 from unseen_client.transport import channel_credentials, is_loopback, require_address, translated
 
-CONTRACT = (
-    access_pb2,
-    audit_pb2,
-    collections_pb2,
-    governance_pb2,
-    index_pb2,
-    info_pb2,
-    operations_pb2,
-    search_pb2,
-)
+CONTRACT = [
+    import_module(f"unseen.v1.{one.name}")
+    for one in pkgutil.iter_modules(unseen.v1.__path__)
+    if one.name.endswith("_pb2")
+]
 
 
 def test_the_method_table_is_the_contract():
@@ -82,7 +70,7 @@ class Failure(grpc.RpcError):
         (grpc.StatusCode.CANCELLED, ServerUnavailable),
         (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineExceeded),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitExceeded),
-        (grpc.StatusCode.UNIMPLEMENTED, Mismatch),
+        (grpc.StatusCode.UNIMPLEMENTED, MethodUnknown),
         (grpc.StatusCode.UNAUTHENTICATED, NotAuthenticated),
         (grpc.StatusCode.PERMISSION_DENIED, NotPermitted),
         (grpc.StatusCode.INTERNAL, UnseenError),

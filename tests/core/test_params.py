@@ -6,11 +6,22 @@ import os
 import subprocess
 import sys
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from unseen.errors import ParameterMismatch, UnsafeParameters
-from unseen.params import DEFAULT, N2048_Q29, N2048_Q29_FINE, PUBLISHED, by_id, by_name, require_safe
+from unseen.params import (
+    DEFAULT,
+    N2048_Q29,
+    N2048_Q29_FINE,
+    N2048_Q31_OWNER,
+    PUBLISHED,
+    by_id,
+    by_name,
+    owner_by_id,
+    require_safe,
+)
 
 
 def test_ids_of_published_sets_never_change() -> None:
@@ -81,22 +92,81 @@ def test_weakened_sets_refuse_to_load_outside_tests(weakened: dict[str, int], mo
         require_safe(unsafe)
 
 
+# ---- the owner-encrypted set ----------------------------------------------------------------------------------------
+
+
+def test_the_id_of_the_owner_encrypted_set_never_changes() -> None:
+    assert N2048_Q31_OWNER.id == "eca767ecdb752f9f"
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(N2048_Q31_OWNER) if field.name != "name"])
+def test_every_number_of_the_owner_encrypted_set_is_in_its_id(field: str) -> None:
+    value = getattr(N2048_Q31_OWNER, field)
+    altered: Any = (value[0], value[1] + 1) if isinstance(value, tuple) else value + 1
+    assert replace(N2048_Q31_OWNER, **{field: altered}).id != N2048_Q31_OWNER.id
+    assert replace(N2048_Q31_OWNER, name="another").id == N2048_Q31_OWNER.id
+
+
+def test_an_altered_owner_encrypted_set_is_not_known() -> None:
+    assert owner_by_id(N2048_Q31_OWNER.id) is N2048_Q31_OWNER
+    for altered in (replace(N2048_Q31_OWNER, row_scale=6145).id, DEFAULT.id, ""):
+        with pytest.raises(ParameterMismatch, match="n2048_q31_owner"):
+            owner_by_id(altered)
+    with pytest.raises(ParameterMismatch, match="n2048_q29"):
+        by_id(N2048_Q31_OWNER.id)
+
+
+def test_the_owner_encrypted_set_is_safe_and_possible() -> None:
+    owner = N2048_Q31_OWNER
+    assert require_safe(owner) is owner
+    assert owner.is_safe
+    assert owner.modulus == 40961 * 61441
+    for modulus, psi in zip(owner.moduli, owner.roots, strict=True):
+        assert (modulus - 1) % (2 * owner.ring_degree) == 0
+        assert all(modulus % divisor for divisor in range(2, 256)), "it has no divisor up to its root"
+        assert modulus // 2 < 1 << 15
+        assert pow(psi, owner.ring_degree, modulus) == modulus - 1
+    assert owner.query_scale * owner.row_scale == pytest.approx(0.97 * owner.modulus / 2)
+    assert owner.row_norm_cap < 1 << 15, "rows fit 16 bits"
+    assert owner.query_range * owner.row_norm_slack * 1.001 + 7 * 0.001 < 1
+
+
+@pytest.mark.parametrize(
+    "weakened",
+    [{"ring_degree": 1024}, {"moduli": (40961, (1 << 27) + 1)}, {"error_coins": 20}, {"error_coins": 0}],
+)
+def test_weakened_owner_encrypted_sets_refuse_to_load_outside_tests(weakened, monkeypatch) -> None:
+    unsafe = replace(N2048_Q31_OWNER, name="insecure_owner", **weakened)
+    assert require_safe(unsafe) is unsafe
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    with pytest.raises(UnsafeParameters, match="insecure_owner"):
+        require_safe(unsafe)
+
+
 def test_a_program_outside_tests_cannot_scan_with_a_weakened_set() -> None:
     program = """
 from dataclasses import replace
 from unseen.errors import UnsafeParameters
 from unseen.he.mask import MaskSource
+from unseen.he.owner.scan import OwnerScanIndex
+from unseen.he.owner.secret import OwnerKey
 from unseen.he.scan import ScanIndex
-from unseen.params import DEFAULT
+from unseen.params import DEFAULT, OWNER_DEFAULT
 weak = replace(DEFAULT, name="insecure_ternary", mask_bound=2)
 try:
     ScanIndex(weak, 8, 8, MaskSource(weak))
 except UnsafeParameters:
     print("refused")
+weak = replace(OWNER_DEFAULT, name="insecure_quiet", error_coins=1)
+for use in (lambda: OwnerScanIndex(weak, 8, 8), lambda: OwnerKey(weak, bytes(32))):
+    try:
+        use()
+    except UnsafeParameters:
+        print("refused")
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     ran = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True
     )
-    assert ran.stdout == "refused\n"
+    assert ran.stdout == "refused\n" * 3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.protobuf_bytes import varint
 from unseen.deid.faces import FOLDER as DEID_FOLDER
 from unseen.embed.bundled import FOLDER as EMBED_FOLDER
 from unseen.embed.words import MODEL
@@ -23,13 +24,6 @@ def field(number: int, content: bytes | int) -> bytes:
     if isinstance(content, int):
         return head + bytes([content])
     return head + varint(len(content)) + content
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
 
 
 EXTERNAL_TENSORS = {

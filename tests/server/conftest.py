@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bench.process import peak_resident_bytes, resident_bytes
+from tests.server.in_process import config
 from tests.server.tokens import make_grant
 from tests.server.tokens import write_grants as write_grants_into
 from unseen import params, wire
@@ -42,6 +44,9 @@ from unseen.v1 import (
     search_pb2_grpc,
     types_pb2,
 )
+from unseen_server import app
+from unseen_server.call import Allowance
+from unseen_server.quota import DEFAULT as DEFAULT_ALLOWANCE
 
 PARAMETERS = params.DEFAULT
 READY_LINE = "unseen server listening on "
@@ -96,17 +101,14 @@ class ServerProcess:
     @property
     def memory_bytes(self) -> int:
         """Resident memory now."""
-        return self._memory("VmRSS")
+        assert self.process is not None
+        return resident_bytes(self.process.pid)
 
     @property
     def peak_memory_bytes(self) -> int:
         """The most resident memory it ever had."""
-        return self._memory("VmHWM")
-
-    def _memory(self, name: str) -> int:
         assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition(f"{name}:")[2].split()[0]) << 10
+        return peak_resident_bytes(self.process.pid)
 
 
 @dataclass
@@ -402,6 +404,20 @@ def write_grants() -> Callable[..., Any]:
 def new_server() -> Callable[..., ServerProcess]:
     """A server in a folder of the test's choice, which the test must stop."""
     return ServerProcess
+
+
+@pytest.fixture
+def everybody() -> Allowance:
+    """What a caller of ``running`` may use whose token does not say; tests of quotas say less."""
+    return DEFAULT_ALLOWANCE
+
+
+@pytest.fixture
+async def running(tmp_path: Path, everybody: Allowance) -> AsyncIterator[app.RunningServer]:
+    """A server inside the test, so that its limits can be made small."""
+    server = await app.start(config(tmp_path, everybody=everybody))
+    yield server
+    await server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from tests.key_rings import rings_beside
 from unseen.audit import tree
 from unseen.audit.head import open_head
 from unseen.audit.leaf import Details, leaf_fields
+from unseen.audit.log import Log
 from unseen.audit.proof import verify_inclusion
 from unseen.errors import AuditUnavailable, StoreFailed
 from unseen.store.sqlite import SqliteStore
 from unseen_server.audit import Audit
+from unseen_server.audited import _contradict
 from unseen_server.call import LOCAL, Caller
 from unseen_server.signing import open_signing_key
 
@@ -67,6 +71,7 @@ def test_a_receipt_proves_its_leaf(open_audit: Callable[..., Audit]) -> None:
         "version": 1,
         "act": "EraseRows",
         "who": "nurse",
+        "tenant": "radiology",
         "time": "2025-11-26T12:07:40.123Z",
         "outcome": "OK",
         "collection": uid.hex(),
@@ -147,6 +152,25 @@ def test_a_closed_audit_takes_nothing_more(open_audit: Callable[..., Audit]) -> 
     audit.close()
     with pytest.raises(StoreFailed):
         audit.record_now(LOCAL, "Search")
+
+
+def test_a_leaf_that_waits_while_the_log_closes_can_still_be_taken_back(
+    open_audit: Callable[..., Audit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = open_audit()
+    log_of = audit.log_of
+
+    def when_closing(tenant: str) -> Log:
+        while not audit._closing:
+            time.sleep(0.01)
+        return log_of(tenant)
+
+    monkeypatch.setattr(audit, "log_of", when_closing)
+    early = audit.record(LOCAL, "Search")
+    early.add_done_callback(partial(_contradict, audit, LOCAL, "Search", "CANCELLED", Details()))
+    audit.close()
+    said = [(leaf["outcome"], leaf.get("asked")) for leaf in leaves_of(open_audit())]
+    assert said == [("OK", None), ("CANCELLED", 0)]
 
 
 def test_leaves_are_json_that_other_tools_read(open_audit: Callable[..., Audit]) -> None:

@@ -6,9 +6,7 @@ import asyncio
 import itertools
 import logging
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,6 +14,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.server.in_process import in_thread
+from tests.waiting import until
 from unseen.audit import tree
 from unseen.audit.frames import FrameFile
 from unseen.audit.head import open_head
@@ -25,20 +25,10 @@ from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.live_collection import LiveCollection
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
-    yield server
-    await server.stop()
 
 
 def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
@@ -47,10 +37,6 @@ def leaves_of(running: app.RunningServer, tenant: str = "") -> Leaves:
 
 def said(leaves: Leaves) -> list[tuple[object, object]]:
     return [(leaf["act"], leaf["outcome"]) for leaf in leaves]
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 # What is written
@@ -235,8 +221,7 @@ def no_room(*_: object) -> None:
 
 
 def wait_until_serving(caller: Any) -> None:
-    while health_of(caller) != health_pb2.HealthCheckResponse.SERVING:
-        time.sleep(0.05)
+    until("the server serves again", lambda: health_of(caller) == health_pb2.HealthCheckResponse.SERVING)
 
 
 def health_of(caller: Any, service: str = "") -> int:
@@ -337,39 +322,69 @@ async def leaf_behind(running: app.RunningServer, act: str, outcome: str) -> dic
     return next(leaf for leaf in reversed(leaves_of(running)) if (leaf["act"], leaf["outcome"]) == (act, outcome))
 
 
-async def test_a_search_whose_query_is_cut_takes_its_leaf_back(
-    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+async def test_searches_whose_query_is_cut_never_said_that_they_would_be_answered_and_fill_no_log(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     caller = call(running)
     collection = await in_thread(caller.create)
     await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
     collection = await in_thread(caller.collection)
     messages = [part.SerializeToString() for part in search_of(collection, bytes(100))]
-    assert (await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)).code == "MALFORMED_MESSAGE"
-    taken_back = await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
-    leaves = leaves_of(running)
-    assert (leaves[taken_back["asked"]]["act"], leaves[taken_back["asked"]]["outcome"]) == ("Search", "OK")
-    assert taken_back["collection"] == collection.uid.hex()
+    for _ in range(20):
+        refusal = await in_thread(caller.refusal, caller.raw, "SearchService/Search", messages)
+        assert refusal.code == "MALFORMED_MESSAGE"
+    running.refusals.end_window()
+    await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
+    searches = [outcome for act, outcome in said(leaves_of(running)) if act == "Search"]
+    assert set(searches) == {"MALFORMED_MESSAGE"}
+    assert len(searches) <= 4, "a flood of refusals was written down one by one"
+    assert sum("call refused" in line for line in caplog.messages) <= 2
 
 
-async def test_a_search_whose_caller_goes_away_takes_its_leaf_back(
-    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make
+class Scan:
+    """Stands where a scan begins, and does not let it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.goes_on = threading.Event()
+        answer = LiveCollection.answer
+
+        def wait(*args: Any) -> None:
+            self.goes_on.wait(60)
+            answer(*args)
+
+        monkeypatch.setattr(LiveCollection, "answer", wait)
+
+
+@pytest.mark.parametrize("why", ["its caller left", "it took too long"])
+async def test_a_search_that_is_not_answered_after_all_takes_its_leaf_back_once(
+    running: app.RunningServer, call: Make, make_rows: Make, search_of: Make, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     caller = call(running)
     collection = await in_thread(caller.create)
-    await in_thread(caller.enrol, collection.uid, make_rows(3)[1])
+    vectors, batch = make_rows(3)
+    await in_thread(caller.enrol, collection.uid, batch)
     collection = await in_thread(caller.collection)
+    query, _ = caller.encrypted(collection, vectors[0])
+    scan = Scan(monkeypatch)
+    if why == "it took too long":
+        monkeypatch.setattr("unseen_server.limits.MAX_SEARCH_S", 1.0)
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        search = channel.stream_stream("/unseen.v1.SearchService/Search")()
-        await search.write(search_of(collection, b"")[0].SerializeToString())
-        while ("Search", "OK") not in said(leaves_of(running)):
-            await in_thread(time.sleep, 0.01)
-        search.cancel()
-    while said(leaves_of(running))[-1] == ("Search", "OK"):
-        await in_thread(time.sleep, 0.01)
-    *leaves, taken_back = leaves_of(running)
-    assert taken_back["act"] == "Search"
+        search = search_pb2_grpc.SearchServiceStub(channel).Search(iter(search_of(collection, query)))
+        await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))
+        if why == "its caller left":
+            search.cancel()
+        else:
+            with pytest.raises(aio.AioRpcError) as refused:
+                await search.read()
+            assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await in_thread(until, "it is taken back", lambda: said(leaves_of(running))[-1] != ("Search", "OK"))
+    scan.goes_on.set()
+    taken_back = await leaf_behind(running, "Search", "CANCELLED")
+    leaves = leaves_of(running)
     assert leaves[taken_back["asked"]]["outcome"] == "OK"
+    assert taken_back["collection"] == collection.uid.hex()
+    assert [outcome for act, outcome in said(leaves) if act == "Search"] == ["OK", "CANCELLED"]
 
 
 async def test_a_search_that_is_refused_at_its_header_never_said_that_it_would_be_answered(

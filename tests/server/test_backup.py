@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import re
@@ -19,13 +20,18 @@ from typing import Any
 import grpc
 import pytest
 
+from bench.folders import contents
 from tests.postgres import Cluster
+from tests.waiting import until
+from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import backup
+from unseen.store.durable import DurableStore
 from unseen.v1 import operations_pb2, operations_pb2_grpc
-from unseen_server import app, backups
+from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
 from unseen_server.keys.choice import RING_FOLDER, MasterKeyChoice
 from unseen_server.master_key import open_master_key
+from unseen_server.postgres.database import PostgresDatabase
 from unseen_server.storage import open_store
 
 Make = Callable[..., Any]
@@ -48,7 +54,8 @@ BOTH = pytest.mark.parametrize("options", ["sqlite", "postgres"], indirect=True)
 def unseen(server: Any, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """One of the server's own commands, with its key."""
     command = [sys.executable, "-m", f"unseen_server.{module}", *map(str, arguments)]
-    command += ["--master-key", str(server.master_key)]
+    if "--master-key" not in arguments:
+        command += ["--master-key", str(server.master_key)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -57,10 +64,6 @@ def elsewhere(server: Any, data: Path, *options: str) -> Any:
     other = type(server)(server.folder, *options)
     other.data = data
     return other
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @BOTH
@@ -81,10 +84,9 @@ def test_backup_of_a_server_at_work_is_restored_with_every_row_and_the_audit_log
             other.enrol(uid, more)
             acknowledged.append(more)
 
-    working = threading.Thread(target=enrol)
+    working = threading.Thread(target=enrol, daemon=True)
     working.start()
-    while len(acknowledged) < 3:
-        time.sleep(0.01)
+    until("three enrolments are acknowledged", lambda: len(acknowledged) >= 3)
     before = list(acknowledged)
     file = tmp_path / "backup"
     file.write_bytes(caller.backup())
@@ -177,10 +179,50 @@ def test_restore_overwrites_nothing(backed_up: tuple[Any, Path], tmp_path: Path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note").write_text("mine")
     for data in (server.data, tmp_path / "full", file):
-        before = everything(tmp_path)
+        before = contents(tmp_path)
         result = unseen(server, "restore", file, "--data", data)
         assert (result.returncode, "is not empty" in result.stderr) == (2, True), result.stderr
-        assert everything(tmp_path) == before
+        assert contents(tmp_path) == before
+
+
+def test_restore_leaves_what_other_restores_are_writing(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
+    server, file = backed_up
+    with restore._beside(tmp_path / "new") as folder, restore._beside(tmp_path / "new-2") as other:
+        for writing in (folder, other):
+            (writing / "unseen.sqlite").write_text("half")
+        result = unseen(server, "restore", file, "--data", tmp_path / "new")
+        assert (result.returncode, "another restore" in result.stderr) == (2, True), result.stderr
+        assert (folder / "unseen.sqlite").read_text() == "half"
+        shutil.rmtree(folder)
+        result = unseen(server, "restore", file, "--data", tmp_path / "new")
+        assert result.returncode == 0, result.stderr
+        assert (other / "unseen.sqlite").read_text() == "half"
+
+
+def test_restore_says_what_it_cannot_write_to_and_that_a_mount_point_is_no_place(
+    backed_up: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, file = backed_up
+
+    def on_a_full_disk(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def configured(data: Path) -> Config:
+        return from_arguments(["--data", str(data), "--master-key", str(server.master_key)])
+
+    with pytest.raises(InvalidConfiguration, match="a volume is mounted at /proc"):
+        restore.restore(file, configured(Path("/proc")))
+    monkeypatch.setattr(backup, "unpack", on_a_full_disk)
+    with pytest.raises(InvalidConfiguration, match=f"^{tmp_path / 'new'} cannot be written: No space left"):
+        restore.restore(file, configured(tmp_path / "new"))
+    assert [path for path in tmp_path.iterdir() if "new" in path.name] == []
+
+
+def test_restore_without_its_database_ends_with_2(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
+    server, file = backed_up
+    address = f"postgresql://unseen@/unseen?host={tmp_path}"
+    result = unseen(server, "restore", file, "--data", tmp_path / "new", "--store", address)
+    assert (result.returncode, "cannot be reached" in result.stderr) == (2, True), result.stderr
 
 
 def test_restore_into_a_database_that_has_a_store_is_refused(
@@ -193,6 +235,42 @@ def test_restore_into_a_database_that_has_a_store_is_refused(
     result = unseen(server, "restore", file, "--data", tmp_path / "two", *options)
     assert (result.returncode, "a store in that database already" in result.stderr) == (2, True)
     assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("end", ["committed", "not committed", "silent"])
+def test_restore_whose_commit_gets_no_answer_keeps_the_audit_logs_unless_the_store_is_not_there(
+    backed_up: tuple[Any, Path], tmp_path: Path, postgres_cluster: Cluster, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    server, file = backed_up
+    postgres_cluster.empty()
+    execute = PostgresDatabase._execute
+
+    def lose_the_answer(database: PostgresDatabase, statement: str) -> None:
+        if statement == "COMMIT":
+            monkeypatch.setattr(PostgresDatabase, "_execute", execute)
+            if end != "not committed":
+                execute(database, statement)
+            if end == "silent":
+                monkeypatch.setattr(restore, "open_database", refuse)
+            raise ConnectionResetError
+        execute(database, statement)
+
+    def refuse(config: Config) -> Any:
+        raise StoreFailed("PostgreSQL cannot be reached")
+
+    monkeypatch.setattr(PostgresDatabase, "_execute", lose_the_answer)
+    monkeypatch.setattr(restore, "TRY_AGAIN_S", 0.01)
+    options = ["--data", str(tmp_path / "new"), "--store", postgres_cluster.address]
+    config = from_arguments([*options, "--master-key", str(server.master_key)])
+    if end == "committed":
+        assert restore.restore(file, config).findings == []
+    else:
+        with pytest.raises(StoreFailed, match="may have the store or not" if end == "silent" else "did not take"):
+            restore.restore(file, config)
+    assert (tmp_path / "new" / "audit").exists() == (end != "not committed")
+    monkeypatch.undo()
+    if end != "not committed":
+        assert unseen(server, "doctor", *options).returncode == 0
 
 
 def test_damaged_backup_and_wrong_key_restore_nothing(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
@@ -230,7 +308,9 @@ def test_store_that_was_damaged_before_its_backup_is_restored_only_when_asked_to
     result = unseen(server, "restore", file, "--data", tmp_path / "new")
     assert (result.returncode, "it says 77 rows and has 5" in result.stderr) == (1, True), result.stderr
     assert not (tmp_path / "new").exists()
-    assert unseen(server, "restore", file, "--data", tmp_path / "new", "--anyway").returncode == 0
+    result = unseen(server, "restore", file, "--data", tmp_path / "new", "--anyway")
+    assert (result.returncode, "it says 77 rows and has 5" in result.stdout) == (0, True), result.stderr
+    assert "restore a backup" not in result.stdout
     assert (tmp_path / "new" / "unseen.sqlite").exists()
 
 
@@ -240,7 +320,10 @@ def test_backup_is_examined_without_being_restored(backed_up: tuple[Any, Path]) 
     assert (result.returncode, "checked: 5 vectors" in result.stdout) == (0, True), result.stderr
     assert re.search("checked: [0-9]+ audit leaves", result.stdout)
     file.write_bytes(file.read_bytes()[:-1])
-    assert unseen(server, "doctor", "--backup", file).returncode == 2
+    result = unseen(server, "doctor", "--backup", file)
+    assert (result.returncode, "the backup is damaged" in result.stderr) == (1, True)
+    open_master_key(server.folder / "other.key", make=True)
+    assert unseen(server, "doctor", "--backup", file, "--master-key", server.folder / "other.key").returncode == 2
 
 
 def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
@@ -256,22 +339,37 @@ def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
     assert not (tmp_path / "new").exists()
 
 
+def unfinished(folder: Path) -> set[str]:
+    """The folders of restores that are under way, or were killed."""
+    return {path.name for path in folder.iterdir() if path.name.endswith(restore.SUFFIX)}
+
+
+def kill_a_restore(command: list[str], folder: Path, after_s: float) -> bool:
+    """Kill it so long after it began to unpack; whether it was under way."""
+    before = unfinished(folder)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until("a restore begins", lambda: unfinished(folder) - before or process.poll() is not None)
+        time.sleep(after_s)
+        process.kill()
+    return bool(unfinished(folder) - before)
+
+
 def test_restore_that_is_killed_leaves_nothing_or_everything(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
     server, file = backed_up
     data = tmp_path / "new"
-    for _ in range(KILLS):
-        command = [sys.executable, "-m", "unseen_server.restore", str(file), "--data", str(data)]
-        command += ["--master-key", str(server.master_key)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(random.uniform(0.3, 1.2))
-            process.kill()
+    command = [sys.executable, "-m", "unseen_server.restore", str(file), "--data", str(data)]
+    command += ["--master-key", str(server.master_key)]
+    struck = 0
+    for number in range(KILLS):
+        struck += kill_a_restore(command, tmp_path, random.uniform(0, 0.05) if number else 0)
         if data.exists():
             assert unseen(server, "doctor", "--data", data).returncode == 0
             shutil.rmtree(data)
+    assert struck, "no restore was under way when it was killed"
     result = unseen(server, "restore", file, "--data", data)
     assert result.returncode == 0, result.stderr
-    assert set(everything(data)) >= {"unseen.sqlite"}
-    assert [path for path in tmp_path.iterdir() if path.name.endswith(".unfinished")] == []
+    assert set(contents(data)) >= {"unseen.sqlite"}
+    assert unfinished(tmp_path) == set()
 
 
 def test_server_that_is_killed_while_it_makes_a_backup_forgets_it_at_its_next_start(
@@ -299,15 +397,33 @@ def test_server_that_is_killed_while_it_makes_a_backup_forgets_it_at_its_next_st
 
 
 def until_gone(data: Path) -> None:
-    while list(data.glob(f"{backups.PREFIX}*")):
-        time.sleep(0.01)
+    until("no unfinished backup is left", lambda: not list(data.glob(f"{backups.PREFIX}*")))
+
+
+def backup_when_free(caller: Any) -> bytes:
+    """Its folder is gone a moment before the next one may begin."""
+    while True:
+        try:
+            content: bytes = caller.backup()
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            time.sleep(0.01)
+        else:
+            return content
 
 
 def refusal_for_room(caller: Any) -> Any:
     """The one before lets go only after its last byte was taken."""
-    while (refused := caller.refusal(caller.backup)).code == "SERVER_BUSY":
-        time.sleep(0.01)
-    return refused
+    refused = [caller.refusal(caller.backup)]
+
+    def has_room() -> bool:
+        if refused[-1].code == "SERVER_BUSY":
+            refused.append(caller.refusal(caller.backup))
+        return refused[-1].code != "SERVER_BUSY"
+
+    until("the backup before has ended", has_room)
+    return refused[-1]
 
 
 async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
@@ -327,7 +443,7 @@ async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
         assert (busy.status, busy.code) == ("RESOURCE_EXHAUSTED", "SERVER_BUSY")
         coming.cancel()
         await asyncio.to_thread(until_gone, tmp_path / "data")
-        assert await asyncio.to_thread(other.backup)
+        assert await asyncio.to_thread(backup_when_free, other)
         monkeypatch.setattr("unseen_server.limits.BACKUP_SPARE_BYTES", 1 << 60)
         full = await asyncio.to_thread(refusal_for_room, other)
         assert (full.status, full.code) == ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
@@ -336,4 +452,29 @@ async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
         assert not server.store_failed.is_set()
     finally:
         await server.stop()
+    assert list((tmp_path / "data").glob(f"{backups.PREFIX}*")) == []
+
+
+async def test_stop_waits_for_no_copy_that_is_being_made(
+    tmp_path: Path, call: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unseen_server.limits.STOP_GRACE_S", 0.1)
+    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
+    server = await app.start(config)
+    begun = threading.Event()
+
+    def endless(_: object, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
+        path.write_text("half")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            begun.set()
+            go_on()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(DurableStore, "snapshot", endless)
+    coming = asyncio.create_task(asyncio.to_thread(call(server).backup))
+    await asyncio.to_thread(begun.wait, 60)
+    await asyncio.wait_for(server.stop(), 30)
+    with pytest.raises(grpc.RpcError):
+        await coming
     assert list((tmp_path / "data").glob(f"{backups.PREFIX}*")) == []

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.folders import contents
 from tests.postgres import Cluster
 from unseen_server.master_key import open_master_key
 
@@ -83,11 +84,11 @@ def test_altered_byte_of_the_audit_log_is_named_and_nothing_is_written(filled: A
     content = bytearray(leaves.read_bytes())
     content[200] ^= 1
     leaves.write_bytes(content)
-    before = {path: path.read_bytes() for path in filled.data.rglob("*") if path.is_file()}
+    before = contents(filled.data)
     result = doctor(filled)
     assert result.returncode == 1
     assert f"BROKEN: audit log {leaves.parent.name}: " in result.stdout
-    assert {path: path.read_bytes() for path in filled.data.rglob("*") if path.is_file()} == before
+    assert contents(filled.data) == before
 
 
 def test_running_server_is_not_disturbed(make_server: Make, postgres_cluster: Cluster) -> None:

@@ -81,3 +81,6 @@ async def test_failure_that_no_caller_waits_for_stops_the_server(tmp_path: Path,
     finally:
         caller_is_gone.set()
         await server.stop()
+    assert list((tmp_path / "data" / "audit").glob("*/leaves"))
+    kept = list((tmp_path / "data" / "audit").glob("*/checkpoint"))
+    assert kept == [], "the next start would not look for what the store may have lost"

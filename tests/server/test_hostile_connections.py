@@ -1,6 +1,6 @@
 """Connections that nobody should make, many at once: the server sheds them and goes on answering everybody else.
 
-Frames are written by hand (RFC 9113, and RFC 7541 without any table), because no client library sends them.
+Frames are written by hand (`tests/server/http2.py`).
 """
 
 from __future__ import annotations
@@ -16,36 +16,27 @@ from typing import Any
 
 import pytest
 
+from tests.server.http2 import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
+    header_block,
+)
 from tests.server.identities import credentials, issue, tls_options
 from unseen_server import app, limits
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADERS, DATA, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 1, 0, 3, 4, 6, 7, 9
-END_STREAM, END_HEADERS = 1, 4
 PATIENCE_S = 60.0
-
-
-def frame(kind: int, stream: int = 0, payload: bytes = b"", flags: int = 0) -> bytes:
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
-
-
-def header_block(**changes: str) -> bytes:
-    """Header fields as literals without indexing: RFC 7541, section 6.2.2."""
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": "/unseen.v1.InfoService/GetServerInfo",
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
-    } | {name.replace("__", ":").replace("_", "-"): value for name, value in changes.items()}
-    return b"".join(
-        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in fields.items()
-    )
 
 
 @contextlib.contextmanager

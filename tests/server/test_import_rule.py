@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FORBIDDEN = {
     "unseen.deid",
     "unseen.embed",
+    "unseen.he.owner.secret",
     "unseen.he.secret",
     "unseen_client",
     "tenseal",

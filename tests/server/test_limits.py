@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.server.in_process import in_thread, scan
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.he.mask import insecure_no_mask
@@ -26,26 +27,6 @@ from unseen_server.services.search import SearchService
 from unseen_server.workers import CHANGE_THREADS, Workers
 
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    """A server inside the test, so that its limits can be made small."""
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
-    yield server
-    await server.stop()
-
-
-def scan(workers: Workers, work: Callable[[], None]) -> asyncio.Future[None]:
-    """A search's part in the threads, its query at hand."""
-    with workers.scan_place() as place:
-        return place.scan(work)
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 async def test_call_above_the_limit_is_told_to_wait_and_health_still_answers(

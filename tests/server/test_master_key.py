@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bench.folders import contents
 from unseen.errors import InvalidConfiguration
 from unseen_server.master_key import HEADER, open_master_key
 
@@ -96,7 +97,7 @@ def test_server_refuses_another_key_and_writes_nothing(make_server: Callable[...
     assert server.stop() == 0
     server.master_key.rename(server.folder / "right.key")
     (server.folder / "log").unlink()
-    before = {path: path.read_bytes() for path in server.folder.rglob("*") if path.is_file()}
+    before = contents(server.folder)
     missing = subprocess.run(server.command(), capture_output=True, text=True, check=False)
     open_master_key(server.folder / "wrong.key", make=True)
     wrong = subprocess.run(
@@ -106,4 +107,4 @@ def test_server_refuses_another_key_and_writes_nothing(make_server: Callable[...
     assert (missing.returncode, wrong.returncode) == (2, 2)
     assert "no master key" in missing.stderr
     assert "another master key" in wrong.stderr
-    assert {path: path.read_bytes() for path in server.folder.rglob("*") if path.is_file()} == before
+    assert contents(server.folder) == before

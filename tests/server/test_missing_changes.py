@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.key_rings import rings_beside
+from unseen.audit.leaf import Details
+from unseen.store.sqlite import SqliteStore
+from unseen_server.audit import AUDIT_FOLDER, Audit
+from unseen_server.call import Caller
+from unseen_server.missing_changes import count_missing_changes
+from unseen_server.signing import open_signing_key
 
 Make = Callable[..., Any]
 
@@ -16,9 +27,9 @@ def acts(caller: Any) -> list[tuple[str, int | None]]:
     return [(leaf["act"], leaf.get("count")) for leaf in map(json.loads, caller.exported_leaves())]
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(("lost", "first"), [(False, "server"), (True, "server"), (True, "command")])
 def test_changes_that_the_disk_lost_are_told_once_and_no_others(
-    make_server: Make, call: Make, make_rows: Make, lost: bool
+    make_server: Make, call: Make, make_rows: Make, lost: bool, first: str
 ) -> None:
     server = make_server().start()
     caller = call(server)
@@ -31,13 +42,45 @@ def test_changes_that_the_disk_lost_are_told_once_and_no_others(
     content = log.read_bytes()
     if lost:
         log.write_bytes(content[: len(content) - 20000])  # the last transaction's last pages
+    if first == "command":
+        command = [sys.executable, "-m", "unseen_server.access", "list", "--data", str(server.data)]
+        result = subprocess.run([*command, "--master-key", str(server.master_key)], capture_output=True, text=True)
+        assert (result.returncode, "does not hold" in result.stderr) == (0, True), result.stderr
     caller = call(server.start())
     told = [count for act, count in acts(caller) if act == "changes-missing"]
     assert told == ([1] if lost else [])
-    assert ("does not hold" in server.log()) == lost
+    assert ("does not hold" in server.log()) == (lost and first == "server")
     there = set(caller.sync(uid)[1])
     assert there == {row_id for batch in (batches[:-1] if lost else batches) for row_id in batch.row_ids}
     assert server.stop() == 0
     caller = call(server.start())
     assert [count for act, count in acts(caller) if act == "changes-missing"] == told
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("tenant", ["", "clinic"])
+def test_lost_change_of_a_tenant_that_the_store_does_not_know_is_missed_until_it_was_told(
+    tmp_path: Path, tenant: str
+) -> None:
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    caller = Caller(tenant, "somebody", frozenset())
+
+    def opened() -> Audit:
+        return Audit(tmp_path / AUDIT_FOLDER, store, open_signing_key(store))
+
+    audit = opened()
+    audit.record_now(caller, "CreateCollection", details=Details(request_id=bytes(range(16))))
+    audit.close(checkpoints=False)
+    for tells in (False, True):
+        audit = opened()
+        assert count_missing_changes(store, audit) == 1
+        audit.record_now(caller, "ListCollections")
+        if tells:
+            for log in audit.logs():
+                log.forget_tail()
+        audit.close()
+    audit = opened()
+    assert count_missing_changes(store, audit) == 0
+    assert [log.tail for log in audit.logs()] == [()]
+    audit.close()
+    store.close()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +16,8 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.server.in_process import in_thread, scan
+from tests.waiting import until
 from unseen.errors import ServerBusy
 from unseen.he import packing, quantise
 from unseen.he.mask import BATCH_BLOCKS
@@ -24,48 +25,10 @@ from unseen.he.scan import ScanIndex
 from unseen.he.secret import PreparedQuery
 from unseen.params import DEFAULT
 from unseen_server import app, limits, readiness
-from unseen_server.call import LOCAL, Allowance, Caller, Role
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.call import LOCAL
 from unseen_server.workers import Workers
 
 Make = Callable[..., Any]
-EVERYBODY = Allowance(calls_at_once=2, bytes_per_minute=1 << 20, searches_per_minute=5, bits_per_row_per_day=27)
-"""Three searches a day and collection: 8.8 bits each."""
-ALICE = Caller("ward", "alice", frozenset(Role))
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(
-            tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
-        )
-    )
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-def token(running: app.RunningServer, new_grant: Make) -> str:
-    grant, text = new_grant(ALICE)
-    running.grants.add(grant)
-    return str(text)
-
-
-def scan(workers: Workers, work: Callable[[], None]) -> asyncio.Future[None]:
-    """A search's part in the threads, its query at hand."""
-    with workers.scan_place() as place:
-        return place.scan(work)
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await in_thread(time.sleep, 0.01)
 
 
 async def all_of(stream: Any) -> None:
@@ -79,9 +42,6 @@ def waiting_for(release: threading.Event) -> Callable[[], None]:
         release.wait(30)
 
     return wait
-
-
-ONES = np.ones(16, np.float32)
 
 
 # Scans
@@ -237,10 +197,10 @@ async def test_time_to_wait_grows_with_the_time_that_searches_take() -> None:
 
 
 async def test_search_that_finds_no_room_is_refused_at_its_header(
-    running: app.RunningServer, call: Make, token: str, search_of: Make, monkeypatch: pytest.MonkeyPatch
+    running: app.RunningServer, call: Make, search_of: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its query is not waited for: what is refused costs the server nothing."""
-    caller = call(running, token=token)
+    caller = call(running)
     collection = await in_thread(caller.create)
 
     def no_room() -> None:
@@ -249,9 +209,7 @@ async def test_search_that_finds_no_room_is_refused_at_its_header(
     monkeypatch.setattr(running.workers, "require_scan_room", no_room)
     header = search_of(collection, b"")[0].SerializeToString()
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        stream = channel.stream_stream("/unseen.v1.SearchService/Search")(
-            metadata=(("authorization", f"Bearer {token}"),)
-        )
+        stream = channel.stream_stream("/unseen.v1.SearchService/Search")()
         await stream.write(header)  # and never the rest, nor an end
         with pytest.raises(aio.AioRpcError) as refused:
             await asyncio.wait_for(stream.read(), 30)
@@ -328,9 +286,9 @@ async def test_cancelled_search_scans_no_further(
             await stream.write(part.SerializeToString())
         await stream.done_writing()
         await stream.read()
-        await until(lambda: bool(counted_batches))
+        await in_thread(until, "a batch is scanned", lambda: counted_batches)
         stream.cancel()
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert 0 < len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
 
 
@@ -343,7 +301,7 @@ async def test_scan_stops_when_its_callers_deadline_is_over(
         with pytest.raises(aio.AioRpcError) as late:
             await all_of(stream)
         assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert len(counted_batches) < BLOCKS // BATCH_BLOCKS // 2, f"of {BLOCKS // BATCH_BLOCKS} batches"
 
 
@@ -359,5 +317,5 @@ async def test_search_whose_deadline_passed_in_the_queue_is_never_begun(
             await all_of(stream)
         release.set()
         await asyncio.gather(*busy)
-        await until(lambda: not running.workers._scans_admitted)
+        await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
     assert counted_batches == []

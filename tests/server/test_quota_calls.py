@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.server.in_process import config, in_thread
 from unseen.entropy import random_uid
 from unseen.errors import ServerBusy
 from unseen.params import DEFAULT
 from unseen_server import app
 from unseen_server.call import Allowance, Caller, Role
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.workers import ScanPlace
 
 Make = Callable[..., Any]
@@ -27,14 +26,8 @@ ALICE = Caller("ward", "alice", frozenset(Role))
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(
-            tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
-        )
-    )
-    yield server
-    await server.stop()
+def everybody() -> Allowance:
+    return EVERYBODY
 
 
 @pytest.fixture
@@ -42,10 +35,6 @@ def token(running: app.RunningServer, new_grant: Make) -> str:
     grant, text = new_grant(ALICE)
     running.grants.add(grant)
     return str(text)
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 ONES = np.ones(16, np.float32)
@@ -137,11 +126,8 @@ async def test_bytes_are_counted_before_anybody_looks_at_them(
 
 
 async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_grant: Make) -> None:
-    config = Config(
-        tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1, everybody=EVERYBODY
-    )
     grant, text = new_grant(ALICE)
-    server = await app.start(config)
+    server = await app.start(config(tmp_path, everybody=EVERYBODY))
     server.grants.add(grant)
     caller = call(server, token=text)
     collection = await in_thread(caller.create)
@@ -149,7 +135,7 @@ async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_gra
         await in_thread(caller.search, collection, ONES)
     left = (await in_thread(caller.access, "photos")).bits_per_row_left
     await server.stop()
-    server = await app.start(config)
+    server = await app.start(config(tmp_path, everybody=EVERYBODY))
     caller = call(server, token=text)
     assert (await in_thread(caller.access, "photos")).bits_per_row_left == left < 27 - 17
     await server.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from bench.folders import contents
 from tests.server.conftest import ServerProcess
 from tests.server.identities import issue, tls_options
 from unseen.store.checked_pages import CheckedFiles
@@ -128,7 +129,3 @@ def test_wrong_configuration_is_refused_in_one_sentence_and_nothing_is_written(
     assert result.stderr.startswith("unseen server: ")
     assert says in result.stderr
     assert contents(server.folder) == before
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

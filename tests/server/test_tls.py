@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.http2 import PING, PREFACE, SETTINGS, frame
 from tests.server.identities import Identity, credentials, issue, tls_options
-from tests.server.test_hostile_connections import PING, PREFACE, SETTINGS, frame
 from unseen_server.call import Caller, Role
 
 Make = Callable[..., Any]

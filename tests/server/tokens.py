@@ -8,11 +8,11 @@ from typing import Any
 
 from unseen.bearer import BearerToken, draw_secret, secret_hash
 from unseen.entropy import random_uid
-from unseen_server import app
 from unseen_server.access.grants import Grant, Grants
 from unseen_server.call import Caller
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.storage import open_store
 
 Wanted = Caller | tuple[Caller, str | int]
 DAY_S = 86400
@@ -40,9 +40,7 @@ def write_grants(folder: Path, callers: dict[Any, Wanted]) -> dict[Any, str]:
 
     Beside a caller there may stand the name of a certificate, or how many seconds the token lives.
     """
-    store = app.open_store(
-        Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "master.key"), None, 1)
-    )
+    store = open_store(Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "master.key"), None, 1))
     grants, texts = Grants(store), {}
     for name, wanted in callers.items():
         grant, texts[name] = _granted(wanted)

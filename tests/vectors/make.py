@@ -38,6 +38,8 @@ from unseen.types import SLOTS_PER_EXTENT
 from unseen_client.key_export import wrap
 from unseen_client.keystore import CollectionKey
 from unseen_client.records import Record, encode_record, pad, row_id, seal_record
+from unseen_client.retrieval.fuse import Fused, MadePart, fused
+from unseen_client.retrieval.metric import NAMES, Float64Array, Metric, metric_of
 
 HERE = Path(__file__).parent
 KEY, UID, STORE = bytes(range(32)), bytes(range(16, 32)), bytes(range(32, 48))
@@ -62,6 +64,7 @@ def main(names: list[str]) -> None:
         "key_export": key_export,
         "governance": governance,
         "partial_reply": partial_reply,
+        "metrics": metrics,
     }
     for name in names or makers:
         (HERE / f"{name}.json").write_text(json.dumps(makers[name](), indent=1) + "\n")
@@ -85,6 +88,44 @@ def quantise() -> object:
         "query": {"vector": QUERY.tolist(), "quantised": query.tolist()},
         "raw_scores": raw.tolist(),
         "cosines": to_cosines(DEFAULT, raw).tolist(),
+    }
+
+
+def metrics() -> object:
+    """Vectors to rows and queries for every metric, and what makes a score of a cosine; l1's candidates are l2's."""
+    longest = 16.0
+    rows, plain = ROWS.astype(np.float64), QUERY.astype(np.float64)
+    return {
+        "parameter_id": DEFAULT.id,
+        "longest": longest,
+        "vectors": ROWS.tolist(),
+        "query": QUERY.tolist(),
+        "metrics": {name: _metric(metric_of(name, longest), rows, plain) for name in NAMES},
+        "fused": {
+            "weights": [1.0, -0.5],
+            "queries": [QUERY.tolist(), ROWS[2].tolist()],
+            "metrics": {
+                name: _fused(fused(metric_of(name, longest), [MadePart(QUERY, 1.0), MadePart(ROWS[2], -0.5)]), rows)
+                for name in NAMES
+            },
+        },
+    }
+
+
+def _metric(metric: Metric, rows: Float64Array, query: Float64Array) -> object:
+    made = metric.rows(rows).astype(np.float32)
+    return {
+        "rows_quantised": quantise_rows(DEFAULT, made).tolist(),
+        **_fused(fused(metric, [MadePart(query, 1.0)]), rows),
+    }
+
+
+def _fused(one: Fused, rows: Float64Array) -> dict[str, object]:
+    return {
+        "query_quantised": quantise_query(DEFAULT, one.direction).tolist(),
+        "score_scale": round(one.length, 6),
+        "score_offset": round(one.offset, 6),
+        "scores": one.exact(rows).round(6).tolist(),
     }
 
 
@@ -247,11 +288,15 @@ def record() -> object:
 
 
 def key_export() -> object:
-    """Key exports to open, the second of a key in the first format; their scrypt cost is small: a test is quick."""
-    keys = [CollectionKey(UID, "photos", KEY, True, STORE), CollectionKey(UID, "photos", KEY, True)]
+    """Key exports to open, in the second, first and third format; their scrypt cost is small: a test is quick."""
+    keys = [
+        CollectionKey(UID, "photos", KEY, True, STORE),
+        CollectionKey(UID, "photos", KEY, True),
+        CollectionKey(UID, "readings", KEY, True, STORE, "l2", 12.5),
+    ]
     exports = [wrap(key, "correct horse battery", salt=bytes(range(16)), cost=1 << 10) for key in keys]
     pairs = [{"export": json.loads(one), "key": key.to_json()} for one, key in zip(exports, keys, strict=True)]
-    return {"passphrase": "correct horse battery", **pairs[0], "without_store": pairs[1]}
+    return {"passphrase": "correct horse battery", **pairs[0], "without_store": pairs[1], "with_metric": pairs[2]}
 
 
 def governance() -> object:

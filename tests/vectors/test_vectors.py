@@ -28,9 +28,23 @@ def as_json(vectors):
     return json.loads(json.dumps(vectors))
 
 
-@pytest.mark.parametrize("name", ["parameters", "quantise", "packing", "bits", "expand", "governance", "partial_reply"])
+@pytest.mark.parametrize(
+    "name", ["parameters", "quantise", "packing", "bits", "expand", "governance", "partial_reply", "metrics"]
+)
 def test_what_is_not_random_is_made_the_same(name):
     assert as_json(getattr(make, name)()) == stored(name)
+
+
+def test_the_metrics_scores_follow_from_the_integers_alone():
+    vector = stored("metrics")
+    scale = params.DEFAULT.query_scale * params.DEFAULT.row_scale
+    for metrics in (vector["metrics"], vector["fused"]["metrics"]):
+        for name in ("cosine", "dot", "l2"):
+            rows = np.array(vector["metrics"][name]["rows_quantised"])
+            one = metrics[name]
+            scores = rows @ np.array(one["query_quantised"]) / scale * one["score_scale"] + one["score_offset"]
+            assert np.abs(scores - one["scores"]).max() < 0.006 * one["score_scale"]
+        assert metrics["l1"]["query_quantised"] == metrics["l2"]["query_quantised"]
 
 
 def test_parameter_ids_can_be_computed_from_the_numbers_alone():
@@ -87,7 +101,7 @@ def test_the_stored_record_opens_and_is_made_the_same():
 
 def test_the_stored_key_export_opens():
     vector = stored("key_export")
-    for one in (vector, vector["without_store"]):
+    for one in (vector, vector["without_store"], vector["with_metric"]):
         key = unwrap(json.dumps(one["export"]).encode(), vector["passphrase"])
         assert key.to_json() == one["key"]
     assert "store_uid" in vector["key"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.fuzz.target import Target, as_text, as_tree, dressed, scratch_folder
+from bench.fuzz.target import Target, as_text, as_tree, scratch_folder
 from unseen.audit import frames
 from unseen.audit.export import ExportBegin, head_line, read_export
 from unseen.audit.head import TreeHead, open_head, sign_head, sign_note
@@ -130,22 +128,27 @@ class HeadFile:
         open_head(note(self._path), ORIGIN, [PUBLIC_KEY])
 
 
-def _modes(run: Callable[[bytes], None], dress: Callable[[bytes], bytes], *seeds: bytes) -> dict[str, Any]:
-    both = tuple(mode + seed for mode in (b"\0", b"\1") for seed in seeds)
-    return {"run": dressed(run, dress), "seeds": both, "mode_bytes": 1}
-
-
 BODY = b"\2\0" + b"".join(struct.pack("<I", len(leaf)) + leaf for leaf in LEAVES)
 PLACES = ((0, 1), (1, 2), (5, 8), (6, 7), (11, 13))
 
 TARGETS = (
     Target("audit.leaf.leaf_fields", leaf_fields, (MalformedMessage,), (LEAVES[1], b'{"version":1}'), is_json=True),
-    Target("audit.head.open_head", declared=(ProofBroken,), **_modes(head, signed_head, HEAD.encode())),
+    Target(
+        "audit.head.open_head",
+        head,
+        (ProofBroken,),
+        (HEAD.encode(),),
+        dress=signed_head,
+        dressed_seeds=(HEAD.encode(),),
+    ),
     Target(
         "audit.receipt.from_bytes",
-        declared=(MalformedMessage, ProofBroken),
+        receipt,
+        (MalformedMessage, ProofBroken),
+        (RECEIPT.to_bytes(),),
+        dress=signed_receipt,
+        dressed_seeds=(RECEIPT.to_bytes(),),
         is_json=True,
-        **_modes(receipt, signed_receipt, RECEIPT.to_bytes()),
     ),
     Target("audit.export.read_export", export, (MalformedMessage, ProofBroken), (EXPORT,), is_json=False),
     Target(
@@ -164,8 +167,11 @@ TARGETS = (
     ),
     Target(
         "audit.frames.recover",
-        declared=(IntegrityError, InvalidConfiguration),
-        **_modes(LogFile().read, framed, BODY, framed(BODY)),
+        LogFile().read,
+        (IntegrityError, InvalidConfiguration),
+        (BODY, framed(BODY)),
+        dress=framed,
+        dressed_seeds=(BODY, framed(BODY)),
     ),
     Target("client.cli.audit_files.note", HeadFile().read, (ProofBroken,), (HEAD.encode(), RECEIPT.to_bytes(), EXPORT)),
 )

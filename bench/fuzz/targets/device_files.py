@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.fuzz.target import Target, as_tree, dressed, scratch_folder
+from bench.fuzz.target import Target, as_tree, scratch_folder
 from unseen.dp import ledger_file
 from unseen.dp.event import Event
 from unseen.dp.ledger import LEDGER_NAME, Budget, Ledger
@@ -166,11 +166,12 @@ def _journal_lines(data: bytes) -> bytes:
 TARGETS = (
     Target(
         "dp.ledger",
-        dressed(Home(LEDGER_NAME, opened_ledger).read, chained),
+        Home(LEDGER_NAME, opened_ledger).read,
         (IntegrityError, UnsupportedEvent),
-        (b"\0" + chained(CHARGE), b"\1" + CHARGE),
+        (chained(CHARGE),),
+        dress=chained,
+        dressed_seeds=(CHARGE,),
         is_json=True,
-        mode_bytes=1,
     ),
     Target("dp.event.from_json", event, (UnsupportedEvent,), (EVENT.to_json().encode(),), is_json=True),
     _file(
@@ -182,11 +183,12 @@ TARGETS = (
     ),
     Target(
         "client.deid.journal",
-        dressed(Home("report.jsonl", journal).read, _journal_lines),
+        Home("report.jsonl", journal).read,
         (InvalidInput,),
-        (b"\0" + JOURNAL, b"\1" + json.dumps(LINES[1:]).encode()),
+        (JOURNAL,),
+        dress=_journal_lines,
+        dressed_seeds=(json.dumps(LINES[1:]).encode(),),
         is_json=True,
-        mode_bytes=1,
     ),
     _file(
         "client.agreements",
@@ -209,6 +211,7 @@ TARGETS = (
         (IntegrityError, KeyMissing),
         json.dumps(CollectionKey(UID, "scans", KEY, True, UID).to_json()).encode(),
         json.dumps(CollectionKey(UID, "scans", KEY).to_json()).encode(),
+        json.dumps(CollectionKey(UID, "scans", KEY, True, UID, "l2", 12.5).to_json()).encode(),
     ),
     _file("client.deid.site_key", "site-key.json", site_key, (IntegrityError,), written("site-key.json", site_key)),
     Target("client.adapt.plan", plan, (IntegrityError,), (PLAN.to_json().encode(),), is_json=True),

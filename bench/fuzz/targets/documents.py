@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from bench.agreements import TERMS
-from bench.fuzz.target import Target, as_tree, dressed
+from bench.fuzz.target import Target, as_tree
+from bench.terms import TERMS
 from unseen.errors import InvalidDocument, ProofBroken
 from unseen.governance.canonical import canonical_bytes, parse_canonical, parse_object
 from unseen.governance.certificate import Act, Asked, ErasureCertificate, Receipt
@@ -79,9 +78,16 @@ def certificate(data: bytes) -> None:
 
 
 def _signed_target(name: str, run: Callable[[bytes], None], kind: str, signed: Signed) -> Target:
-    seeds = (b"\0" + signed.to_bytes(), b"\1" + canonical_bytes(signed.document))
-    both: Any = (InvalidDocument, ProofBroken)
-    return Target(name, dressed(run, signer(kind)), both, seeds, most_bytes=8192, is_json=True, mode_bytes=1)
+    return Target(
+        name,
+        run,
+        (InvalidDocument, ProofBroken),
+        (signed.to_bytes(),),
+        dress=signer(kind),
+        dressed_seeds=(canonical_bytes(signed.document),),
+        most_bytes=8192,
+        is_json=True,
+    )
 
 
 TARGETS = (

@@ -6,14 +6,13 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from bench.fuzz.target import Target, as_tree, dressed, scratch_folder
+from bench.fuzz.target import Target, as_tree, scratch_folder
 from unseen import envelope
 from unseen.bearer import BearerToken, life_s
 from unseen.errors import (
@@ -171,22 +170,24 @@ JWKS = json.dumps(
 ).encode()
 
 
-def _modes(run: Callable[[bytes], None], dress: Callable[[bytes], bytes], raw: bytes, inner: bytes) -> dict[str, Any]:
-    return {"run": dressed(run, dress), "seeds": (b"\0" + raw, b"\1" + inner), "mode_bytes": 1}
-
-
 TARGETS = (
     Target("envelope.open_sealed", seal, (SealBroken, WrongKey), SEALS),
     Target(
         "keys.ring_content",
-        declared=(SealBroken, WrongKey),
-        **_modes(ring, sealed_ring, RING, ring_content._write_body(CONTENT)),
+        ring,
+        (SealBroken, WrongKey),
+        (RING,),
+        dress=sealed_ring,
+        dressed_seeds=(ring_content._write_body(CONTENT),),
     ),
     Target(
         "client.key_export.unwrap",
-        declared=(IntegrityError, WrongKey),
+        exported,
+        (IntegrityError, WrongKey),
+        (EXPORT,),
+        dress=sealed_export,
+        dressed_seeds=(json.dumps(HELD.to_json()).encode(),),
         is_json=True,
-        **_modes(exported, sealed_export, EXPORT, json.dumps(HELD.to_json()).encode()),
     ),
     Target("server.keys.passphrase_file", passphrase, (InvalidConfiguration,), (SEALED_MASTER_KEY,), is_json=True),
     Target(
@@ -196,11 +197,12 @@ TARGETS = (
     Target("bearer.life_s", life, (InvalidInput,), (b"90d", b"12h", b"30min"), most_bytes=64),
     Target(
         "server.access.signed_tokens.caller",
-        declared=(NotAuthenticated,),
+        Tokens().caller,
+        (NotAuthenticated,),
+        (signed_claims(json.dumps(CLAIMS).encode()),),
+        dress=signed_claims,
+        dressed_seeds=(json.dumps(CLAIMS).encode(),),
         is_json=True,
-        **_modes(
-            Tokens().caller, signed_claims, signed_claims(json.dumps(CLAIMS).encode()), json.dumps(CLAIMS).encode()
-        ),
     ),
     Target("server.access.signed_tokens.read_keys", Tokens().keys, (InvalidConfiguration,), (JWKS, PEM), is_json=True),
 )

@@ -6,16 +6,16 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from google.protobuf.message import DecodeError, Message
+import numpy.typing as npt
 
 from bench.fuzz.target import Run, Target
+from bench.protobuf_bytes import each_in_a_row, in_a_row, parsed
+from bench.right_query import right_query
 from unseen import params, wire
-from unseen.entropy import random_bytes
 from unseen.errors import MalformedMessage, ServerUnavailable, UnseenError
 from unseen.he import bits, compiled_bits
-from unseen.he.message import EncryptedQuery, query_bytes, read_query, read_reply_blocks, reply_block_bytes, write_query
+from unseen.he.message import query_bytes, read_query, read_reply_blocks, reply_block_bytes
 from unseen.he.packing import Packing
-from unseen.params import SEED_BYTES
 from unseen.v1 import index_pb2, operations_pb2, search_pb2, types_pb2
 from unseen_client.flows.search import Reply
 from unseen_client.status import ServerStatus
@@ -62,59 +62,49 @@ def packed(data: bytes) -> None:
         assert np.array_equal(values, bits.unpack_bits(bits.pack_bits(values, width), width, count))
 
 
-def parsed(kind: type[Message], data: bytes) -> Message:
-    """As gRPC or the server's boundary parses it."""
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise MalformedMessage("no message") from None
-
-
 def enrolment(data: bytes) -> None:
     message = parsed(index_pb2.EnrolRowsRequest, data)
     if message.WhichOneof("part") == "batch":
-        batch = wire.batch_from_message(message.batch, DIMENSION)  # type: ignore[attr-defined]
+        batch = wire.batch_from_message(message.batch, DIMENSION)
         assert batch.vectors.shape == (len(batch.row_ids), DIMENSION)
 
 
 def erasure(data: bytes) -> None:
     message = parsed(index_pb2.EraseRowsRequest, data)
-    wire.require_uid(message.request_id, "a request id")  # type: ignore[attr-defined]
-    wire.require_uid(message.collection_uid, "a collection's uid")  # type: ignore[attr-defined]
-    wire.split_row_ids(message.row_ids)  # type: ignore[attr-defined]
+    wire.require_uid(message.request_id, "a request id")
+    wire.require_uid(message.collection_uid, "a collection's uid")
+    wire.split_row_ids(message.row_ids)
 
 
 def collection(data: bytes) -> None:
-    wire.collection_from_message(parsed(types_pb2.CollectionInfo, data))  # type: ignore[arg-type]
+    wire.collection_from_message(parsed(types_pb2.CollectionInfo, data))
 
 
 def catalogue(data: bytes) -> None:
     message = parsed(index_pb2.SyncCatalogueResponse, data)
-    wire.require_epoch(message.epoch, "a catalogue")  # type: ignore[attr-defined]
-    wire.split_row_ids(message.erased_row_ids)  # type: ignore[attr-defined]
-    for entry in message.added:  # type: ignore[attr-defined]
+    wire.require_epoch(message.epoch, "a catalogue")
+    wire.split_row_ids(message.erased_row_ids)
+    for entry in message.added:
         wire.entry_from_message(entry)
 
 
 def status(data: bytes) -> None:
-    ServerStatus.from_message(parsed(operations_pb2.GetStatusResponse, data))  # type: ignore[arg-type]
+    ServerStatus.from_message(parsed(operations_pb2.GetStatusResponse, data))
 
 
 class Zeros:
     """Stands where the key of a reply stands, without its cost: the scores of a reply's blocks are zero."""
 
-    def decrypt(self, blocks: bytes) -> np.ndarray:
+    def decrypt(self, blocks: bytes) -> npt.NDArray[np.int64]:
         _, c0 = read_reply_blocks(PARAMETERS, WIDE, blocks)
         return np.zeros(c0.size, np.int64)
 
 
 def search_reply(data: bytes) -> None:
     """Messages of one reply, each behind its length in two bytes."""
-    reply = Reply(PARAMETERS, WIDE, Zeros())  # type: ignore[arg-type]
-    while data:
-        length = int.from_bytes(data[:2], "little")
-        reply.take(parsed(search_pb2.SearchResponse, data[2 : 2 + length]))  # type: ignore[arg-type]
-        data = data[2 + length :]
+    reply = Reply(PARAMETERS, WIDE, Zeros())
+    for message in each_in_a_row(search_pb2.SearchResponse, data):
+        reply.take(message)
     reply.finish()
     header = reply._header
     if header is not None and header.slots < 1 << 20:
@@ -137,19 +127,8 @@ def retry_seconds(text: str) -> float | None:
     return found
 
 
-def right_query() -> bytes:
-    """A query of the right form."""
-    seeds = np.frombuffer(random_bytes((PACKING.chunks + 1) * SEED_BYTES), np.uint8).reshape(-1, SEED_BYTES)
-    residues = np.full((PACKING.chunks + 1, DEGREE), 1 << 20, np.uint32)
-    return write_query(PARAMETERS, PACKING, EncryptedQuery(seeds, residues))
-
-
-def reply_stream(*messages: Message) -> bytes:
-    parts = [message.SerializeToString() for message in messages]
-    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
-
-
 UID = bytes(range(16))
+RIGHT_QUERY = right_query(PARAMETERS, PACKING)
 BATCH = index_pb2.EnrolBatch(row_ids=UID, vectors=bytes(2 * DIMENSION), sealed_records=[b"sealed"], consents=UID)
 HEADER = search_pb2.SearchReplyHeader(epoch=1, slots=5, blocks=WIDE.blocks(5))
 PARTIAL = search_pb2.SearchReplyHeader(
@@ -176,7 +155,7 @@ def _target(name: str, run: Run, *seeds: bytes, most_bytes: int = 4096) -> Targe
 
 
 TARGETS = (
-    _target("he.message.read_query", query, b"\0" + right_query()[:-1], b"\1" + right_query(), most_bytes=4096),
+    _target("he.message.read_query", query, b"\0" + RIGHT_QUERY[:-1], b"\1" + RIGHT_QUERY, most_bytes=4096),
     _target("he.message.read_reply_blocks", reply_blocks, b"\1abc", b"\3abc", bytes(583), most_bytes=4096),
     _target("he.bits.unpack_bits", packed, b"\x10\x20\0abcdef", b"\x1f\x21\0" + bytes(140)),
     _target("wire.batch_from_message", enrolment, index_pb2.EnrolRowsRequest(batch=BATCH).SerializeToString()),
@@ -193,8 +172,8 @@ TARGETS = (
         search_reply,
         (MalformedMessage, ServerUnavailable),
         (
-            reply_stream(search_pb2.SearchResponse(header=HEADER), BLOCK),
-            reply_stream(search_pb2.SearchResponse(header=PARTIAL), BLOCK),
+            in_a_row(search_pb2.SearchResponse(header=HEADER), BLOCK),
+            in_a_row(search_pb2.SearchResponse(header=PARTIAL), BLOCK),
         ),
         most_bytes=16384,
     ),

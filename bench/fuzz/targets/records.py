@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from bench.fuzz.target import Target, as_text, dressed
+from bench.fuzz.target import Target, as_text
+from bench.protobuf_bytes import varint
 from unseen import envelope
 from unseen.deid.dicom.deidentify import deidentify
 from unseen.deid.dicom.options import Option
@@ -162,43 +163,38 @@ def nested(data: bytes) -> bytes:
     inner = data[1:]
     for _ in range(data[0] % 4 * 120 if data else 0):
         for tag in (b"\x32", b"\x2a", b"\x0a"):
-            inner = tag + _varint(len(inner)) + inner
-    return b"\x3a" + _varint(len(inner)) + inner
-
-
-def _varint(number: int) -> bytes:
-    parts = []
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
+            inner = tag + varint(len(inner)) + inner
+    return b"\x3a" + varint(len(inner)) + inner
 
 
 TARGETS = (
     Target(
         "client.records.open_record",
-        dressed(record, padded),
+        record,
         (SealBroken,),
-        (b"\0" + padded(ENCODED), b"\1" + ENCODED),
-        mode_bytes=1,
+        (padded(ENCODED),),
+        dress=padded,
+        dressed_seeds=(ENCODED,),
     ),
     Target("deid.dicom.read_part10", read_part10, (ImageRefused,), OBJECTS),
     Target("deid.dicom.deidentify", attributes, (ImageRefused,), OBJECTS),
     Target(
         "embed.adapter.read_adapter",
-        dressed(adapter, described),
+        adapter,
         (IntegrityError,),
-        (b"\0" + ADAPTER, b"\1" + DESCRIPTION),
+        (ADAPTER,),
+        dress=described,
+        dressed_seeds=(DESCRIPTION,),
         most_bytes=8192,
         is_json=True,
-        mode_bytes=1,
     ),
     Target("client.adapt.read_card", card, (IntegrityError,), (CARD,), is_json=True),
     Target(
         "weights.refuse_external_data",
-        dressed(onnx, nested),
+        onnx,
         (IntegrityError,),
-        (b"\0" + GRAPH, b"\1\x02" + GRAPH, b"\1\3"),
-        mode_bytes=1,
+        (GRAPH,),
+        dress=nested,
+        dressed_seeds=(b"\2" + GRAPH, b"\3"),
     ),
 )

@@ -6,9 +6,8 @@ import hashlib
 import io
 import shutil
 
-from google.protobuf.message import DecodeError
-
-from bench.fuzz.target import Target, dressed, scratch_folder
+from bench.fuzz.target import Target, scratch_folder
+from bench.protobuf_bytes import each_in_a_row, in_a_row
 from unseen.errors import (
     IntegrityError,
     InvalidConfiguration,
@@ -71,10 +70,8 @@ class Incoming:
         """Messages of one backup, each behind its length in two bytes."""
         receiving = IncomingBackup(self._path, UID)
         try:
-            while data:
-                length = int.from_bytes(data[:2], "little")
-                receiving.take(_parsed(data[2 : 2 + length]))
-                data = data[2 + length :]
+            for message in each_in_a_row(operations_pb2.CreateBackupResponse, data):
+                receiving.take(message)
             receiving.finish()
             receiving.keep()
         finally:
@@ -82,39 +79,28 @@ class Incoming:
             self._path.unlink(missing_ok=True)
 
 
-def _parsed(data: bytes) -> operations_pb2.CreateBackupResponse:
-    try:
-        return operations_pb2.CreateBackupResponse.FromString(data)
-    except DecodeError:
-        raise MalformedMessage("no message") from None
-
-
-def stream() -> bytes:
-    parts = [
-        operations_pb2.CreateBackupResponse(begin=operations_pb2.BackupBegin(size_bytes=5, store_uid=UID)),
-        operations_pb2.CreateBackupResponse(chunk=b"bytes"),
-        operations_pb2.CreateBackupResponse(end=operations_pb2.BackupEnd(sha256=hashlib.sha256(b"bytes").digest())),
-    ]
-    encoded = [part.SerializeToString() for part in parts]
-    return b"".join(len(part).to_bytes(2, "little") + part for part in encoded)
-
-
+STREAM = in_a_row(
+    operations_pb2.CreateBackupResponse(begin=operations_pb2.BackupBegin(size_bytes=5, store_uid=UID)),
+    operations_pb2.CreateBackupResponse(chunk=b"bytes"),
+    operations_pb2.CreateBackupResponse(end=operations_pb2.BackupEnd(sha256=hashlib.sha256(b"bytes").digest())),
+)
 RESTORE = Restore()
 MEMBER = backup._head(FILE_NAME, 5) + b"store" + bytes(backup._padding(5))
 
 TARGETS = (
     Target(
         "store.backup.unpack",
-        dressed(RESTORE.unpack, RESTORE.sealed),
+        RESTORE.unpack,
         (IntegrityError, InvalidInput, InvalidConfiguration, WrongKey),
-        (b"\0" + RESTORE.right(), b"\1" + MEMBER),
+        (RESTORE.right(),),
+        dress=RESTORE.sealed,
+        dressed_seeds=(MEMBER,),
         most_bytes=8192,
-        mode_bytes=1,
     ),
     Target(
         "client.backup_file",
         Incoming().take,
         (MalformedMessage, Mismatch, ServerUnavailable, IntegrityError),
-        (stream(),),
+        (STREAM,),
     ),
 )

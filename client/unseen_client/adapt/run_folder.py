@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.dp.ledger_file import LedgerFile
-from unseen.errors import BudgetExceeded, IntegrityError, InvalidInput
+from unseen.errors import BudgetExceeded, IntegrityError, InvalidInput, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.home import private_folder, write_private
 
@@ -80,8 +80,10 @@ class RunFolder:
         write_private(self._path / "plan.json", json.dumps(plan, sort_keys=True).encode())
 
     def plan(self) -> dict[str, object]:
-        """What ``begin`` was given; raises IntegrityError."""
-        return self._json("plan.json")
+        """What ``begin`` was given; raises IntegrityError, StoreFailed."""
+        if (plan := self._json("plan.json")) is None:
+            raise self._damaged("plan.json")
+        return plan
 
     def count(self, what: str) -> int:
         """How often it was begun so far."""
@@ -110,14 +112,16 @@ class RunFolder:
         write_private(self._path / name, buffer.getvalue())
 
     def kept(self, name: str) -> dict[str, npt.NDArray[np.generic]] | None:
-        """The arrays of a file, or None when it is not there; raises IntegrityError."""
-        try:
-            with (self._path / name).open("rb") as file, np.load(file, allow_pickle=False) as found:
-                return dict(found)
-        except FileNotFoundError:
+        """The arrays of a file, or None when it is not there; raises IntegrityError, StoreFailed."""
+        if (data := self._bytes(name)) is None:
             return None
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as found:
+                return dict(found)
+        except MemoryError as error:
+            raise self._unreadable(name, "not enough memory") from error
         except Exception as error:  # numpy, zipfile, zlib and tokenize have no error in common for damaged bytes
-            raise IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew") from error
+            raise self._damaged(name) from error
 
     def keep_results(self, results: Mapping[str, object]) -> None:
         """Keep what was released so far."""
@@ -125,20 +129,39 @@ class RunFolder:
 
     def results(self) -> dict[str, object]:
         """What was released so far."""
-        return self._json("results.json") if (self._path / "results.json").exists() else {}
+        return self._json("results.json") or {}
 
     def remove(self) -> None:
         """The run is over: nothing of the private pictures stays."""
         shutil.rmtree(self._path)
 
-    def _json(self, name: str) -> dict[str, object]:
+    def _json(self, name: str) -> dict[str, object] | None:
+        if (data := self._bytes(name)) is None:
+            return None
         try:
-            fields = read_json((self._path / name).read_bytes())
-        except (OSError, ValueError) as error:
-            raise IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew") from error
+            fields = read_json(data)
+        except ValueError as error:
+            raise self._damaged(name) from error
         if not isinstance(fields, dict):
-            raise IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew")
+            raise self._damaged(name)
         return fields
+
+    def _bytes(self, name: str) -> bytes | None:
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(name, error.strerror) from error
+        except MemoryError as error:
+            raise self._unreadable(name, "not enough memory") from error
+
+    def _damaged(self, name: str) -> IntegrityError:
+        return IntegrityError(f"{self._path / name} is damaged; remove {self._path} and begin anew")
+
+    def _unreadable(self, name: str, why: str | None) -> StoreFailed:
+        """What was spent stands in this folder: nobody is told to remove it for a file that may be whole."""
+        return StoreFailed(f"cannot read {self._path / name}: {why}; mend that, keep the folder, and start again")
 
     def _opened(self) -> LedgerFile:
         if self._journal is None:

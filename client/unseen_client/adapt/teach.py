@@ -6,8 +6,10 @@ owner alone; a run that was killed goes on from there when it is started again w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -97,7 +99,7 @@ def _begin(
     folder: RunFolder, examples: Sequence[Example], wish: Wish, preparer: Preparer, watcher: Watcher
 ) -> tuple[Refusal, ...]:
     """Prepare the images and make the plan; both are on disk when this returns. Gives the images that were refused."""
-    looked_at = LookedAt(folder, f"{preparer.model_id} {preparer.settings}")
+    looked_at = LookedAt(folder, _what_decides_a_vector(preparer))
     material, refused = gather(examples, wish.lesson, preparer, looked_at, watcher)
     held_out = int(material.held_out.sum())
     weights = len(material.task().up) * material.rows.shape[1]
@@ -111,6 +113,12 @@ def _begin(
     }
     folder.begin(fields, material.arrays())
     return refused
+
+
+def _what_decides_a_vector(preparer: Preparer) -> str:
+    """Beside the file: another release may find other faces under the same settings."""
+    decisive = {"model": preparer.model_id, "release": version("unseen"), "settings": preparer.settings.as_dict()}
+    return json.dumps(decisive, sort_keys=True)
 
 
 def _taken_up(folder: RunFolder, wish: Wish) -> tuple[Plan, Material]:

@@ -10,6 +10,7 @@ import typer
 
 from unseen.errors import InvalidInput
 from unseen_client.cli.face_options import FaceOptions
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import PARTLY, say, telling
 from unseen_client.cli.rows import described_files, image_files
 from unseen_client.cli.spread import spread
@@ -35,7 +36,7 @@ def adapt(
     ] = "folders",
     records: Annotated[Path | None, typer.Option(help="JSON file: {path or file name: {caption, tags}}.")] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+    as_json: Json = False,
     faces: FaceOptions,
 ) -> None:
     """Teach the bundled model on your own images.

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from unseen.errors import InvalidInput
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import say, telling
 
 Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of adapters on this device.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 app = typer.Typer(help="Add, list, show adapters.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unseen.errors import InvalidInput, ProofBroken
 from unseen_client.cli.audit_files import known_keys, lines, note, receipt_named, target
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
@@ -108,22 +109,30 @@ def verify(
     *,
     file: Annotated[Path | None, typer.Argument(help="An export to verify instead of the server's log.")] = None,
     against: Against = None,
+    signed_by: Annotated[
+        str | None,
+        typer.Option(metavar="FINGERPRINT", help="The key that must have signed FILE; `unseen info` shows a server's."),
+    ] = None,
     link: Link,
 ) -> None:
     """Verify the whole log: every leaf, the tree over them, the signed head.
 
-    Without FILE the log is fetched from the server, which takes the role auditor. With FILE nothing is sent: the export
-    is checked by itself, and against the keys that this device knows of the server, if it does.
+    Without FILE the log is fetched from the server, which takes the role auditor. With FILE nothing is sent. Exit code
+    1 when an export does not hold, and when its head is not signed by a server that this device knows, or by the key
+    that you name: anybody can write an export and sign it with some key.
 
     \b
     Examples:
       unseen audit verify --against colleague.head
       unseen audit verify january.jsonl
+      unseen audit verify january.jsonl --signed-by "2e6c 29a0 9d31 de5e 9cc1 1942 6e80 0347"
     """
     notes = [note(path) for path in against or []]
     if file is not None:
-        _verify_file(file, notes, link)
+        _verify_file(file, notes, signed_by, link)
         return
+    if signed_by is not None:
+        raise InvalidInput("--signed-by says who signed a FILE; a server's log is checked by the keys known of it")
     with link.client() as client:
         found = client.audit_export(lambda _: None, against=notes)
     say(
@@ -178,23 +187,35 @@ def accept(*, link: Link) -> None:
     say(link.json, _fields(found), f"this device now knows the server's audit log of {found.leaves} leaves")
 
 
-def _verify_file(file: Path, notes: list[str], link: Link) -> None:
+def _verify_file(file: Path, notes: list[str], signed_by: str | None, link: Link) -> None:
     from unseen.audit.export import ExportBegin, read_export
     from unseen.audit.head import open_head
+    from unseen.governance.keys import fingerprint, is_fingerprint_of
 
     with lines(file) as found:
         begin = ExportBegin.from_bytes(next(found, b""))
     known = known_keys(link, begin.origin)
-    wanted = [open_head(one, begin.origin, known or begin.public_keys) for one in notes]
+    if signed_by is not None:
+        trusted = tuple(key for key in {*known, *begin.public_keys} if is_fingerprint_of(signed_by, key))
+        if not trusted:
+            raise ProofBroken("no key of this export is the one that was named; do not take it for that server's word")
+    else:
+        trusted = known
+    wanted = [open_head(one, begin.origin, trusted or begin.public_keys) for one in notes]
     with lines(file) as found:
-        _, covered = read_export(found, wanted, known)
-    signed = "by a key that this device knows"
-    if not known:
-        signed = f"by a key of the export's own ({begin.public_keys[-1].hex()}): compare it with the server's"
+        _, covered = read_export(found, wanted, trusted)
+    leaves = f"leaves {begin.first_index} to {covered.size - 1}"
+    if not trusted:
+        raise ProofBroken(
+            f"{leaves} give the head, but it is signed by a key of the "
+            f"export's own, {fingerprint(begin.public_keys[-1])}: compare it with the fingerprint that the server's "
+            "operator has (`unseen info`), then give --signed-by"
+        )
+    whose = "the key that was named" if signed_by is not None else "a key that this device knows"
     say(
         link.json,
         {"leaves": covered.size, "first_index": begin.first_index, "compared": len(notes), "keys_known": bool(known)},
-        f"verified: leaves {begin.first_index} to {covered.size - 1} give the head{_compared(notes)}; signed {signed}",
+        f"verified: {leaves} give the head{_compared(notes)}; signed by {whose}",
     )
 
 

@@ -46,7 +46,8 @@ def restore(context: typer.Context) -> None:
     """Put a backup where a server will serve it from.
 
     Starts `python -P -m unseen_server.restore` with everything passed on; `unseen restore --help` shows its options.
-    Nothing may be there yet. What was erased since the backup does not come back.
+    Nothing may be there yet. With today's key ring, what was erased since the backup does not come back; with a copy of
+    the ring from before the erasure it does.
 
     \b
     Example:

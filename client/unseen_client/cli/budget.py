@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import say, telling
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def budget(
     subject: Annotated[str | None, typer.Option(help="Show this subject only.")] = None,
     all_subjects: Annotated[bool, typer.Option("--all", help=f"Show every subject, not the first {SHOWN}.")] = False,
     home: Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of this device's ledger.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show or set this device's privacy budget.
 

@@ -30,6 +30,10 @@ def create(
     dimension: Annotated[int | None, typer.Option(help="For vectors of your own: how many numbers each has.")] = None,
     parameters: Annotated[str | None, typer.Option(help="Encryption parameter set: see docs/parameters.md.")] = None,
     keep_vectors: Annotated[bool, typer.Option(help="Keep vectors in the sealed records, for search --like.")] = True,
+    metric: Annotated[
+        str, typer.Option(help="How vectors of your own are compared: cosine, dot, l2 or l1.")
+    ] = "cosine",
+    longest: Annotated[float, typer.Option(help="For dot, l2, l1: the length of your longest vector.")] = 1.0,
     link: Link,
 ) -> None:
     """Make a collection and its record key.
@@ -44,10 +48,17 @@ def create(
       unseen create photos
       unseen create scans --model bundled+dicom
       unseen create articles --dimension 768
+      unseen create readings --dimension 64 --metric l2 --longest 20
     """
     with link.client() as client:
         made = client.create_collection(
-            name, model=model, dimension=dimension, parameters=parameters, keep_vectors=keep_vectors
+            name,
+            model=model,
+            dimension=dimension,
+            parameters=parameters,
+            keep_vectors=keep_vectors,
+            metric=metric,
+            longest=longest,
         )
     say(link.json, fields_of(made), f"created {made.name}: {made.dimension} numbers a row, model {made.model_id}")
 

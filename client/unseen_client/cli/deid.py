@@ -10,6 +10,7 @@ import typer
 
 from unseen_client.cli.dicom_options import DicomOptions
 from unseen_client.cli.face_options import FaceOptions
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import FAILED, PARTLY, say, telling
 from unseen_client.cli.spread import spread
 
@@ -36,7 +37,7 @@ class RunOptions:
     ] = None
     workers: Annotated[int | None, typer.Option(min=1, max=8, help="Files at once; the cores when left out.")] = None
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False
+    json: Json = False
 
 
 @spread(run=RunOptions, faces=FaceOptions, dicom=DicomOptions)

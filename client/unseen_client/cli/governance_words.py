@@ -61,7 +61,7 @@ def consent_line(status: ConsentStatus) -> str:
     """The same on one line."""
     consent = status.consent
     until = "until withdrawn" if consent.valid_until is None else f"until {moment(consent.valid_until)}"
-    state = str(status.state).partition(":")[2].removeprefix("Consent").removeprefix("Processing").lower()
+    state = status.state.name.lower()
     return "\t".join(
         [
             consent.record_id.hex(),

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from unseen.errors import InvalidInput, KeyMissing
+from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import say, telling
 
 PASSPHRASE_VARIABLE = "UNSEEN_PASSPHRASE"  # noqa: S105 - the variable's name
 
 Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of record keys on this device.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 app = typer.Typer(
     help="Export, import, list record keys.",
@@ -37,8 +37,11 @@ def show(*, home: Home = None, as_json: Json = False) -> None:
 
     with telling(as_json):
         keys = KeyStore(home or default_home()).all()
-        fields = [{"name": key.name, "collection_uid": key.collection_uid.hex()} for key in keys]
-        words = "\n".join(f"{key.name}\t{key.collection_uid.hex()}" for key in keys)
+        fields = [
+            {"name": key.name, "collection_uid": key.collection_uid.hex(), "metric": key.metric, "longest": key.longest}
+            for key in keys
+        ]
+        words = "\n".join(f"{key.name}\t{key.collection_uid.hex()}\t{key.metric}" for key in keys)
         say(as_json, {"keys": fields}, words or "no record keys here: unseen create NAME, or unseen keys import FILE")
 
 

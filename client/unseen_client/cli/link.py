@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from unseen.deid.settings import DeidSettings
     from unseen_client.sync import Client
 
+Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of keys on this device.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+"""For commands that need no server; with one, ``Link`` has both."""
 TOKEN_VARIABLE = "UNSEEN_TOKEN"  # noqa: S105 - the variable's name; options can be read by every user of the machine
 
 
@@ -41,7 +44,7 @@ class Link:
     home: Annotated[
         Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of record keys and mirrors on this device.")
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")] = False
+    json: Json = False
 
     def client(self, deid: DeidSettings | None = None) -> Client:
         """A client for this server, to be used in a ``with``; ``deid`` says how it covers faces."""

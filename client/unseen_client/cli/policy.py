@@ -12,14 +12,12 @@ import typer
 from unseen.errors import InvalidInput
 from unseen_client.cli.collections import Name
 from unseen_client.cli.governance_words import agreement_fields, agreement_words, moment
-from unseen_client.cli.link import Link, linked
+from unseen_client.cli.link import Home, Json, Link, linked
 from unseen_client.cli.outcome import say, telling
 
 if TYPE_CHECKING:
     from unseen_client.governed import Agreement
 
-Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of keys on this device.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 ControllerKey = Annotated[str, typer.Option(help="Name of the controller's key on this device.")]
 DRAFT: dict[str, object] = {
     "controller": {"name": "", "contact": "mailto:", "address": "", "representative": ""},

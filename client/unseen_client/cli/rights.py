@@ -19,10 +19,10 @@ from unseen_client.cli.governance_words import (
     erasure_line,
     hold_fields,
 )
-from unseen_client.cli.link import Link, linked
+from unseen_client.cli.link import Home, Json, Link, linked
 from unseen_client.cli.outcome import say, telling
-from unseen_client.cli.policy import Home, Json
 from unseen_client.cli.rows import record_fields
+from unseen_client.home import default_home, write_new_private
 
 if TYPE_CHECKING:
     from unseen_client.governed import SubjectExport, SubjectRow
@@ -51,17 +51,15 @@ def export(
     Example:
       unseen subject export scans patient-17 --file patient-17.json
     """
+    if file is not None and os.path.lexists(file):
+        raise InvalidInput(f"{file} is there already, and stays as it is; give --file a new path")
     with link.client() as client:
-        fields = _export_fields(client.export_subject(name, subject))
+        held = client.export_subject(name, subject)
     if file is None:
-        say(True, fields, "")
+        say(True, _export_fields(held), "")
         return
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-            json.dump(fields, out, indent=1)
-    except OSError as error:
-        raise InvalidInput(f"cannot write {file}: {error.strerror}; give --file a new path") from error
-    say(link.json, {"file": str(file), "rows": len(_list(fields["rows"]))}, f"wrote {file}")
+    write_new_private(file, json.dumps(_export_fields(held), indent=1).encode())
+    say(link.json, {"file": str(file), "rows": len(held.rows)}, f"wrote {file}")
 
 
 def _export_fields(export: SubjectExport) -> dict[str, object]:
@@ -87,10 +85,6 @@ def _row_fields(row: SubjectRow) -> dict[str, object]:
         "purposes": sorted(row.purposes),
         "withheld": row.withheld,
     }
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 # Certificates
@@ -135,9 +129,8 @@ def verify(
       unseen certificate verify erased.json --signed-by "2e6c 29a0 9d31 de5e 9cc1 1942 6e80 0347"
     """
     from unseen.governance.certificate import ErasureCertificate
-    from unseen.governance.keys import fingerprint
+    from unseen.governance.keys import fingerprint, is_fingerprint_of
     from unseen_client.governed import Erasure
-    from unseen_client.home import default_home
     from unseen_client.known_servers import known_servers
 
     with telling(as_json):
@@ -147,7 +140,7 @@ def verify(
             certificate, signed = ErasureCertificate.from_signed(line)
             erasure = Erasure(certificate, line)
             known, print_ = servers.signing(signed.public_key), fingerprint(signed.public_key)
-            if not (known if signed_by is None else _digits(signed_by) == _digits(print_)):
+            if not (known if signed_by is None else is_fingerprint_of(signed_by, signed.public_key)):
                 strangers.append(print_)
             fields.append({**erasure_fields(erasure), "signed_by": print_, "servers": known})
             whose = f"server {known[0][:12]}" if known else f"unknown key {print_}"
@@ -157,10 +150,6 @@ def verify(
             sys.stderr.writelines(f"note: {one}\n" for one in servers.unreadable)
         if strangers:
             raise ProofBroken(_not_trusted(strangers, len(fields), signed_by))
-
-
-def _digits(print_: str) -> str:
-    return "".join(print_.lower().split())
 
 
 def _not_trusted(strangers: list[str], count: int, signed_by: str | None) -> str:

@@ -37,7 +37,7 @@ def enrol(
     paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one .npy file of vectors.")],
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every row; may be repeated.")] = None,
     records: Annotated[
-        Path | None, typer.Option(help="JSON file: {path or file name: {caption, tags, link, extra, id, name}}.")
+        Path | None, typer.Option(help="JSON file: {path, file name or id: {caption, tags, link, extra, id, name}}.")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
     noise: Annotated[
@@ -69,7 +69,7 @@ def enrol(
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
     """
     if paths[0].suffix == ".npy":
-        report = _enrol_vectors(name, paths, ids, noise, basis, progress, link)
+        report = _enrol_vectors(name, paths, ids, tag or [], records, noise, basis, progress, link)
     else:
         described = described_files(files := image_files(paths), tag or [], records)
         with link.client(faces.settings()) as client:
@@ -161,6 +161,8 @@ def _enrol_vectors(
     name: str,
     paths: Sequence[Path],
     ids: Path | None,
+    tags: Sequence[str],
+    records: Path | None,
     noise: str | None,
     basis: BasisOptions,
     progress: bool,
@@ -169,11 +171,13 @@ def _enrol_vectors(
     if len(paths) != 1 or ids is None:
         raise InvalidInput("vectors come as one .npy file of float32 (n, d) with --ids FILE, one id a line")
     lines = read_text(ids).splitlines()
+    described = _read_records(records) if records else {}
     with link.client() as client:
         return client.enrol_vectors(
             name,
             lines,
             read_array(paths[0]),
+            records=[described_file(described.get(line, {}), tags, str(records)) for line in lines],
             noise=noise,
             subject=basis.subject,
             consent=basis.consent,

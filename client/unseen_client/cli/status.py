@@ -62,7 +62,9 @@ def _lines(found: ServerStatus) -> list[tuple[str, str]]:
     return [*lines, ("version", f"unseen {found.version} with {versions}")]
 
 
-def _governance(found: GovernanceStatus) -> list[tuple[str, str]]:
+def _governance(found: GovernanceStatus | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
     lines = [("agreements", f"{found.agreements:,}, {found.holds:,} legal holds stand")]
     if found.emergencies:
         lines.append(("EMERGENCY", f"{found.emergencies:,} open: unseen emergency list NAME"))

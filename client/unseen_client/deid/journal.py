@@ -146,7 +146,7 @@ def _is_sound(fields: Mapping[str, Any]) -> bool:
 
 
 def _is_count(fields: Mapping[str, Any]) -> bool:
-    return isinstance(fields.get("covered"), int)
+    return type(fields.get("covered")) is int  # JSON's true is an int to Python
 
 
 def file_sha256(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unseen.errors import AlreadyExists, StoreFailed
-from unseen_client.home import sync_folder
+from unseen_client.home import name_anew, sync_folder
 
 
 @contextmanager
@@ -42,19 +42,9 @@ def settle(fresh: Path, target: Path, *, overwrite: bool) -> None:
         fresh.replace(target)
     else:
         try:
-            _named_anew(fresh, target)
-        except FileExistsError as error:
+            name_anew(fresh, target)
+        except AlreadyExists as error:
             raise AlreadyExists(
                 f"{target} is there already and is not the output of this run; move it away, or add --overwrite"
             ) from error
     sync_folder(target.parent)
-
-
-def _named_anew(fresh: Path, target: Path) -> None:
-    try:
-        os.link(fresh, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: take the name first, then put the file there
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        fresh.replace(target)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from unseen.entropy import random_bytes
-from unseen.errors import IntegrityError, StoreFailed
+from unseen.errors import AlreadyExists, IntegrityError, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
-from unseen_client.home import private_folder, refuse_others, sync_folder
+from unseen_client.home import private_folder, refuse_others, write_new_private
 
 FILE_NAME = "site-key.json"
 FORMAT = "unseen-site-key-1"
@@ -56,23 +56,8 @@ def mark_of(key: bytes) -> str:
 def _make(path: Path) -> None:
     """Put a fresh key there, whole or not at all; one that another process put there in the meantime stays."""
     key = base64.b64encode(random_bytes(SITE_KEY_BYTES)).decode("ascii")
-    fresh = path.with_name(f".{path.name}.{random_bytes(8).hex()}")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps({"format": FORMAT, "site_key": key}, indent=1).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(fresh, path)
-            except FileExistsError:
-                return
-        finally:
-            fresh.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StoreFailed(f"cannot write the site key {path}: {error.strerror}") from error
+    with suppress(AlreadyExists):
+        write_new_private(path, json.dumps({"format": FORMAT, "site_key": key}, indent=1).encode())
 
 
 def _parsed(data: bytes) -> bytes:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from unseen import params, wire
 from unseen.entropy import random_uid
-from unseen.errors import DeadlineExceeded, InvalidInput, MalformedMessage, Mismatch, ServerUnavailable, UnseenError
+from unseen.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    InvalidVector,
+    MalformedMessage,
+    Mismatch,
+    ServerUnavailable,
+    UnseenError,
+)
+from unseen.he.packing import MOST_DIMENSION
 from unseen.params import ParameterSet
 from unseen.signature import PUBLIC_KEY_BYTES
 from unseen.types import CollectionInfo
@@ -13,12 +25,14 @@ from unseen_client import rpcs
 from unseen_client.flows import known_log
 from unseen_client.keystore import CollectionKey
 from unseen_client.report import ServerInfo
+from unseen_client.retrieval.metric import L1, Cosine, Metric
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
 NO_MODEL = "none"
 """The model id of collections whose vectors are the caller's own."""
+COSINE = Cosine()
 
 
 def server_info(session: Session) -> Flow[ServerInfo]:
@@ -49,14 +63,25 @@ def _signing_keys(reply: info_pb2.GetServerInfoResponse) -> tuple[bytes, ...]:
 
 
 def create(
-    session: Session, name: str, model: str | None, dimension: int | None, parameters: ParameterSet, keep_vectors: bool
+    session: Session,
+    name: str,
+    model: str | None,
+    dimension: int | None,
+    parameters: ParameterSet,
+    keep_vectors: bool,
+    metric: Metric = COSINE,
 ) -> Flow[CollectionInfo]:
     """Make a collection and its record key; the key is on this device's disk when this returns."""
+    _require_metric_fits(metric, dimension, keep_vectors)
     model_id, dimension = yield from _what_vectors(session, model, dimension)
     yield from local(session.keys.require_private)
     server = yield from server_info(session)
     request = collections_pb2.CreateCollectionRequest(
-        request_id=random_uid(), name=name, dimension=dimension, parameter_id=parameters.id, model_id=model_id
+        request_id=random_uid(),
+        name=name,
+        dimension=dimension + metric.extra,
+        parameter_id=parameters.id,
+        model_id=model_id,
     )
     try:
         reply = yield from ask_one(
@@ -69,7 +94,14 @@ def create(
         raise
     collection = wire.collection_from_message(reply.collection)
     _require_as_asked(collection, request)
-    key = CollectionKey.make(collection.uid, name, keep_vectors=keep_vectors, store_uid=server.store_uid)
+    key = CollectionKey.make(
+        collection.uid,
+        name,
+        keep_vectors=keep_vectors,
+        store_uid=server.store_uid,
+        metric=metric.name,
+        longest=metric.longest,
+    )
     try:
         yield from local(lambda: session.keys.put(key))
     except UnseenError as error:
@@ -78,6 +110,22 @@ def create(
         )
         raise
     return session.remember(collection)
+
+
+def _require_metric_fits(metric: Metric, dimension: int | None, keep_vectors: bool) -> None:
+    """Refuse a metric where rows are a model's, or where it cannot be computed; raises InvalidInput."""
+    if dimension is None and metric.name != COSINE.name:
+        raise InvalidInput(
+            f"got metric={metric.name!r} for a collection of a model; a model's vectors are compared by cosine, for "
+            "which they are made. Give dimension= for vectors of your own"
+        )
+    if metric.name == L1 and not keep_vectors:
+        raise InvalidInput("the metric 'l1' is computed on the device from the records' vectors; leave keep_vectors on")
+    if dimension is not None and dimension + metric.extra > MOST_DIMENSION:
+        raise InvalidInput(
+            f"got dimension={dimension}; vectors compared by {metric.name} have at most "
+            f"{MOST_DIMENSION - metric.extra} numbers"
+        )
 
 
 def _require_as_asked(made: CollectionInfo, request: collections_pb2.CreateCollectionRequest) -> None:
@@ -159,3 +207,11 @@ def parameter_set(parameters: ParameterSet | str | None) -> ParameterSet:
     """A parameter set by itself, by name or by default; unsafe ones are refused."""
     chosen = params.by_name(parameters) if isinstance(parameters, str) else parameters or params.DEFAULT
     return params.require_safe(chosen)
+
+
+def as_vectors(vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Anything that is numbers, as float32; raises InvalidVector for what is not."""
+    try:
+        return np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidVector("got something that is not an array of numbers; give float32 (n, d), or (d,)") from error

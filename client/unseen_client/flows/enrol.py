@@ -31,6 +31,7 @@ from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id, seal_record
 from unseen_client.report import EnrolReport, ServerInfo
+from unseen_client.retrieval.metric import COSINE, comparable, kept
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
@@ -72,23 +73,28 @@ def enrol_vectors(
     """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
     _require_vectors(ids, vectors, records)
     subjects = subjects_of(given.subject, len(ids))
-    yield from local(lambda: _require_lengths(vectors))
     place = yield from open_current(session, name)
     if place.collection.model_id != collections.NO_MODEL:
         raise ModelMismatch(
             f"collection {name!r} holds vectors of model {place.collection.model_id!r}: use enrol_images, or create a "
             "collection with dimension= for vectors of your own"
         )
-    if vectors.shape[1] != place.collection.dimension:
+    if vectors.shape[1] != place.dimension:
         raise InvalidVector(
-            f"got vectors of {vectors.shape[1]} coordinates; collection {name!r} takes {place.collection.dimension}"
+            f"got vectors of {vectors.shape[1]} coordinates; collection {name!r} takes {place.dimension}"
         )
+    if noise is not None and place.metric.name != COSINE:
+        raise InvalidInput(
+            f"collection {name!r} is compared by {place.metric.name}, and noise is made for directions; enrol without "
+            "noise, or into a collection that is compared by cosine"
+        )
+    compared = yield from local(partial(comparable, place.metric, vectors))
     bases = yield from consents.bases(session, place, given, len(ids), noise)
     enrolment = Enrolment(session, place, len(ids), noise)
     for start in range(0, len(ids), ROWS_PER_STREAM):
         stop = min(start + ROWS_PER_STREAM, len(ids))
         rows = [
-            Row(vectors[at], named(records[at] if records else Record(), ids[at]), subjects[at], bases[at])
+            Row(compared[at], named(records[at] if records else Record(), ids[at]), subjects[at], bases[at])
             for at in range(start, stop)
         ]
         yield from enrolment.send(rows)
@@ -111,15 +117,6 @@ def _require_vectors(ids: Sequence[str], vectors: Float32Array, records: Sequenc
         require_id(row)
     if len(set(ids)) != len(ids):
         raise InvalidInput(f"got {len(ids)} ids of which {len(set(ids))} differ; every row needs an id of its own")
-
-
-def _require_lengths(vectors: Float32Array) -> None:
-    """Refuse a row without a direction, before any row is sent; raises InvalidVector with its number."""
-    for start in range(0, len(vectors), ROWS_PER_STREAM):
-        wide = vectors[start : start + ROWS_PER_STREAM].astype(np.float64)
-        squares = np.einsum("nd,nd->n", wide, wide)
-        for at in np.flatnonzero(~np.isfinite(squares) | (squares == 0))[:1]:
-            raise InvalidVector(f"vector {start + at} is zero or not finite: leave it out; nothing was sent")
 
 
 def require_one_each(what: str, count: int, records: Sequence[Record] | None) -> None:
@@ -250,8 +247,10 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[M
     collection = place.collection
     stacked = np.stack([row.vector for row in rows])
     vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
-    kept = _unit(stacked) if place.key.keep_vectors else [None] * len(rows)
-    sealed = [_sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, kept, strict=True)]
+    vectors_kept = kept(place.metric, _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
+    sealed = [
+        _sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, vectors_kept, strict=True)
+    ]
     row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
     consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
     header = index_pb2.EnrolHeader(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from unseen.dp.text import require_policy
 from unseen.entropy import random_uid
-from unseen.errors import Mismatch, PolicyNotAccepted, PolicyNotFound
+from unseen.errors import MethodUnknown, Mismatch, PolicyNotAccepted, PolicyNotFound
 from unseen.governance.certificate import Act, Receipt
 from unseen.governance.fields import require_plain
 from unseen.governance.policy import Policy
@@ -36,27 +36,47 @@ def get(session: Session, name: str, version: int = 0) -> Flow[Agreement]:
 def of(session: Session, collection: CollectionInfo, version: int = 0) -> Flow[Agreement]:
     """The same for a collection that is known."""
     request = governance_pb2.GetPolicyRequest(collection_uid=collection.uid, version=version)
-    reply = yield from ask_one(session.patience, rpcs.GET_POLICY, [request], governance_pb2.GetPolicyResponse)
+    try:
+        reply = yield from ask_one(session.patience, rpcs.GET_POLICY, [request], governance_pb2.GetPolicyResponse)
+    except MethodUnknown:
+        if (yield from signing_keys(session)):
+            raise  # it keeps a log, so it keeps agreements too: something on the way does not let the question through
+        raise PolicyNotFound(
+            "this server is of a release without agreements, so no collection there has one; upgrade it first"
+        ) from None
+    if not reply.HasField("policy"):
+        raise PolicyNotFound(
+            f"collection {collection.name!r} has no agreement; a steward gives it one with `unseen policy set` before "
+            "any row is in"
+        )
     return (yield from _checked(session, collection, reply.policy))
 
 
 def history(session: Session, name: str) -> Flow[tuple[list[Agreement], list[Acceptance]]]:
     """Every version, each named by the one after it, and every acceptance."""
     collection = yield from collections.get(session, name)
-    request = governance_pb2.GetPolicyHistoryRequest(collection_uid=collection.uid)
-    reply = yield from ask_one(
-        session.patience, rpcs.GET_POLICY_HISTORY, [request], governance_pb2.GetPolicyHistoryResponse
-    )
+    versions: list[governance_pb2.PolicyVersion] = []
+    acceptances: list[governance_pb2.Acceptance] = []
+    more = True
+    while more:
+        request = governance_pb2.GetPolicyHistoryRequest(
+            collection_uid=collection.uid, first_version=len(versions) + 1, skipped_acceptances=len(acceptances)
+        )
+        page = yield from ask_one(
+            session.patience, rpcs.GET_POLICY_HISTORY, [request], governance_pb2.GetPolicyHistoryResponse
+        )
+        versions += page.policies
+        acceptances += page.acceptances
+        more = page.more and bool(page.policies or page.acceptances)  # a server that only says so is not asked for ever
     agreements: list[Agreement] = []
-    for message in reply.policies:
+    for message in versions:
         agreement = yield from _checked(session, collection, message)
         previous = agreements[-1].policy.digest if agreements else None
         if (agreement.policy.version, agreement.policy.previous) != (len(agreements) + 1, previous):
             raise Mismatch("the server's history of this agreement has a gap: a version does not name the one before")
         agreements.append(agreement)
     return agreements, [
-        Acceptance(require_plain(one.caller, "the name of who accepted"), one.version, one.at)
-        for one in reply.acceptances
+        Acceptance(require_plain(one.caller, "the name of who accepted"), one.version, one.at) for one in acceptances
     ]
 
 

@@ -21,7 +21,6 @@ from unseen_client.flows import collections, policies
 from unseen_client.flows.consents import status_from
 from unseen_client.flows.sync import Place, open_current, open_place, sync
 from unseen_client.governed import Emergency, Erasure, Hold, SubjectExport, SubjectRow
-from unseen_client.records import open_record
 from unseen_client.retry import ask, ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
@@ -107,7 +106,7 @@ def export_subject(session: Session, name: str, subject: str) -> Flow[SubjectExp
 
 def _row(place: Place, message: governance_pb2.SubjectRow) -> SubjectRow:
     entry = wire.entry_from_message(message.entry)
-    record = open_record(place.key.record_key, place.collection.uid, entry.row_id, entry.sealed_record)
+    record = place.opened(entry.row_id, entry.sealed_record)
     return SubjectRow(record, message.record_id, frozenset(message.purposes), message.withheld)
 
 

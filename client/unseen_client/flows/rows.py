@@ -15,7 +15,7 @@ from unseen.wire import join_row_ids, require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, policies, rights
 from unseen_client.flows.sync import Place, open_current, sync
-from unseen_client.records import Record, open_record, row_id
+from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
@@ -32,7 +32,7 @@ def list_records(session: Session, name: str, limit: int | None, offset: int) ->
 
     def read() -> list[Record]:
         rows = place.mirror.page(-1 if limit is None else limit, offset)
-        return [open_record(place.key.record_key, place.collection.uid, row, sealed) for row, sealed in rows]
+        return [place.opened(row, sealed) for row, sealed in rows]
 
     return (yield from local(read))
 
@@ -48,7 +48,7 @@ def _read(place: Place, row: str) -> Record:
     sealed = place.mirror.sealed_record(name)
     if sealed is None:
         raise _not_found(place, [row])
-    return open_record(place.key.record_key, place.collection.uid, name, sealed)
+    return place.opened(name, sealed)
 
 
 def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | None) -> Flow[int]:

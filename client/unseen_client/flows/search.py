@@ -6,10 +6,10 @@ query, the scores, or which rows were among the best.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,6 @@ from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import (
     CollectionNotFound,
     IntegrityError,
-    InvalidInput,
-    InvalidVector,
     MalformedMessage,
     ModelMismatch,
     PackingChanged,
@@ -37,9 +35,11 @@ from unseen.v1 import search_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.flows.sync import Place, open_place, sync
-from unseen_client.mirror import SLOT_LIMIT, MirroredHit
-from unseen_client.records import open_record
+from unseen_client.mirror import SLOT_LIMIT
+from unseen_client.records import Record
 from unseen_client.report import Hit
+from unseen_client.retrieval.choice import Choice
+from unseen_client.retrieval.rank import Ranking, hits
 from unseen_client.retry import ask
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
@@ -48,37 +48,40 @@ if TYPE_CHECKING:
     from unseen_client.prepare import Preparer
 
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 
 MOST_REPACKINGS = 4
 """A collection that is re-packed at every try is growing faster than it can be searched."""
-ROWS_PER_STUDY = 8
-"""Looked at for each study that is wanted, before more are."""
 STUDY = "study"
 """Where a record of a DICOM object names its study."""
 MOST_START_OVERS = 4
 """A mirror that starts over at every look belongs to a server that goes back in time all the time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """What is searched for, and how much of the answer is wanted."""
 
     vector: Float32Array
-    top_k: int
+    """As rows are multiplied with it, of any length: see ``unseen_client.retrieval.metric``."""
+    metric: str
+    """The metric that it was made for."""
+    choice: Choice
+    exact: Callable[[Float64Array], Float64Array]
+    """Vectors (n, d) of records -> their scores (n,), as they are without encryption."""
     score_scale: float = 1.0
-    """Scores are multiplied by this: a word query fills only the semantic part of a two-part row."""
-    without: bytes | None = None
-    """A row id that may not be among the hits: the row itself, when more like it are looked for."""
+    """A score is the decrypted cosine times this, and ``score_offset`` added."""
+    score_offset: float = 0.0
+    without: frozenset[bytes] = frozenset()
+    """Row ids that may not be among the hits: the rows themselves, when more like them are looked for."""
     purpose: str = ""
     """What the search is for, where the collection has an agreement."""
-    without_study: str = ""
-    """Where hits are studies: one that may not be among them."""
+    without_studies: frozenset[str] = frozenset()
+    """Where hits are studies: those that may not be among them."""
 
 
 def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
     """The ``top_k`` best rows of a collection, best first."""
-    if wanted.top_k < 1:
-        raise InvalidInput(f"got top_k={wanted.top_k}; ask for at least 1 hit")
     for _ in range(MOST_REPACKINGS):
         known = session.known(name) is not None
         try:
@@ -96,28 +99,30 @@ def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]
     place = yield from open_place(session, name)
     parameters = params.by_id(place.collection.parameter_id)
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
-    _require_dimension(place.collection, wanted.vector)
+    _require_fits(place, wanted)
     query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
-    scores = yield from local(lambda: _scores(parameters, reply, wanted.score_scale))
+    scores = yield from local(lambda: _scores(parameters, reply, wanted))
     for _ in range(MOST_START_OVERS):
         yield from sync(session, place, reply.epoch)
-        hits = yield from local(lambda: _hits(place, scores, reply.epoch, wanted))
-        if hits is not None:
-            return hits
+        found = yield from local(lambda: _hits(place, scores, reply.epoch, wanted))
+        if found is not None:
+            return found
     raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
 
 
-def _scores(parameters: ParameterSet, reply: Reply, scale: float) -> Float32Array:
-    """Cosines by slot, NaN where a slot was not scored."""
-    return reply.by_slot(to_cosines(parameters, reply.raw_scores()) * np.float32(scale))
+def _scores(parameters: ParameterSet, reply: Reply, wanted: Wanted) -> Float32Array:
+    """Scores by slot, NaN where a slot was not scored."""
+    cosines = to_cosines(parameters, reply.raw_scores())
+    return reply.by_slot(cosines * np.float32(wanted.score_scale) + np.float32(wanted.score_offset))
 
 
-def _require_dimension(collection: CollectionInfo, vector: Float32Array) -> None:
-    if vector.shape != (collection.dimension,):
-        raise InvalidVector(
-            f"got a query of shape {vector.shape}; collection {collection.name!r} takes ({collection.dimension},)"
+def _require_fits(place: Place, wanted: Wanted) -> None:
+    """Refuse a query made for what a namesake was before it was deleted."""
+    if place.metric.name != wanted.metric or wanted.vector.shape != (place.collection.dimension,):
+        raise ModelMismatch(
+            f"collection {place.collection.name!r} was made anew with other vectors while it was searched; search again"
         )
 
 
@@ -143,39 +148,33 @@ def _requests(collection: CollectionInfo, query: bytes, purpose: str) -> Iterato
 
 def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
     """The best rows, or None when the mirror is behind the reply: another call has just made it start over."""
-    if is_dicom_model(place.collection.model_id):
-        return _best_of_studies(place, scores, epoch, wanted)
-    found = place.mirror.best(scores, epoch, wanted.top_k, wanted.without)
-    return None if found is None else [_hit(place, hit) for hit in found]
+    ranking = Ranking(
+        wanted.choice,
+        place.opened,
+        wanted.exact,
+        place.metric.on_device_only,
+        wanted.without,
+        study_of if is_dicom_model(place.collection.model_id) else None,
+        wanted.without_studies,
+    )
+    return hits(place.mirror, scores, epoch, ranking)
 
 
-def _best_of_studies(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
-    """The best picture of each of the best studies: looked up in this device's mirror, further down as needed."""
-    count = wanted.top_k * ROWS_PER_STUDY
-    while True:
-        found = place.mirror.best(scores, epoch, count, wanted.without)
-        if found is None:
-            return None
-        studies: dict[str, Hit] = {}
-        for row in found:
-            hit = _hit(place, row)
-            study = hit.record.extra.get(STUDY, hit.id)
-            if study != wanted.without_study and len(studies) < wanted.top_k:
-                studies.setdefault(study, hit)
-        if len(studies) == wanted.top_k or len(found) < count:
-            return list(studies.values())
-        count *= ROWS_PER_STUDY
+def study_of(record: Record) -> str:
+    """The pseudonym of a picture's study; the row's own id where it names none."""
+    return record.extra.get(STUDY, record.id)
 
 
-def _hit(place: Place, found: MirroredHit) -> Hit:
-    record = open_record(place.key.record_key, place.collection.uid, found.row_id, found.sealed_record)
-    return Hit(record.id, found.score, record)
+class OpensReplies(Protocol):
+    """Decrypts blocks of one reply, in the order in which they come."""
+
+    def decrypt(self, blocks: bytes) -> npt.NDArray[np.int64]: ...
 
 
 class Reply:
     """Receives one reply and decrypts blocks as they come."""
 
-    def __init__(self, parameters: ParameterSet, packing: Packing, key: ReplyKey) -> None:
+    def __init__(self, parameters: ParameterSet, packing: Packing, key: OpensReplies) -> None:
         self._packing = packing
         self._block_bytes = reply_block_bytes(parameters, packing)
         self._key = key

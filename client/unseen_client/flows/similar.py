@@ -1,68 +1,118 @@
-"""What can be searched for: a vector, an image, words, or more like a row that is there. Made into a vector here."""
+"""What can be searched for: vectors, pictures, words, more like rows that are there, and sums of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from unseen.embed.dicom_model import is_dicom_model
-from unseen.errors import InvalidInput
+from unseen.errors import InvalidInput, InvalidVector
 from unseen_client.flows import collections, rows
-from unseen_client.flows.search import STUDY, Wanted, preparer_of, search
-from unseen_client.flows.sync import open_place
+from unseen_client.flows.search import Wanted, preparer_of, search, study_of
+from unseen_client.flows.sync import Place, open_place
 from unseen_client.records import row_id
 from unseen_client.report import Hit
+from unseen_client.retrieval.choice import Choice
+from unseen_client.retrieval.fuse import MadePart, fused, weighed
+from unseen_client.retrieval.query import Like, Part, Picture, Query, Vector, Words
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
-
-def to_vector(session: Session, name: str, vector: npt.ArrayLike, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
-    """The rows nearest to a vector, by cosine."""
-    return (yield from search(session, name, Wanted(np.asarray(vector, dtype=np.float32), top_k, purpose=purpose)))
+if TYPE_CHECKING:
+    from unseen_client.prepare import Preparer
 
 
-def to_image(session: Session, name: str, path: Path, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
-    """The rows nearest to an image file, which is de-identified like any other before it becomes a vector.
+def to_query(session: Session, name: str, query: Query, choice: Choice, purpose: str = "") -> Flow[list[Hit]]:
+    """The best rows for a query of any parts; rows that it names are left out."""
+    if not query.parts:
+        raise InvalidInput(
+            "got no query; put one together from Query.words, Query.picture, Query.vector and Query.like"
+        )
+    place = yield from open_place(session, name)
+    parts: list[MadePart] = []
+    for part in query.parts:
+        parts.append((yield from _made(session, place, part)))  # noqa: PERF401 - a comprehension cannot yield from
+    whole = yield from local(partial(fused, place.metric, parts))
+    liked = [part.content.id for part in query.parts if isinstance(part.content, Like)]
+    wanted = Wanted(
+        whole.direction,
+        place.metric.name,
+        choice,
+        whole.exact,
+        whole.length,
+        whole.offset,
+        frozenset(row_id(place.key.record_key, one) for one in liked),
+        purpose,
+        (yield from _studies(session, place, liked)),
+    )
+    return (yield from search(session, name, wanted))
+
+
+def _studies(session: Session, place: Place, liked: Sequence[str]) -> Flow[frozenset[str]]:
+    """The studies of DICOM rows that more like is wanted of; none in other collections."""
+    if not is_dicom_model(place.collection.model_id):
+        return frozenset()
+    studies = set()
+    for row in liked:
+        studies.add(study_of((yield from rows.get_record(session, place.collection.name, row))))
+    return frozenset(studies)
+
+
+def _made(session: Session, place: Place, part: Part) -> Flow[MadePart]:
+    """One part as a vector, with what makes a score of it."""
+    content, scale = part.content, 1.0
+    if isinstance(content, Like):
+        vector = yield from _row_vector(session, place, content.id)
+    elif isinstance(content, Vector):
+        vector = _own_vector(place, content.vector)
+    else:
+        preparer = yield from preparer_of(session, place.collection)
+        vector, scale = yield from local(partial(_from_model, session, place, preparer, content))
+    if part.facets is None:
+        return MadePart(vector, part.weight, scale)
+    preparer = yield from preparer_of(session, place.collection)
+    chosen = weighed(vector, preparer.facets, part.facets)
+    return MadePart(chosen, part.weight, float(np.linalg.norm(chosen)))
+
+
+def _from_model(
+    session: Session, place: Place, preparer: Preparer, content: Words | Picture
+) -> tuple[npt.NDArray[np.float32], float]:
+    """The vector of words or a picture, and what its score is multiplied with to be a cosine.
 
     Where rows are of DICOM objects, a DICOM object goes the way that they went; of several frames the middle one.
     """
-    collection = yield from collections.get_known(session, name)
-    preparer = yield from preparer_of(session, collection)
-    if is_dicom_model(collection.model_id):
-        vector = yield from local(partial(_object_vector, session, collection.model_id, path))
-        if vector is not None:
-            return (yield from search(session, name, Wanted(vector, top_k, purpose=purpose)))
-    image = yield from local(lambda: preparer.image(path))
-    return (yield from search(session, name, Wanted(image.vector, top_k, purpose=purpose)))
+    if isinstance(content, Words):
+        return preparer.text(content.text), preparer.text_score_scale
+    path = Path(content.path)
+    if is_dicom_model(place.collection.model_id):
+        from unseen_client.dicom.prepare import is_dicom
+
+        if is_dicom(path):
+            return session.dicom_preparer(place.collection.model_id).query(path), 1.0
+    return preparer.image(path).vector, 1.0
 
 
-def to_text(session: Session, name: str, text: str, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
-    """The rows nearest to words."""
-    collection = yield from collections.get_known(session, name)
-    preparer = yield from preparer_of(session, collection)
-    vector = yield from local(lambda: preparer.text(text))
-    return (yield from search(session, name, Wanted(vector, top_k, preparer.text_score_scale, purpose=purpose)))
-
-
-def to_row(session: Session, name: str, row: str, top_k: int, purpose: str = "") -> Flow[list[Hit]]:
-    """The rows nearest to an enrolled one, itself left out."""
-    record = yield from rows.get_record(session, name, row)
+def _row_vector(session: Session, place: Place, row: str) -> Flow[npt.NDArray[np.float32]]:
+    """The vector in a row's record; raises RowNotFound, InvalidInput."""
+    record = yield from rows.get_record(session, place.collection.name, row)
     if record.vector is None:
         raise InvalidInput(
             f"row {row!r} keeps no vector, so there is nothing to compare with; search with the image or the vector, "
             "or create collections with keep_vectors=True"
         )
-    place = yield from open_place(session, name)
-    itself = row_id(place.key.record_key, row)
-    wanted = Wanted(record.vector, top_k, without=itself, purpose=purpose, without_study=record.extra.get(STUDY, ""))
-    return (yield from search(session, name, wanted))
+    return _own_vector(place, record.vector)
 
 
-def _object_vector(session: Session, model_id: str, path: Path) -> npt.NDArray[np.float32] | None:
-    """The vector of a DICOM object; None for another file."""
-    from unseen_client.dicom.prepare import is_dicom
-
-    return session.dicom_preparer(model_id).query(path) if is_dicom(path) else None
+def _own_vector(place: Place, given: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    vector = collections.as_vectors(given)
+    if vector.shape != (place.dimension,):
+        raise InvalidVector(
+            f"got a query of shape {vector.shape}; collection {place.collection.name!r} takes ({place.dimension},)"
+        )
+    return vector

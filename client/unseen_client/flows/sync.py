@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unseen import wire
@@ -22,7 +22,9 @@ from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.keystore import CollectionKey
 from unseen_client.mirror import Mirror
+from unseen_client.records import Record, open_record
 from unseen_client.report import StoreWentBack
+from unseen_client.retrieval.metric import Metric, in_own_scale, metric_of
 from unseen_client.retry import Patience, ask
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
@@ -43,6 +45,23 @@ class Place:
     collection: CollectionInfo
     key: CollectionKey
     mirror: Mirror
+
+    @property
+    def metric(self) -> Metric:
+        """How its rows are compared."""
+        return metric_of(self.key.metric, self.key.longest)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector: the server's rows may have one or two more, for the metric."""
+        return self.collection.dimension - self.metric.extra
+
+    def opened(self, row: bytes, sealed: bytes) -> Record:
+        """The record of a row, its vector as long as its owner gave it; raises SealBroken."""
+        record = open_record(self.key.record_key, self.collection.uid, row, sealed)
+        if record.vector is None:
+            return record
+        return replace(record, vector=in_own_scale(self.metric, record.vector))
 
 
 def open_place(session: Session, name: str) -> Flow[Place]:

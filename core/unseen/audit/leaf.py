@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from unseen.errors import MalformedMessage
+from unseen.json_text import read_json
 
 VERSION = 1
 SALT_BYTES = 16
@@ -69,6 +70,8 @@ class Leaf:
     outcome: str
     """ASKED, OK, or the stable code of the error."""
     details: Details = Details()
+    tenant: str = ""
+    """Whose log it is in. It belongs to every request id: the store knows those of two tenants apart by it."""
 
     def to_bytes(self, salt: bytes) -> bytes:
         """The leaf as it is hashed, sealed and exported: canonical JSON, fields without a value left out."""
@@ -86,6 +89,7 @@ class Leaf:
             "rows": self.details.rows,
             "salt": salt.hex(),
             "subject": self.details.subject.hex(),
+            "tenant": _cut(self.tenant),
             "time": text_of_time(self.time_ms),
             "version": VERSION,
             "who": _cut(self.who),
@@ -106,9 +110,9 @@ def canonical(fields: object) -> bytes:
 def leaf_fields(data: bytes) -> dict[str, object]:
     """What a leaf says, by name; MalformedMessage when it is not in the one form that a leaf has."""
     try:
-        fields = json.loads(data)
+        fields = read_json(data)
         is_one_form = isinstance(fields, dict) and canonical(fields) == data
-    except (ValueError, RecursionError):
+    except ValueError:
         fields, is_one_form = {}, False
     if not is_one_form or fields.get("version") != VERSION or len(data) > MOST_LEAF_BYTES:
         raise MalformedMessage("got bytes that are not a leaf of an audit log (docs/formats.md, Audit log)")

@@ -73,8 +73,7 @@ class Log:
         self._seal = SealingKey(key)
         self._signer = signer
         self._unwritten: tuple[int, list[bytes]] = (0, [])
-        self.tail: deque[bytes] = deque(maxlen=CHECKPOINT_LEAVES)
-        """Leaves that opening read: those behind the last checkpoint, so none after a log was closed in peace."""
+        self._tail: deque[bytes] = deque(maxlen=CHECKPOINT_LEAVES)
         self._frames = FrameFile(folder / "leaves")
         self._nodes = NodeFile(folder / "nodes")
         try:
@@ -100,6 +99,17 @@ class Log:
     def head(self) -> str:
         """The signed head of all leaves on disk."""
         return self._now.head
+
+    # What nobody has looked at since a crash
+
+    @property
+    def tail(self) -> Sequence[bytes]:
+        """Leaves that opening read: those behind the last checkpoint, so none after a log was closed in peace."""
+        return tuple(self._tail)
+
+    def forget_tail(self) -> None:
+        """They were looked at; until then no checkpoint is written, so that they are there at the next start."""
+        self._tail.clear()
 
     # Appending
 
@@ -131,6 +141,8 @@ class Log:
 
     def _write_checkpoint(self) -> None:
         """Best effort: without one, the next start reads more."""
+        if self._tail:
+            return
         text = f"{CHECKPOINT_HEADER}\n{self._now.end}\n{self._now.head}"
         fresh = self._folder / "checkpoint.new"
         with suppress(OSError, AuditUnavailable):
@@ -144,9 +156,9 @@ class Log:
             fresh.replace(self._folder / "checkpoint")
             self._checkpoint_size = self._edge.size
 
-    def close(self) -> None:
-        """Leave a checkpoint and let go of the files; a second call does nothing."""
-        if self._edge.size != self._checkpoint_size:
+    def close(self, checkpoint: bool = True) -> None:
+        """Leave a checkpoint, if it may, and let go of the files; a second call does nothing."""
+        if checkpoint and self._edge.size != self._checkpoint_size:
             self._write_checkpoint()
             self._checkpoint_size = self._edge.size
         self._frames.close()
@@ -208,7 +220,7 @@ class Log:
             for leaf in self._opened(frame, edge.size):
                 before = edge.size
                 self._nodes.write(before, edge.append(tree.leaf_hash(leaf)))
-                self.tail.append(leaf)
+                self._tail.append(leaf)
         if edge.size < known:
             raise IntegrityError(
                 f"the audit log has lost leaves: {known} were on disk once, {edge.size} are there now; restore it from "

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from unseen.embed.bundled import NAME, SEMANTIC_DIMENSION, VISUAL_DIMENSION, bundled_entry
-from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
+from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels
 from unseen.errors import IntegrityError, InvalidVector, ModelMismatch
 from unseen.json_text import read_json
 
@@ -86,6 +87,10 @@ class AdaptedEmbedder:
     @property
     def text_score_scale(self) -> float:
         return self._base.text_score_scale
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        return self._base.facets
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """The moved unit vector (512,) of a picture."""

@@ -17,6 +17,7 @@ One dot product serves both queries. For words it is sqrt(w) times the cosine of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
+from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels
 from unseen.embed.preprocess import network_input
 from unseen.embed.words import SentenceEncoder
 from unseen.errors import InvalidVector
@@ -85,6 +86,13 @@ class BundledEmbedder:
     @property
     def text_score_scale(self) -> float:
         return 1 / self._semantic_weight
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        return {
+            "visual": Facet(0, VISUAL_DIMENSION, self._visual_weight),
+            "semantic": Facet(VISUAL_DIMENSION, self.dimension, self._semantic_weight),
+        }
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """Return the unit vector (512,) of a picture uint8 (height, width, 3) in which ``people`` faces are covered."""

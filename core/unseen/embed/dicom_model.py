@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels, Registry
+from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels, Registry
 
 RECIPE: Final = 1
 """Of the steps that have no number."""
@@ -82,6 +82,10 @@ class DicomEmbedder:
     @property
     def text_score_scale(self) -> float:
         return self._base.text_score_scale
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        return self._base.facets
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """The unit vector of a picture that was rendered from a DICOM object by this recipe."""

@@ -8,7 +8,7 @@ than lengths in feet and in litres, so a different id is refused (ModelMismatch)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,16 @@ from unseen.errors import InvalidInput, ModelMismatch
 Float32Vector = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), red green blue, upright, faces already covered."""
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A run of a row's numbers that is one way of being alike: a unit vector times a weight that all rows share."""
+
+    start: int
+    stop: int
+    weight: float
+    """The facet's length in every row of a picture; above zero, at most 1."""
 
 
 class Embedder(Protocol):
@@ -36,6 +46,10 @@ class Embedder(Protocol):
     @property
     def text_score_scale(self) -> float:
         """What the score of a word query is multiplied with to become the cosine of the part that words use."""
+
+    @property
+    def facets(self) -> Mapping[str, Facet]:
+        """The parts of a row that a query may weigh one by one, by name; empty when there is one part."""
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """Return the unit vector (dimension,) of a picture in which ``people`` faces were found and covered."""

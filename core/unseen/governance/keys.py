@@ -50,3 +50,8 @@ def fingerprint(public_key: bytes) -> str:
     """What people compare keys by: the first 16 bytes of SHA-256, in groups of four digits."""
     digits = hashlib.sha256(public_key).hexdigest()[: 2 * FINGERPRINT_BYTES]
     return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def is_fingerprint_of(text: str, public_key: bytes) -> bool:
+    """Whether people mean this key, however they write blanks and case."""
+    return "".join(text.lower().split()) == "".join(fingerprint(public_key).split())

@@ -52,7 +52,7 @@ def _odd(builder: ir.IRBuilder, line: ir.Value) -> ir.Value:
     return builder.ashr(builder.bitcast(line, V8), splat(V8, 32))
 
 
-def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+def prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
     pointer_type = ir.IntType(8).as_pointer()
     function_type = ir.FunctionType(ir.VoidType(), [pointer_type, ir.IntType(32), ir.IntType(32), ir.IntType(32)])
     function = builder.module.declare_intrinsic("llvm.prefetch", (pointer_type,), function_type)
@@ -106,7 +106,7 @@ def _tile(typing_context: Any, query: Any, rows: Any, chunks: Any, out: Any, q: 
             query_halves.append((_even(builder, line), _odd(builder, line)))
         following = []
         for block in range(QUAD):
-            _prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + block * LINE_BYTES)))
+            prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + block * LINE_BYTES)))
             line = load(builder, at_rows, block * LINE_BYTES)
             row_halves = (_even(builder, line), _odd(builder, line))
             for polynomial in range(POLYNOMIALS):

@@ -7,16 +7,29 @@ their integer norm, which the device keeps to and the server checks.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import InvalidVector
-from unseen.params import ParameterSet
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
+
+
+class Scales(Protocol):
+    """What quantising needs to know of a parameter set, of either kind."""
+
+    @property
+    def row_scale(self) -> int: ...
+    @property
+    def query_scale(self) -> float: ...
+    @property
+    def row_norm_cap(self) -> float: ...
+
 
 ROWS_AT_ONCE = 4096
 """Rows are worked through in float64 in runs of this many, so that a large batch does not take thrice its memory."""
@@ -25,7 +38,7 @@ LARGEST_STEP = 0.999
 """Each try at a row whose rounding passed the cap shrinks it at least this much, so that the tries end."""
 
 
-def quantise_rows(parameters: ParameterSet, vectors: Float32Array) -> Int16Array:
+def quantise_rows(parameters: Scales, vectors: Float32Array) -> Int16Array:
     """Make rows for the index: (n, d) float32 of any length -> (n, d) int16 within the norm cap.
 
     Raises InvalidVector for a row that is zero, infinite or not a number.
@@ -38,7 +51,7 @@ def quantise_rows(parameters: ParameterSet, vectors: Float32Array) -> Int16Array
     return rows
 
 
-def quantise_query(parameters: ParameterSet, vector: Float32Array) -> Int64Array:
+def quantise_query(parameters: Scales, vector: Float32Array) -> Int64Array:
     """Make a query: (d,) float32 of any length -> (d,) int64. Raises InvalidVector like ``quantise_rows``."""
     if vector.ndim != 1:
         raise InvalidVector(f"got a query of shape {vector.shape}, expected one vector (d,)")
@@ -46,7 +59,7 @@ def quantise_query(parameters: ParameterSet, vector: Float32Array) -> Int64Array
     return np.asarray(np.rint(scaled), dtype=np.int64)
 
 
-def check_rows(parameters: ParameterSet, rows: Int16Array) -> None:
+def check_rows(parameters: Scales, rows: Int16Array) -> None:
     """Refuse rows (n, d) whose integer norm passes the cap or that are all zero: raises InvalidVector."""
     if rows.ndim != 2 or rows.dtype != np.int16:
         raise InvalidVector(f"got {rows.dtype} rows of shape {rows.shape}, expected int16 (n, d)")
@@ -58,7 +71,7 @@ def check_rows(parameters: ParameterSet, rows: Int16Array) -> None:
         )
 
 
-def to_cosines(parameters: ParameterSet, raw: Int64Array) -> Float32Array:
+def to_cosines(parameters: Scales, raw: Int64Array) -> Float32Array:
     """Decrypted integers, of any shape, -> cosines as float32."""
     return (raw / (parameters.query_scale * parameters.row_scale)).astype(np.float32)
 
@@ -77,7 +90,7 @@ def _unit_length(vectors: Float32Array, first: int) -> Float64Array:
     return np.asarray(wide / lengths[:, None], dtype=np.float64)
 
 
-def _round_within_cap(parameters: ParameterSet, unit: Float64Array) -> Int16Array:
+def _round_within_cap(parameters: Scales, unit: Float64Array) -> Int16Array:
     """Scale by S and round; shrink the few rows whose rounding alone carries them over the cap."""
     scaled = unit * parameters.row_scale
     rounded = np.rint(scaled)

@@ -32,7 +32,7 @@ class Segment:
     def __init__(self, ring: Ring, packing: Packing) -> None:
         tiles = ring.degree // LANES
         self._ring, self._packing = ring, packing
-        self._residues = _own_pages(tiles * packing.chunks * QUAD * LANES).reshape(tiles, packing.chunks, QUAD, LANES)
+        self._residues = own_pages(tiles * packing.chunks * QUAD * LANES).reshape(tiles, packing.chunks, QUAD, LANES)
 
     @property
     def address(self) -> int:
@@ -57,7 +57,7 @@ class Segment:
         return self._packing.rows_of_polynomials(_from_lanes(lanes, np.int64(self._ring.modulus), self._packing.chunks))
 
 
-def _own_pages(count: int) -> Int32Array:
+def own_pages(count: int) -> Int32Array:
     """``count`` zero integers in private pages that start on a large-page border."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.frombuffer(mmap.mmap(-1, 4 * count), np.int32)

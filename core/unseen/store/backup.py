@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from unseen.envelope import derive_key
-from unseen.errors import IntegrityError, InvalidInput
+from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.store.sqlite import FILE_NAME
 from unseen.store.sqlite_making import sync
@@ -98,12 +98,14 @@ def unpack(file: BinaryIO, folder: Path, rings: KeyRings) -> bytes:
     """Write a backup's files into an empty ``folder``, on disk when this returns; gives the uid of the store.
 
     IntegrityError when a byte is not what was written, InvalidInput when it is no backup at all, InvalidConfiguration
-    or WrongKey when the keys are not its own. What was written by then is not to be used.
+    or WrongKey when the keys are not its own, InvalidConfiguration when it cannot be read, OSError when the folder
+    cannot be written. What was written by then is not to be used.
     """
     reading = _Reading(file)
     name, size = reading.head()
     if name != HEAD_NAME or size > BLOCK_BYTES:
         raise InvalidInput("this is no backup of an Unseen store; give a file that `unseen backup` wrote")
+    # No seal has vouched for this uid yet: a wrong one names another ring, or none, under which no seal will fit.
     ring = rings.open(store_uid := _store_uid(reading.content(size)))
     name, size = reading.head()
     digest = b""
@@ -175,18 +177,26 @@ class _Reading:
 
     def rest(self) -> bytes:
         """What is left, if it is no more than an end and a little."""
-        return self._file.read(len(END) + 1)
+        return self._read(len(END) + 1)
 
     def _padding(self, size: int) -> None:
         if any(self._exactly(_padding(size))):
             raise altered("a gap is not empty")
 
     def _exactly(self, size: int) -> bytes:
-        data = self._file.read(size)
+        data = self._read(size)
         if len(data) != size:
             raise altered("it was cut")
         self._digest.update(data)
         return data
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:  # told apart from what cannot be written
+            raise InvalidConfiguration(
+                f"the backup cannot be read to its end ({error.strerror}); copy it to another disk, or use another one"
+            ) from error
 
 
 def altered(what: str) -> IntegrityError:

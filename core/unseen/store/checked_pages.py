@@ -23,6 +23,8 @@ _CONTENT_BYTES = PAGE_BYTES - CHECK_BYTES
 _NUMBER = struct.Struct("<I")
 _RESERVED_AT = 20
 """Where a database file says how much of each page SQLite leaves alone (sqlite.org/fileformat2.html, 1.3)."""
+_LOGGED_FROM, _LOGGED_EVERY = 32 + 24, 24 + PAGE_BYTES
+"""Where pages lie in the log: behind its head and a frame's, then each behind a frame's head (same source, 4.1)."""
 SUBPAGE_READ = 0x00008000
 """SQLITE_IOCAP_SUBPAGE_READ of sqlite3.h: part of a page may be read alone. Not here: it could not be checked."""
 
@@ -91,9 +93,18 @@ class CheckedFile(apsw.VFSFile):
             if self._is_checked:
                 content = data[:_CONTENT_BYTES]
                 data = content + checksum(number, content)
-        if self._is_log and len(data) == PAGE_BYTES:
-            self._logged[offset] = zlib.crc32(data)
+        if self._is_log:
+            self._forget_logged(offset, offset + len(data))
+            if len(data) == PAGE_BYTES:
+                self._logged[offset] = zlib.crc32(data)
         super().xWrite(data, offset)
+
+    def _forget_logged(self, start: int, end: int) -> None:
+        """Drop the sum of every page in the log that is about to be written over, be it in part."""
+        first = max(0, (start - _LOGGED_FROM) // _LOGGED_EVERY)
+        for at in range(_LOGGED_FROM + first * _LOGGED_EVERY, end, _LOGGED_EVERY):
+            if at + PAGE_BYTES > start:
+                self._logged.pop(at, None)
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         """Cut the file."""

@@ -5,7 +5,7 @@ Each side is in a transaction of its caller. The target was just made: it has th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from unseen.store.database import Row, Transaction
@@ -28,21 +28,22 @@ COLUMNS = {
 """Of every shared table but ``store``, which the target was made with."""
 
 
-def copy(source: Transaction, target: Transaction) -> None:
-    """Copy every row of every table."""
+def copy(source: Transaction, target: Transaction, go_on: Callable[[], None] = lambda: None) -> None:
+    """Copy every row of every table; ``go_on`` may raise before each part."""
     for table, columns in COLUMNS.items():
-        _copy_table(source, target, table, columns)
+        _copy_table(source, target, table, columns, go_on)
     for (number,) in source.fetch("SELECT number FROM collections ORDER BY number"):
         target.make_cells(number)
-        _copy_table(source, target, vectors_table(number), "slot, sealed")
-        _copy_table(source, target, records_table(number), "record, sealed")
+        _copy_table(source, target, vectors_table(number), "slot, sealed", go_on)
+        _copy_table(source, target, records_table(number), "record, sealed", go_on)
     target.continue_numbers()
 
 
-def _copy_table(source: Transaction, target: Transaction, table: str, columns: str) -> None:
+def _copy_table(source: Transaction, target: Transaction, table: str, columns: str, go_on: Callable[[], None]) -> None:
     places = ", ".join("?" * len(columns.split(",")))
     with source.stream(f"SELECT {columns} FROM {table}") as found:  # noqa: S608 - names of our own
         while some := list(_next(found)):
+            go_on()
             target.run_each(f"INSERT INTO {table} ({columns}) VALUES ({places})", some)  # noqa: S608
 
 

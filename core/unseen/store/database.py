@@ -115,10 +115,11 @@ class Database(ABC):
         """About how many bytes a snapshot takes."""
 
     @abstractmethod
-    def snapshot(self, path: Path) -> None:
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
         """Write everything as it is at one moment to a new SQLite file, on disk when this returns.
 
         Changes go on meanwhile. LimitExceeded when there is no room for the copy; that is no failure of the database.
+        Nor is what ``go_on`` raises, which is called before each part: the copy ends there.
         """
 
     @abstractmethod

@@ -101,8 +101,8 @@ class DurableStore(Store):
     def size_bytes(self) -> int:
         return self._database.size_bytes
 
-    def snapshot(self, path: Path) -> None:
-        self._database.snapshot(path)
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
+        self._database.snapshot(path, go_on)
 
     def when_failed(self, tell: Callable[[], None]) -> None:
         self._database.when_failed(tell)

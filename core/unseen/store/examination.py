@@ -79,7 +79,7 @@ def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
 
 
 def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Report) -> None:
-    expected, openable, keys = 1, 0, seals.fact_keys()
+    expected, openable, forgotten_since, keys = 1, 0, 0, seals.fact_keys()
     with tx.stream("SELECT sequence, kind, key, forgotten, sealed FROM facts ORDER BY sequence") as found:
         for sequence, kind, key, forgotten, sealed in found:
             report.checked["facts"] += 1
@@ -103,7 +103,9 @@ def _examine_facts(tx: Transaction, seals: StoreSeals, in_step: bool, report: Re
             elif in_step:
                 report.add("facts", f"number {sequence} stands there and its key was destroyed")
             else:
-                report.notes.append(f"facts: number {sequence} was forgotten since")
+                forgotten_since += 1
+    if forgotten_since:
+        report.notes.append(f"facts: {forgotten_since} were forgotten since")
     if openable:
         what = f"{openable} forgotten ones could still be opened: their keys are in the ring"
         if in_step:

@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,14 @@ class Fact:
     key: bytes
     """What it is about: a uid, or empty."""
     body: bytes
+
+
+class FactStore(Protocol):
+    """As much of a store as those need who only write facts down; ``Store`` says what each promises."""
+
+    def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]: ...
+
+    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact: ...
 
 
 class Store(ABC):
@@ -216,11 +225,11 @@ class Store(ABC):
         """About how many bytes a snapshot takes."""
 
     @abstractmethod
-    def snapshot(self, path: Path) -> None:
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
         """Write a copy of the store as it is at one moment to a new file; changes go on meanwhile.
 
         The file is one that ``SqliteStore`` opens, whatever kind of store this is, and it holds no key.
-        LimitExceeded when there is no room for it.
+        LimitExceeded when there is no room for it, and what ``go_on`` raises, which is called before each part.
         """
 
     @abstractmethod

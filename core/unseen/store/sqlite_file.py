@@ -171,10 +171,10 @@ class SqliteFile(Database):
         with self._lock, self._failures():
             return int(str(self._db.pragma("page_count"))) * PAGE_BYTES
 
-    def snapshot(self, path: Path) -> None:
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
         with self._lock, self._failures():
             source = self._db
-        copy_file(source, path, self._files.name, self._lock, self._copying)
+        copy_file(source, path, self._files.name, self._lock, self._copying, go_on)
 
     @contextmanager
     def _copying(self) -> Iterator[None]:

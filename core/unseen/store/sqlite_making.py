@@ -84,18 +84,19 @@ def copy_file(
     files: str,
     lock: AbstractContextManager[object],
     reading: Callable[[], AbstractContextManager[None]],
+    go_on: Callable[[], None],
 ) -> None:
     """Copy a database that is in use, as it is at one moment; each part is read within ``reading``, with the lock.
 
     What changes in parts that were copied is copied again along with the change. LimitExceeded when the copy cannot be
-    written; what ``reading`` makes of a source that cannot be read passes.
+    written; what ``reading`` makes of a source that cannot be read passes, and what ``go_on`` raises before a part.
     """
     try:
         copy = apsw.Connection(str(path), vfs=files)
         try:
             copy.pragma("journal_mode", "OFF")  # nobody reads the copy before it is whole
             copy.pragma("synchronous", "OFF")
-            _copy_pages(source, copy, lock, reading)
+            _copy_pages(source, copy, lock, reading, go_on)
         except BaseException:
             with suppress(apsw.Error):  # says again what was said
                 copy.close()
@@ -111,12 +112,14 @@ def _copy_pages(
     copy: apsw.Connection,
     lock: AbstractContextManager[object],
     reading: Callable[[], AbstractContextManager[None]],
+    go_on: Callable[[], None],
 ) -> None:
     with reading():
         backup = copy.backup("main", source, "main")
     try:
         done = False
         while not done:
+            go_on()
             with reading():
                 done = backup.step(PAGES_AT_ONCE)
     finally:

@@ -62,18 +62,24 @@ class AcceptPolicyResponse(_message.Message):
     def __init__(self, receipt: _Optional[bytes] = ...) -> None: ...
 
 class GetPolicyHistoryRequest(_message.Message):
-    __slots__ = ("collection_uid",)
+    __slots__ = ("collection_uid", "first_version", "skipped_acceptances")
     COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_ACCEPTANCES_FIELD_NUMBER: _ClassVar[int]
     collection_uid: bytes
-    def __init__(self, collection_uid: _Optional[bytes] = ...) -> None: ...
+    first_version: int
+    skipped_acceptances: int
+    def __init__(self, collection_uid: _Optional[bytes] = ..., first_version: _Optional[int] = ..., skipped_acceptances: _Optional[int] = ...) -> None: ...
 
 class GetPolicyHistoryResponse(_message.Message):
-    __slots__ = ("policies", "acceptances")
+    __slots__ = ("policies", "acceptances", "more")
     POLICIES_FIELD_NUMBER: _ClassVar[int]
     ACCEPTANCES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     policies: _containers.RepeatedCompositeFieldContainer[PolicyVersion]
     acceptances: _containers.RepeatedCompositeFieldContainer[Acceptance]
-    def __init__(self, policies: _Optional[_Iterable[_Union[PolicyVersion, _Mapping]]] = ..., acceptances: _Optional[_Iterable[_Union[Acceptance, _Mapping]]] = ...) -> None: ...
+    more: bool
+    def __init__(self, policies: _Optional[_Iterable[_Union[PolicyVersion, _Mapping]]] = ..., acceptances: _Optional[_Iterable[_Union[Acceptance, _Mapping]]] = ..., more: bool = ...) -> None: ...
 
 class Acceptance(_message.Message):
     __slots__ = ("caller", "version", "at")

@@ -11,21 +11,20 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from unseen.bearer import BearerToken, draw_secret, life_s, secret_hash
 from unseen.entropy import random_uid
 from unseen.errors import InvalidInput, UnseenError
 from unseen.types import UID_BYTES
-from unseen_server import app, limits
+from unseen_server import limits
 from unseen_server.access.grants import Grant, Grants
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
 from unseen_server.audit import Audit
 from unseen_server.call import LOCAL, Allowance, Caller, Role
-from unseen_server.config import QUOTAS, Config, from_arguments
+from unseen_server.config import QUOTAS, from_arguments
 from unseen_server.one_sentence import OneSentenceParser
+from unseen_server.opening import opened_alone
 from unseen_server.process import prepare_process
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -36,8 +35,8 @@ def main() -> int:
     prepare_process()
     try:
         given, rest = _parser().parse_known_args()
-        with _opened(from_arguments(rest)) as (grants, audit):
-            COMMANDS[given.command](given, grants, audit)
+        with opened_alone(from_arguments(rest)) as (store, audit):
+            COMMANDS[given.command](given, Grants(store), audit)
     except InvalidInput as error:
         sys.stderr.write(f"unseen tokens: {error}\n")
         return REFUSED
@@ -45,19 +44,6 @@ def main() -> int:
         sys.stderr.write(f"unseen tokens: {error}\n")
         return FAILED
     return DONE
-
-
-@contextmanager
-def _opened(config: Config) -> Iterator[tuple[Grants, Audit]]:
-    store = app.open_store(config)
-    try:
-        audit = app.open_audit(config, store)
-        try:
-            yield Grants(store), audit
-        finally:
-            audit.close()
-    finally:
-        store.close()
 
 
 def create(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:

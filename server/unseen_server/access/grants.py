@@ -13,7 +13,7 @@ from typing import Any
 
 from unseen.bearer import BearerToken
 from unseen.errors import IntegrityError, LimitExceeded, NotAuthenticated, NotFound, RequestReplayed
-from unseen.store.interface import Fact, Store
+from unseen.store.interface import Fact, FactStore
 from unseen_server import limits
 from unseen_server.call import Allowance, Caller, Role
 
@@ -53,7 +53,7 @@ class Grant:
 class Grants:
     """Every grant of a store. Looked up by one event loop; added and revoked from any thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FactStore) -> None:
         """Read them; IntegrityError when one was altered."""
         self._store = store
         self._changing = threading.Lock()

@@ -48,14 +48,22 @@ class Agreements:
             terms.compute_endings()
             return version.receipt
 
+    def in_force(self, uid: bytes) -> Version | None:
+        """The version in force; None for none, which every enrolment without an agreement is told: it is no refusal."""
+        terms = self._registry.of(uid)
+        return None if terms is None else terms.version(0)
+
     def get(self, uid: bytes, number: int) -> Version:
-        """One version, 0 for that in force; PolicyNotFound."""
+        """One version by its number; PolicyNotFound."""
         return self._registry.require(uid).version(number)
 
     def history(self, uid: bytes) -> tuple[list[Version], list[Acceptance]]:
-        """Every version and acceptance, oldest first; PolicyNotFound."""
+        """Every version, and the first acceptance of each by each caller, oldest first; PolicyNotFound."""
         terms = self._registry.require(uid)
-        return list(terms.versions), list(terms.acceptances)
+        first: dict[tuple[str, int], Acceptance] = {}
+        for one in terms.acceptances:
+            first.setdefault((one.caller, one.version), one)
+        return list(terms.versions), list(first.values())
 
     def accept(self, live: LiveCollection, call: Call, request_id: bytes, digest: bytes) -> bytes:
         """Write down that the caller accepts the version in force; gives the receipt.

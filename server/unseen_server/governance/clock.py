@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from unseen.errors import ClockUncertain, InvalidConfiguration
 from unseen.governance.moments import DAY_S, moment_text
-from unseen.store.interface import Store
+from unseen.store.interface import FactStore
 
 KIND = "clock"
 LEAP_S = DAY_S
@@ -38,7 +38,7 @@ class Clock:
 
     def __init__(
         self,
-        store: Store,
+        store: FactStore,
         wall_s: Callable[[], float] = time.time,
         steady_s: Callable[[], float] = steady_s,
         accept: bool = False,

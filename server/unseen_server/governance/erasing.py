@@ -124,14 +124,17 @@ class Erasing:
     def _erase_ended(self, live: LiveCollection, row_ids: tuple[bytes, ...]) -> None:
         request_id = RequestId.make()
         content = {"uid": live.info.uid.hex(), "subject": RETENTION, "row_ids": b"".join(row_ids).hex()}
-        self._office.facts.append(kinds.ERASING, request_id.own, content)
-        self._end_erasing(live, request_id, row_ids)
+        before = live.info.epoch
+        self._office.facts.append(kinds.ERASING, request_id.own, content | {"epoch": before})
+        live.erase(request_id.own, row_ids)
+        self._end_erasing(live, request_id, row_ids, before)
 
-    def _end_erasing(self, live: LiveCollection, request_id: RequestId, row_ids: tuple[bytes, ...]) -> None:
-        change = live.erase(request_id.own, row_ids)
+    def _end_erasing(
+        self, live: LiveCollection, request_id: RequestId, row_ids: tuple[bytes, ...], before: int
+    ) -> None:
         certificate = self._certificate(live.info.uid, request_id)
         if certificate is None:
-            certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), change.epoch - 1)
+            certificate = self._certify(live, request_id, Asked.RETENTION, None, len(row_ids), before)
         self._office.facts.forget(kinds.ERASING, request_id.own)
         self._office.note(
             live.tenant,
@@ -150,7 +153,9 @@ class Erasing:
             if (note.content["uid"], note.content["subject"]) != (live.info.uid.hex(), RETENTION):
                 continue
             if self._office.store.knows_request(note.key):
-                self._end_erasing(live, RequestId(note.key, note.key), _row_ids(note))
+                # Not erased once more: a row that was enrolled again since is another one, and stays.
+                before = note.content.get("epoch", 0)  # earlier builds did not write it down
+                self._end_erasing(live, RequestId(note.key, note.key), _row_ids(note), before)
             else:
                 self._office.facts.forget(kinds.ERASING, note.key)
 
@@ -175,8 +180,9 @@ class Erasing:
             begun = next(self._office.facts.all(kinds.ERASING, request_id.own), None)
             if begun is None:
                 return b""  # deleted by a release that gave no certificates
-            rows, epoch, keys = (begun.content[name] for name in ("rows", "epoch", "key_tree"))
-            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, (epoch, epoch), (keys,))
+            rows, epoch = begun.content["rows"], begun.content["epoch"]
+            keys = (begun.content["key_tree"],) if "key_tree" in begun.content else ()  # begun by an earlier build
+            certificate = self._sign(uid, request_id, Asked.COLLECTION, None, rows, (epoch, epoch), keys)
             self._office.facts.forget(kinds.ERASING, request_id.own)
         return certificate
 

@@ -10,7 +10,7 @@ from unseen_server.governance.assembly import Governance
 
 
 @dataclass(frozen=True)
-class Standing:
+class GovernanceCounts:
     """How many of each."""
 
     agreements: int
@@ -19,7 +19,7 @@ class Standing:
     clock_certain: bool
 
 
-def count_standing(governance: Governance, uids: Set[bytes] | None) -> Standing:
+def count_standing(governance: Governance, uids: Set[bytes] | None) -> GovernanceCounts:
     """Of these collections, or of all."""
     terms = [one for one in governance.registry.all() if uids is None or one.uid in uids]
     clock = governance.office.clock
@@ -27,7 +27,7 @@ def count_standing(governance: Governance, uids: Set[bytes] | None) -> Standing:
         now, certain = clock.now(), True
     except ClockUncertain:
         now, certain = clock.now_or_last(), False
-    return Standing(
+    return GovernanceCounts(
         agreements=len(terms),
         holds=sum(len(one.holds.standing()) for one in terms),
         emergencies=sum(grant.is_active(now) for one in terms for grant in one.emergencies.all()),

@@ -15,7 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from unseen.audit.leaf import ASKED, Details
 from unseen.errors import (
@@ -26,15 +26,14 @@ from unseen.errors import (
     UnseenError,
 )
 from unseen.store.durable import DurableStore
-from unseen_server import app
 from unseen_server.audit import Audit
 from unseen_server.call import LOCAL
 from unseen_server.config import Config, from_arguments, require_apart
 from unseen_server.keys.choice import MasterKeyChoice, open_provider
 from unseen_server.keys.passphrase import NEW_VARIABLE, passphrase_from
 from unseen_server.one_sentence import OneSentenceParser
+from unseen_server.opening import opened_alone
 from unseen_server.process import prepare_process
-from unseen_server.storage import open_store
 
 DONE, FAILED, REFUSED = 0, 1, 2
 
@@ -117,18 +116,8 @@ COMMANDS = {"status": status, "rotate": rotate, "rekey": rekey}
 # Steps
 
 
-@contextmanager
-def _opened(config: Config) -> Iterator[tuple[DurableStore, Audit]]:
-    """The store and the audit log of a stopped server, for this process alone."""
-    store = open_store(config, before_making=_refuse_to_make)
-    try:
-        audit = app.open_audit(config, store)
-        try:
-            yield store, audit
-        finally:
-            audit.close()
-    finally:
-        store.close()
+def _opened(config: Config) -> AbstractContextManager[tuple[DurableStore, Audit]]:
+    return opened_alone(config, before_making=_refuse_to_make)
 
 
 def _refuse_to_make() -> None:

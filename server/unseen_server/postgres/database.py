@@ -168,11 +168,11 @@ class PostgresDatabase(Database):
             )
         return int(str(size))
 
-    def snapshot(self, path: Path) -> None:
+    def snapshot(self, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
         # A connection of its own: changes go on in this one.
         with closing(PostgresDatabase(self._address, alone=False)) as moment:
             try:
-                _write_copy(moment, path)
+                _write_copy(moment, path, go_on)
             except StoreFailed as error:
                 if moment.was_lost:
                     raise StoreFailed("PostgreSQL stopped answering while it was copied; look into its log") from error
@@ -220,7 +220,7 @@ class PostgresDatabase(Database):
             ) from error
 
 
-def _write_copy(source: Database, path: Path) -> None:
+def _write_copy(source: Database, path: Path, go_on: Callable[[], None]) -> None:
     with closing(SqliteFile(path)) as copy, source.reading() as tx:
         uid, state = tx.fetch("SELECT uid, ring_state FROM store")[0]
-        copy.make(uid, state, lambda target: copying.copy(tx, target))
+        copy.make(uid, state, lambda target: copying.copy(tx, target, go_on))

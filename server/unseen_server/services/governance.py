@@ -23,8 +23,8 @@ from unseen_server.governance.emergencies import Grant
 from unseen_server.governance.erasing import RequestId
 from unseen_server.governance.holds import Hold
 from unseen_server.governance.rights import HeldRow
-from unseen_server.governance.terms import Version
 from unseen_server.live_collection import LiveCollection
+from unseen_server.services.policy_history import history_message, version_message
 from unseen_server.workers import Workers
 
 ITEMS_AT_ONCE = 32
@@ -56,10 +56,11 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
     async def GetPolicy(  # noqa: N802
         self, request: governance_pb2.GetPolicyRequest, call: Call
     ) -> governance_pb2.GetPolicyResponse:
-        """Show a version."""
-        live = self._live(call, request.collection_uid)
-        version = self._governance.agreements.get(live.info.uid, request.version)
-        return governance_pb2.GetPolicyResponse(policy=_version(version))
+        """Show a version, or that none is in force."""
+        uid = self._live(call, request.collection_uid).info.uid
+        agreements = self._governance.agreements
+        version = agreements.get(uid, request.version) if request.version else agreements.in_force(uid)
+        return governance_pb2.GetPolicyResponse(policy=None if version is None else version_message(version))
 
     async def AcceptPolicy(  # noqa: N802
         self, request: governance_pb2.AcceptPolicyRequest, call: Call
@@ -76,21 +77,10 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
     async def GetPolicyHistory(  # noqa: N802
         self, request: governance_pb2.GetPolicyHistoryRequest, call: Call
     ) -> governance_pb2.GetPolicyHistoryResponse:
-        """Show every version."""
+        """Show every version, or a page of them."""
         live = self._live(call, request.collection_uid)
         versions, acceptances = self._governance.agreements.history(live.info.uid)
-        history = governance_pb2.GetPolicyHistoryResponse(
-            policies=[_version(version) for version in versions],
-            acceptances=[
-                governance_pb2.Acceptance(caller=one.caller, version=one.version, at=one.at) for one in acceptances
-            ],
-        )
-        if history.ByteSize() > limits.MAX_MESSAGE_BYTES:  # gRPC would cut the call without a word of ours
-            raise LimitExceeded(
-                f"the history of this policy has {history.ByteSize()} bytes, an answer at most "
-                f"{limits.MAX_MESSAGE_BYTES}; ask for its versions one by one"
-            )
-        return history
+        return history_message(versions, acceptances, request.first_version, request.skipped_acceptances)
 
     # Consents
 
@@ -153,7 +143,7 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
         versions = await self._workers.change(rights.versions_of, uid, subject)
         yield governance_pb2.ExportSubjectResponse(holds=[_hold(hold) for hold in rights.holds(uid, subject)])
         for version in versions:
-            yield governance_pb2.ExportSubjectResponse(policies=[_version(version)])
+            yield governance_pb2.ExportSubjectResponse(policies=[version_message(version)])
         consents = await self._workers.change(rights.consents_of, uid, subject)
         for start in range(0, len(consents), ITEMS_AT_ONCE):
             part = consents[start : start + ITEMS_AT_ONCE]
@@ -259,10 +249,6 @@ def _document(data: bytes) -> bytes:
     if not 1 <= len(data) <= MOST_DOCUMENT_BYTES:
         raise LimitExceeded(f"got a document of {len(data)} bytes, expected 1 to {MOST_DOCUMENT_BYTES}")
     return data
-
-
-def _version(version: Version) -> governance_pb2.PolicyVersion:
-    return governance_pb2.PolicyVersion(policy=version.signed, receipt=version.receipt)
 
 
 def _consent(entry: Entry) -> governance_pb2.ConsentEntry:

@@ -1,4 +1,4 @@
-"""OperatorService: how the server is doing. Counts and sizes, no data, no names of callers.
+"""OperatorService: how the server is doing, in counts and sizes without names of callers; backups, which are sealed.
 
 An operator of one tenant is told of its own tenant alone: how much others do is not its business. An operator of the
 tenant without a name runs the server and is told of all.

@@ -54,7 +54,6 @@ class SearchService(SearchServiceServicer):
         query_bytes = message.query_bytes(live.parameters, live.packing)
         block_bytes = message.reply_block_bytes(live.parameters, live.packing)
         with ExitStack() as held, self._workers.scan_place() as place:
-            call.notes.all_is_checked()
             query = await self._read_query(requests, query_bytes, held)
             # The reply's memory is set aside only now: a header costs the caller nothing and must cost nothing here.
             held.close()
@@ -62,6 +61,7 @@ class SearchService(SearchServiceServicer):
             held.enter_context(self._workers.holding(query_bytes + reply_bytes))
             place.keep()  # nothing is counted as released for a search that is then sent away
             await self._quotas.release(call.caller, live.info.uid, bits)
+            call.notes.all_is_checked()
             reply = Reply(live, header.packing_factor, query, compartments)
             done = place.scan(reply.compute)
             try:

@@ -12,7 +12,9 @@ from typing import cast
 import numpy as np
 import pytest
 
+from unseen.deid.settings import DeidSettings
 from unseen.errors import ImageRefused, IntegrityError
+from unseen_client.adapt import teach
 from unseen_client.adapt.gather import gather, labelled_by_folder
 from unseen_client.adapt.looked_at import IMAGES_PER_PART, LookedAt, Seen
 from unseen_client.adapt.run_folder import RunFolder
@@ -33,6 +35,9 @@ class Image:
 
 class PaperPreparer:
     """A vector for each file from its bytes; ends the process's work after some images."""
+
+    model_id = "paper"
+    settings = DeidSettings()
 
     def __init__(self, most: int = 10_000) -> None:
         self.asked: list[Path] = []
@@ -112,6 +117,22 @@ def test_a_changed_file_and_other_settings_are_looked_at_anew(folder, examples) 
     assert len(asked) == 2  # and the one that was refused
     assert any(np.array_equal(row, vector_of(b"another picture")) for row in material.rows)
     assert len(look(folder, examples, settings="other")[1]) == COUNT
+
+
+@pytest.mark.parametrize("release", ["1.0", "1.1"])
+def test_another_release_looks_at_every_image_anew(folder, examples, release, monkeypatch) -> None:
+    def begin(most: int) -> list[Path]:
+        preparer = PaperPreparer(most)
+        with pytest.raises(KeyboardInterrupt):
+            teach._begin(folder, examples, teach.Wish("paper", 8.0), cast("Preparer", preparer), lambda step: None)
+        return preparer.asked
+
+    monkeypatch.setattr(teach, "version", lambda package: "1.0")
+    first = begin(60)
+    monkeypatch.setattr(teach, "version", lambda package: release)
+    known = [one for one in first if one.read_bytes() != b"bad"]
+    again = begin(20)
+    assert set(known).isdisjoint(again) if release == "1.0" else again == first[:20]
 
 
 def test_a_damaged_part_stops_the_run(folder, examples) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from unseen.errors import BudgetExceeded, IntegrityError, InvalidInput
+from unseen.errors import BudgetExceeded, IntegrityError, InvalidInput, StoreFailed
 from unseen_client.adapt.run_folder import EVALUATION, STEP, Limit, RunFolder
 
 
@@ -103,3 +105,39 @@ def test_a_damaged_file_says_so(path, name) -> None:
     (path / name).write_bytes(b"\x00[]")
     with pytest.raises(IntegrityError, match="remove"):
         {"plan.json": folder.plan, "results.json": folder.results, "material.npz": lambda: folder.kept(name)}[name]()
+
+
+@pytest.mark.parametrize("name", ["plan.json", "results.json", "material.npz"])
+@pytest.mark.parametrize(
+    "trouble", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "I/O error"), MemoryError()]
+)
+def test_a_file_that_cannot_be_read_now_is_not_called_damaged(path, name, trouble, monkeypatch) -> None:
+    folder = RunFolder(path)
+    folder.begin({}, {"rows": np.ones(3)})
+    folder.keep_results({})
+    refused = path / name
+
+    def read_bytes(self: Path, read=Path.read_bytes) -> bytes:
+        if self == refused:
+            raise trouble
+        return read(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", read_bytes)
+        with pytest.raises(StoreFailed, match="keep the folder"):
+            {"plan.json": folder.plan, "results.json": folder.results, "material.npz": lambda: folder.kept(name)}[
+                name
+            ]()
+    assert np.array_equal((folder.kept("material.npz") or {})["rows"], np.ones(3))
+
+
+def test_arrays_that_do_not_fit_memory_are_not_called_damaged(path, monkeypatch) -> None:
+    folder = RunFolder(path)
+    folder.begin({}, {"rows": np.ones(3)})
+
+    def load(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(StoreFailed, match="memory"):
+        folder.kept("material.npz")

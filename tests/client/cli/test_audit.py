@@ -52,13 +52,27 @@ def test_an_auditors_day(acted: Run, tmp_path: Path) -> None:
     assert len(lines) == exported["leaves"] + 2
     checked = output(acted("audit", "verify", tmp_path / "all.jsonl", "--against", tmp_path / "today.head", "--json"))
     assert checked == {"leaves": exported["leaves"], "first_index": 0, "compared": 1, "keys_known": True}
-    elsewhere = acted("audit", "verify", tmp_path / "all.jsonl", UNSEEN_HOME=str(tmp_path / "elsewhere"))
-    assert "compare it with the server's" in elsewhere.stdout
 
     (tmp_path / "all.jsonl").write_bytes(b"\n".join(lines[:2] + lines[3:]) + b"\n")
     cut = acted("audit", "verify", tmp_path / "all.jsonl", "--json")
     assert cut.returncode == 1
     assert json.loads(cut.stderr)["error"]["code"] == "PROOF_BROKEN"
+
+
+def test_an_export_of_a_server_that_is_not_known_here_takes_a_word_on_whose_it_is(acted: Run, tmp_path: Path) -> None:
+    exported, stranger = tmp_path / "all.jsonl", {"UNSEEN_HOME": str(tmp_path / "elsewhere")}
+    assert acted("audit", "export", exported).returncode == 0
+    refused = acted("audit", "verify", exported, **stranger)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    [named] = re.findall(r"own, ([0-9a-f ]+): compare it", " ".join(refused.stderr.split()))
+    for written in (named, named.replace(" ", "").upper()):
+        taken = acted("audit", "verify", exported, "--signed-by", written, **stranger)
+        assert taken.stdout.endswith("signed by the key that was named\n"), taken
+    for device in (stranger, {}):
+        other = acted("audit", "verify", exported, "--signed-by", "2e6c 29a0 9d31 de5e 9cc1 1942 6e80 0347", **device)
+        assert other.returncode == 1
+        assert "no key of this export" in other.stderr
+    assert acted("audit", "verify", "--signed-by", named).returncode == 2
 
 
 def test_an_export_goes_to_the_output_for_other_tools(acted: Run) -> None:

@@ -121,7 +121,11 @@ def output_of_partly(done):
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["search", "nowhere", "--text", "x", "--image", "y.jpg"], 2),
+        (["search", "nowhere", "--text", "x", "--image", "y.jpg"], 5),
+        (["search", "nowhere", "--words", "x", "--where", "tag is dog"], 2),
+        (["search", "nowhere", "--words", "x", "--facet", "visual"], 2),
+        (["create", "fine", "--dimension", "16", "--metric", "hamming"], 2),
+        (["create", "fine", "--metric", "l2"], 2),
         (["search", "nowhere"], 2),
         (["search", "nowhere", "--like", "x"], 5),
         (["search", "nowhere", "--like", "x", "--top-k", "0"], 2),

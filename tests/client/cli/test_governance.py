@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -216,7 +217,31 @@ def test_emergencies_and_holds_are_told_in_words_and_counted(
     assert "wrote" in unseen("subject", "export", name, "patient 17", "--file", written).stdout
     assert written.stat().st_mode & 0o777 == 0o600
     assert json.loads(written.read_text())["holds"][0]["reason_code"] == "CASE-1"
-    assert unseen("subject", "export", name, "patient 17", "--file", written).exit_code == 2
+    before = written.read_bytes()
+    refused = unseen("subject", "export", name, "patient 17", "--file", written)
+    assert (refused.exit_code, written.read_bytes()) == (2, before)
+    assert "is there already" in refused.stderr
+
+
+def test_an_export_that_does_not_fit_leaves_nothing_and_may_be_tried_again(
+    unseen: Unseen, name: str, terms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    unseen("create", name, "--dimension", 16)
+    unseen("policy", "keygen")
+    unseen("policy", "set", name, terms)
+    unseen("consent", "record", name, "patient 17", "--purpose", "teaching")
+    export = ("subject", "export", name, "patient 17", "--file", tmp_path / "export" / "patient-17.json")
+    (tmp_path / "export").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("unseen_client.home.os.fsync", full)
+        done = unseen(*export)
+    assert (done.exit_code, list((tmp_path / "export").iterdir())) == (1, [])
+    assert "No space left" in done.stderr
+    assert unseen(*export).exit_code == 0
+    assert [path.name for path in (tmp_path / "export").iterdir()] == ["patient-17.json"]
 
 
 def test_the_record_of_processing_comes_as_json_and_as_markdown(unseen: Unseen, name: str, terms: Path) -> None:

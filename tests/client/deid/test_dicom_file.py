@@ -23,7 +23,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 from tests.core.deid.dicom.planting import as_file, base_object, finish, planted
 from unseen.deid.dicom.options import Option
 from unseen.errors import ImageRefused, InvalidConfiguration
-from unseen_client.deid import attributes, frames
+from unseen_client.child_limits import CPU_S_IN_ALL
+from unseen_client.deid import attributes, frames, frames_child
 from unseen_client.deid.attributes import Attributes, memory_for
 from unseen_client.deid.deidentifier import Deidentifier
 from unseen_client.deid.dicom_file import DicomPipeline
@@ -258,6 +259,8 @@ def test_the_limits_hold_in_both_children() -> None:
             assert child.limits == {"memory", "cpu", "files"}
             assert resource.prlimit(child.process_id, resource.RLIMIT_AS) == (512 << 20, 512 << 20)
             assert resource.prlimit(child.process_id, resource.RLIMIT_FSIZE) == (0, 0)
+            soft, hard = resource.prlimit(child.process_id, resource.RLIMIT_CPU)
+            assert (soft <= 2 * frames_child.CPU_S_PER_OBJECT, hard) == (True, CPU_S_IN_ALL)
     cleaner.close()
     decoder.close()
 
@@ -321,6 +324,28 @@ def test_an_object_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     assert cleaner.deidentify(data)[0]
     cleaner.close()
+
+
+def test_an_object_that_computes_too_long_is_stopped_and_the_next_one_served() -> None:
+    source = base_object("CT")
+    source.Rows, source.Columns, source.NumberOfFrames = 1024, 1024, 20
+    source.PixelData = bytes(1024 * 1024 * 2 * 20)
+    data = as_file(source)
+    decoder = Frames(1)
+    decoder.decode(data)
+    with decoder._children.one(memory_for(len(data), frames.COPIES)) as child:
+        ticks = Path(f"/proc/{child.process_id}/stat").read_text().split()[13:15]
+        most_s = sum(map(int, ticks)) // os.sysconf("SC_CLK_TCK") + 2
+        resource.prlimit(child.process_id, resource.RLIMIT_CPU, (most_s, most_s))
+    with pytest.raises(ImageRefused, match="too many seconds of computing"):
+        decode_many(decoder, data, 500)
+    assert decoder.decode(data).stored.shape == (20, 1024, 1024)
+    decoder.close()
+
+
+def decode_many(decoder: Frames, data: bytes, times: int) -> None:
+    for _ in range(times):
+        decoder.decode(data)
 
 
 def test_no_child_is_left_behind() -> None:

@@ -64,6 +64,16 @@ def test_a_line_that_was_cut_off_is_dropped_and_the_rest_holds(path: Path) -> No
     assert before(path) is None
 
 
+@pytest.mark.parametrize("count", ["true", "2.0", '"2"', "null"])
+def test_a_count_that_is_none_is_not_believed(path: Path, count: str) -> None:
+    write_done(path)
+    said = path.read_text()
+    assert '"covered":2' in said.replace(" ", "")
+    path.write_text(said.replace('"covered": 2', f'"covered": {count}').replace('"covered":2', f'"covered":{count}'))
+    with pytest.raises(InvalidInput, match="no report"):
+        before(path)
+
+
 def test_a_file_that_is_no_report_is_left_alone(path: Path) -> None:
     for text in (
         b"notes of mine\n",

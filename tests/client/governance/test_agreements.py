@@ -49,7 +49,7 @@ def test_a_steward_sets_a_policy_and_a_member_sees_and_accepts_it(
         assert member.policy(name).known_controller
         versions, acceptances = member.policy_history(name)
     assert [one.policy.version for one in versions] == [1]
-    assert [one.version for one in acceptances] == [1, 1]
+    assert [one.version for one in acceptances] == [1]  # by one caller, on two devices
 
 
 def test_a_new_version_has_to_be_accepted_before_rows_go_in(
@@ -154,3 +154,17 @@ def test_collections_without_an_agreement_work_as_ever(client: Client, name: str
         client.enrol_vectors(name, ["one more"], vectors[:1], purpose="care")
     client.erase(name, "row 3")
     assert client.count(name) == 11
+
+
+def test_that_there_is_no_agreement_is_an_answer_and_no_refusal(
+    client: Client, server: RealServer, name: str, vectors: np.ndarray
+) -> None:
+    client.create_collection(name, dimension=16)
+    logged, before = len(server.log), client.status().traffic
+    client.enrol_vectors(name, IDS, vectors)
+    after = client.status().traffic
+    assert before is not None
+    assert after is not None
+    assert after.refused == before.refused
+    assert after.calls > before.calls
+    assert "refused" not in server.log[logged:]

@@ -20,6 +20,7 @@ from unseen.errors import (
     InvalidDocument,
     LogWentBack,
     MalformedMessage,
+    MethodUnknown,
     Mismatch,
     PolicyNotAccepted,
     PolicyNotFound,
@@ -39,6 +40,7 @@ from unseen_client.steps import Exchange, Flow, Local, Progress
 
 IMPOSTOR = KeyPair(bytes(range(1, 33)))
 Bend = Callable[[Any], Any]
+ONE_ROW: Any = (["a"], np.eye(1, 16, dtype=np.float32), None)
 
 
 class Liar:
@@ -95,6 +97,19 @@ def governed(client: Client, home: Path, name: str) -> str:
     client.set_policy(name, terms())
     client.record_consent(name, "anna")
     return name
+
+
+def answered_with(answer: pb.GetPolicyResponse | UnseenError) -> Bend:
+    """To the question for an agreement."""
+
+    def bend(reply: Any) -> Any:
+        if not isinstance(reply, pb.GetPolicyResponse):
+            return reply
+        if isinstance(answer, UnseenError):
+            raise answer
+        return answer
+
+    return bend
 
 
 def resigned(receipt: bytes) -> bytes:
@@ -250,14 +265,21 @@ def test_a_device_to_which_an_agreement_is_new_sends_no_row_before_it_accepted(
     assert client.count(governed) == 0
 
 
-def test_a_device_that_accepted_an_agreement_sends_no_row_when_it_is_said_to_be_gone(liar: Liar, governed: str) -> None:
-    def gone(reply: Any) -> Any:
-        if isinstance(reply, pb.GetPolicyResponse):
-            raise PolicyNotFound("no agreement")
-        return reply
-
+@pytest.mark.parametrize("answer", [pb.GetPolicyResponse(), PolicyNotFound("none")], ids=["without one", "not found"])
+def test_a_device_that_accepted_an_agreement_sends_no_row_when_it_is_said_to_be_gone(
+    liar: Liar, governed: str, answer: pb.GetPolicyResponse | UnseenError
+) -> None:
     with pytest.raises(PolicyNotFound):
-        liar(enrol.enrol_vectors(liar.session, governed, ["a"], np.eye(1, 16, dtype=np.float32), None), gone)
+        liar(enrol.enrol_vectors(liar.session, governed, *ONE_ROW), answered_with(answer))
+    assert "EnrolRows" not in liar.called
+
+
+def test_a_server_that_keeps_a_log_is_not_believed_to_know_no_agreements(liar: Liar, client: Client, name: str) -> None:
+    """Something on the way that lets some methods through only would else keep what an agreement asks from a device."""
+    client.create_collection(name, dimension=16)
+    unknown = MethodUnknown("does not speak this release's contract")
+    with pytest.raises(MethodUnknown):
+        liar(enrol.enrol_vectors(liar.session, name, *ONE_ROW), answered_with(unknown))
     assert "EnrolRows" not in liar.called
 
 

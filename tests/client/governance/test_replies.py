@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,11 +24,11 @@ from unseen_client.flows.search import Reply
 class Numbers:
     """In the place of a key: block after block "decrypts" to the numbers of the slots that a test says it holds."""
 
-    def __init__(self, slots: np.ndarray, packing: Packing) -> None:
+    def __init__(self, slots: npt.NDArray[np.int64], packing: Packing) -> None:
         self._block_bytes = reply_block_bytes(DEFAULT, packing)
         self._slots = list(slots.reshape(-1, packing.rows_per_block))
 
-    def decrypt(self, blocks: bytes) -> np.ndarray:
+    def decrypt(self, blocks: bytes) -> npt.NDArray[np.int64]:
         count = len(blocks) // self._block_bytes
         taken, self._slots = self._slots[:count], self._slots[count:]
         return np.concatenate(taken)
@@ -57,7 +58,7 @@ def test_every_score_lands_at_its_slot_and_no_other_slot_has_one(slots: int, dat
             runs.append(search_pb2.ExtentRun(first=extent, count=1))
     held = np.concatenate([np.zeros(0, np.int64), *(block_slots(extent, slots) for extent in extents)])
     blocks = len(held) // PACKING.rows_per_block
-    reply = Reply(DEFAULT, PACKING, Numbers(held, PACKING))  # type: ignore[arg-type]
+    reply = Reply(DEFAULT, PACKING, Numbers(held, PACKING))
     reply.take(header(epoch=1, slots=slots, blocks=blocks, partial=True, extents=runs))
     if blocks:
         reply.take(search_pb2.SearchResponse(blocks=bytes(blocks * reply_block_bytes(DEFAULT, PACKING))))
@@ -76,7 +77,7 @@ def test_scores_of_the_published_vectors_land_where_they_say(case: dict[str, Any
     packing = Packing(DEFAULT.ring_degree, 512, case["packing_factor"])
     firsts, slots = case["first_slot_of_each_block"], case["slots"]
     held = np.concatenate([np.zeros(0, np.int64), *(first + np.arange(packing.rows_per_block) for first in firsts)])
-    reply = Reply(DEFAULT, packing, Numbers(held, packing))  # type: ignore[arg-type]
+    reply = Reply(DEFAULT, packing, Numbers(held, packing))
     runs = [search_pb2.ExtentRun(**run) for run in case["extents"]]
     reply.take(header(epoch=1, slots=slots, blocks=case["blocks"], partial=True, extents=runs))
     if firsts:
@@ -111,6 +112,6 @@ def block_slots(extent: int, slots: int) -> np.ndarray:
     ],
 )
 def test_headers_whose_extents_cannot_be_are_malformed(fields: dict[str, Any]) -> None:
-    reply = Reply(DEFAULT, PACKING, Numbers(np.zeros(0, np.int64), PACKING))  # type: ignore[arg-type]
+    reply = Reply(DEFAULT, PACKING, Numbers(np.zeros(0, np.int64), PACKING))
     with pytest.raises(MalformedMessage):
         reply.take(header(epoch=1, **fields))

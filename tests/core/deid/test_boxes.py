@@ -10,7 +10,6 @@ from unseen.deid.boxes import LARGEST_OVERLAP, turned_back, without_doubles
 Boxes = npt.NDArray[np.float64]
 
 
-@settings(deadline=None)
 @given(turn=st.integers(0, 3), width=st.integers(1, 30), height=st.integers(1, 30), data=st.data())
 def test_boxes_turn_back_like_pixels(turn: int, width: int, height: int, data: st.DataObject) -> None:
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
@@ -38,7 +37,7 @@ def plain_without_doubles(boxes: Boxes, scores: Boxes) -> list[list[float]]:
     return [list(boxes[i]) for i in kept]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2), max_size=14))
 def test_doubles_are_weeded_out_like_the_plain_way(places: list[tuple[int, ...]]) -> None:
     boxes = np.array([(x, y, x + w, y + h) for x, y, w, h in places], float).reshape(-1, 4)

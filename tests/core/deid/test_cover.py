@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unseen.deid import cover
@@ -37,7 +37,6 @@ sides = st.integers(1, 24)
 places = st.floats(0, 1)
 
 
-@settings(deadline=None)
 @given(height=sides, width=sides, x=places, y=places, w=st.floats(0.02, 1), h=st.floats(0.02, 1))
 def test_paint_covers_what_the_plain_way_covers(
     height: int, width: int, x: float, y: float, w: float, h: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from unseen.embed.adapter import (
     write_adapter,
 )
 from unseen.embed.bundled import bundled_entry
+from unseen.embed.model import Facet
 from unseen.embed.registry import default_registry
 from unseen.errors import IntegrityError, InvalidVector, ModelMismatch
 
@@ -84,6 +86,7 @@ class Still:
     """A model of which a picture is its first row, and words are the second."""
 
     model_id, dimension, text_score_scale = "still", 512, float(1 / WEIGHT)
+    facets: Mapping[str, Facet] = {"all": Facet(0, 512, 1.0)}
 
     def image(self, pixels, *, people=0):
         return rows()[people]
@@ -102,6 +105,7 @@ def test_pictures_move_and_words_stay_in_the_same_space() -> None:
     assert np.allclose(moved, adapt_rows(adapter, rows(), float(WEIGHT))[2], atol=1e-6)
     assert np.array_equal(adapted.text("a dog"), rows()[1])
     assert (adapted.model_id, adapted.dimension, adapted.text_score_scale) == ("id", 512, Still.text_score_scale)
+    assert adapted.facets == Still.facets
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
-from unseen.embed.model import Float32Vector, ModelEntry, Pixels, Registry
+from unseen.embed.model import Facet, Float32Vector, ModelEntry, Pixels, Registry
 from unseen.embed.registry import default_registry
 from unseen.errors import InvalidInput, ModelMismatch
 
@@ -14,6 +16,7 @@ class Constant:
     model_id = "constant-1:00"
     dimension = 8
     text_score_scale = 1.0
+    facets: Mapping[str, Facet] = {}
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         return np.eye(1, 8, dtype=np.float32)[0]

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -23,17 +24,27 @@ def threads() -> Iterator[ScanThreads]:
 def test_what_was_submitted_has_ended_when_the_block_has(threads: ScanThreads) -> None:
     begun: list[int] = []
     ended: list[int] = []
+    dropped: list[object] = []
+    both_begun, all_dropped = threading.Barrier(3), threading.Event()
 
     def work(number: int) -> None:
         begun.append(number)
-        time.sleep(0.02)
+        both_begun.wait(30)
+        all_dropped.wait(30)
         ended.append(number)
 
+    def drop(one: object) -> None:
+        dropped.append(one)
+        if len(dropped) == 8:
+            all_dropped.set()
+
     with threads.lent() as submit:
-        for number in range(10):
-            submit(lambda number=number: work(number))  # type: ignore[misc]
-    assert sorted(begun) == sorted(ended)
-    assert len(begun) <= 4, "what nobody had begun is dropped"
+        done = [submit(partial(work, number)) for number in range(10)]
+        for one in done[2:]:
+            one.add_done_callback(drop)
+        both_begun.wait(30)
+    assert sorted(begun) == sorted(ended) == [0, 1]
+    assert [one.cancelled() for one in done] == [False] * 2 + [True] * 8
 
 
 def test_a_block_that_fails_leaves_nothing_running(threads: ScanThreads) -> None:

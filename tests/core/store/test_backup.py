@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 import tarfile
@@ -12,10 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.folders import contents
 from tests.core.store.failing_files import Disk
 from tests.key_rings import MASTER_KEY, rings_beside
 from unseen.entropy import random_uid
-from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, LimitExceeded, StoreFailed, WrongKey
+from unseen.errors import (
+    IntegrityError,
+    InvalidConfiguration,
+    InvalidInput,
+    LimitExceeded,
+    ServerBusy,
+    StoreFailed,
+    WrongKey,
+)
 from unseen.keys.ring import KeyRings
 from unseen.store import backup
 from unseen.store.checked_pages import PAGE_BYTES
@@ -92,6 +102,27 @@ def test_snapshot_is_a_sound_store_with_the_same_content(
     made = copy.create(random_uid(), new_collection("later"))
     assert made in copy.collections()
     copy.close()
+
+
+def test_snapshot_that_nobody_wants_any_more_ends_and_the_next_one_comes(
+    store: DurableStore, copies: Callable[[str], Path], rings: KeyRings, make_batch: MakeBatch, new_collection: MakeNew
+) -> None:
+    uid = store.create(random_uid(), new_collection("large")).info.uid
+    store.enrol(random_uid(), uid, make_batch(1500, record_bytes=2000))
+    parts = []
+
+    def go_on() -> None:
+        parts.append(1)
+        if len(parts) == 2:
+            raise ServerBusy
+
+    with pytest.raises(ServerBusy):
+        store.snapshot(copies("first") / FILE_NAME, go_on)
+    assert len(parts) == 2
+    folder = copies("second")
+    store.snapshot(folder / FILE_NAME, go_on)
+    assert len(parts) > 3
+    assert examine_file(folder / FILE_NAME, rings).findings == []
 
 
 def test_snapshot_is_of_one_moment_while_rows_come_and_go(
@@ -208,13 +239,13 @@ def unpacked(file: bytes, folder: Path, rings: KeyRings) -> dict[str, bytes]:
     folder.mkdir(exist_ok=True)
     uid = backup.unpack(io.BytesIO(file), folder, rings)
     assert rings.has(uid)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return contents(folder)
 
 
 def test_backup_gives_back_every_byte_and_tar_can_look_inside(packed: bytes, tmp_path: Path, rings: KeyRings) -> None:
     found = unpacked(packed, tmp_path / "out", rings)
     copy = tmp_path / "copy"
-    assert found == {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert found == contents(copy)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         names = archive.getnames()
     assert names == ["unseen-backup", "unseen.sqlite", "audit/0123456789abcdef/leaves", "seal"]
@@ -261,6 +292,17 @@ def test_backup_of_another_key_is_refused(packed: bytes, tmp_path: Path) -> None
         backup.unpack(io.BytesIO(packed), fresh(tmp_path), rings_beside(tmp_path, bytes(32)))
     with pytest.raises(InvalidConfiguration, match="key ring"):
         backup.unpack(io.BytesIO(packed), fresh(tmp_path), rings_beside(tmp_path / "elsewhere"))
+
+
+def test_backup_on_a_disk_that_cannot_be_read_is_told_apart(packed: bytes, tmp_path: Path, rings: KeyRings) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > len(packed) // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    with pytest.raises(InvalidConfiguration, match="cannot be read to its end"):
+        backup.unpack(Broken(packed), fresh(tmp_path), rings)
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "audit/../../evil/leaves", "audit/x/leaves", "unseen.sqlite-wal"])

@@ -203,7 +203,7 @@ def test_examination_knows_one_that_was_forgotten_since_from_one_that_is_damaged
     assert examine_file(data / FILE_NAME, rings_beside(data)).findings == []
     report = examine_file(tmp_path / "copy" / FILE_NAME, rings_beside(data))
     assert report.findings == []
-    assert "facts: number 1 was forgotten since" in report.notes
+    assert "facts: 1 were forgotten since" in report.notes
     store = opened(data)
     with store._database.changing() as tx:
         cell = tx.fetch("SELECT sealed FROM facts WHERE sequence = 2")[0][0]

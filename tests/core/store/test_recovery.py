@@ -10,6 +10,7 @@ import apsw
 import numpy as np
 import pytest
 
+from bench.folders import contents
 from tests.core.store.version2 import write_version_2
 from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
@@ -42,10 +43,6 @@ def opened(data: Path) -> SqliteStore:
 
 def ring_folder(data: Path) -> Path:
     return rings_beside(data).folder
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def rows(store: SqliteStore) -> dict[bytes, tuple[list[int], bytes]]:
@@ -162,22 +159,22 @@ def test_ring_that_cannot_be_written_stops_the_store_and_loses_nothing(
 
 def test_refused_erasure_cuts_nothing(data: Path, filled: tuple[bytes, RowBatch]) -> None:
     store = opened(data)
-    before = everything(ring_folder(data))
+    before = contents(ring_folder(data))
     with pytest.raises(RowNotFound):
         store.erase(random_uid(), filled[0], (filled[1].row_ids[0], random_uid()))
     store.close()
-    assert everything(ring_folder(data)) == before
+    assert contents(ring_folder(data)) == before
 
 
 def test_enrolling_writes_nothing_to_the_ring(
     data: Path, filled: tuple[bytes, RowBatch], make_batch: MakeBatch
 ) -> None:
-    before = everything(ring_folder(data))
+    before = contents(ring_folder(data))
     store = opened(data)
     for _ in range(3):
         store.enrol(random_uid(), filled[0], make_batch(50))
     store.close()
-    assert everything(ring_folder(data)) == before
+    assert contents(ring_folder(data)) == before
 
 
 # One of them from a copy
@@ -255,18 +252,18 @@ def test_ring_from_before_a_collection_was_made_is_refused_and_nothing_written(
     store.close()
     shutil.rmtree(ring_folder(data))
     data.with_name("old-ring").rename(ring_folder(data))
-    before = everything(data.parent)
+    before = contents(data.parent)
     with pytest.raises(InvalidConfiguration, match=r"key ring .* is older than the data"):
         opened(data)
-    assert everything(data.parent) == before
+    assert contents(data.parent) == before
 
 
 def test_lost_ring_is_refused_and_nothing_written(data: Path, filled: tuple[bytes, RowBatch]) -> None:
     shutil.rmtree(ring_folder(data))
-    before = everything(data.parent)
+    before = contents(data.parent)
     with pytest.raises(InvalidConfiguration, match=r"key ring .* is missing"):
         opened(data)
-    assert everything(data.parent) == before
+    assert contents(data.parent) == before
 
 
 def test_row_whose_key_is_destroyed_never_opens_also_without_a_restart(
@@ -314,9 +311,9 @@ def test_old_sealed_bytes_are_nowhere_after_renewal(data: Path, filled: tuple[by
     store = opened(data)
     with store._database.reading() as tx:
         cells = [cell for name in ("vectors_1", "records_1") for (cell,) in tx.fetch(f"SELECT sealed FROM {name}")]
-    assert all(cell in b"".join(everything(data).values()) for cell in cells)
+    assert all(cell in b"".join(contents(data).values()) for cell in cells)
     store.renew_keys(filled[0])
-    disk = b"".join(everything(data).values())
+    disk = b"".join(contents(data).values())
     assert not any(cell[-24:] in disk for cell in cells)
     store.close()
 
@@ -384,7 +381,7 @@ def test_store_of_version_2_comes_up_with_every_row_sealed_anew(data: Path, make
     kept = {row: cells for row, cells in as_rows(batch).items() if row not in (batch.row_ids[5], batch.row_ids[6])}
     assert rows(store) == kept
     assert [fact.body for fact in store.facts("policy")] == [b"what was agreed"]
-    disk = b"".join(everything(data).values())
+    disk = b"".join(contents(data).values())
     assert not any(record in disk for record in batch.sealed_records)
     store.erase(random_uid(), uid, (batch.row_ids[6], batch.row_ids[0]))
     again = make_batch(3, record_bytes=70)
@@ -402,10 +399,10 @@ def test_store_of_version_2_comes_up_with_every_row_sealed_anew(data: Path, make
 
 def test_store_of_version_2_is_left_as_it_is_by_the_wrong_key(data: Path, make_batch: MakeBatch) -> None:
     write_version_2(data, random_uid(), make_batch(4), erased=1, withheld=2)
-    before = everything(data.parent)
+    before = contents(data.parent)
     with pytest.raises(WrongKey):
         SqliteStore(data, rings_beside(data, bytes(32)))
-    assert everything(data.parent) == before
+    assert contents(data.parent) == before
 
 
 @pytest.mark.parametrize("step", ["_give_serials", "_seal_anew", "row_keys.note_ring_state"])

@@ -20,7 +20,7 @@ from unseen.errors import IntegrityError, InvalidConfiguration, SealBroken, Stor
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.tree import KeyTree
 from unseen.store import schema, sealing
-from unseen.store.checked_pages import PAGE_BYTES, CheckedFiles
+from unseen.store.checked_pages import PAGE_BYTES, CheckedFiles, PageAltered
 from unseen.store.interface import NewCollection
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.types import RowBatch
@@ -330,3 +330,26 @@ def test_disk_format_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 TRIPWIRE = "7dcc895d1149aa85d2c9bf4868e8f5ff61a9773dc449ec5f1901395038e89e45"
+
+
+def test_page_that_is_written_to_the_log_in_two_parts_is_not_held_against_its_old_sum(tmp_path: Path) -> None:
+    files = CheckedFiles("unseen-splitting")
+    (tmp_path / "unseen.sqlite").touch()  # SQLite takes the log's permissions from it
+    path = tmp_path / "unseen.sqlite-wal"
+    flags = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_READWRITE
+    file = files.xOpen(str(path), [flags, 0])
+    places = [32 + 24 + number * (PAGE_BYTES + 24) for number in range(3)]
+    for number, place in enumerate(places):
+        file.xWrite(bytes([number]) * PAGE_BYTES, place)
+    file.xWrite(b"x" * 1000, places[1])
+    file.xWrite(b"y" * (PAGE_BYTES - 1000), places[1] + 1000)
+    assert file.xRead(PAGE_BYTES, places[1]) == b"x" * 1000 + b"y" * (PAGE_BYTES - 1000)
+    with path.open("r+b") as behind:
+        for place in (places[0], places[2]):
+            behind.seek(place + 5)
+            behind.write(b"z")
+    for place in (places[0], places[2]):
+        with pytest.raises(PageAltered, match="in the log"):
+            file.xRead(PAGE_BYTES, place)
+    file.xClose()
+    files.unregister()

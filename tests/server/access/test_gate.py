@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.key_rings import rings_beside
+from tests.server.in_process import config, in_thread
 from unseen.errors import NotAuthenticated, NotPermitted, ServerUnavailable
 from unseen.store.sqlite import SqliteStore
 from unseen_server import app
@@ -25,28 +25,11 @@ from unseen_server.access.gate import Entry, Gate
 from unseen_server.access.grants import Grants
 from unseen_server.access.signed_tokens import JwtSettings
 from unseen_server.call import LOCAL, Caller, Role
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 READER = Caller("ward", "alice", frozenset({Role.READER}))
 CONTRIBUTOR = replace(READER, name="scanner", roles=frozenset({Role.CONTRIBUTOR}))
 INFO, SEARCH = "/unseen.v1.InfoService/GetServerInfo", "/unseen.v1.SearchService/Search"
-
-
-def config(folder: Path, entry: Entry = Entry.AUTO, signed: JwtSettings | None = None) -> Config:
-    return Config(folder / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(folder / "key"), None, 1, entry, signed)
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(config(tmp_path))
-    yield server
-    await server.stop()
-
-
-async def in_thread(work: Callable[..., Any], *args: Any) -> Any:
-    return await asyncio.to_thread(work, *args)
 
 
 # A real server
@@ -100,7 +83,7 @@ async def test_issuers_token_lets_its_bearer_in(tmp_path: Path, call: Make) -> N
     key = ec.generate_private_key(ec.SECP256R1())
     file = tmp_path / "issuer.pem"
     file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    server = await app.start(config(tmp_path, signed=JwtSettings("https://issuer.example", "unseen", file)))
+    server = await app.start(config(tmp_path, signed_tokens=JwtSettings("https://issuer.example", "unseen", file)))
     claims = {"iss": "https://issuer.example", "aud": "unseen", "sub": "alice", "exp": int(time.time()) + 60}
     claims |= {"unseen_tenant": "ward", "unseen_roles": ["reader"]}
     holder = call(server, token=jwt.encode(claims, key, "ES256"))

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from unseen_server import app
 from unseen_server.access import __main__ as offline
 from unseen_server.access.grants import Grants
 from unseen_server.config import Config
 from unseen_server.keys.choice import MasterKeyChoice
+from unseen_server.opening import open_audit
+from unseen_server.storage import open_store
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_token_is_all_there_is_on_the_output_and_stands(command: Callable[..., A
     code, out, err = command("create", "--name", "alice", "--role", "reader", "--searches-per-minute", "7")
     assert (code, len(out.splitlines())) == (0, 1)
     assert out.strip() not in err
-    store = app.open_store(
+    store = open_store(
         Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "master.key"), None, 1)
     )
     grants = Grants(store)
@@ -82,8 +83,8 @@ def test_audit_log_says_what_was_done_here(command: Callable[..., Any], tmp_path
     command("create", "--name", "x", "--role", "reader")
     command("list")
     config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "master.key"), None, 1)
-    store = app.open_store(config)
-    audit = app.open_audit(config, store)
+    store = open_store(config)
+    audit = open_audit(config, store)
     log = audit.log_of("")
     acts = [(leaf["act"], leaf["outcome"]) for leaf in map(json.loads, log.leaves(0, log.size))]
     audit.close()

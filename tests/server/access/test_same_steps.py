@@ -6,8 +6,7 @@ Counted, not timed: which methods of the store are called, and how often, and wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,10 @@ from unseen.entropy import random_uid
 from unseen.store.interface import Store
 from unseen_server import app
 from unseen_server.call import Caller, Role
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 HERE = Caller("here", "alice", frozenset(Role))
 THERE = Caller("there", "bob", frozenset(Role))
-
-
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[app.RunningServer]:
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
-    yield server
-    await server.stop()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from unseen.governance.consent import Consent
 from unseen.governance.policy import Policy
 from unseen.keys.ring import KeyRing
 from unseen.store.durable import DurableStore
-from unseen.store.interface import Store
+from unseen.store.interface import FactStore
 from unseen.types import RowBatch
 from unseen.v1 import governance_pb2, governance_pb2_grpc, index_pb2, types_pb2
 from unseen_server.app import RunningServer, start
@@ -174,7 +174,7 @@ class Hands:
         self.wall_s += seconds
         self.steady_s += seconds
 
-    def clock(self, store: Store, accept: bool = False) -> Clock:
+    def clock(self, store: FactStore, accept: bool = False) -> Clock:
         return Clock(store, lambda: self.wall_s, lambda: self.steady_s, accept)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.core.governance.written import CONTROLLER, policy
-from tests.server.governance.steward import NOON, Steward
+from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.governance.certificate import Act
 from unseen.governance.keys import KeyPair
 from unseen_server import limits
+from unseen_server.governance import facts as kinds
 
 Rows = Callable[..., tuple[Any, Any]]
 Governed = Callable[..., Steward]
@@ -69,15 +70,17 @@ def test_only_the_version_in_force_can_be_accepted(governed: Governed) -> None:
 
 
 def test_who_accepts_again_and_again_does_not_fill_the_disk(
-    governed: Governed, monkeypatch: pytest.MonkeyPatch
+    own_server: OwnServer, governed: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_ACCEPTANCES", 3)
     steward = governed()
-    before = len(steward.history().acceptances)
-    for _ in range(3 - before):
+    assert own_server.running is not None
+    written = own_server.running.store
+    for _ in range(3 - len(written.facts(kinds.ACCEPTANCE))):
         steward.accept()
     assert refused(steward, steward.accept) == "LIMIT_EXCEEDED"
-    assert len(steward.history().acceptances) == 3
+    assert len(written.facts(kinds.ACCEPTANCE)) == 3
+    assert [one.version for one in steward.history().acceptances] == [1]
     steward.set_policy()
     steward.accept()
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from tests.server.governance.steward import OwnServer, Steward
 from unseen.store.sqlite import FILE_NAME
-from unseen_server import app
-from unseen_server.audit import AUDIT_FOLDER
+from unseen_server.audit import AUDIT_FOLDER, Audit
 from unseen_server.config import from_arguments
 from unseen_server.missing_changes import REMEMBERED, count_missing_changes
+from unseen_server.signing import open_signing_key
+from unseen_server.storage import open_store
 
 DONE_AGAIN = {"EraseRows"}
 """The key ring remembers an erasure: a start carries it out again, and nothing is missing."""
@@ -27,9 +28,9 @@ def copied(server: OwnServer, folder: Path) -> Path:
 def missing(folder: Path) -> int:
     options = ["--data", folder / "data", "--listen", "127.0.0.1:0", "--master-key", folder / "master.key"]
     config = from_arguments([*map(str, options), "--threads", "1"])
-    store = app.open_store(config)
+    store = open_store(config)
     try:
-        audit = app.open_audit(config, store)
+        audit = Audit(folder / "data" / AUDIT_FOLDER, store, open_signing_key(store))
         try:
             return count_missing_changes(store, audit)
         finally:

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from tests.server.governance.steward import NOON, Hands
 from unseen.errors import ClockUncertain, InvalidConfiguration
-from unseen.store.interface import Fact, Store
+from unseen.store.interface import Fact, FactStore
 from unseen_server.governance.clock import LEAP_S, MOST_DOWNTIME_S, WRITTEN_EVERY_S, Clock, steady_s
 
 
-class FactStore:
+class FactList:
     """As much of a store as a clock needs."""
 
     def __init__(self) -> None:
         self.kept: list[Fact] = []
 
-    def facts(self, kind: str) -> tuple[Fact, ...]:
+    def facts(self, kind: str, key: bytes | None = None, after: int = 0) -> tuple[Fact, ...]:
         return tuple(self.kept)
 
-    def append_fact(self, kind: str, key: bytes, body: bytes) -> Fact:
+    def append_fact(self, kind: str, key: bytes, body: bytes, request_id: bytes | None = None) -> Fact:
         self.kept.append(Fact(len(self.kept) + 1, kind, key, body))
         return self.kept[-1]
 
@@ -34,15 +34,15 @@ def hands() -> Hands:
 
 
 @pytest.fixture
-def store() -> Store:
-    return FactStore()  # type: ignore[return-value]
+def store() -> FactStore:
+    return FactList()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.floats(-4e8, 4e8), st.floats(0, 5000)), max_size=30))
 def test_time_never_goes_back_and_agrees_with_a_plain_account(moves: list[tuple[float, float]]) -> None:
-    hands, store = Hands(), FactStore()
-    clock = hands.clock(store)  # type: ignore[arg-type]
+    hands, store = Hands(), FactList()
+    clock = hands.clock(store)
     seen, at = float(NOON), hands.steady_s
     for wall, steady in moves:
         hands.wall_s += wall
@@ -57,7 +57,7 @@ def test_time_never_goes_back_and_agrees_with_a_plain_account(moves: list[tuple[
             assert clock.now() == int(seen)
 
 
-def test_the_highest_time_is_written_down_once_in_a_while_and_kept(hands: Hands, store: Store) -> None:
+def test_the_highest_time_is_written_down_once_in_a_while_and_kept(hands: Hands, store: FactStore) -> None:
     clock = hands.clock(store)
     clock.write_down()
     clock.write_down()
@@ -70,7 +70,7 @@ def test_the_highest_time_is_written_down_once_in_a_while_and_kept(hands: Hands,
     assert again.now() == NOON + WRITTEN_EVERY_S
 
 
-def test_a_start_long_after_is_refused_unless_the_clock_is_accepted(hands: Hands, store: Store) -> None:
+def test_a_start_long_after_is_refused_unless_the_clock_is_accepted(hands: Hands, store: FactStore) -> None:
     hands.clock(store).write_down()
     hands.wall_s += MOST_DOWNTIME_S
     hands.clock(store)
@@ -80,11 +80,11 @@ def test_a_start_long_after_is_refused_unless_the_clock_is_accepted(hands: Hands
     assert hands.clock(store, accept=True).now() == NOON + MOST_DOWNTIME_S + 1
 
 
-def test_a_store_that_was_never_governed_starts_whatever_the_clock_says(hands: Hands, store: Store) -> None:
+def test_a_store_that_was_never_governed_starts_whatever_the_clock_says(hands: Hands, store: FactStore) -> None:
     hands.wall_s = 0.0
     assert hands.clock(store).now() == 0
 
 
-def test_the_steady_clock_of_this_machine_goes_forward(tmp_path: Path, store: Store) -> None:
+def test_the_steady_clock_of_this_machine_goes_forward(tmp_path: Path, store: FactStore) -> None:
     assert steady_s() <= steady_s()
     assert Clock(store).now() > 1_700_000_000

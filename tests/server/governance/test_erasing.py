@@ -14,10 +14,14 @@ from tests.core.governance.written import SUBJECT
 from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
+from unseen.governance.canonical import canonical_bytes, parse_object
 from unseen.governance.certificate import Asked, ErasureCertificate
 from unseen.keys.ring_content import Destroyed
 from unseen.v1 import collections_pb2, collections_pb2_grpc
+from unseen_server.call import LOCAL
 from unseen_server.governance import facts as kinds
+from unseen_server.governance.erasing import RequestId
+from unseen_server.live_collection import LiveCollection
 
 Rows = Callable[..., tuple[Any, Any]]
 Governed = Callable[..., Steward]
@@ -231,7 +235,7 @@ def test_holds_survive_a_restart_and_are_told_apart(own_server: OwnServer, dial:
     assert holds[1] == second
 
 
-@pytest.mark.parametrize("cut_at", ["_certify", "_end_erasing"])
+@pytest.mark.parametrize("cut_at", ["_certify", "erase"])
 def test_a_job_that_was_cut_leaves_nothing_without_a_certificate(
     own_server: OwnServer,
     dial: Any,
@@ -250,12 +254,53 @@ def test_a_job_that_was_cut_leaves_nothing_without_a_certificate(
         raise StoreFailed("as if the disk had failed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(own_server.running.governance.erasing, cut_at, cut)
+        patched.setattr(LiveCollection if cut_at == "erase" else own_server.running.governance.erasing, cut_at, cut)
         with pytest.raises(StoreFailed):
             own_server.run_retention()
     own_server.stop()
     own_server.start()
     again = Steward(dial(), steward.uid)
     assert [(one.asked, one.rows) for one in again.certificates()] == [(Asked.RETENTION, 3)]
+    (certificate,) = again.certificates()
+    assert certificate.epoch_before < certificate.epoch_after <= again.info().epoch
     assert own_server.running.store.facts(kinds.ERASING) == ()
     assert own_server.running.store.withheld(steward.uid) == ()
+
+
+def test_a_row_that_was_enrolled_again_before_a_cut_job_is_finished_stays_and_holds_nothing_up(
+    own_server: OwnServer, governed: Governed, make_rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steward = governed()
+    given = steward.consent()
+    batch = make_rows(3)[1]
+    steward.enrol(batch, given)
+    steward.withdraw(given.record_id)
+    assert own_server.running is not None
+
+    def cut(*_: object) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_server.running.governance.erasing, "_certify", cut)
+        with pytest.raises(MemoryError):
+            own_server.run_retention()
+    steward.enrol(batch, steward.consent())
+    own_server.run_retention()
+    assert [(one.asked, one.rows) for one in steward.certificates()] == [(Asked.RETENTION, 3)]
+    assert own_server.running.store.facts(kinds.ERASING) == ()
+    assert steward.info().rows == 3
+
+
+def test_a_deletion_that_an_earlier_build_began_gets_its_certificate(
+    own_server: OwnServer, governed: Governed, make_rows: Rows
+) -> None:
+    steward = governed()
+    assert own_server.running is not None
+    erasing, store = own_server.running.governance.erasing, own_server.running.store
+    request_id = RequestId.make()
+    erasing.begin_collection(own_server.running.engine.by_uid(LOCAL, steward.uid), request_id)
+    (begun,) = [parse_object(fact.body) for fact in store.facts(kinds.ERASING)]
+    store.forget_facts(kinds.ERASING, request_id.own)
+    del begun["key_tree"]
+    store.append_fact(kinds.ERASING, request_id.own, canonical_bytes(begun))
+    assert ErasureCertificate.from_signed(erasing.collection_gone(steward.uid, request_id))[0].destroyed_keys == ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.core.governance.written import CONTROLLER, consent, policy
 from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.governance.canonical import MOST_DOCUMENT_BYTES, canonical_bytes
+from unseen.governance.policy import Policy
 from unseen.governance.signed import Signed
 from unseen.v1 import governance_pb2 as pb
 
@@ -100,6 +103,29 @@ def test_a_history_too_long_for_one_answer_is_refused_by_name_and_its_versions_a
     assert [steward.shown(version).version for version in (1, 22)] == [1, 22]
 
 
+def test_a_history_of_any_length_is_shown_page_by_page(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unseen_server.limits.MAX_MESSAGE_BYTES", 1 << 18)
+    steward = governed(recipients=LONG)
+    for _ in range(6):
+        steward.set_policy(recipients=LONG)
+        steward.accept()
+        steward.accept()
+    versions, acceptances, pages, more = [], [], 0, True
+    while more:
+        request = pb.GetPolicyHistoryRequest(
+            collection_uid=steward.uid, first_version=len(versions) + 1, skipped_acceptances=len(acceptances)
+        )
+        page = steward.stub.GetPolicyHistory(request, timeout=30)
+        assert page.ByteSize() <= 1 << 18
+        versions += [Policy.from_signed(one.policy)[0].version for one in page.policies]
+        acceptances += [one.version for one in page.acceptances]
+        pages, more = pages + 1, page.more
+    assert versions == [1, 2, 3, 4, 5, 6, 7]
+    assert acceptances == sorted(set(acceptances)), "of one caller's acceptances of a version the first is shown"
+    assert set(acceptances) >= {2, 3, 4, 5, 6, 7}
+    assert pages > 1
+
+
 def test_what_is_held_of_a_subject_is_exported_however_long_its_documents_are(governed: Governed) -> None:
     steward = governed(recipients=LONG)
     texts = {"collection_method": "\U0001f5ff" * 2000, "withdrawal_method": "\U0001f5ff" * 2000}
@@ -124,7 +150,7 @@ def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
     caller = dial()
     steward = Steward(caller, caller.create("free").uid)
     asked: list[Callable[[], Any]] = [
-        steward.shown,
+        lambda: steward.shown(1),
         steward.history,
         steward.states,
         steward.holds,
@@ -137,3 +163,4 @@ def test_a_collection_without_an_agreement_has_nothing_to_ask_for(
         lambda: steward.accept(bytes(32)),
     ]
     assert [caller.refusal(ask).code for ask in asked] == ["POLICY_NOT_FOUND"] * len(asked)
+    assert not steward.stub.GetPolicy(pb.GetPolicyRequest(collection_uid=steward.uid), timeout=30).HasField("policy")

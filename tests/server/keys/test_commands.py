@@ -25,10 +25,11 @@ from unseen.keys.ring import KeyRings
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
 from unseen.types import RowBatch
-from unseen_server import app
 from unseen_server.config import from_arguments
 from unseen_server.keys.choice import RING_FOLDER
 from unseen_server.master_key import open_master_key
+from unseen_server.opening import open_audit
+from unseen_server.storage import open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = int(os.environ.get("UNSEEN_KILLS", "10"))
@@ -121,9 +122,9 @@ def test_rotation_moves_to_a_passphrase_without_touching_the_data(folder: Path, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNSEEN_MASTER_PASSPHRASE", PASSPHRASE)
         config = from_arguments(options)
-        store = app.open_store(config)
+        store = open_store(config)
     assert rows(store) == expected(batch)
-    audit = app.open_audit(config, store)
+    audit = open_audit(config, store)
     acts = [(fields["act"], fields["outcome"]) for fields in map(leaf_fields, audit.log_of("").leaves())]
     audit.close()
     store.close()

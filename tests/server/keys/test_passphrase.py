@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from unseen.errors import InvalidConfiguration, SealBroken, WrongKey
-from unseen_server import app
 from unseen_server.config import from_arguments
 from unseen_server.keys.passphrase import SHORTEST, VARIABLE, passphrase_from
 from unseen_server.keys.passphrase_file import open_sealed_master_key, seal, unseal
+from unseen_server.storage import open_store
 
 KEY, SALT, PASSPHRASE = bytes(range(32)), bytes(range(16)), "correct horse battery staple"
 CHEAP = 2
@@ -180,7 +180,7 @@ def test_command_takes_the_passphrase_from_a_descriptor_that_it_inherits(
     options = ["--data", str(tmp_path / "data"), "--master-key", f"passphrase:{tmp_path / 'sealed.key'}"]
     with monkeypatch.context() as patch:
         patch.setenv(VARIABLE, PASSPHRASE)
-        app.open_store(from_arguments(options)).close()
+        open_store(from_arguments(options)).close()
     command = [sys.executable, "-m", "unseen_server.keys", "status", *options]
     reading, writing = os.pipe()
     os.write(writing, PASSPHRASE.encode())

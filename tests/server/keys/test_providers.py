@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.folders import contents
 from unseen.errors import IntegrityError, KeyServiceFailed, SealBroken, UnseenError, WrongKey
 from unseen.keys.provider import KeyProvider
 from unseen.keys.ring import KeyRings
-from unseen_server import app
 from unseen_server.config import Config, from_arguments
 from unseen_server.keys import passphrase_file
 from unseen_server.keys.choice import KINDS, MasterKeyChoice, open_provider
+from unseen_server.storage import open_store
 
 KEY, PLACE = bytes(range(32)), b"where it belongs"
 PASSPHRASE = "a passphrase for tests"
@@ -97,10 +98,6 @@ def test_key_ring_opens_with_it_and_not_with_the_other(two: Two, tmp_path: Path)
 # The store
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def test_store_comes_up_with_it_again_and_refuses_the_other_key_writing_nothing(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,15 +108,15 @@ def test_store_comes_up_with_it_again_and_refuses_the_other_key_writing_nothing(
         folders = ["--data", str(tmp_path / "data"), "--key-ring", str(tmp_path / "ring")]
         return from_arguments([*folders, "--master-key", master_key])
 
-    store = app.open_store(config(two.first))
+    store = open_store(config(two.first))
     store.append_fact("note", b"", b"what was written down")
     store.close()
     two.open(two.second)
-    before = content(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(two.refusal) as refused:
-        app.open_store(config(two.second))
-    assert content(tmp_path) == before
-    store = app.open_store(config(two.first))
+        open_store(config(two.second))
+    assert contents(tmp_path) == before
+    store = open_store(config(two.first))
     assert [fact.body for fact in store.facts("note")] == [b"what was written down"]
     store.close()
     said = str(refused.value) + "".join(record.getMessage() for record in caplog.records if "unseen" in record.name)

@@ -215,13 +215,13 @@ def test_database_that_is_lost_while_it_is_copied_is_not_told_as_a_full_disk(
     filled(store, make_rows)
     as_ever = copying._copy_table
 
-    def lose_it(source: Any, target: Any, table: str, columns: str) -> None:
+    def lose_it(source: Any, target: Any, table: str, *rest: Any) -> None:
         if table == "live_rows":
             cluster.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'unseen'"
                 " AND state = 'idle in transaction'"
             )
-        as_ever(source, target, table, columns)
+        as_ever(source, target, table, *rest)
 
     monkeypatch.setattr(copying, "_copy_table", lose_it)
     with pytest.raises(StoreFailed, match="while it was copied"):

@@ -3,11 +3,12 @@
     frame 1: look -> paint -> look again ...   what was painted stays painted in every frame
     frame 2: look -> ...                       so text that stands still is found once
 
-The first, the middle and the last frame are looked at thoroughly: print over a pattern that hides it takes four times
-the work to find, and what is burned in stands in all of them.
+The first, the middle and the last frame are looked at thoroughly: print over a pattern that hides it takes several
+times the work to find, and what is burned in stands in all of them.
 
 For the device only. Holds decoded frames for the length of a call. What an object keeps after this was looked at in
-every frame, in every window, and nothing was found; what is not found is not covered: docs/dicom.md has the figures.
+every frame, in every window; what is not found is not covered: docs/dicom.md has the figures, and
+``unseen.deid.text.cover`` says what a repeated look leaves.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class BurnedInReport:
     """Frame in which it was found first (from 1), and the line."""
     marks_kept: int
     """Lines that stayed because they are technical marks, counted once a frame."""
+    passes: int
+    """How often the frame that needed it most was painted."""
     faces_looked_for: bool
     faces: tuple[tuple[int, tuple[int, int, int, int]], ...]
     """Frame (from 1), and left, top, right, bottom of what was painted."""
@@ -56,6 +59,7 @@ class BurnedInReport:
             "frames": self.frames,
             "lines": [{"frame": at, "box": list(line.box), "score": round(line.score, 4)} for at, line in self.lines],
             "marks_kept": self.marks_kept,
+            "passes": self.passes,
             "faces_looked_for": self.faces_looked_for,
             "faces": [{"frame": at, "box": list(box)} for at, box in self.faces],
         }
@@ -82,10 +86,14 @@ def burned_in(frames: StoredFrames, finders: Finders) -> tuple[Mask, BurnedInRep
     mask = np.zeros(frames.frame_shape, np.bool_)
     lines: list[tuple[int, CoveredLine]] = []
     faces: list[tuple[int, tuple[int, int, int, int]]] = []
-    marks = 0
+    marks = passes = 0
+    thoroughly = False
     for frame in range(len(frames.stored)):
-        if frame and np.array_equal(frames.stored[frame], frames.stored[frame - 1]):
+        thorough = frame in {0, len(frames.stored) // 2, len(frames.stored) - 1}
+        same = frame > 0 and np.array_equal(frames.stored[frame], frames.stored[frame - 1])
+        if same and thoroughly >= thorough:
             continue
+        thoroughly = thorough
         if finders.faces is not None:
             boxes = _paint_faces(frames, frame, mask, finders.faces)
             faces += [(frame + 1, box) for box in boxes]
@@ -95,12 +103,13 @@ def burned_in(frames: StoredFrames, finders: Finders) -> tuple[Mask, BurnedInRep
             finders.text,
             finders.reader,
             finders.keep_marks,
-            thorough=frame in {0, len(frames.stored) // 2, len(frames.stored) - 1},
+            thorough=thorough,
         )
         lines += [(frame + 1, line) for line in report.lines]
         marks += report.marks_kept
+        passes = max(passes, report.passes)
     looked = finders.faces is not None
-    return mask, BurnedInReport(len(frames.stored), tuple(lines), marks, looked, tuple(faces))
+    return mask, BurnedInReport(len(frames.stored), tuple(lines), marks, passes, looked, tuple(faces))
 
 
 def _paint_faces(frames: StoredFrames, frame: int, mask: Mask, finder: FaceFinder) -> list[tuple[int, int, int, int]]:

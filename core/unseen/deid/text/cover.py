@@ -1,12 +1,24 @@
-"""A picture in, the places of all text in it out, or ImageRefused. Nothing is passed on in doubt.
+"""A picture in, the places of all text found in it out, or ImageRefused.
 
 For the device only. Holds a picture for the length of a call.
 
-    look -> paint every line -> look again -> ... -> nothing: look thoroughly, once -> paint -> look -> nothing -> done
-                                                                    eight times painted, still text -> refused
+    look -> paint every line -> look again -> ... -> nothing: look thoroughly -> nothing -----------> done
+      ^                                                 |
+      +--- the first time: paint every line ------------+
+      +--- after that: paint what goes on from it ------+ nothing goes on --------------------------> done
+
+    eight times painted, still text: refused
 
 Painted over is everything that looks like writing, whatever it says. With ``keep_marks`` a line stays that is read with
 certainty and is, as a whole, on the list of technical marks.
+
+A thorough look that found text is made again until nothing goes on from what is painted or kept: of a line of which it
+saw a part, all it can see is painted or the picture is refused. It looks at the whole picture every time: the network
+weighs a place against all it is shown, so a part that is cut out gets another answer.
+
+What is left: places that a repeated thorough look sees apart from all of these and the first did not. Restless pictures
+(feathers, grass) show it a few more each time that are no text, and would be refused for nothing. That may cost text
+which only a thorough look sees, in a place of its own, and only once other places were painted.
 """
 
 from __future__ import annotations
@@ -19,6 +31,7 @@ import numpy as np
 from unseen.deid.text.finder import THOROUGH_LOOKS, Line, Pixels, TextFinder
 from unseen.deid.text.marks import is_technical_mark
 from unseen.deid.text.patches import Mask
+from unseen.deid.text.places import KnownPlaces, meets, paint
 from unseen.deid.text.reader import TextReader
 from unseen.deid.text.report import CoveredLine, TextReport
 from unseen.errors import ImageRefused
@@ -26,7 +39,7 @@ from unseen.errors import ImageRefused
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
 """Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""
 MOST_PASSES = 8
-"""Four were the most that any picture of the bench needed; a restless one has more of what is no text each time."""
+"""Six were the most that any picture of the bench needed; a restless one has more of what is no text each time."""
 FILL = (0, 0, 0)
 
 
@@ -55,29 +68,46 @@ def text_of(
 
     painted: (height, width), pixels that will be painted whatever is found; thorough: look in bands, too.
     """
+    reader = reader if keep_marks else None
     mask = painted.copy()
+    known = KnownPlaces(painted)
     covered: list[CoveredLine] = []
+    again = False
     for passes in range(MOST_PASSES + 1):
         shown = views(mask)
-        lines = finder.find(shown, mask)
+        lines, marks = _told_apart(finder.find(shown, mask), shown[0], reader)
         if not lines and thorough:
-            thorough = False  # once: in bands a restless picture has a little more of what is no text every time
-            lines = finder.find(shown, mask, looks=THOROUGH_LOOKS)
-        marks = [line for line in lines if keep_marks and reader is not None and _is_mark(line, shown[0], reader)]
-        lines = [line for line in lines if not any(line is mark for mark in marks)]
+            found = finder.find(shown, mask, looks=THOROUGH_LOOKS)
+            lines, more = _told_apart(known.going_on(found) if again else found, shown[0], reader)
+            marks += _apart(more, marks, mask.shape)
+            again = True
         if not lines:
-            return mask, _report(covered, len(marks), passes, finder, reader if keep_marks else None)
+            return mask, _report(covered, len(marks), passes, finder, reader)
+        for line in (*lines, *marks):
+            known.add(line)
         for line in lines:
-            left, top, right, bottom = line.box
-            mask[top:bottom, left:right] |= line.inside
+            paint(mask, line)
             covered.append(CoveredLine(line.box, line.score))
     raise ImageRefused(
         f"text was still found after painting {MOST_PASSES} times, so the picture stays here; crop it or leave it out"
     )
 
 
-def _is_mark(line: Line, pixels: Pixels, reader: TextReader) -> bool:
-    return is_technical_mark(reader.read(pixels, line.box))
+def _told_apart(lines: Sequence[Line], pixels: Pixels, reader: TextReader | None) -> tuple[list[Line], list[Line]]:
+    """Lines to paint, and technical marks to keep: none without a reader."""
+    kept = [reader is not None and is_technical_mark(reader.read(pixels, line.box)) for line in lines]
+    return (
+        [line for line, keep in zip(lines, kept, strict=True) if not keep],
+        [line for line, keep in zip(lines, kept, strict=True) if keep],
+    )
+
+
+def _apart(lines: Sequence[Line], others: Sequence[Line], shape: tuple[int, ...]) -> list[Line]:
+    """Lines that overlap none of the others."""
+    taken = np.zeros(shape, np.bool_)
+    for other in others:
+        paint(taken, other)
+    return [line for line in lines if not meets(line, taken)]
 
 
 def _black(pixels: Pixels, mask: Mask) -> Pixels:

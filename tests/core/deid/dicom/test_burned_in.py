@@ -58,6 +58,7 @@ def test_what_is_found_in_one_frame_is_painted_in_all() -> None:
     assert mask.sum() == 3 * 6 + 5 * 8
     assert [at for at, _ in report.lines] == [1, 3]
     assert report.covered == 2
+    assert report.passes == 1
 
 
 def test_text_that_stands_still_is_found_once() -> None:
@@ -72,6 +73,24 @@ def test_frames_that_repeat_are_looked_at_once() -> None:
     finder = SeesWhite()
     burned_in(StoredFrames(stored, Shown.GREY), Finders(finder))
     assert finder.looked == 1
+
+
+class CountsThoroughLooks(SeesWhite):
+    thorough = 0
+
+    def find(
+        self, views: Sequence[Pixels], painted: Mask | None = None, *, looks: Sequence[Look] | None = None
+    ) -> list[Line]:
+        self.thorough += looks is not None
+        return super().find(views, painted, looks=looks)
+
+
+def test_a_last_frame_that_repeats_one_that_was_looked_at_quickly_is_looked_at_thoroughly() -> None:
+    stored = grey(5)
+    stored[4] = stored[3]
+    finder = CountsThoroughLooks()
+    burned_in(StoredFrames(stored, Shown.GREY), Finders(finder))
+    assert (finder.thorough, finder.looked) == (3, 5)
 
 
 def test_faces_are_painted_larger_than_found_and_only_where_they_are_looked_for() -> None:
