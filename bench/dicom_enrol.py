@@ -32,7 +32,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from bench.real_dicom import real_files
+from bench.real_dicom import pydicom_files, real_files
 from tests.client.real_server import RealServer
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.embed.registry import default_registry
@@ -64,15 +64,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, default=Path("bench-out/packages"))
     parser.add_argument("--only", nargs="+", choices=["files", "itself", "speed"], default=["files", "itself", "speed"])
+    parser.add_argument("--sources", nargs="+", default=[], help="only these of pydicom, pydicom-data, deid-data")
     parser.add_argument("--pictures", type=int, default=2, help="of each volume and clip")
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")  # pydicom warns of what is wrong with these files; that is what they are for
-    figures = measured(partial(real_files, wanted.packages), wanted.only, wanted.pictures, wanted.slices)
+    files = partial(chosen_files, wanted.packages, wanted.sources)
+    figures = measured(files, wanted.only, wanted.pictures, wanted.slices)
     print(json.dumps(figures, indent=1))
     if wanted.json:
         wanted.json.write_text(json.dumps(figures, indent=1))
+
+
+def chosen_files(packages: Path, sources: list[str]) -> Iterator[tuple[str, bytes]]:
+    """The real files, or those of some packages; pydicom's own need no other archive."""
+    every = pydicom_files() if sources == ["pydicom"] else real_files(packages)
+    return ((name, data) for name, data in every if not sources or name.partition("/")[0] in sources)
 
 
 def measured(files: Files, parts: list[str], pictures: int, slices: int) -> dict[str, Any]:
