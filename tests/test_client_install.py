@@ -12,7 +12,19 @@ import sys
 
 import pytest
 
-NOT_THE_CLIENTS = ("numba", "llvmlite", "apsw", "grpc_health", "torch", "opacus", "faiss", "scipy", "unseen_server")
+NOT_THE_CLIENTS = (
+    "numba",
+    "llvmlite",
+    "apsw",
+    "grpc_health",
+    "torch",
+    "opacus",
+    "transformers",
+    "open_clip",
+    "faiss",
+    "scipy",
+    "unseen_server",
+)
 
 PROGRAM = """
 import importlib, pkgutil, sys

@@ -160,7 +160,8 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    wanted = declared("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "fuzz", "dev")
+    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "fuzz", "dev")
+    wanted = declared(*extras, "models-transformers", "models-open-clip")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -176,7 +177,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("client", ("deid", "train")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "dev")),
+        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],

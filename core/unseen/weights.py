@@ -14,6 +14,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
 import onnxruntime as ort
@@ -21,6 +22,7 @@ import onnxruntime as ort
 from unseen.errors import IntegrityError, InvalidConfiguration
 
 MANIFEST_NAME = "manifest.toml"
+REINSTALL = "reinstall the package that holds it; if that does not help, somebody changed the file"
 
 # Field numbers of onnx.proto3 that can lead to a tensor, by message. "tensor" is where external data would stand.
 _PATHS_TO_TENSORS: Mapping[str, Mapping[int, str]] = {
@@ -52,6 +54,10 @@ class Manifest:
     folder: Path
     files: Mapping[str, PinnedFile]
     recipe: Mapping[str, str | int | float]
+    about: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """What is said of the files and decides nothing: licence, origin. Not part of the fingerprint."""
+    advice: str = REINSTALL
+    """What to do when a file is not the pinned one."""
 
     def fingerprint(self) -> str:
         """Return 64 hex digits that change with any file or any number of the recipe."""
@@ -61,28 +67,38 @@ class Manifest:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a pinned file of this folder; IntegrityError when they are not the pinned ones."""
-        return read_pinned(self.folder / name, self.files[name])
+        return read_pinned(self.folder / name, self.files[name], self.advice)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, advice: str = REINSTALL) -> Manifest:
     """Return the manifest of a folder of model files; InvalidConfiguration when it is missing or broken."""
     try:
-        document = tomllib.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST_NAME).read_text(encoding="utf-8")
+        return parse_manifest(text, folder, advice=advice)
+    except (OSError, ValueError) as error:
+        raise InvalidConfiguration(
+            f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that names its files; {advice}"
+        ) from error
+
+
+def parse_manifest(text: str, folder: Path, *, advice: str = REINSTALL) -> Manifest:
+    """Return the manifest that a text holds, of files in a folder; InvalidConfiguration when it is broken."""
+    try:
+        document = tomllib.loads(text)
         files = {
             name: PinnedFile(name, str(entry["sha256"]), int(entry["size_bytes"]))
             for name, entry in document["files"].items()
         }
-        return Manifest(folder, files, dict(document.get("recipe", {})))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        about = {str(key): str(value) for key, value in document.get("about", {}).items()}
+        return Manifest(folder, files, dict(document.get("recipe", {})), about, advice)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidConfiguration(
-            f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that ships with Unseen; "
-            "reinstall the package"
+            f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that names its files; {advice}"
         ) from error
 
 
-def read_pinned(path: Path, pinned: PinnedFile) -> bytes:
+def read_pinned(path: Path, pinned: PinnedFile, advice: str = REINSTALL) -> bytes:
     """Return the bytes of a file whose SHA-256 is pinned; IntegrityError when missing, resized or altered."""
-    advice = "reinstall the package that holds it; if that does not help, somebody changed the file"
     try:
         data = path.read_bytes()
     except OSError as error:

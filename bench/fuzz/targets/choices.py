@@ -15,6 +15,8 @@ from unseen.governance.moments import moment_seconds, moment_text
 from unseen.weights import MANIFEST_NAME, read_manifest
 from unseen_client.cli.face_options import _region
 from unseen_client.deid.dicom_settings import DicomSettings
+from unseen_client.records import Record
+from unseen_client.retrieval.where import condition
 from unseen_client.transport import is_loopback, require_address
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
 from unseen_server.config import _host_and_port
@@ -85,6 +87,15 @@ class Models:
         read_manifest(self._path).fingerprint()
 
 
+def condition_tried(text: str) -> None:
+    """A condition on records, and the same text as what a record says."""
+    for values in (
+        {"taken": "2024-03-05T10:00+01:00", "price": "19.90", "maker": text},
+        {"taken": text, "price": text},
+    ):
+        assert condition(text).holds(Record(id="a", tags=("dog", text), extra=values)) in (True, False)
+
+
 MANIFEST = f'[files."a.onnx"]\nsha256 = "{"0" * 64}"\nsize_bytes = 3\n[recipe]\nside = 224\n'.encode()
 FACES = DeidSettings(always_cover=((0.0, 0.0, 1.0, 0.1),)).as_dict()
 DICOM = DicomSettings().as_dict() | {"options": ["uids", "patient"]}
@@ -125,6 +136,16 @@ TARGETS = (
         (KeyServiceFailed,),
         (b'{"data":{"ciphertext":"vault:v1:abc"}}',),
         is_json=True,
+    ),
+    _text(
+        "client.retrieval.where",
+        condition_tried,
+        b"tag = dog",
+        b"taken >= 2024-01-01",
+        b'maker in "a, b", c',
+        b"price < 20",
+        b"taken not in 2024:03:05 10:00:00",
+        declared=InvalidInput,
     ),
     Target("weights.read_manifest", Models().read, (InvalidConfiguration,), (MANIFEST,)),
 )

@@ -17,6 +17,7 @@ from unseen_client.cli import (
     exceptional,
     keys,
     medical,
+    models,
     policy,
     rights,
     rows,
@@ -73,6 +74,7 @@ app.command("info")(collections.info)
 app.command("budget")(budget.budget)
 app.command("adapt")(adapt.adapt)
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(consent.app, name="consent")

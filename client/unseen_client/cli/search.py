@@ -93,7 +93,7 @@ def _print(hits: list[Hit]) -> None:
         cells += [noise_words(record.noise)] if noised else []
         table.add_row(*map(Text, cells))  # as it stands: brackets in a name are no mark-up
     console = Console()
-    console.print(table if hits else "no hits: no row can be searched, or none is as you asked")
+    console.print(table if hits else "no hits: no row can be searched, or none fulfils what you asked")
     if noised:
         units = sorted({hit.record.noise.unit for hit in hits if hit.record.noise})
         console.print(Text(f"noise: for one release of {', '.join(units)}, as the enrolling device says"))

@@ -150,7 +150,7 @@ def _what_vectors(session: Session, model: str | None, dimension: int | None) ->
     if wanted not in named:
         raise InvalidInput(
             f"no model is named {model!r} here; give one of {', '.join(registry.names())}, add an adapter with `unseen "
-            "adapters add FILE`, or give dimension= for vectors of your own"
+            "adapters add FILE` or a model with `unseen models pull`, or give dimension= for vectors of your own"
         )
     return named[wanted].model_id, named[wanted].dimension
 

@@ -39,6 +39,7 @@ from unseen_client.mirror import SLOT_LIMIT
 from unseen_client.records import Record
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import Choice
+from unseen_client.retrieval.metric import Metric
 from unseen_client.retrieval.rank import Ranking, hits
 from unseen_client.retry import ask
 from unseen_client.session import Session
@@ -64,7 +65,7 @@ class Wanted:
 
     vector: Float32Array
     """As rows are multiplied with it, of any length: see ``unseen_client.retrieval.metric``."""
-    metric: str
+    metric: Metric
     """The metric that it was made for."""
     choice: Choice
     exact: Callable[[Float64Array], Float64Array]
@@ -120,7 +121,7 @@ def _scores(parameters: ParameterSet, reply: Reply, wanted: Wanted) -> Float32Ar
 
 def _require_fits(place: Place, wanted: Wanted) -> None:
     """Refuse a query made for what a namesake was before it was deleted."""
-    if place.metric.name != wanted.metric or wanted.vector.shape != (place.collection.dimension,):
+    if place.metric != wanted.metric or wanted.vector.shape != (place.collection.dimension,):
         raise ModelMismatch(
             f"collection {place.collection.name!r} was made anew with other vectors while it was searched; search again"
         )

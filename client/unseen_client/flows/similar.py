@@ -41,7 +41,7 @@ def to_query(session: Session, name: str, query: Query, choice: Choice, purpose:
     liked = [part.content.id for part in query.parts if isinstance(part.content, Like)]
     wanted = Wanted(
         whole.direction,
-        place.metric.name,
+        place.metric,
         choice,
         whole.exact,
         whole.length,

@@ -1,7 +1,7 @@
 """Conditions on records, tried on the device after it has the scores: the server sees no more than a search.
 
     tag = dog            one of the tags is "dog"; letters' case does not matter
-    taken >= 2024-01-01  a field of ``extra``, compared as dates, because both sides are
+    taken >= 2024-01-01  a field of ``extra``, compared as dates, because both sides are; so are 2024 and 2024-01
     price < 20           as numbers, because both sides are
     maker in Acme, "Smith, Sons"
 
@@ -29,8 +29,11 @@ Where: TypeAlias = str | Sequence[str] | Fits | None
 
 MOST_CONDITIONS = 64
 LONGEST_CONDITION = 4096
-_PARTS = re.compile(r"\s*(.+?)(\s+not\s+in\s+|\s+in\s+|\s*(?:<=|>=|!=|==|=|<|>)\s*)(.+?)\s*", re.DOTALL)
+_OPERATOR = re.compile(r"\s(?:not\s{1,9}in|in)\s|<=|>=|!=|==|=|<|>")
+"""The first of these in a condition; it never looks twice at a long run of spaces."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_PERIOD = re.compile(r"(\d{4})(?:-(\d{2}))?")
+"""A year, or a month of one."""
 _EXIF_DATE = re.compile(r"(\d{4}):(\d{2}):(\d{2})")
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -73,13 +76,14 @@ def fits_of(where: Where) -> Fits | None:
 
 def condition(text: str) -> Condition:
     """A condition from its text; raises InvalidInput."""
-    match = _PARTS.fullmatch(text) if len(text) <= LONGEST_CONDITION else None
-    if match is None:
+    match = _OPERATOR.search(text) if len(text) <= LONGEST_CONDITION else None
+    field, value = (text[: match.start()].strip(), text[match.end() :].strip()) if match else ("", "")
+    if match is None or not field or not value:
         raise InvalidInput(
             "got a condition that is none, expected FIELD OPERATOR VALUE, such as 'tag = dog', 'taken >= 2024-01-01', "
             "'price in 5, 10'; operators are = != < <= > >= in, not in"
         )
-    field, written, value = match.group(1), " ".join(match.group(2).split()), match.group(3)
+    written = " ".join(match.group().split())
     if written in ("in", "not in"):
         return Condition(field, "=" if written == "in" else "!=", _listed(value))
     return Condition(field, "=" if written == "==" else written, (_unquoted(value),))
@@ -118,7 +122,7 @@ def _equal(found: str, wanted: str, exact: bool) -> bool:
 def _in_order(compare: Callable[[Any, Any], bool], found: str, wanted: str) -> bool:
     """Whether two values stand in an order: as numbers or dates where both are, as words where the wanted is none."""
     alike = _alike(found, wanted)
-    if alike is None and (_number(wanted), _moment(wanted)) == (None, None):
+    if alike is None and not _PERIOD.fullmatch(wanted) and (_number(wanted), _moment(wanted)) == (None, None):
         alike = found.casefold(), wanted.casefold()
     return alike is not None and compare(*alike)
 
@@ -129,6 +133,9 @@ def _alike(found: str, wanted: str) -> tuple[Any, Any] | None:
     if None not in numbers:
         return numbers
     there, asked = _moment(found), _moment(wanted)
+    if there is not None and (period := _PERIOD.fullmatch(wanted)):
+        numbers_asked = tuple(int(one) for one in period.groups() if one)
+        return (there.year, there.month)[: len(numbers_asked)], numbers_asked
     if there is None or asked is None:
         return None
     if not isinstance(asked, datetime):  # a day: whatever happens on it is on it

@@ -27,10 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels
+from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels, unit_vector
 from unseen.embed.preprocess import network_input
 from unseen.embed.words import SentenceEncoder
-from unseen.errors import InvalidVector
 from unseen.weights import Manifest, open_session, read_manifest
 
 NAME = "bundled"
@@ -97,16 +96,16 @@ class BundledEmbedder:
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """Return the unit vector (512,) of a picture uint8 (height, width, 3) in which ``people`` faces are covered."""
         features, class_scores = self._classify(network_input(pixels, self._side, self._largest_stretch))
-        visual = _direction(features @ self._visual_projection)
+        visual = unit_vector(features @ self._visual_projection)
         mixture = _softmax(class_scores) @ self._class_texts[:PERSON_ROW]
         if people > 0:
             mixture = mixture + self._person_weight * self._class_texts[PERSON_ROW]
-        return np.concatenate([self._visual_weight * visual, self._semantic_weight * _direction(mixture)])
+        return np.concatenate([self._visual_weight * visual, self._semantic_weight * unit_vector(mixture)])
 
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (512,) of a word query; the visual part is zero."""
         vector = np.zeros(self.dimension, np.float32)
-        vector[VISUAL_DIMENSION:] = _direction(self._sentences.encode(words) - self._text_centre)
+        vector[VISUAL_DIMENSION:] = unit_vector(self._sentences.encode(words) - self._text_centre)
         return vector
 
     def close(self) -> None:
@@ -149,10 +148,3 @@ class BundledEmbedder:
 def _softmax(scores: Float32Vector) -> Float32Vector:
     exponentials: Float32Vector = np.exp(scores - scores.max())
     return np.asarray(exponentials / exponentials.sum(), np.float32)
-
-
-def _direction(vector: Float32Vector) -> Float32Vector:
-    length = np.linalg.norm(vector)
-    if not np.isfinite(length) or length < np.finfo(np.float32).tiny:
-        raise InvalidVector("got a picture or text without any direction, expected a finite vector; leave it out")
-    return np.asarray(vector / length, np.float32)

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import InvalidInput, ModelMismatch
+from unseen.errors import InvalidInput, InvalidVector, ModelMismatch
 
 Float32Vector = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -95,10 +95,19 @@ class Registry:
                 return entry
         known = ", ".join(sorted(entry.model_id for entry in self._entries.values()))
         raise ModelMismatch(
-            f"got a collection made by model {model_id!r}, expected one of {known}; "
-            "install the release of Unseen that made it, add its adapter with `unseen adapters add FILE`, or enrol the "
-            "pictures anew"
+            f"got a collection made by model {model_id!r}, expected one of {known}; {self._what_to_do(model_id)}, "
+            "or enrol the pictures anew"
         )
+
+    def _what_to_do(self, model_id: str) -> str:
+        name = model_id.partition(":")[0]
+        if "+adapter:" in model_id:
+            return "add its adapter with `unseen adapters add FILE`"
+        if name.startswith("bundled"):
+            return "install the release of Unseen that made it"
+        if any(entry.model_id.startswith(f"{name}:") for entry in self._entries.values()):
+            return f"{name!r} here is another revision: pull the one that made it as well, with `unseen models pull`"
+        return f"pull {name!r} with `unseen models pull`, at the revision that made it"
 
     def load(self, name: str, threads: int = 1) -> Embedder:
         """Return a model ready to be used by several threads; ModelMismatch for an unknown name."""
@@ -118,3 +127,11 @@ def check_pixels(pixels: Pixels) -> None:
             f"got pixels of shape {pixels.shape} and type {pixels.dtype}, "
             "expected (height, width, 3) of uint8 with at least one pixel; decode the picture first"
         )
+
+
+def unit_vector(vector: Float32Vector) -> Float32Vector:
+    """Return a vector at length one; InvalidVector for one that is not finite or has no direction."""
+    length = np.linalg.norm(vector)
+    if not np.isfinite(length) or length < np.finfo(np.float32).tiny:
+        raise InvalidVector("got a picture or text without any direction, expected a finite vector; leave it out")
+    return np.asarray(vector / length, np.float32)

@@ -8,7 +8,12 @@ import pytest
 from unseen.errors import IntegrityError, InvalidInput, InvalidVector, ModelMismatch
 from unseen.params import DEFAULT
 from unseen_client import Query, Record
+from unseen_client.flows.search import Wanted
+from unseen_client.flows.search import search as flow
+from unseen_client.flows.sync import open_place
 from unseen_client.keystore import KeyStore
+from unseen_client.retrieval.choice import choice
+from unseen_client.retrieval.fuse import MadePart, fused
 
 IDS = [f"row-{at}" for at in range(40)]
 NOISE = 0.012
@@ -189,3 +194,16 @@ def test_a_key_of_a_later_metric_is_refused(device):
     path.write_text(path.read_text().replace('"l2"', '"l3"'))
     with pytest.raises(IntegrityError, match="damaged"):
         KeyStore(device.session.home).get(held.collection_uid)
+
+
+@pytest.mark.parametrize("again", [("l2", 9.0), ("l1", 5.0)])
+def test_a_query_made_for_what_was_before_is_refused(device, again):
+    """The collection is deleted and made anew, by this very device, between the making of a query and its search."""
+    filled(device, "l2")
+    place = device(open_place(device.session, "plants"))
+    whole = fused(place.metric, [MadePart(vectors()[7], 1.0)])
+    device(device.protocol.delete_collection("plants"))
+    device(device.protocol.create_collection("plants", None, 16, None, True, *again))
+    wanted = Wanted(whole.direction, place.metric, choice(1), whole.exact, whole.length, whole.offset)
+    with pytest.raises(ModelMismatch, match="made anew"):
+        device(flow(device.session, "plants", wanted))

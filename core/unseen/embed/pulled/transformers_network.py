@@ -1,0 +1,70 @@
+"""CLIP, SigLIP (and SigLIP 2 of fixed size) and Chinese-CLIP by Hugging Face's transformers.
+
+For the device only. The library builds the network from numbers of config.json; no code of a model's repository runs.
+
+| model | licence | weights |
+| --- | --- | --- |
+| CLIP (openai/clip-vit-base-patch32, -large-patch14) | MIT | OpenAI, on the Hugging Face hub |
+| SigLIP 2 (google/siglip2-base-patch16-224) | Apache-2.0 | Google, on the Hugging Face hub |
+| Chinese-CLIP (OFA-Sys/chinese-clip-vit-base-patch16) | Apache-2.0 | Alibaba DAMO, on the Hugging Face hub |
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from unseen.embed.pulled.network import Float32Array, reads_no
+from unseen.embed.pulled.recipe import Recipe, file_named
+from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
+from unseen.embed.pulled.words import Tokens
+from unseen.errors import InvalidConfiguration
+from unseen.weights import Manifest
+
+CONFIGURATION = "config.json"
+SIGLIP = "siglip"
+CLASSES = {
+    "clip": ("CLIPConfig", "CLIPModel"),
+    SIGLIP: ("SiglipConfig", "SiglipModel"),
+    "chinese_clip": ("ChineseCLIPConfig", "ChineseCLIPModel"),
+}
+BUFFERS = ("position_ids",)
+"""Counted from 0 up: files of older releases hold them."""
+
+
+class TransformersNetwork:
+    """Both halves of the model, opened together."""
+
+    def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
+        if recipe.words is None:
+            raise reads_no("words", recipe)
+        told = json.loads(manifest.read(CONFIGURATION))
+        self._kind = str(told.get("model_type"))
+        if self._kind not in CLASSES:
+            raise InvalidConfiguration(f"got a model of type {self._kind!r}, expected one of {', '.join(CLASSES)}")
+        self._torch = library("torch")
+        configuration, model = (class_of("transformers", name) for name in CLASSES[self._kind])
+        weights = file_named(recipe, manifest, "weights")
+        tensors = tensors_of(weights, manifest.read(weights))
+        self._model = fill(model(configuration.from_dict(told)), tensors, may_miss=BUFFERS)
+        self._tokens = Tokens(recipe.words, manifest.read(recipe.words.tokenizer))
+
+    def picture(self, numbers: Float32Array) -> Float32Array:
+        """Return upstream's get_image_features of a prepared picture."""
+        with self._torch.inference_mode():
+            return _numbers(self._model.get_image_features(pixel_values=self._torch.from_numpy(numbers)))
+
+    def words(self, words: str) -> Float32Array:
+        """Return upstream's get_text_features of words."""
+        ids, mask = (self._torch.from_numpy(one) for one in self._tokens.of(words))
+        inputs = {"input_ids": ids} if self._kind == SIGLIP else {"input_ids": ids, "attention_mask": mask}
+        with self._torch.inference_mode():
+            return _numbers(self._model.get_text_features(**inputs))
+
+
+def _numbers(features: Any) -> Float32Array:
+    """A tensor up to transformers 4, an output with the projected features as ``pooler_output`` from 5 on."""
+    projected = getattr(features, "pooler_output", features)
+    return np.asarray(projected[0].numpy(), np.float32)

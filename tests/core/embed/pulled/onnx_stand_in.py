@@ -1,0 +1,56 @@
+"""A small CLIP as ONNX files, exported by torch into the layout that hubs have."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from tests.core.embed.pulled.stand_ins import SIDE_PX, Upstream, transformers_stand_in
+
+
+def onnx_stand_in(folder: Path) -> Upstream:
+    """A CLIP's two halves, exported by torch into the layout that hubs have."""
+    upstream = transformers_stand_in(folder, "clip")
+    model = transformers.CLIPModel.from_pretrained(folder, attn_implementation="eager").eval()
+    (folder / "model.safetensors").unlink()
+    (folder / "onnx").mkdir()
+    ids = torch.tensor([[0, 5, 6, 1]])
+    _export(folder / "onnx/vision_model.onnx", _Pictures(model), torch.zeros(1, 3, SIDE_PX, SIDE_PX), "pixel_values")
+    _export(folder / "onnx/text_model.onnx", _Words(model), ids, "input_ids")
+    return upstream
+
+
+class _Pictures(torch.nn.Module):  # type: ignore[misc]
+    output = "image_embeds"
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Any) -> Any:
+        return self.model.get_image_features(pixel_values=pixels).pooler_output
+
+
+class _Words(_Pictures):
+    output = "text_embeds"
+
+    def forward(self, ids: Any) -> Any:
+        return self.model.get_text_features(input_ids=ids).pooler_output
+
+
+def _export(path: Path, half: _Pictures, example: Any, name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that needs onnx alone is the older one, and says so
+        torch.onnx.export(
+            half,
+            (example,),
+            path,
+            dynamo=False,
+            input_names=[name],
+            output_names=[half.output],
+            dynamic_axes={name: {1: "length"}} if name == "input_ids" else None,
+        )
