@@ -21,7 +21,7 @@ from unseen_client.demo import main, run
 from unseen_client.demo.findings import WORST_MEDIAN_RANK
 from unseen_client.demo.material import REPOSITORY_FOLDER
 from unseen_client.demo.secrets import CAPTIONS, ENROLLED_INT16, FORBIDDEN, KEYS, PATHS, QUERY_VECTORS, THUMBNAILS
-from unseen_client.flows import enrol, rows, search
+from unseen_client.flows import enrol, search, sync
 
 DEMO = [sys.executable, "-c", "import sys; from unseen_client.demo import main; sys.exit(main(sys.argv[1:]))"]
 INTERRUPTIBLE_DEMO = [
@@ -126,8 +126,7 @@ def unsealed_records(monkeypatch: pytest.MonkeyPatch) -> None:
         return records.decode_record(records.unpad(sealed))
 
     monkeypatch.setattr(enrol, "seal_record", seal_nothing)
-    for module in (search, rows):
-        monkeypatch.setattr(module, "open_record", open_nothing)
+    monkeypatch.setattr(sync, "open_record", open_nothing)
 
 
 @pytest.mark.usefixtures("unsealed_records")
