@@ -82,10 +82,20 @@ if TYPE_CHECKING:
     from unseen_client.deid.deidentifier import Deidentifier
     from unseen_client.deid.outcome import DeidReport
     from unseen_client.deid.photo import PhotoOutput
+    from unseen_client.dicom.crosswalk import WayBack
     from unseen_client.governed import Agreement, ConsentStatus, Emergency, Erasure, Hold, SubjectExport
     from unseen_client.privacy.book import BudgetReport
     from unseen_client.records import Record
-    from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, Refusal, ServerInfo, StoreWentBack
+    from unseen_client.report import (
+        BackupMade,
+        DicomEnrolReport,
+        EnrolReport,
+        Hit,
+        LogCheck,
+        Refusal,
+        ServerInfo,
+        StoreWentBack,
+    )
     from unseen_client.retrieval.query import Query
     from unseen_client.status import ServerStatus
     from unseen_client.steps import Progress
@@ -117,6 +127,7 @@ __all__ = [
     "DeidReport",
     "DeidSettings",
     "Deidentifier",
+    "DicomEnrolReport",
     "Emergency",
     "EnrolReport",
     "Erasure",
@@ -178,6 +189,7 @@ __all__ = [
     "UnseenError",
     "UnsupportedEvent",
     "UsedTwice",
+    "WayBack",
     "WrongKey",
 ]
 
@@ -195,6 +207,7 @@ _HOMES = {
     "DeidSettings": "unseen.deid.settings",
     "Deidentifier": "unseen_client.deid.deidentifier",
     "Emergency": "unseen_client.governed",
+    "DicomEnrolReport": "unseen_client.report",
     "EnrolReport": "unseen_client.report",
     "Erasure": "unseen_client.governed",
     "Gaussian": "unseen.dp.gaussian",
@@ -217,6 +230,7 @@ _HOMES = {
     "SubjectExport": "unseen_client.governed",
     "TLS": "unseen_client.transport",
     "TokenInfo": "unseen_client.access",
+    "WayBack": "unseen_client.dicom.crosswalk",
 }
 """Where a name lives; every other one is an error."""
 

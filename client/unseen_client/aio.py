@@ -24,6 +24,7 @@ from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_aio import GovernanceAsyncCalls
+from unseen_client.medical_aio import MedicalAsyncCalls
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
@@ -45,7 +46,7 @@ LOOK_S = 0.1
 """Longer than an error needs to come back from most servers."""
 
 
-class AsyncClient(GovernanceAsyncCalls):
+class AsyncClient(MedicalAsyncCalls, GovernanceAsyncCalls):
     """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
 
     async with AsyncClient("127.0.0.1:7443") as client:
@@ -132,7 +133,8 @@ class AsyncClient(GovernanceAsyncCalls):
     ) -> CollectionInfo:
         """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
 
-        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`.
+        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`. With
+        "+dicom" behind it, "bundled+dicom", the collection is one of DICOM objects, for ``enrol_dicom``.
 
         Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
         its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.

@@ -116,13 +116,16 @@ class Preparer:
         data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
         picture = self._decoder.picture(data)
         covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
+        vector = self.embedded(covered, people=sum(face.score >= SURE_OF_A_FACE for face in report.faces))
+        content_id = hashlib.sha256(data).hexdigest()[:CONTENT_ID_DIGITS]
+        return PreparedImage(vector, thumbnail_of(covered), report, content_id, covered)
+
+    def embedded(self, covered: npt.NDArray[np.uint8], *, people: int = 0) -> Float32Vector:
+        """Return the unit vector of a picture (height, width, 3) that is de-identified already; ImageRefused."""
         try:
-            people = sum(face.score >= SURE_OF_A_FACE for face in report.faces)
-            vector = self._embedder.image(covered, people=people)
+            return self._embedder.image(covered, people=people)
         except InvalidVector as error:
             raise ImageRefused("the model finds nothing in this picture to compare it by; leave it out") from error
-        content_id = hashlib.sha256(data).hexdigest()[:CONTENT_ID_DIGITS]
-        return PreparedImage(vector, _thumbnail(covered), report, content_id, covered)
 
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (dimension,) of a word query; InvalidInput when empty or too long."""
@@ -166,7 +169,8 @@ class Preparer:
             return refusal
 
 
-def _thumbnail(covered: npt.NDArray[np.uint8]) -> bytes:
+def thumbnail_of(covered: npt.NDArray[np.uint8]) -> bytes:
+    """A JPEG of at most 128 pixels, without metadata, of a picture that is de-identified already."""
     picture = Image.fromarray(covered)
     picture.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))
     buffer = BytesIO()

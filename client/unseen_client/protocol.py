@@ -20,11 +20,13 @@ from unseen.errors import InvalidInput
 from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
-from unseen_client.flows import access, audit, collections, enrol, images, operations, rows, similar
+from unseen_client.dicom.crosswalk import WayBack
+from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
-from unseen_client.report import BackupMade, EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.metric import COSINE, metric_of
 from unseen_client.retrieval.query import Query
@@ -116,6 +118,24 @@ class Protocol(GovernanceProtocol):
         return enrol.enrol_vectors(
             self._session, name, ids, collections.as_vectors(vectors), records, as_mechanism(noise), given
         )
+
+    def enrol_dicom(
+        self,
+        name: str,
+        paths: AnyPath | Iterable[AnyPath],
+        choices: Choices,
+        noise: Noise = None,
+        given: Given = NOTHING,
+    ) -> Flow[DicomEnrolReport]:
+        each = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+        found = [Path(path) for path in each]
+        return dicom.enrol_dicom(self._session, name, found, choices, as_mechanism(noise), given)
+
+    def reveal(self, name: str, row: str, reason: str) -> Flow[WayBack]:
+        return reveal.reveal(self._session, name, row, reason)
+
+    def grant_reveal(self, name: str, account: str | None, days: int) -> Flow[str]:
+        return reveal.grant(self._session, name, account, days)
 
     def budget(self) -> Flow[BudgetReport]:
         return local(lambda: self._session.book().report())

@@ -68,6 +68,31 @@ class EnrolReport:
 
 
 @dataclass(frozen=True)
+class DicomEnrolReport(EnrolReport):
+    """What became of an enrolment of DICOM objects; rows are pictures of them."""
+
+    objects: int = 0
+    """Objects of which the attributes could be read and cleaned, whatever became of their pixels."""
+    studies: int = 0
+    series: int = 0
+    stood_for: int = 0
+    """Objects of which no picture was taken, because other slices stand for their volume, or of which a copy was."""
+    passed_over: int = 0
+    """Files in folders that are no DICOM objects."""
+    places_covered: int = 0
+    """Places in the pixels that were painted before embedding: lines of text and faces."""
+    searchable: int = 0
+    """Pictures of these objects that can be searched now: enrolled by this call or there before."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.objects} objects of {self.series} series in {self.studies} studies: {self.enrolled} pictures "
+            f"enrolled, {len(self.already)} already there, {self.stood_for} objects stood for by others, "
+            f"{len(self.refused)} refused, {self.passed_over} files passed over; {self.places_covered} places covered"
+        )
+
+
+@dataclass(frozen=True)
 class LogCheck:
     """What a server's audit log was found to be."""
 

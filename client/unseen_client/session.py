@@ -19,7 +19,7 @@ from unseen.types import CollectionInfo
 from unseen_client.agreements import Agreements
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.home import default_home, private_folder
-from unseen_client.keystore import KeyStore
+from unseen_client.keystore import CollectionKey, KeyStore
 from unseen_client.mirror import Mirror
 from unseen_client.pool import QueryPool
 from unseen_client.receipts import Act, ReceiptBook, receipts_folder
@@ -29,6 +29,8 @@ from unseen_client.steps import Exchange
 
 if TYPE_CHECKING:
     from unseen.embed.model import Registry
+    from unseen_client.dicom.crosswalk import Crosswalk
+    from unseen_client.dicom.prepare import DicomPreparer
     from unseen_client.prepare import Preparer
     from unseen_client.privacy.book import PrivacyBook
 
@@ -66,6 +68,8 @@ class Session:
         self._mirrors: dict[Path, Mirror] = {}
         self._deid = deid
         self._preparers: dict[str, Preparer] = {}
+        self._dicom_preparers: dict[tuple[str, str], DicomPreparer] = {}
+        self._crosswalks: dict[Path, Crosswalk] = {}
         self._book: PrivacyBook | None = None
 
     def known(self, name: str) -> CollectionInfo | None:
@@ -132,16 +136,23 @@ class Session:
             if path in self._mirrors:
                 self._mirrors.pop(path).close()
             path.unlink(missing_ok=True)
+            crosswalk = self.crosswalk_path(store_uid, collection_uid)
+            if crosswalk in self._crosswalks:
+                self._crosswalks.pop(crosswalk).close()
+            crosswalk.unlink(missing_ok=True)
         self.keys.forget(collection_uid)
         self.book().forget_collection(collection_uid)
         self.agreements.forget(collection_uid)
 
     def models(self, wanted: str) -> Registry:
         """The models among which one is wanted, by name or id: the bundled one, or adapters and pulled ones too."""
+        from unseen.embed.dicom_model import is_dicom_model, with_dicom, without_dicom
         from unseen.embed.registry import default_registry
         from unseen_client.adapters import AdapterShelf
         from unseen_client.models.shelf import ModelShelf
 
+        if is_dicom_model(wanted):
+            return with_dicom(self.models(without_dicom(wanted)))
         bundled = default_registry()
         if wanted in {*bundled.names(), *(bundled.entry(name).model_id for name in bundled.names())}:
             return bundled  # whatever lies among the adapters
@@ -161,6 +172,44 @@ class Session:
                 self._preparers[model_id] = Preparer(name, registry=registry, deid=self._deid)
             return self._preparers[model_id]
 
+    def dicom_preparer(self, model_id: str, text: str = "risky") -> DicomPreparer:
+        """The same for DICOM objects, with this device's site key; ``text``: where burned-in text is looked for.
+
+        Raises InvalidConfiguration, ModelMismatch, and IntegrityError for a damaged site key.
+        """
+        from unseen_client.deid.dicom_settings import DicomSettings
+        from unseen_client.dicom.prepare import DicomPreparer
+
+        preparer = self.preparer(model_id)
+        with self._lock:
+            if (model_id, text) not in self._dicom_preparers:
+                settings = DicomSettings(text=text, home=self.home)  # type: ignore[arg-type]  # checked there
+                self._dicom_preparers[model_id, text] = DicomPreparer(preparer, settings)
+            return self._dicom_preparers[model_id, text]
+
+    def crosswalk(self, store_uid: bytes, key: CollectionKey) -> Crosswalk:
+        """The way back from the rows of a collection to the objects of this site, opened once."""
+        from unseen_client.deid.site_key import site_key
+        from unseen_client.dicom.crosswalk import Crosswalk
+
+        path = self.crosswalk_path(store_uid, key.collection_uid)
+        with self._lock:
+            if path not in self._crosswalks:
+                private_folder(self.home)
+                self._crosswalks[path] = Crosswalk(path, key, site_key(self.home))
+            return self._crosswalks[path]
+
+    def forget_ways_back(self, collection_uid: bytes, rows: Iterable[bytes]) -> None:
+        """Destroy what this device knows of the objects behind rows that were erased."""
+        from unseen_client.dicom.crosswalk import forget_rows
+
+        if self.server is not None:
+            forget_rows(self.crosswalk_path(self.server.store_uid, collection_uid), rows)
+
+    def crosswalk_path(self, store_uid: bytes, collection_uid: bytes) -> Path:
+        """Where the crosswalk of a collection lies when there is one."""
+        return self.home / "crosswalks" / store_uid.hex() / f"{collection_uid.hex()}.sqlite"
+
     def book(self) -> PrivacyBook:
         """The ledger of noise and its budgets, opened once."""
         from unseen_client.privacy.book import PrivacyBook
@@ -176,6 +225,12 @@ class Session:
             for mirror in self._mirrors.values():
                 mirror.close()
             self._mirrors.clear()
+            for of_objects in self._dicom_preparers.values():
+                of_objects.close()
+            self._dicom_preparers.clear()
+            for crosswalk in self._crosswalks.values():
+                crosswalk.close()
+            self._crosswalks.clear()
             for preparer in self._preparers.values():
                 preparer.close()
             self._preparers.clear()

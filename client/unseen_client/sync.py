@@ -24,6 +24,7 @@ from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_sync import GovernanceCalls
 from unseen_client.line import Line
+from unseen_client.medical_sync import MedicalCalls
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
@@ -41,7 +42,7 @@ Hits = list[Hit]
 Collections = list[CollectionInfo]
 
 
-class Client(GovernanceCalls):
+class Client(MedicalCalls, GovernanceCalls):
     """Encrypted image search from one device, for threads. Make a new one after a fork.
 
     with Client("127.0.0.1:7443") as client:
@@ -140,7 +141,8 @@ class Client(GovernanceCalls):
     ) -> CollectionInfo:
         """Make a collection for images (``model="bundled"``, the default) or for vectors of your own (``dimension=``).
 
-        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`.
+        ``model`` may also name an adapter that this device has: "bundled+adapter:<hash>", see `unseen adapters`. With
+        "+dicom" behind it, "bundled+dicom", the collection is one of DICOM objects, for ``enrol_dicom``.
 
         Its record key is made here and kept in this device's key store. ``keep_vectors`` puts each row's vector into
         its sealed record, which ``search_like`` needs. ``parameters`` names a parameter set: docs/parameters.md.

@@ -15,6 +15,7 @@ LEFT_OUT = {
     "unseen_client.cli.adapters": "cards of adapters that embed.adapter has read",
     "unseen_client.cli.audit": "receipts that audit.receipt has read, as it writes them",
     "unseen_client.demo.material": "a file of the package",
+    "unseen_client.dicom.crosswalk": "entries sealed under two keys: nobody without both can write others",
     "unseen_client.flows.sync": "entries that it wrote aside itself; what they say goes to wire.entry_from_message",
     "unseen_server.access.grants": FACTS,
     "unseen_server.governance.clock": FACTS,

@@ -21,6 +21,7 @@ PUBLIC = {
     "BackupMade",
     "CollectionInfo",
     "DeidReport",
+    "DicomEnrolReport",
     "DeidSettings",
     "Deidentifier",
     "Consent",
@@ -48,6 +49,7 @@ PUBLIC = {
     "SubjectExport",
     "TLS",
     "TokenInfo",
+    "WayBack",
 }
 
 METHODS = {
@@ -68,6 +70,10 @@ METHODS = {
     ),
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
+    "enrol_dicom": (
+        "(self, name, paths, *, pictures_per_volume=8, text='risky', tags=(), noise=None, subject=None, "
+        "consent=None, purpose=None, progress=False)"
+    ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
@@ -77,9 +83,11 @@ METHODS = {
     ),
     "erase": "(self, name, ids, *, certificate=None)",
     "get": "(self, name, id)",
+    "grant_reveal": "(self, name, *, account=None, days=30)",
     "list": "(self, name, *, limit=None, offset=0)",
     "list_collections": "(self)",
     "list_tokens": "(self)",
+    "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
     "search": (
         "(self, name, query, *, top_k=10, where=None, min_score=None, temperature=None, rerank=False, "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from typing import Any
+
+import numpy as np
 
 from bench.fuzz.target import Target
 from bench.fuzz.targets.records import OBJECTS
@@ -14,6 +15,7 @@ from unseen.errors import ImageRefused
 from unseen_client import decode, decode_child
 from unseen_client.child_process import ChildProcess
 from unseen_client.deid import attributes, attributes_child, frames, frames_child
+from unseen_client.dicom import views, views_child
 
 OBJECT_BYTES = 4096
 SITE_KEY = bytes(range(32))
@@ -51,7 +53,9 @@ def reads(receive: Any) -> Any:
 def cleaned(data: bytes) -> None:
     outcome, report, _ = attributes._received(Pipe(data), OBJECT_BYTES)
     if outcome == attributes_child.DONE:
-        assert attributes._told(report)["options"] is not None
+        told, placement = attributes._told(report)
+        assert told["options"] is not None
+        assert placement.instance
     else:
         assert attributes._printable(report).isprintable()
 
@@ -60,19 +64,31 @@ def framed(data: bytes) -> None:
     assert len(frames._received(Pipe(data)).frame_shape) == 2
 
 
+def viewed(data: bytes) -> None:
+    (frame,) = views.received(Pipe(data), 1, None)
+    assert frame.shown.dtype == frame.looks[0].dtype == np.uint8
+
+
 def pictured(data: bytes) -> None:
     found = decode._received(Pipe(data), LONGEST_SIDE)
     assert max(found.pixels.shape) <= LONGEST_SIDE
 
 
-REPORT = json.dumps(deidentify(OBJECTS[0], site_key=SITE_KEY).report.as_dict()).encode()
+REPORT = attributes_child.told(deidentify(OBJECTS[0], site_key=SITE_KEY))
 CLEANED = attributes_child.REPLY.pack(attributes_child.REPLY_MAGIC, 0, len(REPORT), 5) + REPORT + b"clean"
 FRAMES = frames_child.REPLY.pack(frames_child.REPLY_MAGIC, 0, 2, 2, 3, 1, 8, b"u1", 0) + 2 * (b"\1" + bytes(6))
+VIEW = (
+    views_child.REPLY.pack(views_child.REPLY_MAGIC, 0)
+    + b"\1"
+    + views_child.FRAME.pack(2, 3, 2, 3, 0, 0, 3, 2)
+    + bytes(36)
+)
 PICTURE = decode_child.REPLY.pack(decode_child.REPLY_MAGIC, 0, 3, 2, 1) + bytes(18)
 
 TARGETS = (
     Target("client.deid.attributes.received", reads(cleaned), (ImageRefused,), (CLEANED,)),
     Target("client.deid.attributes.told", attributes._told, (ImageRefused,), (REPORT,), is_json=True),
     Target("client.deid.frames.received", reads(framed), (ImageRefused,), (FRAMES,)),
+    Target("client.dicom.views.received", reads(viewed), (ImageRefused,), (VIEW,)),
     Target("client.decode.received", reads(pictured), (ImageRefused,), (PICTURE,)),
 )

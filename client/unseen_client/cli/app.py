@@ -16,6 +16,7 @@ from unseen_client.cli import (
     demo,
     exceptional,
     keys,
+    medical,
     models,
     policy,
     rights,
@@ -60,10 +61,13 @@ app.command("restore", context_settings=serve.CONTEXT_SETTINGS)(backup.restore)
 app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
+app.command("enrol-dicom")(medical.enrol_dicom)
 app.command("search")(search.search)
 app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
 app.command("erase")(rows.erase)
+app.command("reveal")(medical.reveal)
+app.command("reveal-grant")(medical.grant_reveal)
 app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)

@@ -24,7 +24,10 @@ def create(
     *,
     name: Name,
     model: Annotated[
-        str | None, typer.Option(help="Model that makes the vectors: 'bundled', or one of `unseen adapters list`.")
+        str | None,
+        typer.Option(
+            help="Model of the vectors: 'bundled', one of `unseen adapters list`; '+dicom' behind it for DICOM."
+        ),
     ] = None,
     dimension: Annotated[int | None, typer.Option(help="For vectors of your own: how many numbers each has.")] = None,
     parameters: Annotated[str | None, typer.Option(help="Encryption parameter set: see docs/parameters.md.")] = None,
@@ -48,6 +51,7 @@ def create(
     \b
     Examples:
       unseen create photos
+      unseen create scans --model bundled+dicom
       unseen create articles --dimension 768
       unseen create readings --dimension 64 --metric l2 --longest 20
       unseen create secret --protection owner

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from unseen.deid.dicom.options import Option
+from unseen.deid.dicom.placement import Placement
 from unseen.deid.dicom.report import DicomReport
 from unseen.errors import ImageRefused
 from unseen.json_text import read_json
@@ -46,13 +47,18 @@ class Attributes:
 
     def deidentify(self, data: bytes) -> tuple[bytes, dict[str, Any]]:
         """Return a whole Part 10 file without identifiers in its attributes, and the report; ImageRefused."""
+        clean, report, _ = self.placed(data)
+        return clean, report
+
+    def placed(self, data: bytes) -> tuple[bytes, dict[str, Any], Placement]:
+        """Return the same, and where the object stands, its real UIDs among it; ImageRefused."""
         timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
         with self._children.one(memory_for(len(data))) as running, running.talking("an object", timeout_s):
             running.send(child.REQUEST.pack(child.REQUEST_MAGIC, len(data)), data)
             outcome, report, clean = _received(running, len(data))
         if outcome != child.DONE:
             raise ImageRefused(_printable(report))
-        return clean, _told(report)
+        return (clean, *_told(report))
 
     def close(self) -> None:
         """End the children, once nobody uses them."""
@@ -78,14 +84,18 @@ def _received(running: ChildProcess, size: int) -> tuple[int, bytes, bytes]:
     return outcome, running.receive(report_size), running.receive(data_size)
 
 
-def _told(report: bytes) -> dict[str, Any]:
-    """What a report says, with every field that one has; a child that an object took over may say anything."""
+def _told(report: bytes) -> tuple[dict[str, Any], Placement]:
+    """What a child says was done, with every field that a report has, and where the object stands.
+
+    A child that an object took over may say anything.
+    """
     try:
-        fields = read_json(report)
+        told = read_json(report)
+        fields = told["report"]
         DicomReport.from_dict(fields)
+        return dict(fields), Placement.from_dict(told["placement"])
     except (ValueError, TypeError, KeyError):
         raise ImageRefused(OUT_OF_TURN) from None
-    return dict(fields)
 
 
 def _printable(reason: bytes) -> str:

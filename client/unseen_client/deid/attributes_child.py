@@ -7,8 +7,9 @@ It holds the site key, so no decoder in another language ever runs in it: ``fram
     request    magic, size of the file, the file                                            parent -> child
     reply      magic, outcome, size of the report, size of the file, report, file           child -> parent
 
-Report: JSON, or the reason of a refusal. An object that fills the memory ends the child, so that the next one finds it
-empty; any other refusal is an ordinary answer.
+Report: JSON, {"report": what was done, "placement": where the object stands, with its real UIDs}, or the reason of a
+refusal. An object that fills the memory ends the child, so that the next one finds it empty; any other refusal is an
+ordinary answer.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from __future__ import annotations
 import json
 import struct
 import sys
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from unseen_client.child_limits import allow_computing, greet
+
+if TYPE_CHECKING:
+    from unseen.deid.dicom.report import DeidentifiedDicom
 
 START = struct.Struct("<4sI")
 REQUEST = struct.Struct("<4sQ")
@@ -56,7 +60,13 @@ def main() -> None:
         except MemoryError:
             _reply(replies, REFUSED, b"the object does not fit the memory of the process that reads it; split it", b"")
             return
-        _reply(replies, DONE, json.dumps(result.report.as_dict()).encode(), result.data)
+        _reply(replies, DONE, told(result), result.data)
+
+
+def told(result: DeidentifiedDicom) -> bytes:
+    """What a child says of an object beside the object."""
+    placement = result.placement.as_dict() if result.placement else {}
+    return json.dumps({"report": result.report.as_dict(), "placement": placement}).encode()
 
 
 def _reply(replies: IO[bytes], outcome: int, report: bytes, data: bytes) -> None:

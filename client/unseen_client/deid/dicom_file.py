@@ -9,8 +9,9 @@ Runs where the images are. Holds an object for the length of a call, models and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from unseen.deid.dicom.burned_in import BurnedInReport, Finders, burned_in
+from unseen.deid.dicom.placement import Placement
 from unseen.deid.dicom.stored import StoredFrames
 from unseen.deid.dicom.table import EDITION
 from unseen.deid.faces import FaceFinder
@@ -37,13 +39,29 @@ from unseen_client.deid.pipeline import Cleaned, Facts
 from unseen_client.deid.site_key import mark_of, site_key
 from unseen_client.home import default_home
 
-__all__ = ["DicomPipeline", "DicomSettings"]
+__all__ = ["DicomPipeline", "DicomSettings", "LookedAt"]
 
 LARGEST_FILE_BYTES = 512 << 20
 LARGE_BYTES = 32 << 20
 """Of larger files one at a time: an object and its frames are held several times over."""
 SUFFIX = ".dcm"
 NO_PICTURE_PX = 64
+
+
+@dataclass(frozen=True, eq=False)
+class LookedAt:
+    """One object whose attributes are clean, and where some of its frames must be painted before they are used."""
+
+    data: bytes
+    placement: Placement
+    facts: Facts
+    chosen: tuple[int, ...] = ()
+    """The frames that were looked at, counted from 0."""
+    mask: Mask | None = None
+    """(rows, columns): what must be painted in every one of them; None where nobody needed to look."""
+    covered: int = 0
+    """Places to paint, faces among them."""
+    faces: int = 0
 
 
 class DicomPipeline:
@@ -74,6 +92,28 @@ class DicomPipeline:
             mask, report = burned_in(frames, self._finders(facts))
             clean, attributes = _with_pixels(clean, facts["attributes"], frames, mask, report)
             return Cleaned(clean, SUFFIX, {"attributes": attributes, "pixels": report.as_dict()}, report.covered)
+
+    def placed(self, data: bytes) -> Placement:
+        """Return where an object stands, from its attributes alone, its real UIDs among it; ImageRefused."""
+        with self._room_for(data):
+            return self._with_a_picture(data).placement
+
+    def looked_at(self, data: bytes, choose: Callable[[Placement], Sequence[int]]) -> LookedAt:
+        """Return an object without identifiers in its attributes, and what must be painted in some of its frames.
+
+        The same steps as ``clean``, but text and faces are looked for in those frames alone that ``choose`` names
+        (counted from 0), since no other one is used. Raises ImageRefused.
+        """
+        with self._room_for(data):
+            looked = self._with_a_picture(data)
+            chosen = tuple(choose(looked.placement))
+            if not self._is_looked_at(looked.facts):
+                return replace(looked, chosen=chosen)
+            frames = self._frames.decode(looked.data)
+            if max(chosen, default=0) >= len(frames.stored):
+                raise ImageRefused("the object says that it has more frames than there are; get it again")
+            mask, report = burned_in(frames.only(chosen), self._finders(looked.facts))
+            return replace(looked, chosen=chosen, mask=mask, covered=report.covered, faces=len(report.faces))
 
     def preview(self, data: bytes) -> Cleaned:
         """Return a PNG of the first frame with the places marked that ``clean`` would cover; ImageRefused."""
@@ -112,9 +152,19 @@ class DicomPipeline:
         clean, attributes = self._attributes.deidentify(data)
         if not attributes["has_pixels"]:
             return clean, {"attributes": attributes}, False
-        look = self._settings.text is LookForText.ALWAYS or bool(attributes["reasons_to_look"])
-        look = look and self._settings.text is not LookForText.NEVER
-        return clean, {"attributes": attributes, "pixels": "not looked at"}, look
+        facts = {"attributes": attributes, "pixels": "not looked at"}
+        return clean, facts, self._is_looked_at(facts)
+
+    def _with_a_picture(self, data: bytes) -> LookedAt:
+        clean, attributes, placement = self._attributes.placed(data)
+        if not attributes["has_pixels"]:
+            raise ImageRefused("the object holds no picture of whole numbers, so there is nothing to compare it by")
+        return LookedAt(clean, placement, {"attributes": attributes})
+
+    def _is_looked_at(self, facts: Facts) -> bool:
+        if self._settings.text is LookForText.NEVER:
+            return False
+        return self._settings.text is LookForText.ALWAYS or bool(facts["attributes"]["reasons_to_look"])
 
     def _finders(self, facts: Facts) -> Finders:
         keep_marks = self._settings.keep_marks

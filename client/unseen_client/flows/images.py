@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unseen.errors import InvalidInput, UnseenError
+from unseen.embed.dicom_model import is_dicom_model
+from unseen.errors import InvalidInput, ModelMismatch, UnseenError
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, subjects_of
@@ -64,6 +65,11 @@ def enrol_images(
     subjects = subjects_of(given.subject, len(paths))
     place = yield from open_current(session, name)
     preparer = yield from preparer_of(session, place.collection)
+    if is_dicom_model(place.collection.model_id):
+        raise ModelMismatch(
+            f"collection {name!r} holds pictures that were made of DICOM objects; use enrol_dicom, or a collection of "
+            "model 'bundled' for photographs: the two are not mixed"
+        )
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
     images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)

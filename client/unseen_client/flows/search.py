@@ -16,6 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import Message
 
 from unseen import params, wire
+from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import (
     CollectionNotFound,
     IntegrityError,
@@ -35,6 +36,7 @@ from unseen_client import rpcs
 from unseen_client.flows import collections, owner
 from unseen_client.flows.sync import Place, open_place, sync
 from unseen_client.mirror import SLOT_LIMIT
+from unseen_client.records import Record
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import Choice
 from unseen_client.retrieval.metric import Metric
@@ -51,6 +53,8 @@ Float64Array = npt.NDArray[np.float64]
 
 MOST_REPACKINGS = 4
 """A collection that is re-packed at every try is growing faster than it can be searched."""
+STUDY = "study"
+"""Where a record of a DICOM object names its study."""
 MOST_START_OVERS = 4
 """A mirror that starts over at every look belongs to a server that goes back in time all the time."""
 
@@ -73,6 +77,8 @@ class Wanted:
     """Row ids that may not be among the hits: the rows themselves, when more like them are looked for."""
     purpose: str = ""
     """What the search is for, where the collection has an agreement."""
+    without_studies: frozenset[str] = frozenset()
+    """Where hits are studies: those that may not be among them."""
 
 
 def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
@@ -160,8 +166,21 @@ def _requests(collection: CollectionInfo, query: bytes, purpose: str) -> Iterato
 
 def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
     """The best rows, or None when the mirror is behind the reply: another call has just made it start over."""
-    ranking = Ranking(wanted.choice, place.opened, wanted.exact, place.metric.on_device_only, wanted.without)
+    ranking = Ranking(
+        wanted.choice,
+        place.opened,
+        wanted.exact,
+        place.metric.on_device_only,
+        wanted.without,
+        study_of if is_dicom_model(place.collection.model_id) else None,
+        wanted.without_studies,
+    )
     return hits(place.mirror, scores, epoch, ranking)
+
+
+def study_of(record: Record) -> str:
+    """The pseudonym of a picture's study; the row's own id where it names none."""
+    return record.extra.get(STUDY, record.id)
 
 
 class OpensReplies(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import InvalidInput, InvalidVector
 from unseen_client.flows import collections, rows
-from unseen_client.flows.search import Wanted, preparer_of, search
+from unseen_client.flows.search import Wanted, preparer_of, search, study_of
 from unseen_client.flows.sync import Place, open_place
 from unseen_client.records import row_id
 from unseen_client.report import Hit
@@ -46,8 +48,19 @@ def to_query(session: Session, name: str, query: Query, choice: Choice, purpose:
         whole.offset,
         frozenset(row_id(place.key.record_key, one) for one in liked),
         purpose,
+        (yield from _studies(session, place, liked)),
     )
     return (yield from search(session, name, wanted))
+
+
+def _studies(session: Session, place: Place, liked: Sequence[str]) -> Flow[frozenset[str]]:
+    """The studies of DICOM rows that more like is wanted of; none in other collections."""
+    if not is_dicom_model(place.collection.model_id):
+        return frozenset()
+    studies = set()
+    for row in liked:
+        studies.add(study_of((yield from rows.get_record(session, place.collection.name, row))))
+    return frozenset(studies)
 
 
 def _made(session: Session, place: Place, part: Part) -> Flow[MadePart]:
@@ -59,7 +72,7 @@ def _made(session: Session, place: Place, part: Part) -> Flow[MadePart]:
         vector = _own_vector(place, content.vector)
     else:
         preparer = yield from preparer_of(session, place.collection)
-        vector, scale = yield from local(partial(_from_model, preparer, content))
+        vector, scale = yield from local(partial(_from_model, session, place, preparer, content))
     if part.facets is None:
         return MadePart(vector, part.weight, scale)
     preparer = yield from preparer_of(session, place.collection)
@@ -67,11 +80,22 @@ def _made(session: Session, place: Place, part: Part) -> Flow[MadePart]:
     return MadePart(chosen, part.weight, float(np.linalg.norm(chosen)))
 
 
-def _from_model(preparer: Preparer, content: Words | Picture) -> tuple[npt.NDArray[np.float32], float]:
-    """The vector of words or a picture, and what its score is multiplied with to be a cosine."""
+def _from_model(
+    session: Session, place: Place, preparer: Preparer, content: Words | Picture
+) -> tuple[npt.NDArray[np.float32], float]:
+    """The vector of words or a picture, and what its score is multiplied with to be a cosine.
+
+    Where rows are of DICOM objects, a DICOM object goes the way that they went; of several frames the middle one.
+    """
     if isinstance(content, Words):
         return preparer.text(content.text), preparer.text_score_scale
-    return preparer.image(Path(content.path)).vector, 1.0
+    path = Path(content.path)
+    if is_dicom_model(place.collection.model_id):
+        from unseen_client.dicom.prepare import is_dicom
+
+        if is_dicom(path):
+            return session.dicom_preparer(place.collection.model_id).query(path), 1.0
+    return preparer.image(path).vector, 1.0
 
 
 def _row_vector(session: Session, place: Place, row: str) -> Flow[npt.NDArray[np.float32]]:

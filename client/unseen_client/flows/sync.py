@@ -150,9 +150,16 @@ def _take_changes(session: Session, place: Place, since: int, wanted: int, budge
                 f"the catalogue ends at epoch {changes.epoch} after {changes.rows} rows, the server named {wanted}; "
                 "try again"
             )
-        yield from local(lambda: place.mirror.apply(since, changes.epoch, changes.erased, changes.added()))
+        yield from local(lambda: _apply(session, place, since, changes))
     finally:
         changes.close()
+
+
+def _apply(session: Session, place: Place, since: int, changes: Changes) -> None:
+    """Take the changes into the mirror; of rows that are gone, the way back to their objects goes too."""
+    place.mirror.apply(since, changes.epoch, changes.erased, changes.added())
+    if changes.erased:
+        session.forget_ways_back(place.collection.uid, set(changes.erased) - place.mirror.has(changes.erased))
 
 
 def _start_over(session: Session, place: Place, seen: int, budget: _Budget) -> Flow[None]:

@@ -39,6 +39,10 @@ class Ranking:
     """Encrypted scores choose the candidates, no more: they are of another metric."""
     without: frozenset[bytes] = frozenset()
     """Row ids that may not be among the hits: those that more like is wanted of."""
+    group: Callable[[Record], str] | None = None
+    """Of rows in one group only the best can be a hit; None: every row can."""
+    without_groups: frozenset[str] = frozenset()
+    """Groups of which no row can."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _considered(
     considered = np.full(len(scores), np.nan, np.float32)
     if ranking.choice.temperature is None:
         return best, considered
-    if ranking.choice.fits is None:
+    if ranking.choice.fits is None and ranking.group is None:
         live = mirror.live(scores, epoch)
         if live is None:
             raise _Behind
@@ -101,7 +105,9 @@ def _considered(
 def _fitting(mirror: Mirror, scores: Float32Array, epoch: int, ranking: Ranking, needed: int) -> Iterator[_Found]:
     """Opened rows that fulfil the conditions, best first; looks at no more than are asked for, some at a time."""
     fits, left = ranking.choice.fits, scores.copy()
-    at_once = needed if fits is None else max(needed, FIRST_ROWS_TRIED)
+    every = fits is None and ranking.group is None
+    at_once = needed if every else max(needed, FIRST_ROWS_TRIED)
+    groups = set(ranking.without_groups)
     while True:
         some = mirror.best(left, epoch, at_once)
         if some is None:
@@ -109,11 +115,21 @@ def _fitting(mirror: Mirror, scores: Float32Array, epoch: int, ranking: Ranking,
         for hit in some:
             left[hit.slot] = np.nan  # seen: what changes in the mirror meanwhile shows no row twice
             record = ranking.opened(hit.row_id, hit.sealed_record)
-            if fits is None or fits(record):
+            if (fits is None or fits(record)) and _is_first(record, ranking, groups):
                 yield _Found(hit.slot, hit.score, record)
         if len(some) < at_once:
             return
         at_once = min(2 * at_once, max(needed, MOST_ROWS_AT_ONCE))
+
+
+def _is_first(record: Record, ranking: Ranking, groups: set[str]) -> bool:
+    """Whether no better row of the same group came before; remembers that one has come now."""
+    if ranking.group is None:
+        return True
+    group = ranking.group(record)
+    is_first = group not in groups
+    groups.add(group)
+    return is_first
 
 
 def _scored_again(best: Sequence[_Found], ranking: Ranking) -> list[_Found]:

@@ -63,7 +63,8 @@ def pixels_cleaned(
     dataset[methods.tag] = methods
     sop_class, instance = (dataset[tag_of(name)].value for name in ("SOPClassUID", "SOPInstanceUID"))
     report = replace(deidentified.report, transfer_syntax=syntax, burned_in_annotation="NO", pixels_cleaned=True)
-    return DeidentifiedDicom(write_part10(dataset, syntax, sop_class, instance), report)
+    written = write_part10(dataset, syntax, sop_class, instance)
+    return DeidentifiedDicom(written, report, deidentified.placement)
 
 
 def _put(dataset: DataSet, pixels: bytes, photometric: str | None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unseen.deid.dicom.placement import Placement
+
 
 @dataclass(frozen=True)
 class DicomReport:
@@ -54,3 +56,5 @@ class DeidentifiedDicom:
 
     data: bytes
     report: DicomReport
+    placement: Placement | None = None
+    """Where the object stands, its real UIDs among it; None where the caller made this from less."""

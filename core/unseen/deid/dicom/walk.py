@@ -51,7 +51,7 @@ class Walk:
         self._dataset = dataset
         self._syntax = transfer_syntax
         self._order = ">" if transfer_syntax.endswith(".2.2") else "<"
-        self._identity = _identity(dataset)
+        self._identity = identity_of(dataset)
         self._days = pseudonyms.days_back(self._identity)
         self._table, self._retained = confidentiality_table(), retained()
 
@@ -232,7 +232,7 @@ def _text(element: Element) -> str:
     return element.value.strip(b" \0").decode("ascii", "replace")
 
 
-def _identity(dataset: DataSet) -> bytes:
+def identity_of(dataset: DataSet) -> bytes:
     """Whose object this is: patient id and issuer, or the study where there is no patient id."""
 
     def value(name: str) -> bytes:

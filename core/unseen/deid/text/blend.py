@@ -1,4 +1,4 @@
-"""Painted places as a smooth continuation of what is around them: for looking again, never for what is passed on.
+"""Painted places as a smooth continuation of what is around them: for looking again, and for vectors.
 
 For the device only. The hard edges of paint look like print to a detector of print. Nothing is computed from painted
 pixels, so what was under the paint plays no part.

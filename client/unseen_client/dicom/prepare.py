@@ -1,0 +1,152 @@
+"""From a DICOM file to what may leave the device's memory: de-identify, render, embed. In this order, always.
+
+    bytes -> attributes (child, site key) -> text and faces in the chosen frames -> pictures of 8 bits (child, no key)
+          -> painted -> region of an ultrasound, empty borders off -> vector and thumbnail
+
+Runs where the images are. Holds an object for the length of a call, models and children between calls. The real UIDs
+that it gives back beside the pictures are for the crosswalk of this device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.deid.dicom.options import Option
+from unseen.deid.dicom.placement import Placement
+from unseen.embed.dicom_model import CENTRE_SHARE
+from unseen.embed.model import Pixels
+from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen_client.child_process import worker_count
+from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES, DicomPipeline
+from unseen_client.deid.dicom_settings import DicomSettings, LookForText
+from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
+from unseen_client.dicom.representative import spread
+from unseen_client.dicom.views import Views
+from unseen_client.prepare import Preparer, thumbnail_of
+from unseen_client.source_file import read_source
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+Choose = Callable[[Placement], Sequence[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class DicomPicture:
+    """One frame that went through every step."""
+
+    frame: int
+    """Counted from 1, as DICOM counts."""
+    vector: npt.NDArray[np.float32]
+    """(dimension,), unit length."""
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class DicomPictures:
+    """The chosen frames of one object."""
+
+    placement: Placement
+    pictures: tuple[DicomPicture, ...]
+    covered: int
+    """Places painted before anything else looked at the pixels: lines of text and faces."""
+    faces: int
+
+
+class DicomPreparer:
+    """De-identifies, renders and embeds DICOM objects. Children are started when first needed; thread-safe."""
+
+    def __init__(self, preparer: Preparer, settings: DicomSettings, workers: int | None = None) -> None:
+        """preparer: whose model is used. Takes the site key, or makes it. InvalidConfiguration, IntegrityError."""
+        if Option.RETAIN_UIDS in settings.options or settings.text is LookForText.NEVER:
+            raise InvalidConfiguration(
+                "got settings that keep real UIDs or burned-in text, expected none for objects that are enrolled: "
+                "records hold pseudonyms only, and vectors no text"
+            )
+        self.workers = worker_count(workers)
+        self._preparer = preparer
+        self._pipeline = DicomPipeline(settings, self.workers)
+        self._views = Views(self.workers)
+
+    def placed(self, path: Path) -> Placement:
+        """Return where the object in a file stands, from its attributes alone; ImageRefused."""
+        return self._pipeline.placed(read_source(path, LARGEST_FILE_BYTES))
+
+    def pictures(self, source: Path | bytes, choose: Choose) -> DicomPictures:
+        """Return the chosen frames of one object, ready to be enrolled; ImageRefused when a step cannot be done."""
+        data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
+        looked = self._pipeline.looked_at(data, choose)
+        shown = self._views.pictures(looked.data, looked.chosen, looked.mask)
+        people = min(looked.faces, 1)
+        made = [
+            DicomPicture(frame + 1, self._vector(views.looks, people), thumbnail_of(views.shown))
+            for frame, views in zip(looked.chosen, shown, strict=True)
+        ]
+        return DicomPictures(looked.placement, tuple(made), looked.covered, looked.faces)
+
+    def query(self, source: Path) -> npt.NDArray[np.float32]:
+        """Return the vector (dimension,) to search with: of the only frame, or of the middle one; ImageRefused."""
+        return self.pictures(source, lambda placement: spread(placement.frames, 1)).pictures[0].vector
+
+    def _vector(self, pictures: Sequence[Pixels], people: int) -> npt.NDArray[np.float32]:
+        """The direction between the vectors of each picture of a frame, whole and without its outer part."""
+        looks = [look for picture in pictures for look in (picture, centre_of(picture))]
+        together = np.sum([self._preparer.embedded(look, people=people) for look in looks], axis=0)
+        length = float(np.linalg.norm(together))
+        if not length:
+            raise ImageRefused("the model finds nothing in this picture to compare it by; leave it out")
+        return np.asarray(together / length, np.float32)
+
+    def several(
+        self, given: Iterable[Given], work: Callable[[Given], Result]
+    ) -> Iterator[tuple[Given, Result | ImageRefused]]:
+        """Yield each of the given, in order, with what ``work`` made of it or the reason why it is refused."""
+
+        def result_or_refusal(one: Given) -> Result | ImageRefused:
+            try:
+                return work(one)
+            except ImageRefused as refusal:
+                return refusal
+
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="unseen-dicom") as pool:
+            ahead: deque[tuple[Given, Future[Result | ImageRefused]]] = deque()
+            try:
+                for one in given:
+                    ahead.append((one, pool.submit(result_or_refusal, one)))
+                    if len(ahead) > 2 * self.workers:
+                        first, future = ahead.popleft()
+                        yield first, future.result()
+                while ahead:
+                    first, future = ahead.popleft()
+                    yield first, future.result()
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def close(self) -> None:
+        """End the children and let go of the models; the preparer stays open."""
+        self._pipeline.close()
+        self._views.close()
+
+
+def centre_of(picture: Pixels) -> Pixels:
+    """The middle of a picture, CENTRE_SHARE of each side."""
+    height, width = picture.shape[:2]
+    top, left = (int(side * (1 - CENTRE_SHARE) / 2) for side in (height, width))
+    return np.ascontiguousarray(picture[top : height - top, left : width - left])
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is a DICOM object by its first bytes; ImageRefused when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return kind_of(file.read(HEAD_BYTES)) is Kind.DICOM
+    except OSError as error:
+        raise ImageRefused(f"got a file that cannot be read ({error.strerror}), expected a DICOM object") from error

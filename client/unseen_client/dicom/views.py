@@ -1,0 +1,136 @@
+"""The parent's side of making pictures of DICOM frames: clean attributes out to a child, pixels of 8 bits back.
+
+Runs where the images are. Holds an object and one frame of it at a time. Of what must be painted nothing comes out,
+whatever the child did: it is black for people, and for the model of the colours around it, which sees nothing but black
+boxes otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from unseen.deid.text.blend import blended
+from unseen.deid.text.patches import Mask
+from unseen.embed.dicom_model import BACKGROUND, LONGEST_SIDE_PX
+from unseen.embed.model import Pixels
+from unseen.errors import ImageRefused
+from unseen_client.child_process import ChildPool, ChildProcess
+from unseen_client.deid.attributes import NEEDS, OUT_OF_TURN, memory_for
+from unseen_client.deid.frames import BYTES_PER_S, COPIES, OBJECTS_PER_CHILD, REASONS, TIMEOUT_S
+from unseen_client.deid.frames_child import FRAME_FOLLOWS, Outcome
+from unseen_client.dicom import views_child as child
+
+MODULE = "unseen_client.dicom.views_child"
+LARGEST_FRAME_BYTES = 512 << 20
+"""Of one picture of a frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameViews:
+    """One frame as a model and as a person sees it."""
+
+    looks: list[Pixels]
+    """One or two pictures for the model: through the object's window, and with all that was measured."""
+    shown: Pixels
+    """The first of them with black where something was painted."""
+
+
+class Views:
+    """As many children as files are worked on at once. Safe for several threads, which wait for a free place."""
+
+    def __init__(self, workers: int) -> None:
+        self._children = ChildPool(
+            lambda memory_bytes: ChildProcess(MODULE, memory_bytes, NEEDS), workers, OBJECTS_PER_CHILD
+        )
+
+    def pictures(self, data: bytes, frames: tuple[int, ...], mask: Mask | None) -> list[FrameViews]:
+        """Return what is seen of each frame (counted from 0) of a Part 10 file; ImageRefused.
+
+        mask: (rows, columns), what is painted in each; None for nothing.
+        """
+        timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
+        numbers = b"".join(map(child.FRAME_NUMBER.pack, frames))
+        rows, columns = (0, 0) if mask is None else mask.shape
+        hidden = b"" if mask is None else child.packed(mask)
+        header = child.REQUEST.pack(child.REQUEST_MAGIC, len(frames), len(data), rows, columns)
+        with self._children.one(memory_for(len(data), COPIES)) as running, running.talking("an object", timeout_s):
+            running.send(header, numbers, hidden, data)
+            return received(running, len(frames), mask)
+
+    def close(self) -> None:
+        """End the children, once nobody uses them."""
+        self._children.close()
+
+
+def received(running: ChildProcess, count: int, mask: Mask | None) -> list[FrameViews]:
+    """The pictures of each frame that a child sends, painted and made small one after the other."""
+    magic, outcome = child.REPLY.unpack(running.receive(child.REPLY.size))
+    if outcome in REASONS:
+        raise ImageRefused(REASONS[outcome])
+    if magic != child.REPLY_MAGIC or outcome:
+        raise ImageRefused(OUT_OF_TURN)
+    return [_prepared(running, mask) for _ in range(count)]
+
+
+def _prepared(running: ChildProcess, mask: Mask | None) -> FrameViews:
+    if running.receive(1) != FRAME_FOLLOWS:
+        raise ImageRefused(REASONS[Outcome.BROKEN])
+    several, samples, rows, columns, left, top, right, bottom = child.FRAME.unpack(running.receive(child.FRAME.size))
+    fits = several in {1, 2} and samples in {1, 3} and rows > 0 and columns > 0
+    fits = fits and samples * rows * columns <= LARGEST_FRAME_BYTES
+    if not fits or not (left < right <= columns and top < bottom <= rows):
+        raise ImageRefused(OUT_OF_TURN)
+    painted = np.zeros((rows, columns), np.bool_) if mask is None else mask
+    if painted.shape != (rows, columns):
+        raise ImageRefused(OUT_OF_TURN)
+    hidden = _mask_made_small(painted[top:bottom, left:right])
+    looks: list[Pixels] = []
+    for _ in range(several):
+        picture = np.empty((rows, columns, samples) if samples == 3 else (rows, columns), np.uint8)
+        running.receive_into(picture.data.cast("B"))
+        picture[painted] = 0  # the child did so already, if it is what it was
+        looks.append(_as_rgb(made_small(picture[top:bottom, left:right])))
+    shown = looks[0].copy()
+    shown[hidden] = 0
+    return FrameViews([without_border(blended(look, hidden)) for look in looks], without_border(shown))
+
+
+def _as_rgb(picture: npt.NDArray[np.uint8]) -> Pixels:
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+
+
+def without_border(picture: Pixels) -> Pixels:
+    """Cut off rows and columns at the edges that show nothing: what was collimated, shuttered or padded with black."""
+    bright = picture.max(axis=2) > BACKGROUND
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    if not rows.size:
+        return picture
+    return np.ascontiguousarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def made_small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The picture, grey or coloured, with its longer side at most LONGEST_SIDE_PX."""
+    size = _small_size(picture.shape)
+    if size == (picture.shape[1], picture.shape[0]):
+        return np.ascontiguousarray(picture)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, Image.Resampling.BOX), np.uint8)
+
+
+def _mask_made_small(mask: Mask) -> Mask:
+    """The same for a mask: every pixel in which there is anything of it."""
+    size = _small_size(mask.shape)
+    if size == (mask.shape[1], mask.shape[0]):
+        return mask
+    share = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    return np.asarray(np.asarray(share) > 0, np.bool_)
+
+
+def _small_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height of what is at most LONGEST_SIDE_PX long."""
+    height, width = shape[:2]
+    scale = min(1.0, LONGEST_SIDE_PX / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))

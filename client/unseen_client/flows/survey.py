@@ -1,0 +1,127 @@
+"""Looking through DICOM files before any is enrolled: where each object stands, and which stand for the others.
+
+Runs on the device and asks no server. Only attributes are read, in a child process; nothing of the pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unseen.errors import ImageRefused, InvalidInput
+from unseen_client.flows.consents import Basis
+from unseen_client.flows.images import ID_HEX_DIGITS
+from unseen_client.report import Refusal
+from unseen_client.steps import Flow, Progress, local
+
+if TYPE_CHECKING:
+    from unseen.deid.dicom.placement import Placement
+    from unseen_client.dicom.prepare import DicomPreparer
+
+DIRECTORY_NAME = "DICOMDIR"
+"""The table of contents of a medium, passed over in folders; its objects stand beside it."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a caller may say of an enrolment of objects."""
+
+    tags: tuple[str, ...] = ()
+    pictures_per_volume: int = 8
+    """0 for every frame of every object."""
+    text: str = "risky"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One object with what becomes rows of it."""
+
+    path: Path
+    placement: Placement
+    frames: tuple[int, ...]
+    """Counted from 0."""
+    subject: str = ""
+    basis: Basis | None = None
+
+    @property
+    def row_ids(self) -> dict[int, str]:
+        """The id of each frame's row, for people: the same for the same object, frame and site key."""
+        return {frame: row_name(self.placement.instance, frame + 1) for frame in self.frames}
+
+    def chosen_frames(self, found: Placement) -> tuple[int, ...]:
+        """The frames, as long as the file still holds the object that was looked through."""
+        if found != self.placement:
+            raise ImageRefused("the file holds another object than a moment ago; enrol it again when it is at rest")
+        return self.frames
+
+
+def row_name(instance: str, frame: int) -> str:
+    """16 hex digits for a frame (counted from 1) of an object, named by its pseudonym."""
+    return hashlib.sha256(f"{instance}/{frame}".encode()).hexdigest()[:ID_HEX_DIGITS]
+
+
+class Survey:
+    """Looks through files for where their objects stand; nothing of their pixels is read."""
+
+    def __init__(self, preparer: DicomPreparer, choices: Choices) -> None:
+        self._preparer = preparer
+        self._choices = choices
+        self.placements: dict[str, Placement] = {}
+        self.refused: list[Refusal] = []
+        self.passed_over = 0
+
+    def look_through(self, files: Sequence[tuple[Path, bool]]) -> Flow[None]:
+        """files: each with whether somebody named it."""
+        coming = self._preparer.several(files, self._look)
+        done = 0
+        while (outcome := (yield from local(partial(next, coming, None)))) is not None:
+            (path, _), found = outcome
+            done += 1
+            if found is None:
+                self.passed_over += 1
+            elif isinstance(found, ImageRefused):
+                self.refused.append(Refusal(str(path), found.code, str(found)))
+            else:
+                self.placements[str(path)] = found
+            yield Progress(done, len(files), "files looked through")
+
+    def chosen(self) -> list[Chosen]:
+        """The objects of which pictures become rows, in the order of the files."""
+        from unseen_client.dicom.representative import chosen_frames, chosen_objects
+
+        wanted = self._choices.pictures_per_volume
+        keys = chosen_objects(self.placements, wanted)
+        return [
+            Chosen(Path(key), placement, chosen_frames(placement, wanted))
+            for key, placement in self.placements.items()
+            if key in keys
+        ]
+
+    def _look(self, file: tuple[Path, bool]) -> Placement | None:
+        from unseen_client.dicom.prepare import is_dicom
+
+        path, is_named = file
+        if not is_named and (path.name == DIRECTORY_NAME or not is_dicom(path)):
+            return None
+        if not is_dicom(path):
+            raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
+        return self._preparer.placed(path)
+
+
+def files_of(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """Files as named, each once; from folders every file, at any depth, in order."""
+    found: dict[Path, bool] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= {one: False for one in sorted(path.rglob("*")) if one.is_file() and one not in found}
+        elif path.exists():
+            found[path] = True
+        else:
+            raise InvalidInput(f"there is no {path}; give DICOM files, or folders of them")
+    if not found:
+        raise InvalidInput(f"no files in {', '.join(map(str, paths))}; give DICOM files, or folders of them")
+    return list(found.items())

@@ -1,0 +1,69 @@
+"""The calls about DICOM objects of ``AsyncClient``: docs/medical.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from unseen_client.dicom.crosswalk import WayBack
+from unseen_client.flows.consents import Given
+from unseen_client.flows.survey import Choices
+from unseen_client.progress import Watcher
+from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose
+from unseen_client.report import DicomEnrolReport
+from unseen_client.steps import Flow
+
+Result = TypeVar("Result")
+
+
+class MedicalAsyncCalls:
+    """Part of ``AsyncClient``."""
+
+    _protocol: Protocol
+
+    async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
+        raise NotImplementedError
+
+    async def enrol_dicom(
+        self,
+        name: str,
+        paths: AnyPath | Iterable[AnyPath],
+        *,
+        pictures_per_volume: int = 8,
+        text: str = "risky",
+        tags: Sequence[str] = (),
+        noise: Noise = None,
+        subject: str | None = None,
+        consent: GivenConsent = None,
+        purpose: Purpose = None,
+        progress: bool | Watcher = False,
+    ) -> DicomEnrolReport:
+        """De-identify, render, embed and enrol DICOM objects, given as files and folders.
+
+        The collection's model must be one for DICOM objects ("bundled+dicom"). Of a volume or a clip up to
+        ``pictures_per_volume`` pictures become rows, 0 for all. ``text``: burned-in text is looked for in "risky"
+        objects or "always". Records hold pseudonyms from this device's site key, modality, body part and frame number;
+        the way back to the real object is kept on this device alone: ``reveal``. What is there already is left as it
+        is; running the same again enrols nothing twice.
+
+        ``noise``, ``consent`` and ``purpose`` as for ``enrol_images``; ``subject`` is each object's patient, by
+        pseudonym, unless one is given for all. Raises ModelMismatch, InvalidInput, KeyMissing, CollectionNotFound.
+        """
+        choices = Choices(tuple(tags), pictures_per_volume, text)
+        given = Given(subject, consent, purpose)
+        return await self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
+
+    async def reveal(self, name: str, id: str, *, reason: str) -> WayBack:  # noqa: A002 - the contract's name
+        """The real object that a row was made of, from this device's crosswalk; it is sent nowhere.
+
+        This machine's account needs a grant (``grant_reveal``), and every try is written to a log on this device with
+        its ``reason``. Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput.
+        """
+        return await self._drive(self._protocol.reveal(name, id, reason))
+
+    async def grant_reveal(self, name: str, *, account: str | None = None, days: int = 30) -> str:
+        """Let an account of this machine (this one unless named) be shown real objects for so many days; gives it.
+
+        0 ends the grant. Raises InvalidInput, KeyMissing.
+        """
+        return await self._drive(self._protocol.grant_reveal(name, account, days))
