@@ -21,7 +21,8 @@ from unseen.errors import ImageRefused, InvalidInput, ModelMismatch
 from unseen_client.dicom.crosswalk import Crosswalk, WayBack
 from unseen_client.flows import collections, consents
 from unseen_client.flows.consents import NOTHING, Given
-from unseen_client.flows.enrol import Enrolment, Row, subjects_of
+from unseen_client.flows.enrol import Enrolment, subjects_of
+from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.images import IMAGES_PER_STREAM
 from unseen_client.flows.search import STUDY, preparer_of
 from unseen_client.flows.survey import Choices, Chosen, Survey, files_of, row_name
