@@ -36,6 +36,8 @@ _PATHS_TO_TENSORS: Mapping[str, Mapping[int, str]] = {
 }
 _TENSOR_EXTERNAL_DATA = 13
 _TENSOR_DATA_LOCATION = 14
+_NUMBERS = range(-(1 << 63), 1 << 63)
+"""TOML's own range; Python's reader takes larger ones, and Python does not write the largest of those."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,31 @@ def parse_manifest(text: str, folder: Path, *, advice: str = REINSTALL) -> Manif
     try:
         document = tomllib.loads(text)
         files = {
-            name: PinnedFile(name, str(entry["sha256"]), int(entry["size_bytes"]))
+            name: PinnedFile(name, str(entry["sha256"]), _whole(int(entry["size_bytes"])))
             for name, entry in document["files"].items()
         }
         about = {str(key): str(value) for key, value in document.get("about", {}).items()}
-        return Manifest(folder, files, dict(document.get("recipe", {})), about, advice)
+        return Manifest(folder, files, _recipe(document.get("recipe", {})), about, advice)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidConfiguration(
             f"got no readable {MANIFEST_NAME} in {folder.name}/, expected the one that names its files; {advice}"
         ) from error
+
+
+def _recipe(told: Mapping[str, object]) -> dict[str, str | int | float]:
+    """A flat table of texts and numbers: all of it goes into the fingerprint. ValueError for anything else."""
+    recipe: dict[str, str | int | float] = {}
+    for key, value in told.items():
+        if not isinstance(value, str | int | float):
+            raise ValueError("a recipe holds texts and numbers")  # noqa: TRY004 - one error for what is broken
+        recipe[key] = _whole(value) if isinstance(value, int) else value
+    return recipe
+
+
+def _whole(number: int) -> int:
+    if number not in _NUMBERS:
+        raise ValueError("a number beyond 64 bits")
+    return number
 
 
 def read_pinned(path: Path, pinned: PinnedFile, advice: str = REINSTALL) -> bytes:

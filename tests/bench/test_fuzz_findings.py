@@ -14,6 +14,7 @@ from bench.fuzz.targets import all_targets
 from bench.fuzz.targets.audit_log import ORIGIN, PRIVATE_KEY, RECEIPT
 from bench.fuzz.targets.device_files import LINES, chained, saved
 from bench.fuzz.targets.keys import CONTENT, UID
+from bench.fuzz.targets.models import ANSWER, ELSEWHERE, MANIFEST, SENTENCE
 from bench.fuzz.targets.records import CARD, DESCRIPTION
 from unseen.audit.head import key_hash
 from unseen.bearer import BearerToken
@@ -22,9 +23,11 @@ from unseen.errors import (
     IntegrityError,
     InvalidConfiguration,
     InvalidInput,
+    LimitExceeded,
     NotAuthenticated,
     ProofBroken,
     SealBroken,
+    ServerUnavailable,
     UnseenError,
     UnsupportedEvent,
 )
@@ -89,6 +92,10 @@ def zip_directory(at: int, value: int) -> bytes:
 
 
 EVENT = seed("dp.event.from_json")
+LISTING = seed("client.models.hub.listing")
+DEEP_RECIPE = b"[files]\n[recipe]\na" + b".a" * 1900 + b" = 1"
+HUGE_HEX = b"0x" + b"f" * 3800
+"""More than the 4300 decimal digits that Python writes."""
 
 FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("audit.receipt.from_bytes", half_a_character(), ProofBroken),
@@ -117,6 +124,10 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("client.key_export.unwrap", b"\1" + DEEP, IntegrityError),
     ("client.key_export.unwrap", b"\1\xff", IntegrityError),
     ("client.keystore", DEEP, IntegrityError),
+    ("client.models.fetching.answer", ANSWER.replace(b"2\r\n\r\nok", b"\xb2\r\n\r\n" + bytes(101)), LimitExceeded),
+    ("client.models.fetching.answer", ELSEWHERE.replace(b"127.0.0.1:2", b"[x"), ServerUnavailable),
+    ("client.models.hub.listing", LISTING.replace(b'"size": 3', b'"size": 1e999'), IntegrityError),
+    ("client.models.hub.listing", of_json(LISTING, cardData={"license": "\ud800"}), IntegrityError),
     ("client.privacy.read_budgets", DEEP, IntegrityError),
     (
         "client.privacy.read_budgets",
@@ -131,6 +142,14 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("dp.ledger", b"\0" + chained(DEEP), IntegrityError),
     ("dp.ledger", b"\1" + of_json(seed("dp.ledger", 1), subjects={"one": 1e999}), IntegrityError),
     ("embed.adapter.read_adapter", nested_card(), IntegrityError),
+    (
+        "embed.pulled.describe.sentence-transformers-1",
+        json.dumps(
+            SENTENCE | {"config_sentence_transformers.json": {"prompts": {"a": "\ud800"}, "default_prompt_name": "a"}}
+        ).encode(),
+        InvalidInput,
+    ),
+    ("embed.pulled.recipe.published", MANIFEST.replace(b"512", HUGE_HEX), InvalidConfiguration),
     ("keys.ring_content", unknown_reason(), SealBroken),
     ("server.config.host_and_port", b"[]:0", InvalidConfiguration),
     ("server.config.host_and_port", b"]:0", InvalidConfiguration),
@@ -138,6 +157,8 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("server.access.signed_tokens.read_keys", OF_NO_ALGORITHM, InvalidConfiguration),
     ("weights.read_manifest", b'[files."a"]\nsha256 = ""\nsize_bytes = inf\n', InvalidConfiguration),
     ("weights.read_manifest", b"a = " + DEEP, InvalidConfiguration),
+    ("weights.read_manifest", DEEP_RECIPE, InvalidConfiguration),
+    ("weights.read_manifest", DEEP_RECIPE.partition(b"a.a")[0] + b"a = " + HUGE_HEX, InvalidConfiguration),
     ("weights.refuse_external_data", b"\1\3", IntegrityError),
 ]
 

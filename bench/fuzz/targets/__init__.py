@@ -7,7 +7,18 @@ from importlib import import_module
 
 from bench.fuzz.target import Target
 
-ROOMS = ("messages", "documents", "audit_log", "keys", "records", "device_files", "choices", "store_files", "children")
+ROOMS = (
+    "messages",
+    "documents",
+    "audit_log",
+    "keys",
+    "records",
+    "device_files",
+    "choices",
+    "store_files",
+    "children",
+    "models",
+)
 
 
 def of_room(room: str) -> tuple[Target, ...]:

@@ -20,6 +20,7 @@ from unseen.errors import DeadlineExceeded, InvalidInput, LimitExceeded, NotFoun
 TIMEOUT_S = 60.0
 """For the next bytes, not for the whole: a model may take an hour."""
 PIECE_BYTES = 1 << 20
+_MOST_DIGITS = 18
 NOT_FOUND = {404, 410}
 NOT_LET_IN = {401, 403}
 
@@ -40,8 +41,7 @@ def pieces(address: str, largest_bytes: int) -> Iterator[bytes]:
         answer: Any
         request = Request(address, headers={"User-Agent": "unseen"})  # noqa: S310 — the scheme was looked at above
         with _opener(address).open(request, timeout=TIMEOUT_S) as answer:
-            told = answer.headers.get("Content-Length")
-            total = int(told) if told and told.isdigit() else None
+            total = _told_bytes(answer.headers.get("Content-Length"))
             if total is not None and total > largest_bytes:
                 raise LimitExceeded(f"got {total} bytes from {_host(address)}, expected at most {largest_bytes}")
             done = 0
@@ -56,7 +56,10 @@ def pieces(address: str, largest_bytes: int) -> Iterator[bytes]:
 
 def require_tls_or_loopback(address: str) -> None:
     """Raise InvalidInput for an address that anybody on the way could answer in place of its owner."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise InvalidInput("got something that is no address, expected https://HOST/...") from error
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and _on_this_machine(parts.hostname or ""):
@@ -72,6 +75,11 @@ class _Redirects(HTTPRedirectHandler):
         if req.full_url.startswith("https:") and not newurl.startswith("https:"):
             raise InvalidInput(f"{_host(req.full_url)} sends on to an address without TLS; not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _told_bytes(told: str | None) -> int | None:
+    """The length that an answer names; None where it names none that can be read: what comes is counted anyway."""
+    return int(told) if told and told.isascii() and told.isdigit() and len(told) <= _MOST_DIGITS else None
 
 
 def _opener(address: str) -> OpenerDirector:
@@ -96,7 +104,8 @@ def _telling(address: str) -> Iterator[None]:
             raise ServerUnavailable(f"{_host(address)} answered {error.code}; try again later") from error
     except TimeoutError as error:
         raise DeadlineExceeded(f"{_host(address)} sent nothing for {TIMEOUT_S:.0f} s; try again") from error
-    except (URLError, OSError, http.client.HTTPException) as error:
+    except (URLError, OSError, http.client.HTTPException, ValueError) as error:
+        # ValueError: what a host sends on to is no address.
         raise ServerUnavailable(f"cannot read from {_host(address)}: {type(error).__name__}; try again") from error
 
 

@@ -127,7 +127,8 @@ def read_listing(answer: bytes) -> Listing:
         commit = str(told["sha"])
         files = {str(one["rfilename"]): _file(one) for one in told["siblings"]}
         licence = str((told.get("cardData") or {}).get("license") or "")[:_LONGEST_LICENCE]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        "".join((licence, *files)).encode()  # JSON can name halves of characters; no file and no address can
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise IntegrityError("got an answer that is no listing of a model; is that address a hub of models?") from error
     if not _COMMIT.fullmatch(commit):
         raise IntegrityError("got a listing without a commit; is that address a hub of models?")

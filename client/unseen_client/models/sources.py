@@ -56,7 +56,8 @@ class FolderSource:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.origin = f"a folder named {folder.resolve().name}"
+        name = folder.resolve().name.encode("utf-8", "backslashreplace").decode()  # names of files are bytes
+        self.origin = f"a folder named {name}"
         self.revision = ""
         self.licence = ""
 

@@ -185,6 +185,17 @@ def test_a_changed_manifest_breaks_the_model_and_no_other(take, shelf) -> None:
         check_model(other)
 
 
+@pytest.mark.parametrize("said", ["revision", "licence"])
+def test_what_no_manifest_can_say_is_refused(take, shelf, tmp_path, said: str) -> None:
+    """A command line in another encoding; a folder's own name is written down in another way."""
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    for name, data in UPSTREAM.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    refused(take, shelf, InvalidInput, "no Unicode", folder, name="tiny", **{said: os.fsdecode(b"\xe9")})
+    assert take(folder, name="tiny").manifest.about["origin"] == r"a folder named \udce9t\udce9"
+
+
 def test_nothing_of_the_device_travels_to_a_hub(take, hub) -> None:
     take()
     assert hub.asked[0] == f"/api/models/{REPOSITORY}/revision/main"

@@ -10,8 +10,7 @@ from collections.abc import Container
 from typing import Any
 
 from unseen.embed.pulled.describe_pictures import open_clip_pictures
-from unseen.embed.pulled.upstream import Upstream, refused, whole
-from unseen.json_text import read_json
+from unseen.embed.pulled.upstream import Upstream, refused, whole, without_code
 
 Recipe = dict[str, str | int | float]
 
@@ -65,15 +64,6 @@ def refuse_reaching_out(model: dict[str, Any], files: Container[str]) -> None:
         raise refused("a picture half that lies on a hub", "one that timm knows by name")
     if unknown := sorted(set(text.get("tokenizer_kwargs") or {}) - set(TOKENIZER_OPTIONS)):
         raise refused(f"tokenizer_kwargs {', '.join(unknown)[:80]}", "none but " + ", ".join(TOKENIZER_OPTIONS))
-
-
-def without_code(configuration: bytes) -> dict[str, Any]:
-    """Return a JSON configuration less what names code of a model's own; raises InvalidInput, ValueError."""
-    told = read_json(configuration)
-    if not isinstance(told, dict):
-        raise refused("a configuration without names", "a JSON object")
-    told.pop("auto_map", None)
-    return told
 
 
 def text_half(configuration: bytes) -> dict[str, Any]:

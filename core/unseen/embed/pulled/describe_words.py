@@ -87,7 +87,7 @@ def _filler(upstream: Upstream, told: dict[str, Any]) -> tuple[str, int]:
         raise refused(
             "no token to fill short words up with", "pad_token in tokenizer_config.json and in tokenizer.json"
         )
-    return token, numbers[token]
+    return token, whole(numbers[token], "a token's number")
 
 
 def _longest(told: dict[str, Any]) -> int:

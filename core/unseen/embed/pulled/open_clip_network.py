@@ -29,11 +29,11 @@ from unseen.embed.pulled.describe_open_clip import (
     TOKENIZER_FILES,
     refuse_reaching_out,
     text_half,
-    without_code,
 )
 from unseen.embed.pulled.network import Float32Array
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import fill, library, tensors_of
+from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import check_words
 from unseen.weights import Manifest
 

@@ -12,7 +12,6 @@ sentence-transformers' own.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from unseen.embed.pulled.describe_words import ENCODERS
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.recipe import Recipe, file_named, text_of
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
+from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
@@ -42,12 +42,7 @@ class SentenceNetwork:
         self._pooling = text_of(recipe, "pooling")
         if self._pooling not in POOLINGS:
             raise InvalidConfiguration(f"got pooling {self._pooling!r}, expected one of {', '.join(POOLINGS)}")
-        told = json.loads(manifest.read(CONFIGURATION))
-        if told.get("model_type") not in ENCODERS:
-            raise InvalidConfiguration(
-                f"got a text encoder that is none of {', '.join(ENCODERS)}; pull the model again"
-            )
-        told.pop("auto_map", None)  # names code in the model's repository; none is run
+        told = encoder_configuration(manifest.read(CONFIGURATION))
         self._torch = library("torch")
         configuration = class_of("transformers", "AutoConfig").for_model(**told)
         weights = file_named(recipe, manifest, "weights")
@@ -70,3 +65,11 @@ class SentenceNetwork:
         if self._pooling == FIRST:
             return by_token[0]
         return by_token.mean(dim=0) if self._pooling == MEAN else by_token.max(dim=0).values
+
+
+def encoder_configuration(configuration: bytes) -> dict[str, Any]:
+    """Return config.json of a text encoder that transformers builds from numbers alone; raises InvalidInput."""
+    told = without_code(configuration)
+    if told.get("model_type") not in ENCODERS:
+        raise InvalidConfiguration(f"got a text encoder that is none of {', '.join(ENCODERS)}; pull the model again")
+    return told

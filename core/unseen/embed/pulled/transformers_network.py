@@ -11,7 +11,6 @@ For the device only. The library builds the network from numbers of config.json;
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
+from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
@@ -40,10 +40,7 @@ class TransformersNetwork:
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
         if recipe.words is None:
             raise reads_no("words", recipe)
-        told = json.loads(manifest.read(CONFIGURATION))
-        self._kind = str(told.get("model_type"))
-        if self._kind not in CLASSES:
-            raise InvalidConfiguration(f"got a model of type {self._kind!r}, expected one of {', '.join(CLASSES)}")
+        self._kind, told = joint_configuration(manifest.read(CONFIGURATION))
         self._torch = library("torch")
         configuration, model = (class_of("transformers", name) for name in CLASSES[self._kind])
         weights = file_named(recipe, manifest, "weights")
@@ -62,6 +59,15 @@ class TransformersNetwork:
         inputs = {"input_ids": ids} if self._kind == SIGLIP else {"input_ids": ids, "attention_mask": mask}
         with self._torch.inference_mode():
             return _numbers(self._model.get_text_features(**inputs))
+
+
+def joint_configuration(configuration: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the kind of a joint model, and its config.json; raises InvalidInput."""
+    told = without_code(configuration)
+    kind = str(told.get("model_type"))
+    if kind not in CLASSES:
+        raise InvalidConfiguration(f"got a model of type {kind[:40]!r}, expected one of {', '.join(CLASSES)}")
+    return kind, told
 
 
 def _numbers(features: Any) -> Float32Array:

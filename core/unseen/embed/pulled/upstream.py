@@ -70,3 +70,15 @@ def whole(value: Any, what: str) -> int:
     if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value):
         raise refused(f"{what} that is no whole number", "one")
     return int(value)
+
+
+def without_code(configuration: bytes) -> dict[str, Any]:
+    """Return a JSON configuration less what names code of a model's own; raises InvalidInput."""
+    try:
+        told = read_json(configuration)
+    except ValueError as error:
+        raise refused("a configuration that is no JSON", "a JSON object") from error
+    if not isinstance(told, dict):
+        raise refused("a configuration without names", "a JSON object")
+    told.pop("auto_map", None)
+    return told
