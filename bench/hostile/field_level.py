@@ -27,7 +27,12 @@ TEXTS = (
     *("a" * 64, "a" * 65, "a" * 129, "x" * (1 << 20), "\u202e", "é" * 40, "a b", ".", "-", "0" * 16, "%s%n"),
     *("' OR 1=1 --", PARAMETERS.id),
 )  # fmt: skip
-EMPTY: dict[int, Any] = {FieldDescriptor.TYPE_STRING: "", FieldDescriptor.TYPE_BYTES: b""}
+EMPTY: dict[int, Any] = {
+    FieldDescriptor.TYPE_STRING: "",
+    FieldDescriptor.TYPE_BYTES: b"",
+    FieldDescriptor.TYPE_UINT32: 0,
+    FieldDescriptor.TYPE_UINT64: 0,
+}
 MOST_COPIES = (2, 3, 100, 10_000)
 
 

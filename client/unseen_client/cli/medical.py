@@ -86,7 +86,7 @@ def reveal(
     ] = None,
     link: Link,
 ) -> None:
-    """Show the real study behind a hit, from this device's crosswalk.
+    """Show the study behind a hit, from the crosswalk.
 
     Nothing of it is sent. Checked are the record key and the site key of this device, that the server lets you into the
     collection, and that the account of this machine has a grant: `unseen reveal-grant`. Every try is written to
@@ -120,7 +120,7 @@ def grant_reveal(
     days: Annotated[int, typer.Option(min=0, max=366, help="For so long; 0 ends the grant.")] = 30,
     link: Link,
 ) -> None:
-    """Let an account of this machine see the real studies behind hits.
+    """Let an account of this machine use `reveal`.
 
     The grant is kept on this device, sealed, and written to the same log. It is a deliberate act that leaves a trace;
     it is no wall against who owns the device's folder of keys.

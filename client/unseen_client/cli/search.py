@@ -37,7 +37,7 @@ def search(
     wanted: QueryOptions,
     link: Link,
 ) -> None:
-    """Search, without the server seeing what for or what was found.
+    """Search; the server sees neither query nor hits.
 
     The query is encrypted here; the server scores every row on the ciphertext; only this device can read the scores.
     Parts may be given several times and together; 0.5: in front of one is its weight. However many there are, the

@@ -95,7 +95,7 @@ def test_every_command_on_the_page_is_there(page: str) -> None:
 def test_every_field_of_a_leaf_stands_in_the_formats() -> None:
     table = section((ROOT / "docs/formats.md").read_text(), "Audit log")
     details = Details(bytes(16), bytes(16), "1", "care", bytes(16), bytes(32), 1, 1, 1, "x")
-    said = leaf_fields(Leaf("Search", "me", 0, "OK", details).to_bytes(bytes(16)))
+    said = leaf_fields(Leaf("Search", "me", 0, "OK", details, "clinic").to_bytes(bytes(16)))
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(said)
 
