@@ -41,7 +41,7 @@ class OwnerCollection(LiveCollection):
         self._stored = stored
         self._scan_threads = threads
         self._empty()
-        self._missing_blocks = 0
+        self._missing: set[int] = set()
         self._is_gone = False
         self._is_broken = False
         self._extents = np.zeros(0, np.int64)
@@ -75,12 +75,12 @@ class OwnerCollection(LiveCollection):
         return self._layout.reply_bytes(self._side_blocks, self._whole_blocks())
 
     def load(self) -> None:
-        held = set()
+        self._whole.reserve(
+            self._layout.whole_slots(self.info.slots)
+        )  # the last blocks may be gone with all their rows
+        self._missing = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
         for block in self._store.blocks(self.info.uid):
             self._put(block.number, block.ciphertexts)
-            held.add(block.number)
-        needed = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
-        self._missing_blocks = len(needed - held)
 
     # Mutations
 
@@ -165,6 +165,7 @@ class OwnerCollection(LiveCollection):
                 ) from error
 
     def _put(self, number: int, ciphertexts: bytes) -> None:
+        self._missing.discard(number)  # its owner writes a block whole, from the rows that the catalogue names
         if self._layout.is_side(number):
             self._side.put_block(number, ciphertexts)
             self._side_blocks = max(self._side_blocks, number + 1)
@@ -189,9 +190,9 @@ class OwnerCollection(LiveCollection):
             self._require_whole()
             if self._is_gone:
                 raise CollectionNotFound("the collection was deleted while the query was on its way")
-            if self._missing_blocks:
+            if self._missing:
                 raise IntegrityError(
-                    f"{self._missing_blocks} blocks of this collection are gone: its data was restored from before a "
+                    f"{len(self._missing)} blocks of this collection are gone: its data was restored from before a "
                     "change; bring newer data back, or let the owner make the collection anew from a mirror"
                 )
             self.require_packing(packing_factor)

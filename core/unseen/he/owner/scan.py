@@ -73,6 +73,11 @@ class OwnerScanIndex:
 
     # ----------------------------------------------------------------------------------------------------- blocks
 
+    def reserve(self, slots: int) -> None:
+        """Have memory for this many slots; new memory is zero."""
+        while self.capacity < slots:
+            self._segments.append(Segment(self.parameters, self.packing))
+
     def put_block(self, block: int, data: bytes) -> None:
         """Replace a block by what its owner encrypted; of what stood there nothing stays.
 
@@ -110,8 +115,7 @@ class OwnerScanIndex:
     def _segment(self, block: int) -> Segment:
         if block < 0:
             raise InvalidInput(f"got block {block}, expected 0 or more")
-        while len(self._segments) <= block // QUAD:
-            self._segments.append(Segment(self.parameters, self.packing))
+        self.reserve((block + 1) * self.packing.rows_per_block)
         return self._segments[block // QUAD]
 
     # ------------------------------------------------------------------------------------------------------- scan
