@@ -69,7 +69,7 @@ def test_whatever_a_reply_decrypts_to_the_server_sees_one_search_and_nothing_aft
 
 
 def test_a_reply_is_decrypted_after_the_last_question(owner_device, unit_vectors, monkeypatch):
-    """A reply that names a newer epoch has the catalogue asked for: how long decrypting takes may not come before it."""
+    """A reply that names a newer epoch has the catalogue asked for: decrypting may not come before."""
     asked, decrypt = [], OwnerKey.decrypt
 
     def noted(key, packing, blocks):
