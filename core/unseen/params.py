@@ -179,8 +179,11 @@ class OwnerParameterSet:
 
     @property
     def is_safe(self) -> bool:
-        """Whether the set may serve outside tests: the bound on q of ``ParameterSet``, errors as wide as SEAL's."""
-        return within_security_bound(self.ring_degree, self.residue_bits) and self.error_coins >= 21
+        """Whether the set may serve outside tests: the bound on q of ``ParameterSet``, errors as wide as SEAL's.
+
+        An error is drawn from 64 bits, so it has at most 32 coins each way: more would be counted twice.
+        """
+        return within_security_bound(self.ring_degree, self.residue_bits) and 21 <= self.error_coins <= 32
 
 
 N2048_Q31_OWNER = OwnerParameterSet(
@@ -207,11 +210,7 @@ AnySet = TypeVar("AnySet", ParameterSet, OwnerParameterSet)
 
 def by_id(parameter_id: str) -> ParameterSet:
     """The published set with this id; raises ParameterMismatch when there is none."""
-    for parameters in PUBLISHED:
-        if parameters.id == parameter_id:
-            return parameters
-    known = ", ".join(f"{p.name} ({p.id})" for p in PUBLISHED)
-    raise ParameterMismatch(f"this parameter set is not known here; this build has {known}")
+    return _with_id(parameter_id, PUBLISHED, "parameter set")
 
 
 def is_owner(parameter_id: str) -> bool:
@@ -221,11 +220,7 @@ def is_owner(parameter_id: str) -> bool:
 
 def owner_by_id(parameter_id: str) -> OwnerParameterSet:
     """The published owner-encrypted set with this id; raises ParameterMismatch when there is none."""
-    for parameters in OWNER_PUBLISHED:
-        if parameters.id == parameter_id:
-            return parameters
-    known = ", ".join(f"{p.name} ({p.id})" for p in OWNER_PUBLISHED)
-    raise ParameterMismatch(f"this owner-encrypted parameter set is not known here; this build has {known}")
+    return _with_id(parameter_id, OWNER_PUBLISHED, "owner-encrypted parameter set")
 
 
 def by_name(name: str) -> ParameterSet:
@@ -250,6 +245,14 @@ def require_safe(parameters: AnySet) -> AnySet:
 def within_security_bound(ring_degree: int, modulus_bits: int) -> bool:
     """128 bits in the quantum core-SVP model: log2 q at most 41 at N = 2048 and 83 at N = 4096; N = 1024 never."""
     return modulus_bits <= {2048: 41, 4096: 83}.get(ring_degree, 0)
+
+
+def _with_id(parameter_id: str, published: tuple[AnySet, ...], kind: str) -> AnySet:
+    for parameters in published:
+        if parameters.id == parameter_id:
+            return parameters
+    known = ", ".join(f"{p.name} ({p.id})" for p in published)
+    raise ParameterMismatch(f"this {kind} is not known here; this build has {known}")
 
 
 def _hash_of_numbers(fields: Mapping[str, object]) -> str:

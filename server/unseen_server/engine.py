@@ -36,6 +36,7 @@ from unseen_server.call import Caller
 from unseen_server.live_collection import LiveCollection
 from unseen_server.masks_ahead import MasksAhead
 from unseen_server.owner_collection import OwnerCollection
+from unseen_server.sealed_collection import SealedCollection
 
 MakeMasks = Callable[[ParameterSet], MaskSource]
 
@@ -192,7 +193,7 @@ class Engine:
         parameters = params.by_id(stored.info.parameter_id)
         if parameters.id not in self._masks:
             self._masks[parameters.id] = MasksAhead(self._make_masks(parameters))
-        return LiveCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
+        return SealedCollection(self._store, stored, parameters, self._masks[parameters.id], self._threads)
 
 
 def _reaches(caller: Caller, live: LiveCollection) -> bool:

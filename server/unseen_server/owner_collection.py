@@ -6,12 +6,9 @@ what can be checked of ciphertext: lengths, ranges, places, and that nobody's wr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-import numpy as np
-
-from unseen.errors import CollectionNotFound, IntegrityError, InvalidInput, LimitExceeded, StoreFailed
+from unseen.errors import IntegrityError, InvalidInput, LimitExceeded
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout
 from unseen.he.owner.message import read_ciphertexts
 from unseen.he.owner.scan import OwnerScanIndex
@@ -23,33 +20,22 @@ from unseen.types import EncryptedBlock, RowBatch
 from unseen_server import limits
 from unseen_server.live_collection import Compartments, LiveCollection, ReplyStart
 from unseen_server.process import hand_back_freed_memory
-from unseen_server.readers_writer import ReadersWriterLock
 
 
 class OwnerCollection(LiveCollection):
-    """A collection that answers without being able to read. Safe to call from several threads.
-
-    What the two protections share is ``LiveCollection``'s; everything that touches vectors is its own.
-    """
+    """A collection that answers without being able to read."""
 
     def __init__(
         self, store: Store, stored: StoredCollection, parameters: OwnerParameterSet, threads: ScanThreads
     ) -> None:
+        super().__init__(store, stored)
         self._layout = Layout.of(parameters, stored.info.dimension, stored.info.packing_factor)
-        self._owner_parameters = parameters
-        self._store = store
-        self._stored = stored
-        self._scan_threads = threads
+        self._threads = threads
+        self._missing: set[int] = set()
         self._empty()
-        self._missing_blocks = 0
-        self._is_gone = False
-        self._is_broken = False
-        self._extents = np.zeros(0, np.int64)
-        self._mutating = threading.RLock()
-        self._lock = ReadersWriterLock()
 
     def _empty(self) -> None:
-        layout, threads = self._layout, self._scan_threads
+        layout, threads = self._layout, self._threads
         self._whole = OwnerScanIndex(layout.parameters, layout.whole.dimension, layout.whole.factor, threads)
         self._side = OwnerScanIndex(layout.parameters, layout.side.dimension, layout.side.factor, threads)
         self._side_blocks = 0
@@ -64,7 +50,7 @@ class OwnerCollection(LiveCollection):
 
     @property
     def bits_per_row(self) -> float:
-        return self._owner_parameters.bits_per_coefficient
+        return self._layout.parameters.bits_per_coefficient
 
     @property
     def query_bytes(self) -> int:
@@ -75,12 +61,11 @@ class OwnerCollection(LiveCollection):
         return self._layout.reply_bytes(self._side_blocks, self._whole_blocks())
 
     def load(self) -> None:
-        held = set()
+        # The last blocks may be gone together with all their rows, and still they are answered.
+        self._whole.reserve(self._layout.whole_slots(self.info.slots))
+        self._missing = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
         for block in self._store.blocks(self.info.uid):
             self._put(block.number, block.ciphertexts)
-            held.add(block.number)
-        needed = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
-        self._missing_blocks = len(needed - held)
 
     # Mutations
 
@@ -93,7 +78,7 @@ class OwnerCollection(LiveCollection):
             self._require_no_gap(batch.blocks)
             change = self._store.enrol_encrypted(request_id, self.info.uid, batch)
             if not change.repeated:
-                self._write_through(change, batch.blocks)
+                self._apply(change, lambda: self._write(batch.blocks))
         return change
 
     def withhold(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
@@ -108,17 +93,9 @@ class OwnerCollection(LiveCollection):
             self._require_in(block, row_ids, request_id)
             change = self._store.erase_encrypted(request_id, self.info.uid, row_ids, block)
             if not change.repeated:
-                self._write_through(change, (block,))
+                self._apply(change, lambda: self._write((block,)))
         hand_back_freed_memory()
         return change
-
-    def delete(self, request_id: bytes) -> None:
-        with self.changing():
-            self._store.delete(request_id, self.info.uid)
-            with self._lock.writing():
-                self._is_gone = True
-                self._empty()
-        hand_back_freed_memory()
 
     def _require_fitting(self, batch: RowBatch) -> None:
         """The rows stand in the blocks that come with them, and each block is one of this collection's."""
@@ -143,7 +120,7 @@ class OwnerCollection(LiveCollection):
     def _require_readable(self, block: EncryptedBlock) -> None:
         if self._layout.slots_of(block.number).stop > limits.MAX_SLOTS + self._layout.whole.rows_per_block:
             raise LimitExceeded(f"got block {block.number}; a collection has at most {limits.MAX_SLOTS} slots")
-        read_ciphertexts(self._owner_parameters, self._layout.packing(block.number), block.ciphertexts)
+        read_ciphertexts(self._layout.parameters, self._layout.packing(block.number), block.ciphertexts)
 
     def _require_in(self, block: EncryptedBlock, row_ids: tuple[bytes, ...], request_id: bytes) -> None:
         if self._store.knows_request(request_id):
@@ -152,19 +129,12 @@ class OwnerCollection(LiveCollection):
         if {self._layout.block_of(slot) for slot in places} != {block.number}:
             raise InvalidInput("the rows of one erasure stand in the block that comes with it; send one for each block")
 
-    def _write_through(self, change: Change, blocks: tuple[EncryptedBlock, ...]) -> None:
-        with self._lock.writing():
-            try:
-                for block in blocks:
-                    self._put(block.number, block.ciphertexts)
-                self._stored = change.collection
-            except Exception as error:
-                self._is_broken = True
-                raise StoreFailed(
-                    f"a change is on disk but not in memory ({type(error).__name__}); restart the server to read it"
-                ) from error
+    def _write(self, blocks: tuple[EncryptedBlock, ...]) -> None:
+        for block in blocks:
+            self._put(block.number, block.ciphertexts)
 
     def _put(self, number: int, ciphertexts: bytes) -> None:
+        self._missing.discard(number)  # its owner writes a block whole, from the rows that the catalogue names
         if self._layout.is_side(number):
             self._side.put_block(number, ciphertexts)
             self._side_blocks = max(self._side_blocks, number + 1)
@@ -186,21 +156,21 @@ class OwnerCollection(LiveCollection):
         if compartments is not None:
             raise InvalidInput("an owner-encrypted collection has no agreement to search by")
         with self._lock.reading():
-            self._require_whole()
-            if self._is_gone:
-                raise CollectionNotFound("the collection was deleted while the query was on its way")
-            if self._missing_blocks:
+            self._require_searchable(packing_factor)
+            if self._missing:
                 raise IntegrityError(
-                    f"{self._missing_blocks} blocks of this collection are gone: its data was restored from before a "
+                    f"{len(self._missing)} blocks of this collection are gone: its data was restored from before a "
                     "change; bring newer data back, or let the owner make the collection anew from a mirror"
                 )
-            self.require_packing(packing_factor)
             info, layout = self.info, self._layout
             whole = self._whole_blocks()
             start(ReplyStart(info.epoch, info.slots, self._side_blocks + whole, None, self._side_blocks))
             side_slots = self._side_blocks * layout.side.rows_per_block
             self._side.answer(query, side_slots, emit, cancelled, query_packing=layout.whole)
             self._whole.answer(query, whole * layout.whole.rows_per_block, emit, cancelled)
+
+    def compartment_of(self, slot: int) -> int:
+        return 0  # its rows rest on no agreement
 
     def _whole_blocks(self) -> int:
         return self._layout.whole.blocks(self._layout.whole_slots(self.info.slots))

@@ -37,6 +37,14 @@ def test_whole_blocks_come_first_and_at_most_one_block_is_filled_up(taken: set[i
     assert count // SIZE <= len(whole) <= count // SIZE + 1
 
 
+@pytest.mark.parametrize("count", [SIZE, SIZE - 1])
+def test_emptied_blocks_are_used_before_new_ones_are_made(count: int) -> None:
+    """Blocks 0 and 2 of the whole ones are full, the one between them was emptied by erasures."""
+    emptied = LAYOUT.slots_of(SIDE_BLOCKS + 1)
+    taken = [*LAYOUT.slots_of(SIDE_BLOCKS), *LAYOUT.slots_of(SIDE_BLOCKS + 2)]
+    assert choose_slots(LAYOUT, np.array(taken, np.intp), count) == list(emptied[:count])
+
+
 def test_single_rows_fill_side_blocks_and_then_whole_ones() -> None:
     taken: list[int] = []
     for _ in range(LAYOUT.side_slots + 2):

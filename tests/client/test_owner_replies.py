@@ -13,6 +13,7 @@ import pytest
 
 from unseen.errors import MalformedMessage, ServerUnavailable
 from unseen.he.owner.layout import Layout
+from unseen.he.owner.secret import OwnerKey
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen.v1 import search_pb2
 
@@ -67,6 +68,23 @@ def test_whatever_a_reply_decrypts_to_the_server_sees_one_search_and_nothing_aft
     assert next(iter(seen))[0] == ("Search",)
 
 
+def test_a_reply_is_decrypted_after_the_last_question(owner_device, unit_vectors, monkeypatch):
+    """A reply that names a newer epoch has the catalogue asked for: decrypting may not come before."""
+    asked, decrypt = [], OwnerKey.decrypt
+
+    def noted(key, packing, blocks):
+        asked.append(owner_device.server.log[before:])
+        return decrypt(key, packing, blocks)
+
+    monkeypatch.setattr(OwnerKey, "decrypt", noted)
+    collection = owner_device.server.collections["secret"]
+    collection.epoch += 1
+    answer(owner_device, bytes(SIZE), epoch=collection.epoch)
+    before = len(owner_device.server.log)
+    search(owner_device, unit_vectors)
+    assert asked == [owner_device.server.log[before:]] == [["Search", "SyncCatalogue"]]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -93,8 +111,6 @@ def test_headers_that_do_not_fit_are_malformed(owner_device, unit_vectors, field
 def test_blocks_that_do_not_fit_are_refused_before_anything_is_decrypted(
     owner_device, unit_vectors, monkeypatch, blocks, refusal
 ):
-    from unseen.he.owner.secret import OwnerKey
-
     def never(*_):
         raise AssertionError("decrypted")
 

@@ -133,7 +133,7 @@ def test_the_owner_encrypted_set_is_safe_and_possible() -> None:
 
 @pytest.mark.parametrize(
     "weakened",
-    [{"ring_degree": 1024}, {"moduli": (40961, (1 << 27) + 1)}, {"error_coins": 20}, {"error_coins": 0}],
+    [{"ring_degree": 1024}, {"moduli": (40961, (1 << 27) + 1)}, {"error_coins": 20}, {"error_coins": 33}],
 )
 def test_weakened_owner_encrypted_sets_refuse_to_load_outside_tests(weakened, monkeypatch) -> None:
     unsafe = replace(N2048_Q31_OWNER, name="insecure_owner", **weakened)

@@ -25,7 +25,7 @@ from unseen.audit.receipt import METADATA_KEY, Receipt
 from unseen.entropy import random_uid
 from unseen.v1 import audit_pb2, audit_pb2_grpc, collections_pb2, index_pb2, index_pb2_grpc, search_pb2_grpc
 from unseen_server import app, refusals
-from unseen_server.live_collection import LiveCollection
+from unseen_server.sealed_collection import SealedCollection
 
 Make = Callable[..., Any]
 Leaves = list[dict[str, Any]]
@@ -347,13 +347,13 @@ class Scan:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.goes_on = threading.Event()
-        answer = LiveCollection.answer
+        answer = SealedCollection.answer
 
         def wait(*args: Any) -> None:
             self.goes_on.wait(60)
             answer(*args)
 
-        monkeypatch.setattr(LiveCollection, "answer", wait)
+        monkeypatch.setattr(SealedCollection, "answer", wait)
 
 
 @pytest.mark.parametrize("why", ["its caller left", "it took too long"])

@@ -65,8 +65,8 @@ async def test_failure_that_no_caller_waits_for_stops_the_server(tmp_path: Path,
             caller_is_gone.wait(30)
             raise MemoryError
 
-        index: Any = server.engine.by_uid(LOCAL, collection.uid)._index
-        index.clear = no_room
+        live: Any = server.engine.by_uid(LOCAL, collection.uid)
+        live._index.clear = no_room
         erase = index_pb2_grpc.IndexServiceStub(caller.channel).EraseRows.future
         erasing = erase(
             index_pb2.EraseRowsRequest(request_id=bytes(16), collection_uid=collection.uid, row_ids=batch.row_ids[3])

@@ -252,7 +252,7 @@ async def test_search_whose_client_leaves_stops_computing(
     collection = await in_thread(caller.create)
     await in_thread(caller.enrol, collection.uid, make_rows(50)[1])
     collection = await in_thread(caller.collection)
-    live = running.engine.by_uid(LOCAL, collection.uid)
+    live: Any = running.engine.by_uid(LOCAL, collection.uid)
     started, stopped = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -262,7 +262,7 @@ async def large(running: app.RunningServer, call: Make) -> Any:
     """A collection of many blocks; its rows are in memory only, which a scan does not notice."""
     caller = call(running)
     collection = await in_thread(lambda: caller.create("large", dimension=64))
-    live = running.engine.by_uid(LOCAL, collection.uid)
+    live: Any = running.engine.by_uid(LOCAL, collection.uid)
     slots = BLOCKS * live.packing.rows_per_block
     live._index.reserve(slots)
     object.__setattr__(live._stored.info, "slots", slots)

@@ -189,10 +189,43 @@ def test_query_of_another_packing_and_of_a_deleted_collection_is_refused(live: O
         search(live, key, vectors(1)[0])
 
 
-def test_block_that_is_gone_is_said_and_not_scored_as_zero(store: Store, live: OwnerCollection, key: OwnerKey) -> None:
-    """Data put back from before a block was written anew lacks it: its key was destroyed."""
-    live.enrol(random_uid(), batch((0,), block(key, 0, {0: vectors(1)[0]})))
-    place = next(fact.key for fact in store.facts("owner block"))
+def forget_block(store: Store, number: int) -> None:
+    """As in data put back from before a block was written anew: its key was destroyed."""
+    (place,) = (fact.key for fact in store.facts("owner block") if int.from_bytes(fact.key[16:20], "big") == number)
     store.forget_facts("owner block", place)
+
+
+def test_block_that_is_gone_is_said_and_not_scored_as_zero(store: Store, live: OwnerCollection, key: OwnerKey) -> None:
+    live.enrol(random_uid(), batch((0,), block(key, 0, {0: vectors(1)[0]})))
+    forget_block(store, 0)
     with pytest.raises(IntegrityError, match="1 blocks"):
         search(loaded(store, store.collections()[0]), key, vectors(1)[0])
+
+
+def test_block_that_is_gone_is_searched_again_once_its_owner_wrote_it(
+    store: Store, live: OwnerCollection, key: OwnerKey
+) -> None:
+    rows = vectors(2)
+    live.enrol(random_uid(), batch((0,), block(key, 0, {0: rows[0]})))
+    forget_block(store, 0)
+    again = loaded(store, store.collections()[0])
+    again.enrol(random_uid(), batch((1,), block(key, 0, dict(enumerate(rows)), known_epoch=1)))
+    assert search(again, key, rows[0])[1][:2] == pytest.approx(rows @ rows[0], abs=0.01)
+
+
+def test_last_blocks_that_are_gone_with_all_their_rows_score_zero(
+    store: Store, live: OwnerCollection, key: OwnerKey
+) -> None:
+    """Five blocks: the last one needs memory that no block before it brings."""
+    firsts = [LAYOUT.slots_of(SIDE_BLOCKS + at).start for at in range(5)]
+    row = vectors(1)[0]
+    added = batch(tuple(firsts), *(block(key, SIDE_BLOCKS + at, {slot: row}) for at, slot in enumerate(firsts)))
+    live.enrol(random_uid(), added)
+    live.erase(random_uid(), added.row_ids[-1:], block(key, SIDE_BLOCKS + 4, {}, known_epoch=1))
+    forget_block(store, SIDE_BLOCKS + 4)
+    again = loaded(store, store.collections()[0])
+    start, _, found = search(again, key, row)
+    assert start.blocks == 5
+    size = LAYOUT.whole.rows_per_block
+    assert found[3 * size] == pytest.approx(1, abs=0.01)
+    assert not found[4 * size :].any()

@@ -9,6 +9,7 @@ rows, never from what a server's ciphertexts decrypt to. Nothing that a decrypti
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,11 +97,11 @@ def by_block(place: Place, row_ids: Sequence[bytes]) -> list[list[bytes]]:
 def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
     """Free slots for new rows: unused whole blocks; for the rest side blocks, or the free places of one whole block."""
     size = layout.whole.rows_per_block
-    used = np.zeros(0, np.int64)
-    if len(whole := taken[taken >= layout.side_slots] - layout.side_slots):
-        used = np.bincount(whole // size)
-    fresh = len(used) + SIDE_BLOCKS
-    slots: list[int] = [slot for number in range(fresh, fresh + count // size) for slot in layout.slots_of(number)]
+    used = np.bincount((taken[taken >= layout.side_slots] - layout.side_slots) // size)
+    # Emptied blocks before new ones: every block that was ever written is a part of every reply.
+    unused = itertools.chain(map(int, np.flatnonzero(used == 0)), itertools.count(len(used)))
+    filled = [SIDE_BLOCKS + number for number in itertools.islice(unused, count // size)]
+    slots = [slot for block in filled for slot in layout.slots_of(block)]
     rest = count % size
     if not rest:
         return slots
@@ -108,8 +109,8 @@ def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> lis
     if rest <= min(SINGLE_ROWS, max(1, size // 4), len(side)):
         return [*slots, *map(int, side[:rest])]
     fitting = np.flatnonzero((used > 0) & (used + rest <= size))
-    number = int(fitting[0]) + SIDE_BLOCKS if len(fitting) else fresh + count // size
-    return [*slots, *map(int, np.setdiff1d(np.array(layout.slots_of(number)), taken)[:rest])]
+    block = SIDE_BLOCKS + (int(fitting[0]) if len(fitting) else next(unused))
+    return [*slots, *map(int, np.setdiff1d(np.array(layout.slots_of(block)), taken)[:rest])]
 
 
 def _block(

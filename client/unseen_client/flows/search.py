@@ -99,38 +99,35 @@ def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
 def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
     place = yield from open_place(session, name)
     _require_fits(place, wanted)
-    if place.is_owner:
-        scores, epoch = yield from _owner_scores(session, place, wanted)
-    else:
-        scores, epoch = yield from _sealed_scores(session, place, wanted)
+    reply, parameters = yield from (_ask_owner if place.is_owner else _ask_sealed)(session, place, wanted)
     for _ in range(MOST_START_OVERS):
-        yield from sync(session, place, epoch)
-        found = yield from local(lambda: _hits(place, scores, epoch, wanted))
+        # Asked before anything is decrypted: the time that takes may not tell of an owner-encrypted reply.
+        yield from sync(session, place, reply.epoch)
+        found = yield from local(lambda: _hits(place, _scores(parameters, reply, wanted), reply.epoch, wanted))
         if found is not None:
             return found
     raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
 
 
-def _sealed_scores(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Float32Array, int]]:
-    """Scores by slot and the epoch of what was scored, of a collection that the server holds sealed."""
+def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[AnyReply, Scales]]:
+    """The reply of a collection that the server holds sealed, and what its scores are counted in."""
     parameters = params.by_id(place.collection.parameter_id)
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
     query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
-    return (yield from local(lambda: _scores(parameters, reply, wanted))), reply.epoch
+    return reply, parameters
 
 
-def _owner_scores(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Float32Array, int]]:
-    """The same of an owner-encrypted one; what follows depends on the reply's header, on nothing decrypted."""
-    parameters = params.owner_by_id(place.collection.parameter_id)
+def _ask_owner(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[AnyReply, Scales]]:
+    """The same of an owner-encrypted one."""
     query = yield from local(lambda: owner.encrypt_query(place, wanted.vector))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
-    return (yield from local(lambda: _scores(parameters, reply, wanted))), reply.epoch
+    return reply, params.owner_by_id(place.collection.parameter_id)
 
 
-def _scores(parameters: Scales, reply: Reply | owner.OwnerReply, wanted: Wanted) -> Float32Array:
+def _scores(parameters: Scales, reply: AnyReply, wanted: Wanted) -> Float32Array:
     """Scores by slot, NaN where a slot was not scored."""
     cosines = to_cosines(parameters, reply.raw_scores())
     return reply.by_slot(cosines * np.float32(wanted.score_scale) + np.float32(wanted.score_offset))
@@ -181,6 +178,15 @@ def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> lis
 def study_of(record: Record) -> str:
     """The pseudonym of a picture's study; the row's own id where it names none."""
     return record.extra.get(STUDY, record.id)
+
+
+class AnyReply(Protocol):
+    """A reply that came whole, of either kind of collection."""
+
+    @property
+    def epoch(self) -> int: ...
+    def raw_scores(self) -> npt.NDArray[np.int64]: ...
+    def by_slot(self, scores: Float32Array) -> Float32Array: ...
 
 
 class OpensReplies(Protocol):

@@ -21,6 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from unseen.he.grouped_sum import Values, sum_in_groups
 from unseen.he.lanes import (
     F64,
     I64,
@@ -74,59 +75,29 @@ def _tile(typing_context: Any, query: Any, rows: Any, chunks: Any, out: Any, q: 
         modulus = broadcast(builder, q, V8)
         inverse = broadcast(builder, builder.fdiv(F64(1.0), builder.sitofp(q, F64)), V8F)
 
-        before = builder.block
-        group = builder.append_basic_block("group")
-        chunk = builder.append_basic_block("chunk")
-        group_end = builder.append_basic_block("group_end")
-        done = builder.append_basic_block("done")
-        builder.branch(group)
-
-        # A group is at most MOST_TERMS chunks; its sums start from the reduced sums of the groups before it.
-        builder.position_at_end(group)
-        first = builder.phi(I64)
-        first.add_incoming(I64(0), before)
-        carried = [builder.phi(V8) for _ in parts]
-        for phi in carried:
-            phi.add_incoming(splat(V8, 0), before)
-        limit = builder.add(first, I64(MOST_TERMS))
-        end = builder.select(builder.icmp_unsigned("<", limit, chunks), limit, chunks)
-        builder.branch(chunk)
-
-        builder.position_at_end(chunk)
-        index = builder.phi(I64)
-        index.add_incoming(first, group)
-        sums = [builder.phi(V8) for _ in parts]
-        for phi, start in zip(sums, carried, strict=True):
-            phi.add_incoming(start, group)
-        at_query = builder.add(query, builder.mul(index, I64(POLYNOMIALS * LINE_BYTES)))
-        at_rows = builder.add(rows, builder.mul(index, I64(QUAD * LINE_BYTES)))
-        query_halves = []
-        for polynomial in range(POLYNOMIALS):
-            line = load(builder, at_query, polynomial * LINE_BYTES)
-            query_halves.append((_even(builder, line), _odd(builder, line)))
-        following = []
-        for block in range(QUAD):
-            prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + block * LINE_BYTES)))
-            line = load(builder, at_rows, block * LINE_BYTES)
-            row_halves = (_even(builder, line), _odd(builder, line))
+        def add(chunk: ir.Value, sums: Values) -> Values:
+            at_query = builder.add(query, builder.mul(chunk, I64(POLYNOMIALS * LINE_BYTES)))
+            at_rows = builder.add(rows, builder.mul(chunk, I64(QUAD * LINE_BYTES)))
+            query_halves = []
             for polynomial in range(POLYNOMIALS):
-                for half in (0, 1):
-                    product = builder.mul(row_halves[half], query_halves[polynomial][half])
-                    following.append(builder.add(sums[parts.index((block, polynomial, half))], product))
-        next_index = builder.add(index, I64(1))
-        index.add_incoming(next_index, chunk)
-        for phi, value in zip(sums, following, strict=True):
-            phi.add_incoming(value, chunk)
-        builder.cbranch(builder.icmp_unsigned("<", next_index, end), chunk, group_end)
+                line = load(builder, at_query, polynomial * LINE_BYTES)
+                query_halves.append((_even(builder, line), _odd(builder, line)))
+            following = []
+            for block in range(QUAD):
+                prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + block * LINE_BYTES)))
+                line = load(builder, at_rows, block * LINE_BYTES)
+                row_halves = (_even(builder, line), _odd(builder, line))
+                for polynomial in range(POLYNOMIALS):
+                    for half in (0, 1):
+                        product = builder.mul(row_halves[half], query_halves[polynomial][half])
+                        following.append(builder.add(sums[parts.index((block, polynomial, half))], product))
+            return following
 
-        builder.position_at_end(group_end)
-        reduced = [reduced_sum(builder, value, modulus, inverse) for value in following]
-        first.add_incoming(end, group_end)
-        for phi, value in zip(carried, reduced, strict=True):
-            phi.add_incoming(value, group_end)
-        builder.cbranch(builder.icmp_unsigned("<", end, chunks), group, done)
+        def reduce(sums: Values) -> Values:
+            return [reduced_sum(builder, value, modulus, inverse) for value in sums]
 
-        builder.position_at_end(done)
+        zeros = [splat(V8, 0) for _ in parts]
+        reduced = sum_in_groups(builder, chunks, MOST_TERMS, zeros, lambda carried: carried, add, reduce)
         for position in range(QUAD * POLYNOMIALS):
             even, odd = reduced[2 * position], reduced[2 * position + 1]
             line = builder.bitcast(builder.or_(even, builder.shl(odd, splat(V8, 32))), V16)

@@ -8,9 +8,7 @@ Not safe for writers beside readers: the caller keeps them apart (``unseen_serve
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from functools import partial
 
 import numba as nb
@@ -30,6 +28,7 @@ from unseen.he.reply import finish_blocks
 from unseen.he.ring import forward, ring
 from unseen.he.scan_threads import ScanThreads, Submit
 from unseen.he.segment import Segment
+from unseen.he.segmented import Segmented
 from unseen.params import ParameterSet, require_safe
 
 BoolArray = npt.NDArray[np.bool_]
@@ -44,7 +43,7 @@ CIPHERTEXTS_PER_TASK = 2 * TOGETHER
 """Few enough that threads share a query evenly, enough that handing out a task costs little beside it."""
 
 
-class ScanIndex:
+class ScanIndex(Segmented[Segment]):
     """The rows of one collection, packed for scanning; slots that were never written, or were cleared, are zero."""
 
     def __init__(
@@ -57,33 +56,14 @@ class ScanIndex:
     ) -> None:
         """threads: what queries are answered by, shared with other indexes; None makes one thread of its own."""
         self.parameters = require_safe(parameters)
-        self.packing = Packing(parameters.ring_degree, dimension, packing_factor)
+        packing = Packing(parameters.ring_degree, dimension, packing_factor)
+        self._ring = ring(parameters.ring_degree, parameters.modulus)
+        super().__init__(packing, partial(Segment, self._ring, packing))
         self.masks = masks
         self.threads = threads or ScanThreads()
-        self._ring = ring(parameters.ring_degree, parameters.modulus)
-        self._segments: list[Segment] = []
         self._written: set[int] = set()
 
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """The memory that is scanned, in order of slots."""
-        return tuple(self._segments)
-
-    @property
-    def memory_bytes(self) -> int:
-        return sum(segment.size_bytes for segment in self._segments)
-
-    @property
-    def capacity(self) -> int:
-        """Slots that memory is there for."""
-        return len(self._segments) * QUAD * self.packing.rows_per_block
-
     # ------------------------------------------------------------------------------------------------------- rows
-
-    def reserve(self, slots: int) -> None:
-        """Have memory for this many slots; new memory is zero."""
-        while self.capacity < slots:
-            self._segments.append(Segment(self._ring, self.packing))
 
     def put(self, slots: Int64Array, rows: Int16Array) -> None:
         """Set rows: (n,) distinct slots and (n, dimension) quantised rows. Raises InvalidVector above the norm cap."""
@@ -155,7 +135,9 @@ class ScanIndex:
             raise InvalidInput(f"got {slots} slots, expected at most the {self.capacity} that this index holds")
         with self.threads.lent() as submit:
             transformed, key = self._transform(submit, arrived)
-            for reply in self._replies(submit, self.packing.blocks(slots), transformed, key, cancelled, wanted):
+            batches = _batches(self.packing.blocks(slots), wanted)
+            works = (partial(self._batch, segments, emitted, transformed, key) for segments, emitted in batches)
+            for reply in self.threads.in_order(submit, works, cancelled):
                 emit(reply)
 
     def _transform(self, submit: Submit, arrived: ArrivedQuery) -> tuple[Int32Array, UInt32Array]:
@@ -174,26 +156,6 @@ class ScanIndex:
         for done in [submit(partial(transform, first)) for first in starts]:
             done.result()
         return query, key
-
-    def _replies(
-        self,
-        submit: Submit,
-        blocks: int,
-        query: Int32Array,
-        key: UInt32Array,
-        cancelled: Callable[[], bool],
-        wanted: BoolArray | None,
-    ) -> Iterator[bytes]:
-        """Replies of up to eight blocks each, in order, with at most two batches a thread under way."""
-        waiting: deque[Future[bytes]] = deque()
-        for segments, emitted in _batches(blocks, wanted):
-            if cancelled():
-                break
-            waiting.append(submit(partial(self._batch, segments, emitted, query, key)))
-            if len(waiting) >= 2 * self.threads.count:
-                yield waiting.popleft().result()
-        while waiting and not cancelled():
-            yield waiting.popleft().result()
 
     def _batch(self, segments: list[int], emitted: BoolArray, query: Int32Array, key: UInt32Array) -> bytes:
         """Reply blocks of one or two segments, those that are emitted: one crossing out of the interpreter."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -74,6 +75,20 @@ class ScanThreads:
             for future in left:
                 future.cancel()
             wait(left)
+
+    def in_order(
+        self, submit: Submit, works: Iterable[Callable[[], Result]], cancelled: Callable[[], bool]
+    ) -> Iterator[Result]:
+        """Results of work in its order, with at most two pieces a thread under way; ends early when cancelled."""
+        waiting: deque[Future[Result]] = deque()
+        for work in works:
+            if cancelled():
+                break
+            waiting.append(submit(work))
+            if len(waiting) >= 2 * self.count:
+                yield waiting.popleft().result()
+        while waiting and not cancelled():
+            yield waiting.popleft().result()
 
     def scratch(self, degree: int) -> Scratch:
         """Return the calling thread's own scratch memory for a ring degree."""

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -154,3 +154,27 @@ def test_threads_that_start_at_the_same_moment_all_start() -> None:
             many.close()
     finally:
         sys.setswitchinterval(before)
+
+
+def test_results_come_in_the_order_of_the_work_and_little_is_begun_before_it_is_wanted(threads: ScanThreads) -> None:
+    handed_out: list[int] = []
+
+    def works() -> Iterator[Callable[[], int]]:
+        for number in range(20):
+            handed_out.append(number)
+            yield partial(int, number)
+
+    with threads.lent() as submit:
+        results = threads.in_order(submit, works(), lambda: False)
+        assert next(results) == 0
+        assert handed_out == [0, 1, 2, 3]
+        assert list(results) == list(range(1, 20))
+
+
+def test_what_is_cancelled_brings_no_more_results(threads: ScanThreads) -> None:
+    enough = threading.Event()
+    with threads.lent() as submit:
+        results = threads.in_order(submit, [partial(int, number) for number in range(20)], enough.is_set)
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        enough.set()
+        assert list(results) == []

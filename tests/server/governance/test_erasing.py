@@ -21,7 +21,7 @@ from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.call import LOCAL
 from unseen_server.governance import facts as kinds
 from unseen_server.governance.erasing import RequestId
-from unseen_server.live_collection import LiveCollection
+from unseen_server.sealed_collection import SealedCollection
 
 Rows = Callable[..., tuple[Any, Any]]
 Governed = Callable[..., Steward]
@@ -254,7 +254,7 @@ def test_a_job_that_was_cut_leaves_nothing_without_a_certificate(
         raise StoreFailed("as if the disk had failed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(LiveCollection if cut_at == "erase" else own_server.running.governance.erasing, cut_at, cut)
+        patched.setattr(SealedCollection if cut_at == "erase" else own_server.running.governance.erasing, cut_at, cut)
         with pytest.raises(StoreFailed):
             own_server.run_retention()
     own_server.stop()

@@ -25,6 +25,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from unseen.he.grouped_sum import Values, sum_in_groups
 from unseen.he.kernel import PREFETCH_BYTES, prefetch
 from unseen.he.lanes import I64, LANES, LINE_BYTES, V16, broadcast, splat, store
 
@@ -85,7 +86,8 @@ def _joined(builder: ir.IRBuilder, low: ir.Value, high: ir.Value, p: ir.Value, i
 def _tile(typing_context: Any, query: Any, rows: Any, pairs: Any, out: Any, p: Any) -> Any:
     """One tile of one segment: 4 blocks x 3 polynomials x 16 lanes, summed over all pairs of chunks, below p.
 
-    Line (block, polynomial) is the (3 * block + polynomial)-th after ``out``.
+    Line (block, polynomial) is the (3 * block + polynomial)-th after ``out``. Sums are those of the low digits, then
+    those of the high ones; reduced sums are carried into the low ones.
     """
     signature = types.void(types.uint64, types.uint64, types.uint64, types.uint64, types.int32)
     parts = [(block, product) for block in range(QUAD) for product in range(PRODUCTS)]
@@ -95,57 +97,31 @@ def _tile(typing_context: Any, query: Any, rows: Any, pairs: Any, out: Any, p: A
         modulus = broadcast(builder, p, V16)
         inverse = broadcast(builder, builder.fdiv(F32(1.0), builder.sitofp(p, F32)), V16F)
 
-        before = builder.block
-        group = builder.append_basic_block("group")
-        pair = builder.append_basic_block("pair")
-        group_end = builder.append_basic_block("group_end")
-        done = builder.append_basic_block("done")
-        builder.branch(group)
+        def begin(carried: Values) -> Values:
+            return carried + [splat(V16, 0) for _ in parts]
 
-        # A group is at most MOST_PAIRS pairs; its low sums start from the reduced sums of the groups before it.
-        builder.position_at_end(group)
-        first = builder.phi(I64)
-        first.add_incoming(I64(0), before)
-        carried = [builder.phi(V16) for _ in parts]
-        for phi in carried:
-            phi.add_incoming(splat(V16, 0), before)
-        limit = builder.add(first, I64(MOST_PAIRS))
-        end = builder.select(builder.icmp_unsigned("<", limit, pairs), limit, pairs)
-        builder.branch(pair)
+        def add(pair: ir.Value, sums: Values) -> Values:
+            following = list(sums)
+            at_query = builder.add(query, builder.mul(pair, I64(QUERY_LINES * LINE_BYTES)))
+            at_rows = builder.add(rows, builder.mul(pair, I64(ROW_LINES * LINE_BYTES)))
+            digits = [_load_wide(builder, at_query, line * LINE_BYTES) for line in range(QUERY_LINES)]
+            for block in range(QUAD):
+                for right in range(POLYNOMIALS):
+                    offset = (POLYNOMIALS * block + right) * LINE_BYTES
+                    prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + offset)))
+                    line = _load_wide(builder, at_rows, offset)
+                    for left in range(POLYNOMIALS):
+                        for digit in range(DIGITS):
+                            at = len(parts) * digit + parts.index((block, left + right))
+                            following[at] = _add_products(builder, following[at], digits[DIGITS * left + digit], line)
+            return following
 
-        builder.position_at_end(pair)
-        index = builder.phi(I64)
-        index.add_incoming(first, group)
-        sums = {(part, digit): builder.phi(V16) for part in parts for digit in range(DIGITS)}
-        for (part, digit), phi in sums.items():
-            phi.add_incoming(splat(V16, 0) if digit else carried[parts.index(part)], group)
-        following = dict(sums)
-        at_query = builder.add(query, builder.mul(index, I64(QUERY_LINES * LINE_BYTES)))
-        at_rows = builder.add(rows, builder.mul(index, I64(ROW_LINES * LINE_BYTES)))
-        digits = [_load_wide(builder, at_query, line * LINE_BYTES) for line in range(QUERY_LINES)]
-        for block in range(QUAD):
-            for right in range(POLYNOMIALS):
-                offset = (POLYNOMIALS * block + right) * LINE_BYTES
-                prefetch(builder, builder.add(at_rows, I64(PREFETCH_BYTES + offset)))
-                line = _load_wide(builder, at_rows, offset)
-                for left in range(POLYNOMIALS):
-                    for digit in range(DIGITS):
-                        key = ((block, left + right), digit)
-                        following[key] = _add_products(builder, following[key], digits[DIGITS * left + digit], line)
-        next_index = builder.add(index, I64(1))
-        index.add_incoming(next_index, pair)
-        for key, phi in sums.items():
-            phi.add_incoming(following[key], pair)
-        builder.cbranch(builder.icmp_unsigned("<", next_index, end), pair, group_end)
+        def reduce(sums: Values) -> Values:
+            low_and_high = zip(sums[: len(parts)], sums[len(parts) :], strict=True)
+            return [_joined(builder, low, high, modulus, inverse) for low, high in low_and_high]
 
-        builder.position_at_end(group_end)
-        reduced = [_joined(builder, following[part, 0], following[part, 1], modulus, inverse) for part in parts]
-        first.add_incoming(end, group_end)
-        for phi, value in zip(carried, reduced, strict=True):
-            phi.add_incoming(value, group_end)
-        builder.cbranch(builder.icmp_unsigned("<", end, pairs), group, done)
-
-        builder.position_at_end(done)
+        zeros = [splat(V16, 0) for _ in parts]
+        reduced = sum_in_groups(builder, pairs, MOST_PAIRS, zeros, begin, add, reduce)
         for position, value in enumerate(reduced):
             residue = builder.add(value, builder.and_(builder.ashr(value, splat(V16, 31)), modulus))
             store(builder, residue, out, position * LINE_BYTES)

@@ -8,9 +8,7 @@ safe for writers beside readers: the caller keeps them apart.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from functools import partial
 
 import numba as nb
@@ -26,6 +24,7 @@ from unseen.he.owner.reply import finish_blocks, fractions, joining_roots
 from unseen.he.owner.segment import Segment
 from unseen.he.packing import Packing
 from unseen.he.scan_threads import ScanThreads, Submit
+from unseen.he.segmented import Segmented
 from unseen.params import OwnerParameterSet, require_safe
 
 BoolArray = npt.NDArray[np.bool_]
@@ -37,7 +36,7 @@ MOST_ADDITIONS = 2
 """Ciphertexts that one block may be the sum of. Errors add up: with three the score error passes 0.001 (``noise``)."""
 
 
-class OwnerScanIndex:
+class OwnerScanIndex(Segmented[Segment]):
     """The encrypted rows of one collection, block by block; a block that was never written scores zero."""
 
     def __init__(
@@ -49,27 +48,13 @@ class OwnerScanIndex:
     ) -> None:
         """threads: what queries are answered by, shared with other indexes; None makes one thread of its own."""
         self.parameters = require_safe(parameters)
-        self.packing = Packing(parameters.ring_degree, dimension, packing_factor)
+        packing = Packing(parameters.ring_degree, dimension, packing_factor)
+        super().__init__(packing, partial(Segment, parameters, packing))
         self.threads = threads or ScanThreads()
-        self._segments: list[Segment] = []
         self._additions: dict[int, int] = {}
         self._moduli = np.array(parameters.moduli, np.int64)
         self._roots, self._weights = joining_roots(parameters), fractions(parameters)
         self._bits = np.array([bits for bits, _ in reply_runs(parameters, self.packing)], np.int64)
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """The memory that is scanned, in order of blocks."""
-        return tuple(self._segments)
-
-    @property
-    def memory_bytes(self) -> int:
-        return sum(segment.size_bytes for segment in self._segments)
-
-    @property
-    def capacity(self) -> int:
-        """Slots that memory is there for."""
-        return len(self._segments) * QUAD * self.packing.rows_per_block
 
     # ----------------------------------------------------------------------------------------------------- blocks
 
@@ -110,8 +95,7 @@ class OwnerScanIndex:
     def _segment(self, block: int) -> Segment:
         if block < 0:
             raise InvalidInput(f"got block {block}, expected 0 or more")
-        while len(self._segments) <= block // QUAD:
-            self._segments.append(Segment(self.parameters, self.packing))
+        self.reserve((block + 1) * self.packing.rows_per_block)
         return self._segments[block // QUAD]
 
     # ------------------------------------------------------------------------------------------------------- scan
@@ -141,7 +125,7 @@ class OwnerScanIndex:
                 digits = self._digits(submit, arrived)
             else:
                 digits = submit(partial(self._derived_digits, query_packing, arrived)).result()
-            for reply in self._replies(submit, chosen, digits, cancelled):
+            for reply in self.threads.in_order(submit, self._works(chosen, digits), cancelled):
                 emit(reply)
 
     def _digits(self, submit: Submit, arrived: Ciphertexts) -> Int16Array:
@@ -167,22 +151,12 @@ class OwnerScanIndex:
                 cut(residues[:, number], polynomial, 0, modulus, digits[number])
         return digits
 
-    def _replies(
-        self, submit: Submit, wanted: BoolArray, digits: Int16Array, cancelled: Callable[[], bool]
-    ) -> Iterator[bytes]:
-        """Replies of up to four blocks each, in order, with at most two segments a thread under way."""
-        waiting: deque[Future[bytes]] = deque()
+    def _works(self, wanted: BoolArray, digits: Int16Array) -> Iterator[Callable[[], bytes]]:
+        """What there is to do: the replies of up to four blocks each, where one of them is wanted."""
         for first in range(0, len(wanted), QUAD):
             emitted = wanted[first : first + QUAD]
-            if not emitted.any():
-                continue
-            if cancelled():
-                break
-            waiting.append(submit(partial(self._scan_segment, first // QUAD, emitted, digits)))
-            if len(waiting) >= 2 * self.threads.count:
-                yield waiting.popleft().result()
-        while waiting and not cancelled():
-            yield waiting.popleft().result()
+            if emitted.any():
+                yield partial(self._scan_segment, first // QUAD, emitted, digits)
 
     def _scan_segment(self, segment: int, emitted: BoolArray, digits: Int16Array) -> bytes:
         """Reply blocks of one segment, those that are emitted: one crossing out of the interpreter."""

@@ -31,8 +31,9 @@ from unseen.he.secret import PreparedQuery
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import SqliteStore
 from unseen.types import RowBatch
-from unseen_server.live_collection import LiveCollection, ReplyStart
+from unseen_server.live_collection import ReplyStart
 from unseen_server.masks_ahead import MasksAhead
+from unseen_server.sealed_collection import SealedCollection
 
 Make = Callable[..., Any]
 
@@ -56,12 +57,12 @@ def masks() -> Iterator[MasksAhead]:
 
 
 @pytest.fixture
-def live(store: Store, masks: MasksAhead) -> LiveCollection:
+def live(store: Store, masks: MasksAhead) -> SealedCollection:
     new = NewCollection("photos", DIMENSION, PARAMETERS.id, "none", packing_factor=16)
-    return LiveCollection(store, store.create(random_uid(), new), PARAMETERS, masks, threads=ScanThreads(1))
+    return SealedCollection(store, store.create(random_uid(), new), PARAMETERS, masks, threads=ScanThreads(1))
 
 
-def search(live: LiveCollection, vector: np.ndarray) -> tuple[ReplyStart, np.ndarray]:
+def search(live: SealedCollection, vector: np.ndarray) -> tuple[ReplyStart, np.ndarray]:
     """A whole search without the network."""
     query, key = PreparedQuery.prepare(PARAMETERS, live.packing).encrypt(quantise.quantise_query(PARAMETERS, vector))
     starts: list[ReplyStart] = []
@@ -72,7 +73,7 @@ def search(live: LiveCollection, vector: np.ndarray) -> tuple[ReplyStart, np.nda
     return start, quantise.to_cosines(PARAMETERS, raw)
 
 
-def test_every_answer_is_the_state_of_exactly_one_epoch(live: LiveCollection, make_rows: Make) -> None:
+def test_every_answer_is_the_state_of_exactly_one_epoch(live: SealedCollection, make_rows: Make) -> None:
     """Searches run while rows come and go; afterwards each answer is compared with the rows of the epoch it names."""
     states: dict[int, dict[int, np.ndarray]] = {0: {}}
     finished = threading.Event()
@@ -118,12 +119,12 @@ def test_every_answer_is_the_state_of_exactly_one_epoch(live: LiveCollection, ma
 
 @pytest.mark.parametrize("erased", [slice(5, 50), slice(100, 1200), slice(0, 1200)], ids=["some", "the tail", "all"])
 def test_loaded_collection_answers_as_the_one_that_was_filled(
-    store: Store, live: LiveCollection, masks: MasksAhead, make_rows: Make, erased: slice
+    store: Store, live: SealedCollection, masks: MasksAhead, make_rows: Make, erased: slice
 ) -> None:
     vectors, batch = make_rows(1200)
     live.enrol(random_uid(), batch)
     live.erase(random_uid(), batch.row_ids[erased])
-    loaded = LiveCollection(store, store.collections()[0], PARAMETERS, masks, threads=ScanThreads(2))
+    loaded = SealedCollection(store, store.collections()[0], PARAMETERS, masks, threads=ScanThreads(2))
     loaded.load()
     (_, before), (start, after) = search(live, vectors[3]), search(loaded, vectors[3])
     assert (start.epoch, start.slots) == (2, 1200)
@@ -132,7 +133,7 @@ def test_loaded_collection_answers_as_the_one_that_was_filled(
 
 
 def test_row_above_the_norm_cap_reaches_neither_disk_nor_memory(
-    store: Store, live: LiveCollection, make_rows: Make
+    store: Store, live: SealedCollection, make_rows: Make
 ) -> None:
     _, batch = make_rows(2)
     loud = RowBatch(batch.row_ids, batch.vectors * 2, batch.sealed_records)
@@ -141,7 +142,7 @@ def test_row_above_the_norm_cap_reaches_neither_disk_nor_memory(
     assert store.collections()[0].info.epoch == live.info.epoch == 0
 
 
-def test_repeated_enrolment_leaves_memory_as_it_is(live: LiveCollection, make_rows: Make) -> None:
+def test_repeated_enrolment_leaves_memory_as_it_is(live: SealedCollection, make_rows: Make) -> None:
     vectors, batch = make_rows(3)
     request_id = random_uid()
     live.enrol(request_id, batch)
@@ -154,7 +155,7 @@ def test_repeated_enrolment_leaves_memory_as_it_is(live: LiveCollection, make_ro
     assert abs(scores[0]) < MOST_COSINE_ERROR
 
 
-def test_cancelled_answer_stops_before_its_last_block(live: LiveCollection, make_rows: Make) -> None:
+def test_cancelled_answer_stops_before_its_last_block(live: SealedCollection, make_rows: Make) -> None:
     for _ in range(4):
         live.enrol(random_uid(), make_rows(1024)[1])
     vector = make_rows(1)[0][0]
@@ -167,14 +168,14 @@ def test_cancelled_answer_stops_before_its_last_block(live: LiveCollection, make
     assert len(emitted) == 1
 
 
-def test_query_for_another_packing_is_refused_before_it_is_read(live: LiveCollection) -> None:
+def test_query_for_another_packing_is_refused_before_it_is_read(live: SealedCollection) -> None:
     with pytest.raises(PackingChanged):
         live.answer(8, b"", lambda start: None, lambda blocks: None, lambda: False)
     with pytest.raises(MalformedMessage):
         live.answer(16, b"", lambda start: None, lambda blocks: None, lambda: False)
 
 
-def test_deleted_collection_neither_answers_nor_takes_rows(live: LiveCollection, make_rows: Make) -> None:
+def test_deleted_collection_neither_answers_nor_takes_rows(live: SealedCollection, make_rows: Make) -> None:
     live.enrol(random_uid(), make_rows(3)[1])
     live.delete(random_uid())
     with pytest.raises(CollectionNotFound):
@@ -184,7 +185,7 @@ def test_deleted_collection_neither_answers_nor_takes_rows(live: LiveCollection,
 
 
 def test_change_that_memory_does_not_take_counts_as_a_failed_store(
-    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+    live: SealedCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: Any) -> None:
         raise MemoryError
@@ -195,7 +196,7 @@ def test_change_that_memory_does_not_take_counts_as_a_failed_store(
 
 
 def test_after_a_change_that_memory_did_not_take_nothing_is_answered(
-    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+    live: SealedCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An erased row must not score again, and no later change may hide that one is missing."""
     vectors, batch = make_rows(5)
@@ -215,7 +216,7 @@ def test_after_a_change_that_memory_did_not_take_nothing_is_answered(
 
 
 def test_after_a_change_that_the_disk_refused_nothing_is_answered(
-    store: SqliteStore, live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, live: SealedCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An erasure may be committed although its log could not be emptied: memory does not know."""
     vectors, batch = make_rows(5)
@@ -235,7 +236,7 @@ def test_after_a_change_that_the_disk_refused_nothing_is_answered(
 
 
 def test_repeated_enrolment_that_filled_the_last_slots_is_answered_again(
-    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+    live: SealedCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unseen_server.limits.MAX_SLOTS", 3)
     request_id, batch = random_uid(), make_rows(3)[1]
@@ -246,13 +247,14 @@ def test_repeated_enrolment_that_filled_the_last_slots_is_answered_again(
 
 
 def test_memory_is_handed_back_after_rows_are_gone_and_while_others_may_change(
-    live: LiveCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
+    live: SealedCollection, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[bool] = []
-    monkeypatch.setattr(
-        "unseen_server.live_collection.hand_back_freed_memory",
-        lambda: calls.append(live._mutating._is_owned()),  # type: ignore[attr-defined]
-    )
+    for module in ("live_collection", "sealed_collection"):
+        monkeypatch.setattr(
+            f"unseen_server.{module}.hand_back_freed_memory",
+            lambda: calls.append(live._mutating._is_owned()),  # type: ignore[attr-defined]
+        )
     batch = make_rows(3)[1]
     live.enrol(random_uid(), batch)
     assert calls == []
