@@ -139,8 +139,9 @@ def test_relevances_after_reranking_are_of_the_exact_scores(mirror):
     assert [hit.relevance for hit in some] == pytest.approx(mixed[:5])
 
 
-def test_a_very_small_temperature_does_not_overflow(mirror):
-    found = rank.hits(mirror, SCORES, 1, ranking(top_k=2, temperature=1e-9))
+@pytest.mark.parametrize("temperature", [1e-9, 5e-324])
+def test_a_very_small_temperature_does_not_overflow(mirror, temperature):
+    found = rank.hits(mirror, SCORES, 1, ranking(top_k=2, temperature=temperature))
     assert [hit.relevance for hit in found] == [1.0, 0.0]
 
 
@@ -191,7 +192,15 @@ def test_rows_that_go_while_records_are_tried_are_passed_over(tmp_path):
 
 @pytest.mark.parametrize(
     "wishes",
-    [{"top_k": 0}, {"min_score": math.nan}, {"temperature": 0.0}, {"temperature": math.inf}, {"candidates": 5}],
+    [
+        {"top_k": 0},
+        {"min_score": math.nan},
+        {"temperature": 0.0},
+        {"temperature": math.inf},
+        {"candidates": 5},
+        {"top_k": 10**30},
+        {"candidates": 10**30},
+    ],
 )
 def test_wishes_that_cannot_be_are_refused(wishes):
     with pytest.raises(InvalidInput, match=next(iter(wishes))):
