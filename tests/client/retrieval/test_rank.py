@@ -15,6 +15,8 @@ from unseen_client import Record
 from unseen_client.mirror import Mirror
 from unseen_client.retrieval import rank
 from unseen_client.retrieval.choice import LEAST_CANDIDATES, choice
+from unseen_client.retrieval.fuse import MadePart, fused
+from unseen_client.retrieval.metric import metric_of
 from unseen_client.retrieval.rank import Ranking
 
 COUNT = 300
@@ -163,6 +165,16 @@ def test_a_record_without_a_vector_of_the_collection_cannot_be_scored_again(mirr
     with pytest.raises(error, match="vector"):
         rank.hits(mirror, SCORES, 1, ranking(rerank=True, opening=broken))
     assert len(rank.hits(mirror, SCORES, 1, ranking(opening=broken))) == 10
+
+
+@pytest.mark.parametrize(("vector", "asked"), [(np.ones(2), np.ones(3)), (np.zeros(3), np.ones(3))])
+def test_records_that_the_query_cannot_be_compared_with_end_in_the_same_error(mirror, vector, asked):
+    def odd(row_id, sealed):
+        return Record(id=opened(row_id, sealed).id, vector=vector.astype(np.float32))
+
+    query = fused(metric_of("cosine"), [MadePart(asked, 1.0)])
+    with pytest.raises(IntegrityError, match="none of this collection's"):
+        rank.hits(mirror, SCORES, 1, Ranking(choice(5, rerank=True), odd, query.exact, exact_only=False))
 
 
 def test_a_mirror_behind_the_reply_gives_none(mirror):
