@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,18 +82,22 @@ class Mirror:
         self,
         since_epoch: int,
         epoch: int,
-        erased: Iterable[bytes],
+        erased: Sequence[bytes],
         added: Iterable[CatalogueEntry],
         *,
         replace_all: bool = False,
+        forget: Callable[[list[bytes]], None] | None = None,
     ) -> bool:
         """Take a whole synchronisation stream that began at ``since_epoch`` and ends at ``epoch``, or nothing of it.
 
         Gives False, and changes nothing, when this copy has moved since: another thread or process was faster.
         Erasures go first: a row that was erased and enrolled again stands in both lists. ``replace_all``: the store
         went back in time, so a stream from epoch 0 takes the place of what this copy has at ``since_epoch``.
+        ``forget`` is given the erased rows that did not come back before this copy is written: where it fails, or the
+        device stops between the two, the next synchronisation names them again.
         """
         slots, epochs = array("q"), array("q")
+        begins_empty = replace_all or not since_epoch
         with self._writing():
             if self._epoch != since_epoch:
                 return False
@@ -102,11 +106,16 @@ class Mirror:
             for row_id in erased:
                 self._delete(row_id, slots, epochs)
             for entry in added:
-                if since_epoch and not replace_all:  # nothing was there before a first synchronisation
+                if not begins_empty:
                     self._delete(entry.row_id, slots, epochs)
                 self._insert(entry, slots, epochs)
             self._database.execute("UPDATE state SET epoch = ?", (epoch,))
-            self._keep(epoch, slots, epochs)
+            if begins_empty:
+                self._load()  # a server may name a row at two slots: the file has it at one
+            else:
+                self._keep(epoch, slots, epochs)
+            if forget and (gone := [row_id for row_id in erased if not self._has(row_id)]):
+                forget(gone)
         return True
 
     def _delete(self, row_id: bytes, slots: array[int], epochs: array[int]) -> None:
@@ -139,8 +148,10 @@ class Mirror:
     def has(self, row_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these rows are live."""
         with self._reading():
-            query = "SELECT 1 FROM row WHERE row_id = ?"
-            return {row for row in row_ids if self._database.execute(query, (row,)).fetchone()}
+            return {row_id for row_id in row_ids if self._has(row_id)}
+
+    def _has(self, row_id: bytes) -> bool:
+        return self._database.execute("SELECT 1 FROM row WHERE row_id = ?", (row_id,)).fetchone() is not None
 
     def sealed_record(self, row_id: bytes) -> bytes | None:
         """The sealed record of one row, or None."""

@@ -101,10 +101,7 @@ class Protocol(GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
     ) -> Flow[EnrolReport]:
-        several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-        return images.enrol_images(
-            self._session, name, [Path(path) for path in several], records, as_mechanism(noise), given
-        )
+        return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given)
 
     def enrol_vectors(
         self,
@@ -127,9 +124,7 @@ class Protocol(GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
     ) -> Flow[DicomEnrolReport]:
-        each = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-        found = [Path(path) for path in each]
-        return dicom.enrol_dicom(self._session, name, found, choices, as_mechanism(noise), given)
+        return dicom.enrol_dicom(self._session, name, as_paths(paths), choices, as_mechanism(noise), given)
 
     def reveal(self, name: str, row: str, reason: str) -> Flow[WayBack]:
         return reveal.reveal(self._session, name, row, reason)
@@ -185,9 +180,8 @@ class Protocol(GovernanceProtocol):
         return rows.get_record(self._session, name, row)
 
     def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
-        several = [ids] if isinstance(ids, str) else ids
         path = None if certificate is None else Path(certificate)
-        return rows.erase(self._session, name, tuple(dict.fromkeys(several)), path)
+        return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), path)
 
     def status(self) -> Flow[ServerStatus]:
         return operations.status(self._session)
@@ -233,6 +227,11 @@ Records: TypeAlias = list[Record]
 def several(given: str | Iterable[str]) -> tuple[str, ...]:
     """One text or several, as several."""
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    """One path or several, as several."""
+    return [Path(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
 
 
 def as_uid(text: str) -> bytes:

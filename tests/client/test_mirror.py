@@ -101,6 +101,29 @@ def test_a_row_erased_and_enrolled_again_in_one_stream_is_there_in_its_new_slot(
     assert mirror.rows == 2
 
 
+def test_a_row_that_a_server_names_at_two_slots_is_there_once(mirror):
+    for since, more in ((0, {}), (1, {}), (2, {"replace_all": True})):
+        assert mirror.apply(since, since + 1, [], [entry(7, 1, since + 1), entry(7, 2, since + 1)], **more)
+        assert [hit.slot for hit in mirror.best(np.ones(3, np.float32), since + 1, 5)] == [2]
+        assert mirror.rows == 1
+
+
+def test_what_is_forgotten_with_a_row_is_forgotten_before_the_row(mirror):
+    mirror.apply(0, 1, [], [entry(number, number, 1) for number in range(3)])
+    changes = 1, 2, [row(0), row(1)], [entry(1, 3, 2)]
+
+    def failing(gone):
+        raise OSError(len(gone))
+
+    with pytest.raises(OSError, match="1"):
+        mirror.apply(*changes, forget=failing)
+    assert (mirror.epoch, mirror.rows) == (1, 3)
+    gone: list[bytes] = []
+    assert mirror.apply(*changes, forget=gone.extend)
+    assert (mirror.epoch, mirror.rows, gone) == (2, 2, [row(0)])
+    assert not mirror.apply(*changes, forget=failing), "another was faster, and forgot them"
+
+
 def test_slots_that_no_memory_could_hold_are_refused(mirror):
     with pytest.raises(IntegrityError, match="slot"):
         mirror.apply(0, 1, [], [entry(0, 1 << 31, 1)])

@@ -16,6 +16,7 @@ from unseen_client.cli.collections import Name
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
+from unseen_client.cli.shown import shown
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def enrol(
     say(
         link.json,
         _fields(report),
-        "\n".join([str(report), *(f"refused {r.source}: {r.reason}" for r in report.refused)]),
+        "\n".join([str(report), *(f"refused {shown(r.source)}: {r.reason}" for r in report.refused)]),
     )
     if not report.complete:
         raise SystemExit(PARTLY)
@@ -111,13 +112,14 @@ def list_rows(
     """
     with link.client() as client:
         found = client.list(name, limit=limit, offset=offset)
-    words = "\n".join(map(_line, found))
+    words = "\n".join(map(row_line, found))
     say(link.json, {"rows": [record_fields(one) for one in found]}, words or "no rows yet: unseen enrol NAME PATH...")
 
 
-def _line(record: Record) -> str:
+def row_line(record: Record) -> str:
+    """A row as `unseen list` shows it: its cells between tabs."""
     cells = [record.id, record.name, record.caption, ", ".join(record.tags)]
-    return "\t".join([*cells, noise_words(record.noise)] if record.noise else cells)
+    return "\t".join(map(shown, [*cells, noise_words(record.noise)] if record.noise else cells))
 
 
 @linked

@@ -12,6 +12,7 @@ from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
 from unseen_client.cli.query_options import QueryOptions
 from unseen_client.cli.rows import record_fields
+from unseen_client.cli.shown import shown
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def search(
     if link.json:
         say(True, {"hits": [{"rank": at, **_fields(hit)} for at, hit in enumerate(hits, 1)]}, "")
     else:
-        _print(hits)
+        print_hits(hits)
 
 
 def _fields(hit: Hit) -> dict[str, object]:
@@ -77,7 +78,8 @@ def _fields(hit: Hit) -> dict[str, object]:
     return {"score": hit.score, **relevance, **record_fields(hit.record)}
 
 
-def _print(hits: list[Hit]) -> None:
+def print_hits(hits: list[Hit]) -> None:
+    """Show hits as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -91,9 +93,9 @@ def _print(hits: list[Hit]) -> None:
         cells = [str(at), f"{hit.score:.3f}", *([f"{hit.relevance:.1%}"] if hit.relevance is not None else [])]
         cells += [hit.id, record.name, record.caption, ", ".join(record.tags)]
         cells += [noise_words(record.noise)] if noised else []
-        table.add_row(*map(Text, cells))  # as it stands: brackets in a name are no mark-up
+        table.add_row(*(Text(shown(cell)) for cell in cells))  # a Text: brackets in a name are no mark-up
     console = Console()
     console.print(table if hits else "no hits: no row can be searched, or none fulfils what you asked")
     if noised:
         units = sorted({hit.record.noise.unit for hit in hits if hit.record.noise})
-        console.print(Text(f"noise: for one release of {', '.join(units)}, as the enrolling device says"))
+        console.print(Text(shown(f"noise: for one release of {', '.join(units)}, as the enrolling device says")))

@@ -26,7 +26,7 @@ from unseen_client import rpcs
 from unseen_client.flows import known_log
 from unseen_client.keystore import CollectionKey
 from unseen_client.report import ServerInfo
-from unseen_client.retrieval.metric import L1, Cosine, Metric
+from unseen_client.retrieval.metric import Cosine, Metric
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
@@ -46,10 +46,11 @@ def server_info(session: Session) -> Flow[ServerInfo]:
         )
         if not (reply.max_rows_per_enrolment and reply.max_message_bytes and reply.max_record_bytes):
             raise MalformedMessage("the server says that it takes nothing at all; it does not fit this client")
-        yield from known_log.meet(session, wire.require_uid(reply.store_uid, "the store's uid"), reply)
+        store_uid = wire.require_uid(reply.store_uid, "the store's uid")
+        yield from known_log.meet(session, store_uid, reply)
         session.server = ServerInfo(
             version=reply.version,
-            store_uid=wire.require_uid(reply.store_uid, "the store's uid"),
+            store_uid=store_uid,
             parameter_ids=tuple(reply.parameter_ids),
             max_rows_per_enrolment=reply.max_rows_per_enrolment,
             max_message_bytes=reply.max_message_bytes,
@@ -146,8 +147,10 @@ def _require_metric_fits(metric: Metric, dimension: int | None, keep_vectors: bo
             f"got metric={metric.name!r} for a collection of a model; a model's vectors are compared by cosine, for "
             "which they are made. Give dimension= for vectors of your own"
         )
-    if metric.name == L1 and not keep_vectors:
-        raise InvalidInput("the metric 'l1' is computed on the device from the records' vectors; leave keep_vectors on")
+    if metric.on_device_only and not keep_vectors:
+        raise InvalidInput(
+            f"the metric {metric.name!r} is computed on the device from the records' vectors; leave keep_vectors on"
+        )
     if dimension is not None and dimension + metric.extra > MOST_DIMENSION:
         raise InvalidInput(
             f"got dimension={dimension}; vectors compared by {metric.name} have at most "

@@ -6,7 +6,7 @@ query, the scores, or which rows were among the best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -39,7 +39,7 @@ from unseen_client.mirror import SLOT_LIMIT
 from unseen_client.records import Record
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import Choice
-from unseen_client.retrieval.metric import Metric
+from unseen_client.retrieval.fuse import Fused
 from unseen_client.retrieval.rank import Ranking, hits
 from unseen_client.retry import ask
 from unseen_client.session import Session
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from unseen_client.prepare import Preparer
 
 Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
 
 MOST_REPACKINGS = 4
 """A collection that is re-packed at every try is growing faster than it can be searched."""
@@ -63,16 +62,8 @@ MOST_START_OVERS = 4
 class Wanted:
     """What is searched for, and how much of the answer is wanted."""
 
-    vector: Float32Array
-    """As rows are multiplied with it, of any length: see ``unseen_client.retrieval.metric``."""
-    metric: Metric
-    """The metric that it was made for."""
+    query: Fused
     choice: Choice
-    exact: Callable[[Float64Array], Float64Array]
-    """Vectors (n, d) of records -> their scores (n,), as they are without encryption."""
-    score_scale: float = 1.0
-    """A score is the decrypted cosine times this, and ``score_offset`` added."""
-    score_offset: float = 0.0
     without: frozenset[bytes] = frozenset()
     """Row ids that may not be among the hits: the rows themselves, when more like them are looked for."""
     purpose: str = ""
@@ -113,7 +104,7 @@ def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[An
     """The reply of a collection that the server holds sealed, and what its scores are counted in."""
     parameters = params.by_id(place.collection.parameter_id)
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
-    query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.vector))
+    query, reply_key = yield from local(lambda: _encrypt(session, parameters, packing, wanted.query.direction))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: Reply(parameters, packing, reply_key))
     return reply, parameters
@@ -121,7 +112,7 @@ def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[An
 
 def _ask_owner(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[AnyReply, Scales]]:
     """The same of an owner-encrypted one."""
-    query = yield from local(lambda: owner.encrypt_query(place, wanted.vector))
+    query = yield from local(lambda: owner.encrypt_query(place, wanted.query.direction))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
     return reply, params.owner_by_id(place.collection.parameter_id)
@@ -130,12 +121,12 @@ def _ask_owner(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Any
 def _scores(parameters: Scales, reply: AnyReply, wanted: Wanted) -> Float32Array:
     """Scores by slot, NaN where a slot was not scored."""
     cosines = to_cosines(parameters, reply.raw_scores())
-    return reply.by_slot(cosines * np.float32(wanted.score_scale) + np.float32(wanted.score_offset))
+    return reply.by_slot(cosines * np.float32(wanted.query.length) + np.float32(wanted.query.offset))
 
 
 def _require_fits(place: Place, wanted: Wanted) -> None:
     """Refuse a query made for what a namesake was before it was deleted."""
-    if place.metric != wanted.metric or wanted.vector.shape != (place.collection.dimension,):
+    if place.metric != wanted.query.metric or wanted.query.direction.shape != (place.collection.dimension,):
         raise ModelMismatch(
             f"collection {place.collection.name!r} was made anew with other vectors while it was searched; search again"
         )
@@ -166,7 +157,7 @@ def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> lis
     ranking = Ranking(
         wanted.choice,
         place.opened,
-        wanted.exact,
+        wanted.query.exact,
         place.metric.on_device_only,
         wanted.without,
         study_of if is_dicom_model(place.collection.model_id) else None,

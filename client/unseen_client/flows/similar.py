@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import InvalidInput, InvalidVector
 from unseen_client.flows import collections, rows
 from unseen_client.flows.search import Wanted, preparer_of, search, study_of
-from unseen_client.flows.sync import Place, open_place
-from unseen_client.records import row_id
+from unseen_client.flows.sync import Place, open_current, open_place
+from unseen_client.records import Record, row_id
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import Choice
 from unseen_client.retrieval.fuse import MadePart, fused, weighed
@@ -33,41 +33,28 @@ def to_query(session: Session, name: str, query: Query, choice: Choice, purpose:
         raise InvalidInput(
             "got no query; put one together from Query.words, Query.picture, Query.vector and Query.like"
         )
-    place = yield from open_place(session, name)
+    named = dict.fromkeys(part.content.id for part in query.parts if isinstance(part.content, Like))
+    # One look for changes, however many rows are named: the server cannot count them.
+    place = yield from (open_current if named else open_place)(session, name)
+    liked = yield from local(lambda: {row: rows.read_record(place, row) for row in named})
     parts: list[MadePart] = []
     for part in query.parts:
-        parts.append((yield from _made(session, place, part)))  # noqa: PERF401 - a comprehension cannot yield from
+        parts.append((yield from _made(session, place, part, liked)))  # noqa: PERF401 - no yield in comprehensions
     whole = yield from local(partial(fused, place.metric, parts))
-    liked = [part.content.id for part in query.parts if isinstance(part.content, Like)]
-    wanted = Wanted(
-        whole.direction,
-        place.metric,
-        choice,
-        whole.exact,
-        whole.length,
-        whole.offset,
-        frozenset(row_id(place.key.record_key, one) for one in liked),
-        purpose,
-        (yield from _studies(session, place, liked)),
-    )
-    return (yield from search(session, name, wanted))
+    without = frozenset(row_id(place.key.record_key, row) for row in named)
+    return (yield from search(session, name, Wanted(whole, choice, without, purpose, _studies(place, liked.values()))))
 
 
-def _studies(session: Session, place: Place, liked: Sequence[str]) -> Flow[frozenset[str]]:
+def _studies(place: Place, liked: Iterable[Record]) -> frozenset[str]:
     """The studies of DICOM rows that more like is wanted of; none in other collections."""
-    if not is_dicom_model(place.collection.model_id):
-        return frozenset()
-    studies = set()
-    for row in liked:
-        studies.add(study_of((yield from rows.get_record(session, place.collection.name, row))))
-    return frozenset(studies)
+    return frozenset(map(study_of, liked)) if is_dicom_model(place.collection.model_id) else frozenset()
 
 
-def _made(session: Session, place: Place, part: Part) -> Flow[MadePart]:
+def _made(session: Session, place: Place, part: Part, liked: Mapping[str, Record]) -> Flow[MadePart]:
     """One part as a vector, with what makes a score of it."""
     content, scale = part.content, 1.0
     if isinstance(content, Like):
-        vector = yield from _row_vector(session, place, content.id)
+        vector = _row_vector(place, content.id, liked[content.id])
     elif isinstance(content, Vector):
         vector = _own_vector(place, content.vector)
     else:
@@ -98,9 +85,8 @@ def _from_model(
     return preparer.image(path).vector, 1.0
 
 
-def _row_vector(session: Session, place: Place, row: str) -> Flow[npt.NDArray[np.float32]]:
-    """The vector in a row's record; raises RowNotFound, InvalidInput."""
-    record = yield from rows.get_record(session, place.collection.name, row)
+def _row_vector(place: Place, row: str, record: Record) -> npt.NDArray[np.float32]:
+    """The vector in a row's record; raises InvalidInput."""
     if record.vector is None:
         raise InvalidInput(
             f"row {row!r} keeps no vector, so there is nothing to compare with; search with the image or the vector, "

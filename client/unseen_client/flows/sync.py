@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from unseen import params, wire
@@ -156,10 +157,9 @@ def _take_changes(session: Session, place: Place, since: int, wanted: int, budge
 
 
 def _apply(session: Session, place: Place, since: int, changes: Changes) -> None:
-    """Take the changes into the mirror; of rows that are gone, the way back to their objects goes too."""
-    place.mirror.apply(since, changes.epoch, changes.erased, changes.added())
-    if changes.erased:
-        session.forget_ways_back(place.collection.uid, set(changes.erased) - place.mirror.has(changes.erased))
+    """Take the changes into the mirror; of rows that are gone, the way back to their objects goes first."""
+    forget = partial(session.forget_ways_back, place.collection.uid)
+    place.mirror.apply(since, changes.epoch, changes.erased, changes.added(), forget=forget)
 
 
 def _start_over(session: Session, place: Place, seen: int, budget: _Budget) -> Flow[None]:

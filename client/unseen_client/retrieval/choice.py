@@ -9,8 +9,11 @@ import math
 from dataclasses import dataclass
 
 from unseen.errors import InvalidInput
+from unseen_client.mirror import SLOT_LIMIT
 from unseen_client.retrieval.where import Fits, Where, fits_of
 
+MOST_HITS = SLOT_LIMIT
+"""No collection has more rows."""
 CANDIDATES_PER_HIT = 10
 LEAST_CANDIDATES = 200
 """Rows scored again for ten hits: the error of an encrypted score moves a row by a few places, never by hundreds."""
@@ -32,16 +35,16 @@ class Choice:
     """How many; None: ten for each hit, at least 200."""
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
-            raise InvalidInput(f"got top_k={self.top_k}; ask for at least 1 hit")
+        if not 1 <= self.top_k <= MOST_HITS:
+            raise InvalidInput(f"got top_k={self.top_k}; ask for 1 to {MOST_HITS} hits")
         if self.min_score is not None and math.isnan(self.min_score):
             raise InvalidInput("got min_score=nan; give a score, such as 0.2")
         if self.temperature is not None and not (math.isfinite(self.temperature) and self.temperature > 0):
             raise InvalidInput(f"got temperature={self.temperature:g}; give a number above zero, such as 0.05")
-        if self.candidates is not None and self.candidates < self.top_k:
+        if self.candidates is not None and not self.top_k <= self.candidates <= MOST_HITS:
             raise InvalidInput(
                 f"got candidates={self.candidates} for top_k={self.top_k}; score at least as many rows again as hits "
-                "are wanted"
+                f"are wanted, and at most {MOST_HITS}"
             )
 
     @property

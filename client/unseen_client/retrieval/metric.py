@@ -159,7 +159,10 @@ def metric_of(name: str, longest: float = 1.0) -> Metric:
     if name not in NAMES:
         raise InvalidInput(f"no metric is named {name[:20]!r}; give one of {', '.join(NAMES)}")
     if not SHORTEST <= longest <= LARGEST:
-        raise InvalidInput(f"got longest={longest:g}; give the length of the longest vector that will be enrolled")
+        raise InvalidInput(
+            f"got longest={longest:g}; give the length of the longest vector that will be enrolled, {SHORTEST:g} to "
+            f"{LARGEST:g}"
+        )
     if name == COSINE:
         return Cosine()
     if name == DOT:

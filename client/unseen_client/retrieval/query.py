@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 import numpy.typing as npt
 
@@ -103,11 +103,11 @@ class Query:
         """Weigh the parts of a model's rows: ``visual`` is what it looks like, ``semantic`` what is on it.
 
         A part's score is then the sum of its facets' cosines, each times its weight; what is not named counts nothing.
-        Raises InvalidInput for a weight that is no number.
+        Raises InvalidInput for a weight that is no number, or far from one.
         """
         if not weights:
             raise InvalidInput("got no facets; name one, as in facets(visual=1, semantic=0.5)")
-        checked = {name: _finite(f"facet {name!r}", weight) for name, weight in weights.items()}
+        checked = {name: _facet_weight(name, weight) for name, weight in weights.items()}
         return Query(tuple(replace(part, facets=checked) for part in self.parts))
 
     def __add__(self, other: Query) -> Query:
@@ -146,9 +146,19 @@ def _weight(weight: object) -> float:
     return number
 
 
+def _facet_weight(name: str, weight: object) -> float:
+    number = _finite(f"facet {name[:40]!r}", weight)
+    if number and not 1 / LARGEST_WEIGHT <= abs(number) <= LARGEST_WEIGHT:
+        raise InvalidInput(
+            f"got a weight of {number:g} for facet {name[:40]!r}, expected zero, or one between {1 / LARGEST_WEIGHT:g} "
+            f"and {LARGEST_WEIGHT:g}, above or below it"
+        )
+    return number
+
+
 def _finite(what: str, weight: object) -> float:
     try:
-        number = math.nan if isinstance(weight, str | bytes | bool) else float(weight)  # type: ignore[arg-type]
+        number = float(weight) if isinstance(weight, SupportsFloat) and not isinstance(weight, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import IntegrityError, InvalidInput
+from unseen.errors import IntegrityError, InvalidInput, InvalidVector
 from unseen_client.mirror import Mirror
 from unseen_client.records import Record
 from unseen_client.report import Hit
@@ -34,7 +34,7 @@ class Ranking:
     opened: Callable[[bytes, bytes], Record]
     """Row id and sealed record -> record, its vector in its owner's scale."""
     exact: Callable[[Float64Array], Float64Array]
-    """Vectors (n, d) -> their scores (n,), as they are without encryption."""
+    """Vectors (n, d) -> their scores (n,), as they are without encryption; raises InvalidVector."""
     exact_only: bool
     """Encrypted scores choose the candidates, no more: they are of another metric."""
     without: frozenset[bytes] = frozenset()
@@ -140,10 +140,21 @@ def _scored_again(best: Sequence[_Found], ranking: Ranking) -> list[_Found]:
             "a row keeps no vector, so it cannot be scored again; search without re-ranking, or create collections "
             "with keep_vectors=True"
         )
-    if len({len(vector) for vector in vectors}) > 1 or not all(np.isfinite(vector).all() for vector in vectors):
-        raise IntegrityError("a record holds a vector that is none of this collection's; erase its row, enrol it anew")
-    exact = ranking.exact(np.stack(vectors).astype(np.float64))
+    try:
+        exact = ranking.exact(_stacked(vectors))
+    except InvalidVector as error:
+        raise IntegrityError(
+            "a record holds a vector that is none of this collection's; search without re-ranking, or erase its row "
+            "and enrol it anew"
+        ) from error
     return [replace(best[at], score=float(exact[at])) for at in np.argsort(-exact, kind="stable")]
+
+
+def _stacked(vectors: Sequence[Float32Array]) -> Float64Array:
+    """Vectors of records as one array (n, d); raises InvalidVector where they cannot be of one collection."""
+    if len({len(vector) for vector in vectors}) > 1 or not all(np.isfinite(vector).all() for vector in vectors):
+        raise InvalidVector("records hold vectors of several lengths, or numbers that are not finite")
+    return np.stack(vectors).astype(np.float64)
 
 
 def _relevances(
@@ -155,8 +166,9 @@ def _relevances(
     others = considered.astype(np.float64)
     others[[one.slot for one in best if one.slot < len(others)]] = np.nan
     mine = np.array([one.score for one in best])
-    together = np.concatenate([mine, others[~np.isnan(others)]]) / temperature
+    together = np.concatenate([mine, others[~np.isnan(others)]])
     if not len(together):
         return []
-    powers = np.exp(together - together.max())
+    with np.errstate(over="ignore"):  # minus infinity is right for what is that far below the best
+        powers = np.exp((together - together.max()) / temperature)
     return [float(one) for one in (powers / powers.sum())[: len(best)]]

@@ -74,14 +74,15 @@ def fits_of(where: Where) -> Fits | None:
     return (lambda record: all(one.holds(record) for one in conditions)) if conditions else None
 
 
-def condition(text: str) -> Condition:
+def condition(given: object) -> Condition:
     """A condition from its text; raises InvalidInput."""
-    match = _OPERATOR.search(text) if len(text) <= LONGEST_CONDITION else None
+    text = given if isinstance(given, str) and len(given) <= LONGEST_CONDITION else ""
+    match = _OPERATOR.search(text)
     field, value = (text[: match.start()].strip(), text[match.end() :].strip()) if match else ("", "")
     if match is None or not field or not value:
         raise InvalidInput(
-            "got a condition that is none, expected FIELD OPERATOR VALUE, such as 'tag = dog', 'taken >= 2024-01-01', "
-            "'price in 5, 10'; operators are = != < <= > >= in, not in"
+            "got a condition that is none, expected text as FIELD OPERATOR VALUE, such as 'tag = dog', "
+            "'taken >= 2024-01-01', 'price in 5, 10'; operators are = != < <= > >= in, not in"
         )
     written = " ".join(match.group().split())
     if written in ("in", "not in"):

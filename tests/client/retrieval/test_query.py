@@ -43,10 +43,16 @@ def test_weights_that_grow_too_large_together_are_refused():
         LARGEST_WEIGHT * (LARGEST_WEIGHT * Query.words("a"))
 
 
-@pytest.mark.parametrize("facets", [{}, {"visual": "much"}, {"visual": float("nan")}])
+@pytest.mark.parametrize(
+    "facets", [{}, {"visual": "much"}, {"visual": float("nan")}, {"visual": 1e308}, {"visual": -1e-320}]
+)
 def test_facets_without_names_or_numbers_are_refused(facets):
     with pytest.raises(InvalidInput, match="facet"):
         Query.words("a").facets(**facets)
+
+
+def test_a_facet_may_count_nothing():
+    assert Query.words("a").facets(visual=0, semantic=-2).parts[0].facets == {"visual": 0.0, "semantic": -2.0}
 
 
 def test_too_many_parts_are_refused():

@@ -15,6 +15,8 @@ from unseen_client import Record
 from unseen_client.mirror import Mirror
 from unseen_client.retrieval import rank
 from unseen_client.retrieval.choice import LEAST_CANDIDATES, choice
+from unseen_client.retrieval.fuse import MadePart, fused
+from unseen_client.retrieval.metric import metric_of
 from unseen_client.retrieval.rank import Ranking
 
 COUNT = 300
@@ -139,8 +141,9 @@ def test_relevances_after_reranking_are_of_the_exact_scores(mirror):
     assert [hit.relevance for hit in some] == pytest.approx(mixed[:5])
 
 
-def test_a_very_small_temperature_does_not_overflow(mirror):
-    found = rank.hits(mirror, SCORES, 1, ranking(top_k=2, temperature=1e-9))
+@pytest.mark.parametrize("temperature", [1e-9, 5e-324])
+def test_a_very_small_temperature_does_not_overflow(mirror, temperature):
+    found = rank.hits(mirror, SCORES, 1, ranking(top_k=2, temperature=temperature))
     assert [hit.relevance for hit in found] == [1.0, 0.0]
 
 
@@ -162,6 +165,16 @@ def test_a_record_without_a_vector_of_the_collection_cannot_be_scored_again(mirr
     with pytest.raises(error, match="vector"):
         rank.hits(mirror, SCORES, 1, ranking(rerank=True, opening=broken))
     assert len(rank.hits(mirror, SCORES, 1, ranking(opening=broken))) == 10
+
+
+@pytest.mark.parametrize(("vector", "asked"), [(np.ones(2), np.ones(3)), (np.zeros(3), np.ones(3))])
+def test_records_that_the_query_cannot_be_compared_with_end_in_the_same_error(mirror, vector, asked):
+    def odd(row_id, sealed):
+        return Record(id=opened(row_id, sealed).id, vector=vector.astype(np.float32))
+
+    query = fused(metric_of("cosine"), [MadePart(asked, 1.0)])
+    with pytest.raises(IntegrityError, match="none of this collection's"):
+        rank.hits(mirror, SCORES, 1, Ranking(choice(5, rerank=True), odd, query.exact, exact_only=False))
 
 
 def test_a_mirror_behind_the_reply_gives_none(mirror):
@@ -191,7 +204,15 @@ def test_rows_that_go_while_records_are_tried_are_passed_over(tmp_path):
 
 @pytest.mark.parametrize(
     "wishes",
-    [{"top_k": 0}, {"min_score": math.nan}, {"temperature": 0.0}, {"temperature": math.inf}, {"candidates": 5}],
+    [
+        {"top_k": 0},
+        {"min_score": math.nan},
+        {"temperature": 0.0},
+        {"temperature": math.inf},
+        {"candidates": 5},
+        {"top_k": 10**30},
+        {"candidates": 10**30},
+    ],
 )
 def test_wishes_that_cannot_be_are_refused(wishes):
     with pytest.raises(InvalidInput, match=next(iter(wishes))):

@@ -37,6 +37,10 @@ def search(device, query: Query, top_k: int = 10, **wishes):
     return device(device.protocol.search("plants", query, top_k, **wishes))
 
 
+def newest_search(device):
+    return next(one for one in reversed(device.exchanges) if one.rpc.path.endswith("Search"))
+
+
 def exact(metric: str, point: np.ndarray) -> np.ndarray:
     rows = vectors().astype(float)
     if metric == "cosine":
@@ -71,17 +75,28 @@ def test_a_fused_score_is_the_weighted_sum_and_the_query_is_as_large_as_any_othe
     device = filled(device, metric)
     one, other = vectors(2, seed=9)
     search(device, Query.vector(one))
-    sent = device.exchanges[-1] if device.exchanges[-1].rpc.path.endswith("Search") else device.exchanges[-2]
+    sent = newest_search(device)
     calls = len(device.server.log)
     query = 0.7 * Query.vector(one) - 0.3 * Query.vector(other) + 0.2 * Query.like("row-3")
     hits = search(device, query, 39, rerank=True)
     assert device.server.log[calls:].count("Search") == 1
-    fused = next(one for one in reversed(device.exchanges) if one.rpc.path.endswith("Search"))
-    assert [one.ByteSize() for one in fused.requests] == [one.ByteSize() for one in sent.requests]
+    assert [one.ByteSize() for one in newest_search(device).requests] == [one.ByteSize() for one in sent.requests]
     parts = (0.7, one), (-0.3, other), (0.2, vectors()[3])
     expected = dict(zip(IDS, sum(weight * exact(metric, point) for weight, point in parts), strict=True))
     assert {hit.id for hit in hits} == set(IDS) - {"row-3"}
     assert [hit.score for hit in hits] == pytest.approx([expected[hit.id] for hit in hits], abs=0.02)
+
+
+def test_the_server_cannot_count_the_rows_that_a_query_names(device):
+    search(filled(device), Query.like(IDS[0]))  # brings the mirror up to date
+    asked = []
+    for count in (1, 2, 9):
+        before = len(device.server.log)
+        hits = search(device, sum(Query.like(row) for row in IDS[:count]), 40)
+        assert {hit.id for hit in hits} == set(IDS[count:])
+        asked.append(device.server.log[before:])
+    assert asked[0].count("Search") == 1
+    assert asked[0] == asked[1] == asked[2]
 
 
 @pytest.mark.parametrize(("metric", "extra"), [("dot", 1), ("l2", 2), ("l1", 2)])
@@ -204,6 +219,5 @@ def test_a_query_made_for_what_was_before_is_refused(device, again):
     whole = fused(place.metric, [MadePart(vectors()[7], 1.0)])
     device(device.protocol.delete_collection("plants"))
     device(device.protocol.create_collection("plants", None, 16, None, True, *again))
-    wanted = Wanted(whole.direction, place.metric, choice(1), whole.exact, whole.length, whole.offset)
     with pytest.raises(ModelMismatch, match="made anew"):
-        device(flow(device.session, "plants", wanted))
+        device(flow(device.session, "plants", Wanted(whole, choice(1))))
