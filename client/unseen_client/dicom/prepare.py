@@ -31,7 +31,7 @@ from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
 from unseen_client.dicom.representative import spread
 from unseen_client.dicom.views import Views
 from unseen_client.prepare import Preparer, thumbnail_of
-from unseen_client.source_file import read_source
+from unseen_client.source_file import read_head, read_source
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -145,8 +145,4 @@ def centre_of(picture: Pixels) -> Pixels:
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is a DICOM object by its first bytes; ImageRefused when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return kind_of(file.read(HEAD_BYTES)) is Kind.DICOM
-    except OSError as error:
-        raise ImageRefused(f"got a file that cannot be read ({error.strerror}), expected a DICOM object") from error
+    return kind_of(read_head(path, HEAD_BYTES)) is Kind.DICOM

@@ -105,11 +105,13 @@ class Survey:
         from unseen_client.dicom.prepare import is_dicom
 
         path, is_named = file
-        if not is_named and (path.name == DIRECTORY_NAME or not is_dicom(path)):
+        if path.name == DIRECTORY_NAME and not is_named:
             return None
-        if not is_dicom(path):
+        if is_dicom(path):
+            return self._preparer.placed(path)
+        if is_named:
             raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
-        return self._preparer.placed(path)
+        return None
 
 
 def files_of(paths: Sequence[Path]) -> list[tuple[Path, bool]]:

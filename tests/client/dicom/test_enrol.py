@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from tests.client.dicom.objects import as_file, slice_of
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
 from tests.core.governance.written import terms
-from unseen.errors import ImageRefused, InvalidInput, ModelMismatch, NotPermitted, RowNotFound
+from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput, ModelMismatch, NotPermitted, RowNotFound
 from unseen_client import AsyncClient, Client, DicomEnrolReport
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.dicom_file import DicomPipeline
@@ -154,6 +155,23 @@ def test_wrong_choices_are_told_before_anything_is_read(client: Client, name: st
         client.enrol_dicom(name, tmp_path / "none")
     with pytest.raises(InvalidInput, match="pictures"):
         client.enrol_dicom(name, tmp_path, pictures_per_volume=-1)
+    with pytest.raises(InvalidConfiguration, match="text of risky"):
+        client.enrol_dicom(name, tmp_path / "empty", text="sometimes")
+    with pytest.raises(InvalidConfiguration, match="burned-in text"):
+        client.enrol_dicom(name, tmp_path / "empty", text="never")
+
+
+def test_what_is_named_and_no_object_is_refused_and_no_pipe_is_waited_for(
+    client: Client, name: str, tmp_path: Path
+) -> None:
+    client.create_collection(name, model=MODEL)
+    (tmp_path / "notes.txt").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe")
+    report = client.enrol_dicom(name, [tmp_path / "notes.txt", tmp_path / "pipe"])
+    assert [one.reason[:30] for one in report.refused] == [
+        "got a file that is no DICOM ob",
+        "got a path that is no plain fi",
+    ]
 
 
 def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
