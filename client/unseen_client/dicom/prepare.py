@@ -9,12 +9,9 @@ that it gives back beside the pictures are for the crosswalk of this device.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +30,6 @@ from unseen_client.dicom.views import Views
 from unseen_client.prepare import Preparer, thumbnail_of
 from unseen_client.source_file import read_head, read_source
 
-Given = TypeVar("Given")
-Result = TypeVar("Result")
 Choose = Callable[[Placement], Sequence[int]]
 
 
@@ -103,32 +98,6 @@ class DicomPreparer:
         if not length:
             raise ImageRefused("the model finds nothing in this picture to compare it by; leave it out")
         return np.asarray(together / length, np.float32)
-
-    def several(
-        self, given: Iterable[Given], work: Callable[[Given], Result]
-    ) -> Iterator[tuple[Given, Result | ImageRefused]]:
-        """Yield each of the given, in order, with what ``work`` made of it or the reason why it is refused."""
-
-        def result_or_refusal(one: Given) -> Result | ImageRefused:
-            try:
-                return work(one)
-            except ImageRefused as refusal:
-                return refusal
-
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="unseen-dicom") as pool:
-            ahead: deque[tuple[Given, Future[Result | ImageRefused]]] = deque()
-            try:
-                for one in given:
-                    ahead.append((one, pool.submit(result_or_refusal, one)))
-                    if len(ahead) > 2 * self.workers:
-                        first, future = ahead.popleft()
-                        yield first, future.result()
-                while ahead:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            finally:
-                for _, future in ahead:
-                    future.cancel()
 
     def close(self) -> None:
         """End the children and let go of the models; the preparer stays open."""

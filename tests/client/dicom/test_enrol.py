@@ -15,7 +15,15 @@ from tests.client.dicom.objects import as_file, slice_of
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
 from tests.core.governance.written import terms
-from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput, ModelMismatch, NotPermitted, RowNotFound
+from unseen.errors import (
+    ImageRefused,
+    IntegrityError,
+    InvalidConfiguration,
+    InvalidInput,
+    ModelMismatch,
+    NotPermitted,
+    RowNotFound,
+)
 from unseen_client import AsyncClient, Client, DicomEnrolReport
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.dicom_file import DicomPipeline
@@ -195,12 +203,16 @@ def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
         client.grant_reveal(name, days=0)
         with pytest.raises(NotPermitted):
             client.reveal(name, row, reason="second reading")
+        (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
+        with sqlite3.connect(crosswalk) as database:
+            database.execute("INSERT INTO granted VALUES (?, zeroblob(300))", (account,))
+        with pytest.raises(IntegrityError):
+            client.reveal(name, row, reason="second reading")
     lines = [json.loads(line) for line in (home / "crosswalks" / "reveals.jsonl").read_text().splitlines()]
     assert [line["outcome"] for line in lines] == [
-        "refused", "granted for 1 days", "shown", "refused", "refused", "grant ended", "refused",
+        "refused", "granted for 1 days", "shown", "refused", "refused", "grant ended", "refused", "refused",
     ]  # fmt: skip
     assert {line["account"] for line in lines} == {account}
-    (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
     assert slice_of(2, 4).StudyInstanceUID.encode() not in crosswalk.read_bytes()
 
 
@@ -212,6 +224,10 @@ def test_a_lost_crosswalk_costs_the_way_back_alone_and_enrolling_again_writes_it
         client.create_collection(name, model=MODEL)
         (row,) = client.enrol_dicom(name, slice_file).ids
     (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
+    site_key = (home / "site-key.json").rename(home / "kept")
+    with Client(server.address, home=home) as client, pytest.raises(IntegrityError, match="site key back"):
+        client.enrol_dicom(name, slice_file)  # under another site key it would come in a second time
+    site_key.replace(home / "site-key.json")
     crosswalk.unlink()
     with Client(server.address, home=home) as client:
         assert client.search_image(name, slice_file)[0].id == row
