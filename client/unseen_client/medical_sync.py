@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -16,13 +17,14 @@ from unseen_client.steps import Flow
 Result = TypeVar("Result")
 
 
-class MedicalCalls:
+class MedicalCalls(ABC):
     """Part of ``Client``."""
 
     _protocol: Protocol
 
+    @abstractmethod
     def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        raise NotImplementedError
+        """Carry out a flow's steps until it is done."""
 
     def enrol_dicom(
         self,

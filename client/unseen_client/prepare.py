@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from types import TracebackType
@@ -33,6 +31,7 @@ from unseen.embed.registry import default_registry
 from unseen.errors import ImageRefused, InvalidVector
 from unseen_client.decode import Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
+from unseen_client.in_order import in_order
 from unseen_client.source_file import read_source
 
 Source = str | os.PathLike[str] | bytes
@@ -132,21 +131,8 @@ class Preparer:
         return self._embedder.text(words)
 
     def images(self, sources: Iterable[SourceT]) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
-        """Yield every source, in order, with its prepared picture or with the reason why it is refused."""
-        with ThreadPoolExecutor(self._decoder.workers, thread_name_prefix="unseen-prepare") as pool:
-            ahead: deque[tuple[SourceT, Future[PreparedImage | ImageRefused]]] = deque()
-            try:
-                for source in sources:
-                    ahead.append((source, pool.submit(self._image_or_refusal, source)))
-                    if len(ahead) > 2 * self._decoder.workers:
-                        first, future = ahead.popleft()
-                        yield first, future.result()
-                while ahead:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            finally:
-                for _, future in ahead:
-                    future.cancel()
+        """Return every source, in order, with its prepared picture or with the reason why it is refused."""
+        return in_order(sources, self.image, self._decoder.workers)
 
     def close(self) -> None:
         """End the child processes and let go of the models."""
@@ -161,12 +147,6 @@ class Preparer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _image_or_refusal(self, source: Source) -> PreparedImage | ImageRefused:
-        try:
-            return self.image(source)
-        except ImageRefused as refusal:
-            return refusal
 
 
 def thumbnail_of(covered: npt.NDArray[np.uint8]) -> bytes:

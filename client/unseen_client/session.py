@@ -177,13 +177,13 @@ class Session:
 
         Raises InvalidConfiguration, ModelMismatch, and IntegrityError for a damaged site key.
         """
-        from unseen_client.deid.dicom_settings import DicomSettings
+        from unseen_client.deid.dicom_settings import DicomSettings, look_for_text
         from unseen_client.dicom.prepare import DicomPreparer
 
         preparer = self.preparer(model_id)
         with self._lock:
             if (model_id, text) not in self._dicom_preparers:
-                settings = DicomSettings(text=text, home=self.home)  # type: ignore[arg-type]  # checked there
+                settings = DicomSettings(text=look_for_text(text), home=self.home)
                 self._dicom_preparers[model_id, text] = DicomPreparer(preparer, settings)
             return self._dicom_preparers[model_id, text]
 

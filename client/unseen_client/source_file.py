@@ -7,21 +7,36 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 from unseen.errors import ImageRefused
 
 
 def read_source(path: str | os.PathLike[str], largest_bytes: int) -> bytes:
     """Return a file's bytes; ImageRefused for what is no plain file (a pipe would be waited for) or too large."""
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest_bytes:
+            raise ImageRefused(f"got a file of {size} bytes, expected at most {largest_bytes}")
+        return file.read(largest_bytes + 1)
+
+
+def read_head(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+    """Return the first bytes of a file of any size; ImageRefused as ``read_source``."""
+    with _opened(path) as file:
+        return file.read(most_bytes)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ImageRefused("got a path that is no plain file, expected a picture file")
-            if status.st_size > largest_bytes:
-                raise ImageRefused(f"got a file of {status.st_size} bytes, expected at most {largest_bytes}")
-            return file.read(largest_bytes + 1)
+            yield file
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ImageRefused(f"got a file that cannot be read ({reason}), expected a picture; check the path") from error

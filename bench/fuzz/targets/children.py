@@ -77,11 +77,13 @@ def pictured(data: bytes) -> None:
 REPORT = attributes_child.told(deidentify(OBJECTS[0], site_key=SITE_KEY))
 CLEANED = attributes_child.REPLY.pack(attributes_child.REPLY_MAGIC, 0, len(REPORT), 5) + REPORT + b"clean"
 FRAMES = frames_child.REPLY.pack(frames_child.REPLY_MAGIC, 0, 2, 2, 3, 1, 8, b"u1", 0) + 2 * (b"\1" + bytes(6))
+FRAMES += frames_child.ALL_SENT
 VIEW = (
     views_child.REPLY.pack(views_child.REPLY_MAGIC, 0)
     + b"\1"
     + views_child.FRAME.pack(2, 3, 2, 3, 0, 0, 3, 2)
     + bytes(36)
+    + frames_child.ALL_SENT
 )
 PICTURE = decode_child.REPLY.pack(decode_child.REPLY_MAGIC, 0, 3, 2, 1) + bytes(18)
 

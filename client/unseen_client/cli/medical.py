@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from unseen_client.report import DicomEnrolReport
 
 PACS_VARIABLE = "UNSEEN_PACS"
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""PS3.5 section 9.1; leading zeros are wrong there, and written all the same."""
 
 
 @spread(basis=BasisOptions)
@@ -142,8 +145,11 @@ def require_base(pacs: str) -> None:
 
 
 def wado_path(pacs: str, way: WayBack) -> str | None:
-    """Where a PACS has the frame (PS3.18 section 10.4); None for an object that names no study or series."""
-    if not (way.study and way.series and way.instance):
+    """Where a PACS has the frame (PS3.18 section 10.4); None for an object whose names are no UIDs.
+
+    A file may call its study anything, and what it says must not choose another path of the PACS.
+    """
+    if not all(map(_UID.fullmatch, (way.study, way.series, way.instance))):
         return None
     place = f"studies/{way.study}/series/{way.series}/instances/{way.instance}/frames/{way.frame}"
     return f"{pacs.rstrip('/')}/{place}"

@@ -102,17 +102,15 @@ class DicomPipeline:
         """Return an object without identifiers in its attributes, and what must be painted in some of its frames.
 
         The same steps as ``clean``, but text and faces are looked for in those frames alone that ``choose`` names
-        (counted from 0), since no other one is used. Raises ImageRefused.
+        (counted from 0; at least one), since no other one is used. Raises ImageRefused.
         """
         with self._room_for(data):
             looked = self._with_a_picture(data)
             chosen = tuple(choose(looked.placement))
             if not self._is_looked_at(looked.facts):
                 return replace(looked, chosen=chosen)
-            frames = self._frames.decode(looked.data)
-            if max(chosen, default=0) >= len(frames.stored):
-                raise ImageRefused("the object says that it has more frames than there are; get it again")
-            mask, report = burned_in(frames.only(chosen), self._finders(looked.facts))
+            frames = self._frames.decode(looked.data, chosen)
+            mask, report = burned_in(frames, self._finders(looked.facts))
             return replace(looked, chosen=chosen, mask=mask, covered=report.covered, faces=len(report.faces))
 
     def preview(self, data: bytes) -> Cleaned:

@@ -26,6 +26,14 @@ class LookForText(StrEnum):
     """Pixels stay as they are, with whatever is written in them; the report says so."""
 
 
+def look_for_text(named: str) -> LookForText:
+    """The choice of this name; InvalidConfiguration for none."""
+    try:
+        return LookForText(named)
+    except ValueError:
+        raise InvalidConfiguration(f"got {named!r}, expected text of {', '.join(LookForText)}") from None
+
+
 @dataclass(frozen=True)
 class DicomSettings:
     """Choices about DICOM objects; InvalidConfiguration when one makes no sense."""
@@ -43,11 +51,9 @@ class DicomSettings:
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "options", frozenset(map(Option, self.options)))
-            object.__setattr__(self, "text", LookForText(self.text))
         except (TypeError, ValueError) as error:
-            raise InvalidConfiguration(
-                f"got {error}, expected options of {', '.join(Option)} and text of {', '.join(LookForText)}"
-            ) from error
+            raise InvalidConfiguration(f"got {error}, expected options of {', '.join(Option)}") from error
+        object.__setattr__(self, "text", look_for_text(self.text))
         check_options(self.options)
         if self.site_key is not None and len(self.site_key) < SITE_KEY_BYTES:
             raise InvalidConfiguration(

@@ -5,6 +5,8 @@ Runs where the images are. Holds an object and its frames for the length of a ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from unseen.deid.dicom.stored import Shown, StoredFrames
@@ -12,7 +14,7 @@ from unseen.errors import ImageRefused
 from unseen_client.child_process import ChildPool, ChildProcess
 from unseen_client.deid import frames_child as child
 from unseen_client.deid.attributes import NEEDS, memory_for
-from unseen_client.deid.frames_child import Colour, Outcome
+from unseen_client.deid.frames_child import ALL_SENT, FRAME_NUMBER, Colour, Outcome
 
 MODULE = "unseen_client.deid.frames_child"
 OBJECTS_PER_CHILD = 500
@@ -39,11 +41,12 @@ class Frames:
             lambda memory_bytes: ChildProcess(MODULE, memory_bytes, NEEDS), workers, OBJECTS_PER_CHILD
         )
 
-    def decode(self, data: bytes) -> StoredFrames:
-        """Return every frame of a Part 10 file; ImageRefused when one does not decode."""
+    def decode(self, data: bytes, wanted: Sequence[int] = ()) -> StoredFrames:
+        """Return the wanted frames of a Part 10 file (counted from 0), every one when none is named; ImageRefused."""
         timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
         with self._children.one(memory_for(len(data), COPIES)) as running, running.talking("an object", timeout_s):
-            running.send(child.REQUEST.pack(child.REQUEST_MAGIC, len(data)), data)
+            header = child.REQUEST.pack(child.REQUEST_MAGIC, len(wanted), len(data))
+            running.send(header, b"".join(map(FRAME_NUMBER.pack, wanted)), data)
             return _received(running)
 
     def close(self) -> None:
@@ -74,4 +77,6 @@ def _received(running: ChildProcess) -> StoredFrames:
         running.receive_into(stored[at].data.cast("B"))
         if shown is not None:
             running.receive_into(shown[at].data.cast("B"))
+    if running.receive(1) != ALL_SENT:
+        raise ImageRefused(REASONS[Outcome.BROKEN])
     return StoredFrames(stored, Shown[Colour(colour).name], bits, shown)

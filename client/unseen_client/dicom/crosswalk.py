@@ -57,7 +57,11 @@ class Crosswalk:
     """The ways back of one collection. Safe to share between threads."""
 
     def __init__(self, path: Path, key: CollectionKey, site_key: bytes) -> None:
-        """Open the file, or make it; StoreFailed, InvalidConfiguration when others can reach it."""
+        """Open the file, or make it; StoreFailed, InvalidConfiguration when others can reach it.
+
+        IntegrityError for one of other keys: a site key that was made anew, because the old one was lost, gives every
+        object another pseudonym, and would enrol all of them a second time.
+        """
         shared = hmac.digest(site_key, b"unseen crosswalk" + key.record_key, "sha256")
         self._key = envelope.SealingKey(envelope.derive_key(shared, b"unseen/crosswalk"))
         self._collection = key.collection_uid
@@ -67,6 +71,11 @@ class Crosswalk:
             private_folder(folder)
         with _store_failures(path):
             self._database = _opened(path)
+        try:
+            self._require_own_keys()
+        except BaseException:
+            self._database.close()
+            raise
 
     def put(self, entries: Mapping[bytes, WayBack]) -> None:
         """Keep ways back by row id; on disk when this returns. Those that are there are replaced."""
@@ -118,6 +127,15 @@ class Crosswalk:
         with self._lock:
             self._database.close()
 
+    def _require_own_keys(self) -> None:
+        with _store_failures(self._path):
+            entry = self._database.execute("SELECT row_id FROM entry LIMIT 1").fetchone()
+            grant = self._database.execute("SELECT account FROM granted LIMIT 1").fetchone()
+        if entry is not None:
+            self.get(entry[0])
+        if grant is not None:
+            self.granted_until_s(grant[0])
+
     def _sealed(self, kind: str, name: bytes, fields: Mapping[str, object]) -> bytes:
         plain = pad(json.dumps(fields).encode())
         return self._key.seal(plain, envelope.context("crosswalk", kind, self._collection, name))
@@ -164,10 +182,14 @@ def _opened(path: Path) -> sqlite3.Connection:
     refuse_others(path, "600")
     # isolation_level None: transactions are written out. The lock, not sqlite3, keeps threads apart.
     database = sqlite3.connect(path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = DELETE")
-    database.execute("PRAGMA secure_delete = ON")
-    database.execute("PRAGMA synchronous = FULL")
-    database.executescript(_SCHEMA)
+    try:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_SCHEMA)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

@@ -9,12 +9,9 @@ that it gives back beside the pictures are for the crosswalk of this device.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +28,8 @@ from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
 from unseen_client.dicom.representative import spread
 from unseen_client.dicom.views import Views
 from unseen_client.prepare import Preparer, thumbnail_of
-from unseen_client.source_file import read_source
+from unseen_client.source_file import read_head, read_source
 
-Given = TypeVar("Given")
-Result = TypeVar("Result")
 Choose = Callable[[Placement], Sequence[int]]
 
 
@@ -104,32 +99,6 @@ class DicomPreparer:
             raise ImageRefused("the model finds nothing in this picture to compare it by; leave it out")
         return np.asarray(together / length, np.float32)
 
-    def several(
-        self, given: Iterable[Given], work: Callable[[Given], Result]
-    ) -> Iterator[tuple[Given, Result | ImageRefused]]:
-        """Yield each of the given, in order, with what ``work`` made of it or the reason why it is refused."""
-
-        def result_or_refusal(one: Given) -> Result | ImageRefused:
-            try:
-                return work(one)
-            except ImageRefused as refusal:
-                return refusal
-
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="unseen-dicom") as pool:
-            ahead: deque[tuple[Given, Future[Result | ImageRefused]]] = deque()
-            try:
-                for one in given:
-                    ahead.append((one, pool.submit(result_or_refusal, one)))
-                    if len(ahead) > 2 * self.workers:
-                        first, future = ahead.popleft()
-                        yield first, future.result()
-                while ahead:
-                    first, future = ahead.popleft()
-                    yield first, future.result()
-            finally:
-                for _, future in ahead:
-                    future.cancel()
-
     def close(self) -> None:
         """End the children and let go of the models; the preparer stays open."""
         self._pipeline.close()
@@ -145,8 +114,4 @@ def centre_of(picture: Pixels) -> Pixels:
 
 def is_dicom(path: Path) -> bool:
     """Whether a file is a DICOM object by its first bytes; ImageRefused when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return kind_of(file.read(HEAD_BYTES)) is Kind.DICOM
-    except OSError as error:
-        raise ImageRefused(f"got a file that cannot be read ({error.strerror}), expected a DICOM object") from error
+    return kind_of(read_head(path, HEAD_BYTES)) is Kind.DICOM

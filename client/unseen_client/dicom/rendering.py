@@ -120,6 +120,8 @@ def _ways_to_show(sample: Numbers, dataset: Dataset, hidden: Mask) -> list[Way]:
     values = np.asarray(apply_modality_lut(sample, dataset))
     inside = ~hidden if not hidden.all() else np.ones_like(hidden)
     low, high = _percentiles(values[inside])
+    if not (math.isfinite(low) and math.isfinite(high)):  # of a slope that is no number, or beyond every one
+        raise UnknownPixels
 
     def whole(values: Numbers) -> Floats:
         return _between(values, low, high)

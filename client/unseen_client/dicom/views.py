@@ -21,7 +21,7 @@ from unseen.errors import ImageRefused
 from unseen_client.child_process import ChildPool, ChildProcess
 from unseen_client.deid.attributes import NEEDS, OUT_OF_TURN, memory_for
 from unseen_client.deid.frames import BYTES_PER_S, COPIES, OBJECTS_PER_CHILD, REASONS, TIMEOUT_S
-from unseen_client.deid.frames_child import FRAME_FOLLOWS, Outcome
+from unseen_client.deid.frames_child import ALL_SENT, FRAME_FOLLOWS, FRAME_NUMBER, Outcome
 from unseen_client.dicom import views_child as child
 
 MODULE = "unseen_client.dicom.views_child"
@@ -53,13 +53,16 @@ class Views:
         mask: (rows, columns), what is painted in each; None for nothing.
         """
         timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
-        numbers = b"".join(map(child.FRAME_NUMBER.pack, frames))
+        numbers = b"".join(map(FRAME_NUMBER.pack, frames))
         rows, columns = (0, 0) if mask is None else mask.shape
         hidden = b"" if mask is None else child.packed(mask)
         header = child.REQUEST.pack(child.REQUEST_MAGIC, len(frames), len(data), rows, columns)
         with self._children.one(memory_for(len(data), COPIES)) as running, running.talking("an object", timeout_s):
             running.send(header, numbers, hidden, data)
-            return received(running, len(frames), mask)
+            try:
+                return received(running, len(frames), mask)
+            except MemoryError:
+                raise ImageRefused("its pictures do not fit the memory; split it, or give the device more") from None
 
     def close(self) -> None:
         """End the children, once nobody uses them."""
@@ -73,7 +76,10 @@ def received(running: ChildProcess, count: int, mask: Mask | None) -> list[Frame
         raise ImageRefused(REASONS[outcome])
     if magic != child.REPLY_MAGIC or outcome:
         raise ImageRefused(OUT_OF_TURN)
-    return [_prepared(running, mask) for _ in range(count)]
+    prepared = [_prepared(running, mask) for _ in range(count)]
+    if running.receive(1) != ALL_SENT:
+        raise ImageRefused(REASONS[Outcome.BROKEN])
+    return prepared
 
 
 def _prepared(running: ChildProcess, mask: Mask | None) -> FrameViews:

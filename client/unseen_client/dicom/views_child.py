@@ -8,6 +8,7 @@ the child that decodes frames for the search for text (``deid.frames_child``), w
     reply      magic, outcome                                                                 child -> parent
     frame      one byte that says whether it decoded, one or two pictures, 1 for grey or      child -> parent, for each
                3 for RGB, rows, columns, the region (left, top, right, bottom), and the pixels of each picture
+    end        one byte that says that there is no other frame                                child -> parent
 
 What the mask names becomes black, and counts for nothing where a picture's range is measured. The region is where an
 ultrasound shows its picture; the whole frame for every other object. The parent reads numbers only. A refusal ends the
@@ -18,20 +19,27 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unseen_client.child_limits import allow_computing, greet
-from unseen_client.deid.frames_child import BYTES_PER_CPU_S, CPU_S_PER_OBJECT, FRAME_FOLLOWS, NO_FRAME, Outcome, Refused
+from unseen_client.deid.frames_child import (
+    BYTES_PER_CPU_S,
+    CPU_S_PER_OBJECT,
+    Outcome,
+    Refused,
+    answer,
+    decoded_frames,
+    read_numbers,
+)
 
 if TYPE_CHECKING:
     from unseen.deid.text.patches import Mask
 
 REQUEST = struct.Struct("<4sIQII")
-FRAME_NUMBER = struct.Struct("<I")
 REPLY = struct.Struct("<4sI")
 FRAME = struct.Struct("<8I")
 REQUEST_MAGIC, REPLY_MAGIC = b"UVQ1", b"UVR1"
@@ -52,9 +60,9 @@ def main() -> None:
         if magic != REQUEST_MAGIC:
             return
         allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
-        frames = [FRAME_NUMBER.unpack(requests.read(FRAME_NUMBER.size))[0] for _ in range(count)]
+        frames = read_numbers(requests, count)
         mask = unpacked(requests.read((rows * columns + 7) // 8), rows, columns)
-        if not _answer(requests.read(size), frames, mask, replies):
+        if not answer(pictures(requests.read(size), frames, mask), _reply, replies):
             return
 
 
@@ -71,36 +79,13 @@ def unpacked(data: bytes, rows: int, columns: int) -> Mask | None:
     return bits.reshape(rows, columns).astype(np.bool_)
 
 
-def _answer(data: bytes, frames: list[int], mask: Mask | None, replies: IO[bytes]) -> bool:
-    """Send the pictures, each as soon as it is made; False when that did not work."""
-    outcome, begun = Outcome.BROKEN, False
-    try:
-        for header, parts in pictures(data, frames, mask):
-            if not begun:
-                replies.write(REPLY.pack(REPLY_MAGIC, Outcome.DECODED))
-            begun = True
-            replies.write(FRAME_FOLLOWS)
-            replies.write(header)
-            for picture in parts:
-                replies.write(picture)
-            replies.flush()
-        if begun:
-            return True
-    except Refused as refusal:
-        outcome = refusal.outcome
-    except MemoryError:
-        outcome = Outcome.OUT_OF_MEMORY
-    except Exception:  # noqa: BLE001 - decoders raise anything for a broken object; all of it means the same
-        outcome = Outcome.BROKEN
-    replies.write(NO_FRAME if begun else REPLY.pack(REPLY_MAGIC, outcome))
-    replies.flush()
-    return False
+def _reply(outcome: Outcome) -> bytes:
+    return REPLY.pack(REPLY_MAGIC, outcome)
 
 
-def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Yield header and pictures of each wanted frame, counted from 0; Refused for what cannot be shown."""
+def pictures(data: bytes, frames: Sequence[int], mask: Mask | None) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Yield what a reply begins with, and header and pictures of each frame, counted from 0; Refused."""
     import pydicom
-    from pydicom.pixels.decoders.base import get_decoder
 
     from unseen_client.dicom.rendering import UnknownPixels, rendered
 
@@ -108,14 +93,7 @@ def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tupl
     dataset = pydicom.dcmread(BytesIO(data))
     if "PixelData" not in dataset:
         raise Refused(Outcome.UNKNOWN_PIXELS)
-    try:
-        decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-    except NotImplementedError as error:
-        raise Refused(Outcome.NO_DECODER) from error
-    if not decoder.is_available:
-        raise Refused(Outcome.NO_DECODER)
-    for frame in frames:
-        numbers, _ = decoder.as_array(dataset, index=frame, raw=False)
+    for frame, numbers in zip(frames, decoded_frames(dataset, frames), strict=True):
         try:
             shown = rendered(numbers, dataset, frame, mask)
         except UnknownPixels as error:
@@ -123,7 +101,7 @@ def pictures(data: bytes, frames: list[int], mask: Mask | None) -> Iterator[tupl
         rows, columns = shown[0].shape[:2]
         samples = 3 if shown[0].ndim == 3 else 1
         header = FRAME.pack(len(shown), samples, rows, columns, *region(dataset, rows, columns))
-        yield header, [picture.tobytes() for picture in shown]
+        yield _reply(Outcome.DECODED), [header, *(picture.tobytes() for picture in shown)]
 
 
 def region(dataset: Any, rows: int, columns: int) -> tuple[int, int, int, int]:

@@ -27,6 +27,7 @@ from unseen_client.flows.images import IMAGES_PER_STREAM
 from unseen_client.flows.search import STUDY, preparer_of
 from unseen_client.flows.survey import Choices, Chosen, Survey, files_of, row_name
 from unseen_client.flows.sync import Place, open_current
+from unseen_client.in_order import in_order
 from unseen_client.records import Record, row_id
 from unseen_client.report import DicomEnrolReport, Refusal
 from unseen_client.session import Session
@@ -55,19 +56,19 @@ def enrol_dicom(
             "bundled+dicom`: how objects become pictures is part of its model"
         )
     yield from preparer_of(session, place.collection)
+    server = yield from collections.server_info(session)
+    crosswalk = yield from local(lambda: session.crosswalk(server.store_uid, place.key))
     preparer = yield from local(partial(session.dicom_preparer, place.collection.model_id, choices.text))
     survey = Survey(preparer, choices)
     yield from survey.look_through((yield from local(partial(files_of, paths))))
     chosen = yield from local(survey.chosen)
     chosen = yield from _with_bases(session, place, chosen, noise, given)
     rows = sum(len(one.frames) for one in chosen)
-    server = yield from collections.server_info(session)
-    crosswalk = yield from local(lambda: session.crosswalk(server.store_uid, place.key))
     objects = _Objects(preparer, Enrolment(session, place, rows, noise), place, crosswalk, choices.tags)
     for part in _streams(chosen):
         yield from objects.enrol(part)
         yield Progress(objects.done, len(chosen), "objects")
-    return objects.report(survey)
+    return objects.report(survey, chosen)
 
 
 class _Objects:
@@ -85,11 +86,11 @@ class _Objects:
         self._counts: Counter[str] = Counter()
         self.done = 0
 
-    def report(self, survey: Survey) -> DicomEnrolReport:
+    def report(self, survey: Survey, chosen: Sequence[Chosen]) -> DicomEnrolReport:
         known = self._enrolment.report()
         there = {*known.ids, *known.already}
         placements = survey.placements.values()
-        standing = {row for one in survey.chosen() for row in one.row_ids.values()}
+        standing = {row for one in chosen for row in one.row_ids.values()}
         order = {path: at for at, path in enumerate(survey.placements)}
         late = sorted(self._refused, key=lambda refusal: order[refusal.source])
         return DicomEnrolReport(
@@ -100,7 +101,7 @@ class _Objects:
             objects=len(survey.placements),
             studies=len({placement.study for placement in placements}),
             series=len({placement.series for placement in placements}),
-            stood_for=len(survey.placements) - len(survey.chosen()),
+            stood_for=len(survey.placements) - len(chosen),
             passed_over=survey.passed_over,
             places_covered=self._counts["covered"],
             searchable=len(standing & there),
@@ -110,7 +111,7 @@ class _Objects:
         """Prepare what is not there yet, write the ways back, then send the rows as one stream."""
         new = yield from self._new(objects)
         rows: dict[str, Row] = {}
-        coming = self._preparer.several(new, lambda one: self._preparer.pictures(one.path, one.chosen_frames))
+        coming = in_order(new, self._pictures, self._preparer.workers)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             one, made = outcome
             if isinstance(made, ImageRefused):
@@ -122,6 +123,9 @@ class _Objects:
         left = {refusal.source for refusal in self._refused}
         yield from local(partial(self._keep_ways_back, [one for one in objects if str(one.path) not in left]))
         yield from self._enrolment.send(list(rows.values()))
+
+    def _pictures(self, one: Chosen) -> DicomPictures:
+        return self._preparer.pictures(one.path, one.chosen_frames)
 
     def _keep_ways_back(self, objects: Sequence[Chosen]) -> None:
         self._crosswalk.put({

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from unseen.errors import InvalidInput, NotPermitted, RowNotFound
+from unseen.errors import InvalidInput, NotPermitted, RowNotFound, UnseenError
 from unseen_client.dicom import reveals
 from unseen_client.dicom.crosswalk import Crosswalk, WayBack
 from unseen_client.flows import collections
@@ -24,8 +24,9 @@ def reveal(session: Session, name: str, row: str, reason: str) -> Flow[WayBack]:
     """The object that a row was made of.
 
     Checked are: that the server lets this client synchronise the collection, that this device holds its record key and
-    the site key, that this machine's account has a grant, and that a reason is given. Every try is logged, and the line
-    is on disk before anything is shown. Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput, StoreFailed.
+    the site key, that this machine's account has a grant, and that a reason is given. Every try with these keys is
+    logged, and the line is on disk before anything is shown.
+    Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput, StoreFailed, IntegrityError.
     """
     told = reveals.require_reason(reason)
     place = yield from open_current(session, name)
@@ -61,10 +62,14 @@ def _crosswalk(session: Session, place: Place) -> Flow[Crosswalk]:
 def _shown(session: Session, place: Place, crosswalk: Crosswalk, row: str, reason: str) -> WayBack:
     who, now_s = reveals.account(), session.wall_clock_s()
     known = row_id(place.key.record_key, row)
-    is_granted = crosswalk.granted_until_s(who) > now_s
-    way = crosswalk.get(known) if is_granted and place.mirror.has([known]) else None
-    outcome = "shown" if way else "refused"
-    reveals.write_line(session.home, now_s, who, place.collection.uid, row, reason, outcome)
+    log = partial(reveals.write_line, session.home, now_s, who, place.collection.uid, row, reason)
+    try:
+        is_granted = crosswalk.granted_until_s(who) > now_s
+        way = crosswalk.get(known) if is_granted and place.mirror.has([known]) else None
+    except UnseenError:  # such as a grant or an entry that somebody put there without the keys
+        log("refused")
+        raise
+    log("shown" if way else "refused")
     if not is_granted:
         raise NotPermitted(
             f"account {who!r} has no grant to see real studies of collection {place.collection.name!r} on this device; "

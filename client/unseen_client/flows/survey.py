@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from unseen.errors import ImageRefused, InvalidInput
 from unseen_client.flows.consents import Basis
 from unseen_client.flows.images import ID_HEX_DIGITS
+from unseen_client.in_order import in_order
 from unseen_client.report import Refusal
 from unseen_client.steps import Flow, Progress, local
 
@@ -76,7 +77,7 @@ class Survey:
 
     def look_through(self, files: Sequence[tuple[Path, bool]]) -> Flow[None]:
         """files: each with whether somebody named it."""
-        coming = self._preparer.several(files, self._look)
+        coming = in_order(files, self._look, self._preparer.workers)
         done = 0
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             (path, _), found = outcome
@@ -105,11 +106,13 @@ class Survey:
         from unseen_client.dicom.prepare import is_dicom
 
         path, is_named = file
-        if not is_named and (path.name == DIRECTORY_NAME or not is_dicom(path)):
+        if path.name == DIRECTORY_NAME and not is_named:
             return None
-        if not is_dicom(path):
+        if is_dicom(path):
+            return self._preparer.placed(path)
+        if is_named:
             raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
-        return self._preparer.placed(path)
+        return None
 
 
 def files_of(paths: Sequence[Path]) -> list[tuple[Path, bool]]:

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from unseen.embed.bundled import NAME, SEMANTIC_DIMENSION, VISUAL_DIMENSION, bundled_entry
-from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels
+from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
+from unseen.embed.renamed import RenamedEmbedder
 from unseen.errors import IntegrityError, InvalidVector, ModelMismatch
 from unseen.json_text import read_json
 
@@ -68,41 +68,17 @@ def adapt_rows(adapter: Adapter, rows: Float32Matrix, semantic_weight: float) ->
     return result
 
 
-class AdaptedEmbedder:
-    """The bundled model with its picture vectors moved; safe for several threads."""
+class AdaptedEmbedder(RenamedEmbedder):
+    """The bundled model with its picture vectors moved; safe for several threads. Words stay as they are."""
 
     def __init__(self, base: Embedder, adapter: Adapter, model_id: str) -> None:
-        self._base = base
+        super().__init__(base, model_id)
         self._adapter = adapter
-        self._model_id = model_id
-
-    @property
-    def model_id(self) -> str:
-        return self._model_id
-
-    @property
-    def dimension(self) -> int:
-        return self._base.dimension
-
-    @property
-    def text_score_scale(self) -> float:
-        return self._base.text_score_scale
-
-    @property
-    def facets(self) -> Mapping[str, Facet]:
-        return self._base.facets
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """The moved unit vector (512,) of a picture."""
-        row = self._base.image(pixels, people=people)
-        return np.asarray(adapt_rows(self._adapter, row[None], 1 / self._base.text_score_scale)[0], np.float32)
-
-    def text(self, words: str) -> Float32Vector:
-        """The unit vector (512,) of a word query, as the bundled model makes it."""
-        return self._base.text(words)
-
-    def close(self) -> None:
-        self._base.close()
+        row = super().image(pixels, people=people)
+        return np.asarray(adapt_rows(self._adapter, row[None], 1 / self.text_score_scale)[0], np.float32)
 
 
 def adapter_entry(data: bytes) -> ModelEntry:

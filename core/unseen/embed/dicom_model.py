@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels, Registry
+from unseen.embed.model import Embedder, ModelEntry, Registry
+from unseen.embed.renamed import RenamedEmbedder
 
 RECIPE: Final = 1
 """Of the steps that have no number."""
@@ -61,39 +62,4 @@ def dicom_entry(entry: ModelEntry) -> ModelEntry:
 
 
 def _loading(entry: ModelEntry, model_id: str) -> Callable[[int], Embedder]:
-    return lambda threads: DicomEmbedder(entry.load(threads), model_id)
-
-
-class DicomEmbedder:
-    """A model of pictures under the name that says how its pictures are made; safe for several threads."""
-
-    def __init__(self, base: Embedder, model_id: str) -> None:
-        self._base = base
-        self._model_id = model_id
-
-    @property
-    def model_id(self) -> str:
-        return self._model_id
-
-    @property
-    def dimension(self) -> int:
-        return self._base.dimension
-
-    @property
-    def text_score_scale(self) -> float:
-        return self._base.text_score_scale
-
-    @property
-    def facets(self) -> Mapping[str, Facet]:
-        return self._base.facets
-
-    def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
-        """The unit vector of a picture that was rendered from a DICOM object by this recipe."""
-        return self._base.image(pixels, people=people)
-
-    def text(self, words: str) -> Float32Vector:
-        """The unit vector of a word query."""
-        return self._base.text(words)
-
-    def close(self) -> None:
-        self._base.close()
+    return lambda threads: RenamedEmbedder(entry.load(threads), model_id)

@@ -38,8 +38,9 @@ def test_from_a_folder_of_objects_to_the_real_study(unseen: Run, client: Client,
     assert str(tmp_path / "in" / "sound") in shown.stdout
 
 
-def test_an_object_without_names_has_no_path_in_a_pacs() -> None:
-    assert wado_path("https://pacs.example", WayBack("", "1.2", "1.3", 1, "x")) is None
+def test_an_object_whose_names_are_no_uids_has_no_path_in_a_pacs() -> None:
+    for study in ("", "..", "1.2/../../admin", "1?x=", "1.2."):
+        assert wado_path("https://pacs.example", WayBack(study, "1.2", "1.3", 1, "x")) is None
     assert (
         wado_path("https://p/", WayBack("1", "2", "3", 4, "x")) == "https://p/studies/1/series/2/instances/3/frames/4"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,19 +15,27 @@ from tests.client.dicom.objects import as_file, slice_of
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
 from tests.core.governance.written import terms
-from unseen.errors import ImageRefused, InvalidInput, ModelMismatch, NotPermitted, RowNotFound
+from unseen.errors import (
+    ImageRefused,
+    IntegrityError,
+    InvalidConfiguration,
+    InvalidInput,
+    ModelMismatch,
+    NotPermitted,
+    RowNotFound,
+)
 from unseen_client import AsyncClient, Client, DicomEnrolReport
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.records import encode_record
 
-STUDIES, SLICES, PICTURES = 3, 5, 2
+STUDIES, SLICES, PICTURES = 3, 4, 2
 MODEL = "bundled+dicom"
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three studies of five slices, a cut file, a report and a text."""
+    """Three studies of four slices, a cut file, a report and a text."""
     folder = tmp_path_factory.mktemp("archive")
     for study in range(STUDIES):
         (folder / f"DOE{study}").mkdir()
@@ -131,6 +140,7 @@ def test_where_de_identification_fails_nothing_leaves_and_the_rest_goes_on(
     client: Client, name: str, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.create_collection(name, model=MODEL)
+    slices = [archive / "DOE0" / str(at) for at in range(2)]
     looked_at, asked = DicomPipeline.looked_at, []
 
     def fails_once(self: DicomPipeline, data: bytes, choose: object) -> object:
@@ -140,9 +150,9 @@ def test_where_de_identification_fails_nothing_leaves_and_the_rest_goes_on(
         return looked_at(self, data, choose)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DicomPipeline, "looked_at", fails_once)
-    report = client.enrol_dicom(name, archive / "DOE0", pictures_per_volume=0)
+    report = client.enrol_dicom(name, slices, pictures_per_volume=0)
     assert [one.reason for one in report.refused] == ["text was still found after painting"]
-    assert report.enrolled == client.count(name) == SLICES - 1
+    assert report.enrolled == client.count(name) == 1
 
 
 def test_wrong_choices_are_told_before_anything_is_read(client: Client, name: str, tmp_path: Path) -> None:
@@ -154,6 +164,23 @@ def test_wrong_choices_are_told_before_anything_is_read(client: Client, name: st
         client.enrol_dicom(name, tmp_path / "none")
     with pytest.raises(InvalidInput, match="pictures"):
         client.enrol_dicom(name, tmp_path, pictures_per_volume=-1)
+    with pytest.raises(InvalidConfiguration, match="text of risky"):
+        client.enrol_dicom(name, tmp_path / "empty", text="sometimes")
+    with pytest.raises(InvalidConfiguration, match="burned-in text"):
+        client.enrol_dicom(name, tmp_path / "empty", text="never")
+
+
+def test_what_is_named_and_no_object_is_refused_and_no_pipe_is_waited_for(
+    client: Client, name: str, tmp_path: Path
+) -> None:
+    client.create_collection(name, model=MODEL)
+    (tmp_path / "notes.txt").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe")
+    report = client.enrol_dicom(name, [tmp_path / "notes.txt", tmp_path / "pipe"])
+    assert [one.reason[:30] for one in report.refused] == [
+        "got a file that is no DICOM ob",
+        "got a path that is no plain fi",
+    ]
 
 
 def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
@@ -161,14 +188,14 @@ def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
 ) -> None:
     with Client(server.address, home=home) as client:
         client.create_collection(name, model=MODEL)
-        (row,) = client.enrol_dicom(name, archive / "DOE2" / "4").ids
+        (row,) = client.enrol_dicom(name, archive / "DOE2" / "3").ids
         with pytest.raises(NotPermitted, match="reveal-grant"):
             client.reveal(name, row, reason="second reading")
         account = client.grant_reveal(name, days=1)
         way = client.reveal(name, row, reason="second reading")
-        source = slice_of(2, 4)
+        source = slice_of(2, 3)
         assert (way.study, way.series) == (source.StudyInstanceUID, source.SeriesInstanceUID)
-        assert (way.instance, way.frame, Path(way.source)) == (source.SOPInstanceUID, 1, archive / "DOE2" / "4")
+        assert (way.instance, way.frame, Path(way.source)) == (source.SOPInstanceUID, 1, archive / "DOE2" / "3")
         with pytest.raises(RowNotFound):
             client.reveal(name, "0" * 16, reason="second reading")
         client.erase(name, row)
@@ -177,13 +204,17 @@ def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
         client.grant_reveal(name, days=0)
         with pytest.raises(NotPermitted):
             client.reveal(name, row, reason="second reading")
+        (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
+        with sqlite3.connect(crosswalk) as database:
+            database.execute("INSERT INTO granted VALUES (?, zeroblob(300))", (account,))
+        with pytest.raises(IntegrityError):
+            client.reveal(name, row, reason="second reading")
     lines = [json.loads(line) for line in (home / "crosswalks" / "reveals.jsonl").read_text().splitlines()]
     assert [line["outcome"] for line in lines] == [
-        "refused", "granted for 1 days", "shown", "refused", "refused", "grant ended", "refused",
+        "refused", "granted for 1 days", "shown", "refused", "refused", "grant ended", "refused", "refused",
     ]  # fmt: skip
     assert {line["account"] for line in lines} == {account}
-    (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
-    assert slice_of(2, 4).StudyInstanceUID.encode() not in crosswalk.read_bytes()
+    assert slice_of(2, 3).StudyInstanceUID.encode() not in crosswalk.read_bytes()
 
 
 def test_a_lost_crosswalk_costs_the_way_back_alone_and_enrolling_again_writes_it_anew(
@@ -194,6 +225,10 @@ def test_a_lost_crosswalk_costs_the_way_back_alone_and_enrolling_again_writes_it
         client.create_collection(name, model=MODEL)
         (row,) = client.enrol_dicom(name, slice_file).ids
     (crosswalk,) = (home / "crosswalks").rglob("*.sqlite")
+    site_key = (home / "site-key.json").rename(home / "kept")
+    with Client(server.address, home=home) as client, pytest.raises(IntegrityError, match="site key back"):
+        client.enrol_dicom(name, slice_file)  # under another site key it would come in a second time
+    site_key.replace(home / "site-key.json")
     crosswalk.unlink()
     with Client(server.address, home=home) as client:
         assert client.search_image(name, slice_file)[0].id == row

@@ -160,6 +160,13 @@ def test_pixels_of_unknown_colours_are_refused(photometric: str) -> None:
         rendered(RAMP, described(RAMP, PhotometricInterpretation=photometric), 0)
 
 
+@pytest.mark.parametrize("slope", ["nan", "inf"])
+def test_values_that_are_no_numbers_are_refused(slope: str) -> None:
+    for window in ({}, {"WindowCenter": 40, "WindowWidth": 400}):
+        with np.errstate(invalid="ignore"), pytest.raises(UnknownPixels):
+            rendered(RAMP, described(RAMP, RescaleSlope=float(slope), RescaleIntercept=0, **window), 0)
+
+
 @given(st.binary(min_size=64, max_size=64), st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4"]))
 def test_any_numbers_become_a_picture(data: bytes, kind: str) -> None:
     numbers = np.frombuffer(data, kind).reshape(4, -1)

@@ -13,6 +13,7 @@ from pydicom.uid import RLELossless
 from bench.fuzz.targets.children import Pipe
 from tests.client.deid.test_dicom_file import FOLDER, lettering
 from tests.client.dicom.objects import as_file, as_jpeg_2000, clip, shape, slice_of, with_region
+from unseen.deid.dicom.options import Option
 from unseen.embed.dicom_model import BACKGROUND
 from unseen.errors import ImageRefused, InvalidConfiguration
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
@@ -111,7 +112,7 @@ def test_burned_in_text_is_in_no_picture(views: Views, preparer: DicomPreparer) 
 
 def test_settings_that_keep_names_are_refused() -> None:
     with Preparer() as model:
-        for wrong in (DicomSettings(options=frozenset({"uids"})), DicomSettings(text=LookForText.NEVER)):  # type: ignore[arg-type]
+        for wrong in (DicomSettings(options=frozenset({Option.RETAIN_UIDS})), DicomSettings(text=LookForText.NEVER)):
             with pytest.raises(InvalidConfiguration, match="pseudonyms only"):
                 DicomPreparer(model, wrong)
 

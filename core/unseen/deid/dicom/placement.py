@@ -94,9 +94,9 @@ def _instance_number(value: object) -> int | None:
 
 
 def _finite(value: object) -> float:
-    if type(value) not in {int, float} or not math.isfinite(value):  # type: ignore[arg-type]  # mypy reads no set of types
+    if not isinstance(value, float) or not math.isfinite(value):
         raise ValueError("no finite number")
-    return float(value)  # type: ignore[arg-type]
+    return value
 
 
 def _three(value: Any) -> tuple[float, float, float]:

@@ -44,6 +44,8 @@ def _in_space(dataset: DataSet) -> tuple[tuple[float, float, float] | None, floa
     row, column = along[:3], along[3:]
     exact = tuple(row[i - 2] * column[i - 1] - row[i - 1] * column[i - 2] for i in range(3))
     distance = sum(one * other for one, other in zip(exact, place, strict=True))
+    if not all(map(math.isfinite, (*exact, distance))):  # of numbers so large that they are a mistake
+        return None, None
     x, y, z = (round(one, DECIMALS) + 0.0 for one in exact)
     return (x, y, z), round(distance, 4)
 

@@ -8,7 +8,6 @@ grey are shown twice: from their smallest number to their largest, and from the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -53,11 +52,6 @@ class StoredFrames:
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.stored.shape[1]), int(self.stored.shape[2])
-
-    def only(self, chosen: Sequence[int]) -> StoredFrames:
-        """Return some of the frames, counted from 0; IndexError for one that is not there."""
-        coloured = None if self.coloured is None else self.coloured[list(chosen)]
-        return StoredFrames(self.stored[list(chosen)], self.shown, self.bits_allocated, coloured)
 
     def views(self, frame: int, mask: Mask) -> list[Pixels]:
         """One frame, painted where the mask says, in every way in which it may be looked at."""
