@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from unseen.embed.bundled import NAME as BUNDLED
 from unseen.embed.pulled.describe import describe
-from unseen.embed.pulled.describe_open_clip import TEXT_CONFIGURATION
+from unseen.embed.pulled.describe_open_clip import TEXT_CONFIGURATION, text_half
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.embed.pulled.manifest_text import manifest_text
 from unseen.embed.pulled.recipe import MODEL_NAME, read_recipe
@@ -93,6 +93,7 @@ def _lay_down_described(
     elsewhere: dict[str, tuple[Source, str]] = {}
     if described.text_model:
         text = open_repository(described.text_model)
+        text_half(text.small("config.json"))
         elsewhere = {TEXT_CONFIGURATION: (text, "config.json")}
         about["text_half"] = f"{text.origin} {text.revision}"
     places = {name: elsewhere.get(name, (source, name)) for name in described.files}

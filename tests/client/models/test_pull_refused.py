@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 
 import pytest
@@ -55,6 +56,23 @@ def test_a_file_beyond_the_limit_is_refused_before_it_comes(take, shelf, hub, mo
     monkeypatch.setattr(HubSource.lay_down, "__defaults__", (100,))
     refused(take, shelf, LimitExceeded, "expected at most 100")
     assert not any(path.startswith("/storage") for path in hub.asked)
+
+
+def test_a_model_that_could_not_be_opened_is_refused_before_its_weights_come(take, shelf, hub) -> None:
+    told = json.loads(UPSTREAM["config.json"])
+    for change in ({"projection_dim": 4097}, {"text_config": {"num_hidden_layers": 100_000}}):
+        hub.repositories[REPOSITORY]["config.json"] = json.dumps(told | change).encode()
+        refused(take, shelf, InvalidInput, "4097|100000 layers")
+    hub.repositories |= {
+        "some/half": {
+            "open_clip_config.json": b'{"model_cfg": {"embed_dim": 24, "text_cfg": {"hf_model_name": "a/gpt"}}}',
+            "open_clip_model.safetensors": b"weights" * 1000,
+            "tokenizer.json": b"{}",
+        },
+        "a/gpt": {"config.json": b'{"model_type": "gpt2"}'},
+    }
+    refused(take, shelf, InvalidInput, "gpt2", "some/half")
+    assert not any(VISION in path or "safetensors" in path for path in hub.asked)
 
 
 def test_an_endless_answer_is_left(take, shelf, hub, monkeypatch) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from unseen.embed.pulled.describe_open_clip import open_clip_recipe
 from unseen.embed.pulled.describe_pictures import picture_recipe
 from unseen.embed.pulled.describe_words import sentence_recipe, word_recipe
-from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS
+from unseen.embed.pulled.network_size import require_bounded
+from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS, checked_recipe
 from unseen.embed.pulled.upstream import Upstream, refused
 from unseen.errors import InvalidInput
 
@@ -58,6 +59,7 @@ def describe(
         raise InvalidInput(f"got adapter {chosen!r}, expected one of {', '.join(ADAPTERS)}")
     described = _described(chosen, upstream)
     told: Recipe = {"name": name, "adapter": chosen, "revision": revision, **described.recipe}
+    checked_recipe(told, described.files)
     return Described(told, described.files, described.text_model)
 
 
@@ -121,6 +123,7 @@ def _open_clip(upstream: Upstream) -> Described:
 
 def _joint_model(upstream: Upstream) -> tuple[str, int]:
     told = upstream.json("config.json")
+    require_bounded(told)
     kind = str(told.get("model_type"))
     if kind not in KINDS:
         raise refused(f"a model of type {kind!r}", "one of " + ", ".join(KINDS))

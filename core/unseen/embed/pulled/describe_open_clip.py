@@ -10,7 +10,8 @@ from collections.abc import Container
 from typing import Any
 
 from unseen.embed.pulled.describe_pictures import open_clip_pictures
-from unseen.embed.pulled.upstream import Upstream, refused, whole, without_code
+from unseen.embed.pulled.network_size import network_configuration, require_bounded
+from unseen.embed.pulled.upstream import Upstream, refused, whole
 
 Recipe = dict[str, str | int | float]
 
@@ -32,6 +33,7 @@ TOKENIZER_FILES = (
 def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str | None]:
     """Recipe, files, and the repository of the text model whose configuration is wanted; raises InvalidInput."""
     told = upstream.json(CONFIGURATION)
+    require_bounded(told)
     model = told.get("model_cfg")
     if not isinstance(model, dict) or not isinstance(model.get("text_cfg"), dict):
         raise refused(f"a {CONFIGURATION} without model_cfg and text_cfg", "both")
@@ -52,12 +54,17 @@ def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str |
     if text_model:
         files.append(TEXT_CONFIGURATION)
     refuse_reaching_out(model, files)
-    return recipe, tuple(files), None if TEXT_CONFIGURATION in upstream.present else text_model
+    if text_model and TEXT_CONFIGURATION in upstream.present:
+        text_half(upstream.read(TEXT_CONFIGURATION))
+        return recipe, tuple(files), None
+    return recipe, tuple(files), text_model
 
 
 def refuse_reaching_out(model: dict[str, Any], files: Container[str]) -> None:
     """Raise InvalidInput for a configuration by which open_clip, timm or transformers look beyond these files."""
     text, vision = model["text_cfg"], model.get("vision_cfg") or {}
+    if not isinstance(text.get("hf_model_name") or "", str):
+        raise refused("a text half that has no name", "OWNER/NAME as hf_model_name")
     if text.get("hf_model_name") and TEXT_CONFIGURATION not in files:
         raise refused(f"a text half of its own and no {TEXT_CONFIGURATION}", "config.json of that half under this name")
     if ":" in str(vision.get("timm_model_name") or ""):
@@ -68,7 +75,7 @@ def refuse_reaching_out(model: dict[str, Any], files: Container[str]) -> None:
 
 def text_half(configuration: bytes) -> dict[str, Any]:
     """Return config.json of a text half; raises InvalidInput for a network that is not known to need nothing else."""
-    told = without_code(configuration)
+    told = network_configuration(configuration)
     if told.get("model_type") not in TEXT_HALVES:
         raise refused(f"a text half of type {str(told.get('model_type'))[:40]!r}", "one of " + ", ".join(TEXT_HALVES))
     return told

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from unseen.embed.pulled.network_size import require_bounded
 from unseen.embed.pulled.recipe import LONGEST_TOKENS
 from unseen.embed.pulled.upstream import Upstream, refused, whole
 from unseen.embed.pulled.words import JSON_FILE, VOCABULARY_FILE
@@ -39,7 +40,9 @@ def word_recipe(upstream: Upstream, kind: str) -> tuple[Recipe, str]:
 
 def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
     """How a sentence model works, and the tokenizer's file."""
-    kind = str(upstream.json("config.json").get("model_type"))
+    configuration = upstream.json("config.json")
+    require_bounded(configuration)
+    kind = str(configuration.get("model_type"))
     if kind not in ENCODERS:
         raise refused(f"a text encoder of type {kind[:40]!r}", "one of " + ", ".join(ENCODERS))
     pooling_folder = _pooling_folder(upstream)
@@ -48,7 +51,7 @@ def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
         raise refused("a pooling that leaves out the prompt", "one over all tokens")
     told = upstream.json_or_nothing("tokenizer_config.json")
     transformer = upstream.json_or_nothing("sentence_bert_config.json")
-    positions = upstream.json("config.json").get("max_position_embeddings") or LONGEST_TOKENS
+    positions = configuration.get("max_position_embeddings") or LONGEST_TOKENS
     longest = min(_longest(told), whole(transformer.get("max_seq_length") or positions, "a longest text"))
     recipe, tokenizer = _recipe(upstream, told, longest, filled=False, lower=bool(transformer.get("do_lower_case")))
     dimension = pooling.get("embedding_dimension") or pooling.get("word_embedding_dimension")

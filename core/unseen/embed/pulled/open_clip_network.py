@@ -31,6 +31,7 @@ from unseen.embed.pulled.describe_open_clip import (
     text_half,
 )
 from unseen.embed.pulled.network import Float32Array
+from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import fill, library, tensors_of
 from unseen.embed.pulled.upstream import without_code
@@ -87,7 +88,7 @@ def _without_warnings_of_no_weights() -> Iterator[None]:
 
 def _lay_out(folder: Path, manifest: Manifest) -> None:
     """Put the small files, checked, where the library looks for them: it takes no bytes."""
-    told = without_code(manifest.read(CONFIGURATION))
+    told = network_configuration(manifest.read(CONFIGURATION))
     refuse_reaching_out(told["model_cfg"], manifest.files)
     if TEXT_CONFIGURATION in manifest.files:
         (folder / "text").mkdir()

@@ -18,9 +18,9 @@ import numpy as np
 
 from unseen.embed.pulled.describe_words import ENCODERS
 from unseen.embed.pulled.network import Float32Array, reads_no
+from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named, text_of
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
-from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
@@ -69,7 +69,7 @@ class SentenceNetwork:
 
 def encoder_configuration(configuration: bytes) -> dict[str, Any]:
     """Return config.json of a text encoder that transformers builds from numbers alone; raises InvalidInput."""
-    told = without_code(configuration)
+    told = network_configuration(configuration)
     if told.get("model_type") not in ENCODERS:
         raise InvalidConfiguration(f"got a text encoder that is none of {', '.join(ENCODERS)}; pull the model again")
     return told
