@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from urllib.error import URLError
 
 import pytest
 
@@ -118,6 +119,23 @@ def test_a_revision_is_a_revision(take, revision: str) -> None:
 def test_no_address_without_tls_is_asked(take, address: str) -> None:
     with pytest.raises(InvalidInput, match=r"https|expected a name"):
         take(address)
+
+
+def test_an_address_tells_no_password(take, shelf, hub) -> None:
+    for address in ("https://me:secret@localhost/m", "http://me:secret@127.0.0.1/m"):
+        with pytest.raises(InvalidInput, match="a user's name") as refusal:
+            take(address)
+        assert "secret" not in str(refusal.value)
+    hub.answers[f"/api/models/{REPOSITORY}/revision/main"] = (302, {"Location": "http://a:b@127.0.0.1/x"}, b"")
+    with pytest.raises(InvalidInput, match="a user's name"):
+        take()
+
+
+def test_nothing_but_http_is_spoken(tmp_path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    for address in ((tmp_path / "secret").as_uri(), "ftp://127.0.0.1/x", "data:text/plain,secret"):
+        with pytest.raises(URLError, match="unknown url type"):
+            fetching.opener_for(address).open(address, timeout=5)
 
 
 def test_a_pickle_needs_somebody_who_vouches_for_it(take, shelf, hub) -> None:
