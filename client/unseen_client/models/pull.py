@@ -20,7 +20,7 @@ from unseen.embed.pulled.describe_open_clip import TEXT_CONFIGURATION, text_half
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.embed.pulled.manifest_text import manifest_text
 from unseen.embed.pulled.recipe import MODEL_NAME, read_recipe
-from unseen.errors import IntegrityError, InvalidInput, StoreFailed
+from unseen.errors import IntegrityError, InvalidInput, StoreFailed, UnseenError
 from unseen.weights import MANIFEST_NAME, PinnedFile, parse_manifest
 from unseen_client.home import private_folder, sync_folder, write_private
 from unseen_client.models.arriving import Watch
@@ -53,7 +53,7 @@ class Wish:
 
 
 def pull(shelf: ModelShelf, source: Source, wish: Wish, open_repository: OpenRepository, watcher: Watcher) -> HeldModel:
-    """Take a model in; the same one again is fine, and checks the files that are here.
+    """Take a model in; the same one again is fine, and mends the files that are here.
 
     Raises InvalidInput for what is not understood, IntegrityError for files that are not what was promised, and what
     the source raises.
@@ -172,19 +172,31 @@ def _require_every_vouched_file(staging: Path, wish: Wish) -> None:
 
 
 def _show(shelf: ModelShelf, staging: Path) -> HeldModel:
-    """Rename the folder into place; the same model that is already there stays, after its files were checked."""
+    """Rename the folder into place; the same model that is already there stays if it is whole, and else makes room."""
     model_id = pulled_entry(staging).model_id
     target = shelf.folder_of(model_id)
-    if target.exists():
-        held = shelf.held(model_id)
-        for name in held.manifest.files:
-            held.manifest.read(name)
-        return held
+    if _is_whole(shelf, model_id):
+        return shelf.held(model_id)
     for folder in [staging, *(path for path in staging.iterdir() if path.is_dir())]:
         sync_folder(folder)
+    damaged = staging.with_name(staging.name + "-damaged")
     try:
+        if target.exists():
+            target.rename(damaged)
         staging.rename(target)
     except OSError as error:
         raise StoreFailed(f"cannot put the model in place: {error.strerror}") from error
     sync_folder(shelf.folder)
+    shutil.rmtree(damaged, ignore_errors=True)
     return shelf.held(model_id)
+
+
+def _is_whole(shelf: ModelShelf, model_id: str) -> bool:
+    """Whether the model is here, every file as it is pinned."""
+    try:
+        held = shelf.held(model_id)
+        for name in held.manifest.files:
+            held.manifest.read(name)
+    except UnseenError:
+        return False
+    return True
