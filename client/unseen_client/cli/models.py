@@ -92,6 +92,7 @@ def pull(
     Example:
       unseen models pull clip-b-32
     """
+    from unseen.embed.pulled.upstream import one_line
     from unseen_client.home import default_home
     from unseen_client.models.inspect import told_of
     from unseen_client.models.places import place_of, repositories_beside
@@ -108,7 +109,7 @@ def pull(
             held = take_in(ModelShelf(home or default_home()), source, wish, beside, watcher)
         told = told_of(held)
         words = (
-            f"{told['name']} is here, {told['dimension']} numbers, licence: {told['licence']}\n"
+            f"{told['name']} is here, {told['dimension']} numbers, licence: {one_line(str(told['licence']))}\n"
             f"  unseen models check {told['name']}\n  unseen create NAME --model {told['name']}"
         )
         say(as_json, told, words)

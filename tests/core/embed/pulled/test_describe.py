@@ -243,6 +243,18 @@ def test_the_largest_published_networks_are_not_too_large(sizes: dict[str, int])
     assert described(changed(CLIP, "config.json", text_config=sizes)).recipe["dimension"] == 512
 
 
+def test_a_refusal_shows_a_strangers_words_as_text() -> None:
+    evil = "\x1b]0;owned\x07\n\u202e" + "x" * 1000
+    for files in (
+        changed(CLIP, "config.json", model_type=evil),
+        {**without(CLIP, "model.safetensors"), f"{evil}.bin": 0},
+    ):
+        with pytest.raises(InvalidInput) as refusal:
+            described(files)
+        assert str(refusal.value).isprintable()
+        assert len(str(refusal.value)) < 600
+
+
 def test_a_configuration_nested_deeper_than_functions_may_call_is_read_or_refused() -> None:
     depth = 5000
     deep = b'{"model_type": "clip", "x": ' + b"[" * depth + b"]" * depth + b"}"
