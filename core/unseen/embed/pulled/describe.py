@@ -115,7 +115,9 @@ def _sentences(upstream: Upstream) -> Described:
 
 
 def _open_clip(upstream: Upstream) -> Described:
-    names = ("open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin")
+    names = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"]
+    if "config.json" not in upstream.present:  # beside one, model.safetensors is the same model as transformers has it
+        names.append("model.safetensors")
     weights = upstream.weights(*names)
     recipe, files, text_model = open_clip_recipe(upstream)
     return Described({"weights": weights, **recipe}, (*files, weights), text_model)

@@ -119,6 +119,16 @@ def test_open_clip_comes_before_transformers_unless_another_is_asked_for() -> No
         described(both, adapter="keras")
 
 
+def test_weights_of_transformers_beside_open_clips_are_not_taken_for_them() -> None:
+    both = without({**CLIP, **OPEN_CLIP}, "open_clip_model.safetensors")
+    with pytest.raises(InvalidInput, match=r"none of open_clip_model\.safetensors"):
+        described(both)
+    converted = "open_clip_pytorch_model.safetensors"
+    assert described({**both, converted: None}).recipe["weights"] == converted
+    alone = {**without(OPEN_CLIP, "open_clip_model.safetensors"), "model.safetensors": None}
+    assert described(alone).recipe["weights"] == "model.safetensors"
+
+
 def test_a_text_half_of_its_own_is_asked_for_by_name() -> None:
     told = json.loads(json.dumps(OPEN_CLIP["open_clip_config.json"]))
     told["model_cfg"]["text_cfg"] |= {"hf_model_name": "somebody/bert"}
