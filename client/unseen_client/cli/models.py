@@ -39,13 +39,14 @@ def show_all(*, home: Home = None, as_json: Json = False) -> None:
         here = [{"name": one.name, "model_id": one.model_id, "dimension": one.dimension} for one in entries]
         names = {one.name for one in entries}
         known = [
-            {"name": one.name, "repository": one.repository, "licence": one.licence, "use": one.use}
+            {"name": one.name, "repository": one.repository, "licence": one.licence_told, "use": one.use}
             for one in KNOWN
             if one.name not in names
         ]
         lines = [f"{one['name']}\t{one['dimension']} numbers\t{one['model_id']}" for one in here]
         lines += [f"{one['name']}\tcannot be used: {one['reason']}" for one in broken]
-        lines += ["", "can be pulled:", *(f"{one['name']}\t{one['licence']}\t{one['use']}" for one in known)]
+        lines += ["", "can be pulled; licences by hearsay (docs/models.md), read the model's card on the hub:"]
+        lines += [f"{one['name']}\t{one['licence']}\t{one['use']}" for one in known]
         say(as_json, {"here": here, "broken": broken, "can_be_pulled": known}, "\n".join(lines))
 
 

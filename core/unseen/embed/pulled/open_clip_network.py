@@ -3,12 +3,7 @@
 For the device only. The library builds the network from open_clip_config.json, with random weights and without asking
 any hub; ours are put in after.
 
-| model | licence | weights |
-| --- | --- | --- |
-| laion/CLIP-ViT-B-32-laion2B-s34B-b79K | MIT | LAION, on the Hugging Face hub |
-| timm/MobileCLIP2-S0-OpenCLIP | Apple's research licence (apple-amlr): no commercial use | Apple, the same hub |
-| timm/ViT-B-16-SigLIP2 | Apache-2.0 | Google, the same hub |
-| microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224 | MIT (card: for research) | Microsoft, the same hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations

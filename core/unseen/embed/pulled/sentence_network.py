@@ -3,11 +3,7 @@
 For the device only. The layout is read here, so that transformers alone is needed; the tests hold the answers against
 sentence-transformers' own.
 
-| model | licence | weights |
-| --- | --- | --- |
-| sentence-transformers/all-MiniLM-L6-v2 | Apache-2.0 | sentence-transformers, on the Hugging Face hub |
-| sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2 | Apache-2.0 | the same |
-| intfloat/multilingual-e5-small | MIT | Microsoft, on the Hugging Face hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations

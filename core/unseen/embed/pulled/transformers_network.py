@@ -2,11 +2,7 @@
 
 For the device only. The library builds the network from numbers of config.json; no code of a model's repository runs.
 
-| model | licence | weights |
-| --- | --- | --- |
-| CLIP (openai/clip-vit-base-patch32, -large-patch14) | MIT | OpenAI, on the Hugging Face hub |
-| SigLIP 2 (google/siglip2-base-patch16-224) | Apache-2.0 | Google, on the Hugging Face hub |
-| Chinese-CLIP (OFA-Sys/chinese-clip-vit-base-patch16) | Apache-2.0 | Alibaba DAMO, on the Hugging Face hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations
