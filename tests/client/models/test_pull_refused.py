@@ -179,6 +179,15 @@ def test_a_manifest_writes_nowhere_else(take, shelf, tmp_path, home) -> None:
     assert not list(tmp_path.rglob("escaped"))
 
 
+def test_a_manifest_that_would_fill_the_disk_is_refused_before_its_files_come(take, shelf, hub, tmp_path) -> None:
+    folder = tiny_model(tmp_path / "tiny")
+    text = (folder / "manifest.toml").read_text()
+    text += "".join(f'\n[files."{at}"]\nsha256 = "{"0" * 64}"\nsize_bytes = {8 << 30}\n' for at in range(3))
+    hub.answers["/models/manifest.toml"] = (200, {}, text.encode())
+    refused(take, shelf, LimitExceeded, "not taken", f"{hub.address}/models")
+    assert hub.asked == ["/models/manifest.toml"]
+
+
 def test_a_vouched_manifest_is_the_one_or_none(take, shelf, tmp_path) -> None:
     folder = tiny_model(tmp_path / "tiny")
     refused(take, shelf, IntegrityError, "not the one you gave", folder, vouched={"manifest.toml": "0" * 64})

@@ -16,11 +16,9 @@ from unseen.embed.pulled.describe_open_clip import open_clip_recipe
 from unseen.embed.pulled.describe_pictures import picture_recipe
 from unseen.embed.pulled.describe_words import sentence_recipe, word_recipe
 from unseen.embed.pulled.network_size import require_bounded
-from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS, checked_recipe
+from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS, RecipeTable, checked_recipe
 from unseen.embed.pulled.upstream import Upstream, refused
 from unseen.errors import InvalidInput
-
-Recipe = dict[str, str | int | float]
 
 KINDS = ("clip", "siglip", "chinese_clip")
 PROJECTION_DEFAULT = 512
@@ -32,7 +30,7 @@ PICTURE_ONNX, WORDS_ONNX = "vision_model.onnx", "text_model.onnx"
 class Described:
     """What a model's folder is to hold."""
 
-    recipe: Recipe
+    recipe: RecipeTable
     files: tuple[str, ...]
     """Names, as upstream has them, of what is read when the model is opened; every one will be pinned."""
     text_model: str | None = None
@@ -58,7 +56,7 @@ def describe(
     if chosen not in ADAPTERS:
         raise InvalidInput(f"got adapter {chosen!r}, expected one of {', '.join(ADAPTERS)}")
     described = _described(chosen, upstream)
-    told: Recipe = {"name": name, "adapter": chosen, "revision": revision, **described.recipe}
+    told: RecipeTable = {"name": name, "adapter": chosen, "revision": revision, **described.recipe}
     checked_recipe(told, described.files)
     return Described(told, described.files, described.text_model)
 
@@ -87,7 +85,7 @@ def _transformers(upstream: Upstream) -> Described:
     kind, dimension = _joint_model(upstream)
     weights = upstream.weights("model.safetensors", "pytorch_model.bin")
     words, tokenizer = word_recipe(upstream, kind)
-    recipe: Recipe = {"dimension": dimension, "weights": weights, **picture_recipe(upstream), **words}
+    recipe: RecipeTable = {"dimension": dimension, "weights": weights, **picture_recipe(upstream), **words}
     return Described(recipe, ("config.json", weights, tokenizer))
 
 
@@ -96,7 +94,7 @@ def _onnx(upstream: Upstream) -> Described:
     found = [upstream.one_of(f"onnx/{name}", name) for name in (PICTURE_ONNX, WORDS_ONNX)]
     outputs = ("pooler_output", "pooler_output") if kind == "siglip" else ("image_embeds", "text_embeds")
     words, tokenizer = word_recipe(upstream, kind)
-    recipe: Recipe = {
+    recipe: RecipeTable = {
         "dimension": dimension,
         "picture_file": found[0],
         "picture_output": outputs[0],

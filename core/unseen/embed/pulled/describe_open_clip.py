@@ -11,9 +11,8 @@ from typing import Any
 
 from unseen.embed.pulled.describe_pictures import open_clip_pictures
 from unseen.embed.pulled.network_size import network_configuration, require_bounded
+from unseen.embed.pulled.recipe import RecipeTable
 from unseen.embed.pulled.upstream import Upstream, refused, whole
-
-Recipe = dict[str, str | int | float]
 
 CONFIGURATION, TEXT_CONFIGURATION = "open_clip_config.json", "text_config.json"
 TEXT_HALVES = ("bert", "roberta", "xlm-roberta")
@@ -30,8 +29,8 @@ TOKENIZER_FILES = (
 )
 
 
-def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str | None]:
-    """Recipe, files, and the repository of the text model whose configuration is wanted; raises InvalidInput."""
+def open_clip_recipe(upstream: Upstream) -> tuple[RecipeTable, tuple[str, ...], str | None]:
+    """RecipeTable, files, and the repository of the text model whose configuration is wanted; raises InvalidInput."""
     told = upstream.json(CONFIGURATION)
     require_bounded(told)
     model = told.get("model_cfg")
@@ -40,7 +39,7 @@ def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str |
     text, vision = model["text_cfg"], model.get("vision_cfg") or {}
     if "multimodal_cfg" in model:
         raise refused("a captioner (CoCa)", "a model of pictures and words")
-    recipe: Recipe = {
+    recipe: RecipeTable = {
         "dimension": whole(model.get("embed_dim"), "embed_dim"),
         **open_clip_pictures(told.get("preprocess_cfg") or {}, vision.get("image_size")),
     }

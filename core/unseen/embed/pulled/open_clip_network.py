@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class OpenClipNetwork:
                 model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
             self._tokens = open_clip.get_tokenizer(place)
         self._model = fill(model, tensors, may_miss=BUFFERS)
+        self._cutting = Lock()
 
     def picture(self, numbers: Float32Array) -> Float32Array:
         """Return upstream's encode_image of a prepared picture."""
@@ -60,8 +62,10 @@ class OpenClipNetwork:
     def words(self, words: str) -> Float32Array:
         """Return upstream's encode_text of words, cut by upstream's tokenizer."""
         check_words(words)
+        with self._cutting:  # transformers' tokenizers set their padding anew when they are called
+            tokens = self._tokens([words])
         with self._torch.inference_mode():
-            return _numbers(self._model.encode_text(self._tokens([words])))
+            return _numbers(self._model.encode_text(tokens))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
 
 Values = Mapping[str, str | int | float]
+RecipeTable = dict[str, str | int | float]
+"""[recipe] while it is made up."""
 
 ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES = "onnx-1", "transformers-1", "open_clip-1", "sentence-transformers-1"
 """What opens the files. The number rises when the same files would give other vectors."""

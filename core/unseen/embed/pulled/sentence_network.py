@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from unseen.embed.pulled.describe_words import ENCODERS
+from unseen.embed.pulled.describe_words import ENCODERS, FIRST, MEAN, POOLINGS
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named, text_of
@@ -22,8 +22,6 @@ from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
 
 CONFIGURATION = "config.json"
-MEAN, FIRST, LARGEST = "mean", "cls", "max"
-POOLINGS = (MEAN, FIRST, LARGEST)
 UNUSED = ("position_ids", "pooler.dense.weight", "pooler.dense.bias")
 """A BERT's own pooling of the first token, which no sentence model uses; and a buffer that older files hold."""
 

@@ -13,6 +13,8 @@ from unseen.errors import InvalidInput
 from unseen.json_text import read_json
 
 LONGEST_TOLD = 120
+PICKLES = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
+"""Endings of files that are pickles, so can hold code."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Upstream:
         vouched = [name for name in names if name in self.present & self.pickles]
         if safe or vouched:
             return (safe + vouched)[0]
-        pickles = sorted(name for name in self.present if name.endswith((".bin", ".pth", ".pt")))
+        pickles = sorted(name for name in self.present if name.endswith(PICKLES))
         if pickles:
             raise refused(
                 f"weights in {pickles[0]}, a pickle, which can hold code",
