@@ -39,13 +39,14 @@ def show_all(*, home: Home = None, as_json: Json = False) -> None:
         here = [{"name": one.name, "model_id": one.model_id, "dimension": one.dimension} for one in entries]
         names = {one.name for one in entries}
         known = [
-            {"name": one.name, "repository": one.repository, "licence": one.licence, "use": one.use}
+            {"name": one.name, "repository": one.repository, "licence": one.licence_told, "use": one.use}
             for one in KNOWN
             if one.name not in names
         ]
         lines = [f"{one['name']}\t{one['dimension']} numbers\t{one['model_id']}" for one in here]
         lines += [f"{one['name']}\tcannot be used: {one['reason']}" for one in broken]
-        lines += ["", "can be pulled:", *(f"{one['name']}\t{one['licence']}\t{one['use']}" for one in known)]
+        lines += ["", "can be pulled; licences by hearsay (docs/models.md), read the model's card on the hub:"]
+        lines += [f"{one['name']}\t{one['licence']}\t{one['use']}" for one in known]
         say(as_json, {"here": here, "broken": broken, "can_be_pulled": known}, "\n".join(lines))
 
 
@@ -92,6 +93,7 @@ def pull(
     Example:
       unseen models pull clip-b-32
     """
+    from unseen.embed.pulled.upstream import one_line
     from unseen_client.home import default_home
     from unseen_client.models.inspect import told_of
     from unseen_client.models.places import place_of, repositories_beside
@@ -108,7 +110,7 @@ def pull(
             held = take_in(ModelShelf(home or default_home()), source, wish, beside, watcher)
         told = told_of(held)
         words = (
-            f"{told['name']} is here, {told['dimension']} numbers, licence: {told['licence']}\n"
+            f"{told['name']} is here, {told['dimension']} numbers, licence: {one_line(str(told['licence']))}\n"
             f"  unseen models check {told['name']}\n  unseen create NAME --model {told['name']}"
         )
         say(as_json, told, words)

@@ -13,7 +13,17 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+)
 
 from unseen.errors import DeadlineExceeded, InvalidInput, LimitExceeded, NotFound, ServerUnavailable
 
@@ -39,8 +49,7 @@ def pieces(address: str, largest_bytes: int) -> Iterator[bytes]:
     require_tls_or_loopback(address)
     with _telling(address):
         answer: Any
-        request = Request(address, headers={"User-Agent": "unseen"})  # noqa: S310 — the scheme was looked at above
-        with _opener(address).open(request, timeout=TIMEOUT_S) as answer:
+        with opener_for(address).open(address, timeout=TIMEOUT_S) as answer:
             total = _told_bytes(answer.headers.get("Content-Length"))
             if total is not None and total > largest_bytes:
                 raise LimitExceeded(f"got {total} bytes from {_host(address)}, expected at most {largest_bytes}")
@@ -60,6 +69,10 @@ def require_tls_or_loopback(address: str) -> None:
         parts = urlsplit(address)
     except ValueError as error:
         raise InvalidInput("got something that is no address, expected https://HOST/...") from error
+    if "@" in parts.netloc:
+        raise InvalidInput(
+            "got an address with a user's name in it, expected https://HOST/...: nothing is signed in to"
+        )
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and _on_this_machine(parts.hostname or ""):
@@ -82,10 +95,22 @@ def _told_bytes(told: str | None) -> int | None:
     return int(told) if told and told.isascii() and told.isdigit() and len(told) <= _MOST_DIGITS else None
 
 
-def _opener(address: str) -> OpenerDirector:
-    if _on_this_machine(urlsplit(address).hostname or ""):
-        return build_opener(_Redirects, ProxyHandler({}))
-    return build_opener(_Redirects)
+def opener_for(address: str) -> OpenerDirector:
+    """What speaks HTTP and nothing else: urllib's own opener would read files and FTP too."""
+    opener = OpenerDirector()
+    opener.addheaders = [("User-Agent", "unseen")]
+    proxies = ProxyHandler({}) if _on_this_machine(urlsplit(address).hostname or "") else ProxyHandler()
+    for handler in (
+        proxies,
+        HTTPHandler(),
+        HTTPSHandler(),
+        _Redirects(),
+        HTTPErrorProcessor(),
+        HTTPDefaultErrorHandler(),
+        UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
 
 
 @contextmanager

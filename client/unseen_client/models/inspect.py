@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unseen.embed.pulled.recipe import read_recipe
+from unseen.embed.pulled.upstream import one_line
 from unseen.errors import IntegrityError
 from unseen_client.models.shelf import HeldModel
 
@@ -39,10 +40,10 @@ def told_of(held: HeldModel) -> dict[str, object]:
 
 
 def page_of(told: dict[str, Any]) -> str:
-    """The same for people."""
+    """The same for people: on their terminal nothing that a stranger wrote is more than text."""
     plain = {key: value for key, value in told.items() if key not in ("recipe", "files", "reads")}
-    lines = [f"{key}\t{value}" for key, value in plain.items()]
-    lines += [f"  {key}\t{value}" for key, value in told["recipe"].items() if key not in plain]
+    lines = [f"{key}\t{one_line(str(value))}" for key, value in plain.items()]
+    lines += [f"  {one_line(key)}\t{one_line(str(value))}" for key, value in told["recipe"].items() if key not in plain]
     lines += [f"  {one['sha256']}  {one['size_bytes']}\t{one['name']}" for one in told["files"]]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """What somebody names on the command line, as a place to pull from.
 
-Runs where the images are. A short name, a folder, an address with a manifest, or OWNER/NAME on a hub: in this order.
+Runs where the images are. A short name, an address with a manifest, a folder, or OWNER/NAME on a hub: in this order.
 """
 
 from __future__ import annotations

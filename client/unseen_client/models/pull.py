@@ -12,28 +12,30 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from unseen.embed.bundled import NAME as BUNDLED
 from unseen.embed.pulled.describe import describe
-from unseen.embed.pulled.describe_open_clip import TEXT_CONFIGURATION
+from unseen.embed.pulled.describe_open_clip import TEXT_CONFIGURATION, text_half
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.embed.pulled.manifest_text import manifest_text
 from unseen.embed.pulled.recipe import MODEL_NAME, read_recipe
-from unseen.errors import IntegrityError, InvalidInput, StoreFailed
+from unseen.embed.pulled.upstream import PICKLES
+from unseen.errors import IntegrityError, InvalidInput, LimitExceeded, StoreFailed, UnseenError
 from unseen.weights import MANIFEST_NAME, PinnedFile, parse_manifest
 from unseen_client.home import private_folder, sync_folder, write_private
 from unseen_client.models.arriving import Watch
+from unseen_client.models.inspect import NOT_SAID
 from unseen_client.models.shelf import STAGING_PREFIX, HeldModel, ModelShelf
 from unseen_client.models.sources import LARGEST_FILE_BYTES, Source
 from unseen_client.progress import Watcher
 from unseen_client.steps import Progress
 
-PICKLES = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
 LARGEST_MANIFEST_BYTES = 1 << 20
+LARGEST_MODEL_BYTES = 2 * LARGEST_FILE_BYTES
+"""Of all files: two halves, each as large as may be."""
 STALE_S = 24 * 3600.0
 """A pull that was killed leaves its folder; the next one a day later removes it."""
-NOT_SAID = "not stated"
 OpenRepository = Callable[[str], Source]
 """For configurations that name another repository: opens it."""
 
@@ -53,7 +55,7 @@ class Wish:
 
 
 def pull(shelf: ModelShelf, source: Source, wish: Wish, open_repository: OpenRepository, watcher: Watcher) -> HeldModel:
-    """Take a model in; the same one again is fine, and checks the files that are here.
+    """Take a model in; the same one again is fine, and mends the files that are here.
 
     Raises InvalidInput for what is not understood, IntegrityError for files that are not what was promised, and what
     the source raises.
@@ -93,6 +95,7 @@ def _lay_down_described(
     elsewhere: dict[str, tuple[Source, str]] = {}
     if described.text_model:
         text = open_repository(described.text_model)
+        text_half(text.small("config.json"))
         elsewhere = {TEXT_CONFIGURATION: (text, "config.json")}
         about["text_half"] = f"{text.origin} {text.revision}"
     places = {name: elsewhere.get(name, (source, name)) for name in described.files}
@@ -117,9 +120,9 @@ def _lay_down_pinned(staging: Path, source: Source, wish: Wish, watcher: Watcher
     name_there = _allowed(read_recipe(manifest).name)
     if wish.name not in ("", name_there):
         raise InvalidInput(f"got the name {wish.name!r} for a model whose manifest says {name_there!r}; leave it out")
-    watch = _counting(watcher, sum(told.size_bytes for told in manifest.files.values()))
+    watch = _counting(watcher, sum(max(told.size_bytes, 0) for told in manifest.files.values()))
     for name, told in manifest.files.items():
-        if PurePosixPath(name).suffix in PICKLES and name not in (wish.vouched or {}):
+        if name.endswith(PICKLES) and name not in (wish.vouched or {}):
             raise InvalidInput(
                 f"got a model with {name}, a pickle, which can hold code; if you have its SHA-256 from somebody you "
                 "trust, give it with --sha256 FILE=HEX"
@@ -131,7 +134,9 @@ def _lay_down_pinned(staging: Path, source: Source, wish: Wish, watcher: Watcher
 
 
 def _counting(watcher: Watcher, total_bytes: int) -> Watch:
-    """Adds up pieces for a bar of megabytes."""
+    """Adds up pieces for a bar of megabytes; LimitExceeded, before anything comes, for more than a model may have."""
+    if total_bytes > LARGEST_MODEL_BYTES:
+        raise LimitExceeded(f"got a model of {total_bytes} bytes, expected at most {LARGEST_MODEL_BYTES}; not taken")
     done_bytes = 0
 
     def watch(size_bytes: int) -> None:
@@ -171,19 +176,31 @@ def _require_every_vouched_file(staging: Path, wish: Wish) -> None:
 
 
 def _show(shelf: ModelShelf, staging: Path) -> HeldModel:
-    """Rename the folder into place; the same model that is already there stays, after its files were checked."""
+    """Rename the folder into place; the same model that is already there stays if it is whole, and else makes room."""
     model_id = pulled_entry(staging).model_id
     target = shelf.folder_of(model_id)
-    if target.exists():
-        held = shelf.held(model_id)
-        for name in held.manifest.files:
-            held.manifest.read(name)
-        return held
+    if _is_whole(shelf, model_id):
+        return shelf.held(model_id)
     for folder in [staging, *(path for path in staging.iterdir() if path.is_dir())]:
         sync_folder(folder)
+    damaged = staging.with_name(staging.name + "-damaged")
     try:
+        if target.exists():
+            target.rename(damaged)
         staging.rename(target)
     except OSError as error:
         raise StoreFailed(f"cannot put the model in place: {error.strerror}") from error
     sync_folder(shelf.folder)
+    shutil.rmtree(damaged, ignore_errors=True)
     return shelf.held(model_id)
+
+
+def _is_whole(shelf: ModelShelf, model_id: str) -> bool:
+    """Whether the model is here, every file as it is pinned."""
+    try:
+        held = shelf.held(model_id)
+        for name in held.manifest.files:
+            held.manifest.read(name)
+    except UnseenError:
+        return False
+    return True

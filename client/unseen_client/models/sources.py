@@ -74,7 +74,10 @@ class FolderSource:
 
     def size_bytes(self, name: str) -> int:
         """The size of a file."""
-        return (self._folder / name).stat().st_size if name in self.names() else 0
+        try:
+            return (self._folder / name).stat().st_size
+        except OSError:
+            return 0
 
     def lay_down(self, name: str, path: Path, watch: Watch, largest_bytes: int = LARGEST_FILE_BYTES) -> PinnedFile:
         """Copy a file."""

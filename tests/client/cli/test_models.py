@@ -56,6 +56,16 @@ def test_a_model_is_pulled_shown_checked_and_used(models, unseen, name):
     assert json.loads(made.stdout)["model_id"] == pulled["model_id"]
 
 
+def test_a_hubs_words_are_text_on_a_terminal(models, hub):
+    hub.licence = "mit\x1b[2J\nlicence\tnone"
+    pulled, shown = models("pull", REPOSITORY), models("info", "tiny")
+    for done in (pulled, shown):
+        assert done.exit_code == 0, done.stderr
+        assert "\x1b" not in done.stdout
+        assert r"mit\x1b[2J\nlicence\tnone" in done.stdout
+    assert output(models("info", "tiny", "--json"))["licence"] == hub.licence
+
+
 def test_the_same_in_words(models, home):
     done = models("pull", REPOSITORY, "--name", "mine")
     assert done.exit_code == 0, done.stderr

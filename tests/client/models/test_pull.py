@@ -87,6 +87,20 @@ def test_the_same_model_again_is_fine_and_another_revision_stands_beside_it(take
     assert shelf.held(first.entry.model_id).entry.model_id == first.entry.model_id
 
 
+@pytest.mark.parametrize("damage", ["changed file", "lost file", "changed manifest", "lost manifest"])
+def test_a_damaged_model_is_mended_by_pulling_it_again(take, shelf: ModelShelf, damage: str) -> None:
+    folder = take().manifest.folder
+    path = folder / ("manifest.toml" if "manifest" in damage else VISION)
+    if damage.startswith("lost"):
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes().replace(b"8", b"9"))
+    again = take()
+    assert again.manifest.folder == folder
+    assert len(check_model(again)) == 3
+    assert left(shelf) == [folder.name]
+
+
 def test_a_text_half_is_fetched_from_the_repository_that_the_configuration_names(take, hub, tmp_path) -> None:
     told = (
         b'{"model_cfg": {"embed_dim": 24, "vision_cfg": {"image_size": 32}, "text_cfg": {"hf_model_name": "a/bert"}}}'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from urllib.error import URLError
 
 import pytest
 
@@ -57,6 +59,23 @@ def test_a_file_beyond_the_limit_is_refused_before_it_comes(take, shelf, hub, mo
     assert not any(path.startswith("/storage") for path in hub.asked)
 
 
+def test_a_model_that_could_not_be_opened_is_refused_before_its_weights_come(take, shelf, hub) -> None:
+    told = json.loads(UPSTREAM["config.json"])
+    for change in ({"projection_dim": 4097}, {"text_config": {"num_hidden_layers": 100_000}}):
+        hub.repositories[REPOSITORY]["config.json"] = json.dumps(told | change).encode()
+        refused(take, shelf, InvalidInput, "4097|100000 layers")
+    hub.repositories |= {
+        "some/half": {
+            "open_clip_config.json": b'{"model_cfg": {"embed_dim": 24, "text_cfg": {"hf_model_name": "a/gpt"}}}',
+            "open_clip_model.safetensors": b"weights" * 1000,
+            "tokenizer.json": b"{}",
+        },
+        "a/gpt": {"config.json": b'{"model_type": "gpt2"}'},
+    }
+    refused(take, shelf, InvalidInput, "gpt2", "some/half")
+    assert not any(VISION in path or "safetensors" in path for path in hub.asked)
+
+
 def test_an_endless_answer_is_left(take, shelf, hub, monkeypatch) -> None:
     monkeypatch.setattr("unseen_client.models.hub.LARGEST_LISTING_BYTES", 10)
     with pytest.raises(LimitExceeded, match="at most 10"):
@@ -102,6 +121,23 @@ def test_no_address_without_tls_is_asked(take, address: str) -> None:
         take(address)
 
 
+def test_an_address_tells_no_password(take, shelf, hub) -> None:
+    for address in ("https://me:secret@localhost/m", "http://me:secret@127.0.0.1/m"):
+        with pytest.raises(InvalidInput, match="a user's name") as refusal:
+            take(address)
+        assert "secret" not in str(refusal.value)
+    hub.answers[f"/api/models/{REPOSITORY}/revision/main"] = (302, {"Location": "http://a:b@127.0.0.1/x"}, b"")
+    with pytest.raises(InvalidInput, match="a user's name"):
+        take()
+
+
+def test_nothing_but_http_is_spoken(tmp_path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    for address in ((tmp_path / "secret").as_uri(), "ftp://127.0.0.1/x", "data:text/plain,secret"):
+        with pytest.raises(URLError, match="unknown url type"):
+            fetching.opener_for(address).open(address, timeout=5)
+
+
 def test_a_pickle_needs_somebody_who_vouches_for_it(take, shelf, hub) -> None:
     files = dict(hub.repositories[REPOSITORY])
     del files[VISION], files["onnx/text_model.onnx"]
@@ -141,6 +177,15 @@ def test_a_manifest_writes_nowhere_else(take, shelf, tmp_path, home) -> None:
             manifest.write(f'\n[files."{name}"]\nsha256 = "{"0" * 64}"\nsize_bytes = 7\n')
         refused(take, shelf, InvalidInput, "file", folder)
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_a_manifest_that_would_fill_the_disk_is_refused_before_its_files_come(take, shelf, hub, tmp_path) -> None:
+    folder = tiny_model(tmp_path / "tiny")
+    text = (folder / "manifest.toml").read_text()
+    text += "".join(f'\n[files."{at}"]\nsha256 = "{"0" * 64}"\nsize_bytes = {8 << 30}\n' for at in range(3))
+    hub.answers["/models/manifest.toml"] = (200, {}, text.encode())
+    refused(take, shelf, LimitExceeded, "not taken", f"{hub.address}/models")
+    assert hub.asked == ["/models/manifest.toml"]
 
 
 def test_a_vouched_manifest_is_the_one_or_none(take, shelf, tmp_path) -> None:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from unseen.embed.pulled.describe_open_clip import open_clip_recipe
 from unseen.embed.pulled.describe_pictures import picture_recipe
 from unseen.embed.pulled.describe_words import sentence_recipe, word_recipe
-from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS
+from unseen.embed.pulled.network_size import require_bounded
+from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS, RecipeTable, checked_recipe
 from unseen.embed.pulled.upstream import Upstream, refused
 from unseen.errors import InvalidInput
-
-Recipe = dict[str, str | int | float]
 
 KINDS = ("clip", "siglip", "chinese_clip")
 PROJECTION_DEFAULT = 512
@@ -31,7 +30,7 @@ PICTURE_ONNX, WORDS_ONNX = "vision_model.onnx", "text_model.onnx"
 class Described:
     """What a model's folder is to hold."""
 
-    recipe: Recipe
+    recipe: RecipeTable
     files: tuple[str, ...]
     """Names, as upstream has them, of what is read when the model is opened; every one will be pinned."""
     text_model: str | None = None
@@ -57,7 +56,8 @@ def describe(
     if chosen not in ADAPTERS:
         raise InvalidInput(f"got adapter {chosen!r}, expected one of {', '.join(ADAPTERS)}")
     described = _described(chosen, upstream)
-    told: Recipe = {"name": name, "adapter": chosen, "revision": revision, **described.recipe}
+    told: RecipeTable = {"name": name, "adapter": chosen, "revision": revision, **described.recipe}
+    checked_recipe(told, described.files)
     return Described(told, described.files, described.text_model)
 
 
@@ -85,7 +85,7 @@ def _transformers(upstream: Upstream) -> Described:
     kind, dimension = _joint_model(upstream)
     weights = upstream.weights("model.safetensors", "pytorch_model.bin")
     words, tokenizer = word_recipe(upstream, kind)
-    recipe: Recipe = {"dimension": dimension, "weights": weights, **picture_recipe(upstream), **words}
+    recipe: RecipeTable = {"dimension": dimension, "weights": weights, **picture_recipe(upstream), **words}
     return Described(recipe, ("config.json", weights, tokenizer))
 
 
@@ -94,7 +94,7 @@ def _onnx(upstream: Upstream) -> Described:
     found = [upstream.one_of(f"onnx/{name}", name) for name in (PICTURE_ONNX, WORDS_ONNX)]
     outputs = ("pooler_output", "pooler_output") if kind == "siglip" else ("image_embeds", "text_embeds")
     words, tokenizer = word_recipe(upstream, kind)
-    recipe: Recipe = {
+    recipe: RecipeTable = {
         "dimension": dimension,
         "picture_file": found[0],
         "picture_output": outputs[0],
@@ -113,7 +113,9 @@ def _sentences(upstream: Upstream) -> Described:
 
 
 def _open_clip(upstream: Upstream) -> Described:
-    names = ("open_clip_model.safetensors", "model.safetensors", "open_clip_pytorch_model.bin")
+    names = ["open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"]
+    if "config.json" not in upstream.present:  # beside one, model.safetensors is the same model as transformers has it
+        names.append("model.safetensors")
     weights = upstream.weights(*names)
     recipe, files, text_model = open_clip_recipe(upstream)
     return Described({"weights": weights, **recipe}, (*files, weights), text_model)
@@ -121,6 +123,7 @@ def _open_clip(upstream: Upstream) -> Described:
 
 def _joint_model(upstream: Upstream) -> tuple[str, int]:
     told = upstream.json("config.json")
+    require_bounded(told)
     kind = str(told.get("model_type"))
     if kind not in KINDS:
         raise refused(f"a model of type {kind!r}", "one of " + ", ".join(KINDS))

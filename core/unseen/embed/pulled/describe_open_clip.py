@@ -10,9 +10,9 @@ from collections.abc import Container
 from typing import Any
 
 from unseen.embed.pulled.describe_pictures import open_clip_pictures
-from unseen.embed.pulled.upstream import Upstream, refused, whole, without_code
-
-Recipe = dict[str, str | int | float]
+from unseen.embed.pulled.network_size import network_configuration, require_bounded
+from unseen.embed.pulled.recipe import RecipeTable
+from unseen.embed.pulled.upstream import Upstream, refused, whole
 
 CONFIGURATION, TEXT_CONFIGURATION = "open_clip_config.json", "text_config.json"
 TEXT_HALVES = ("bert", "roberta", "xlm-roberta")
@@ -29,16 +29,17 @@ TOKENIZER_FILES = (
 )
 
 
-def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str | None]:
-    """Recipe, files, and the repository of the text model whose configuration is wanted; raises InvalidInput."""
+def open_clip_recipe(upstream: Upstream) -> tuple[RecipeTable, tuple[str, ...], str | None]:
+    """RecipeTable, files, and the repository of the text model whose configuration is wanted; raises InvalidInput."""
     told = upstream.json(CONFIGURATION)
+    require_bounded(told)
     model = told.get("model_cfg")
     if not isinstance(model, dict) or not isinstance(model.get("text_cfg"), dict):
         raise refused(f"a {CONFIGURATION} without model_cfg and text_cfg", "both")
     text, vision = model["text_cfg"], model.get("vision_cfg") or {}
     if "multimodal_cfg" in model:
         raise refused("a captioner (CoCa)", "a model of pictures and words")
-    recipe: Recipe = {
+    recipe: RecipeTable = {
         "dimension": whole(model.get("embed_dim"), "embed_dim"),
         **open_clip_pictures(told.get("preprocess_cfg") or {}, vision.get("image_size")),
     }
@@ -52,12 +53,17 @@ def open_clip_recipe(upstream: Upstream) -> tuple[Recipe, tuple[str, ...], str |
     if text_model:
         files.append(TEXT_CONFIGURATION)
     refuse_reaching_out(model, files)
-    return recipe, tuple(files), None if TEXT_CONFIGURATION in upstream.present else text_model
+    if text_model and TEXT_CONFIGURATION in upstream.present:
+        text_half(upstream.read(TEXT_CONFIGURATION))
+        return recipe, tuple(files), None
+    return recipe, tuple(files), text_model
 
 
 def refuse_reaching_out(model: dict[str, Any], files: Container[str]) -> None:
     """Raise InvalidInput for a configuration by which open_clip, timm or transformers look beyond these files."""
     text, vision = model["text_cfg"], model.get("vision_cfg") or {}
+    if not isinstance(text.get("hf_model_name") or "", str):
+        raise refused("a text half that has no name", "OWNER/NAME as hf_model_name")
     if text.get("hf_model_name") and TEXT_CONFIGURATION not in files:
         raise refused(f"a text half of its own and no {TEXT_CONFIGURATION}", "config.json of that half under this name")
     if ":" in str(vision.get("timm_model_name") or ""):
@@ -68,7 +74,7 @@ def refuse_reaching_out(model: dict[str, Any], files: Container[str]) -> None:
 
 def text_half(configuration: bytes) -> dict[str, Any]:
     """Return config.json of a text half; raises InvalidInput for a network that is not known to need nothing else."""
-    told = without_code(configuration)
+    told = network_configuration(configuration)
     if told.get("model_type") not in TEXT_HALVES:
         raise refused(f"a text half of type {str(told.get('model_type'))[:40]!r}", "one of " + ", ".join(TEXT_HALVES))
     return told

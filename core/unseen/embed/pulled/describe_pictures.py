@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from unseen.embed.pulled.picture import EVEN, FLOOR, SHORTEST, SQUASH
+from unseen.embed.pulled.recipe import RecipeTable
 from unseen.embed.pulled.upstream import Upstream, refused, whole
-
-Recipe = dict[str, str | int | float]
 
 RESAMPLING = {2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, as transformers writes them."""
@@ -18,7 +17,7 @@ TO_ONE = 1 / 255
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-def picture_recipe(upstream: Upstream) -> Recipe:
+def picture_recipe(upstream: Upstream) -> RecipeTable:
     """The preprocessing of transformers' image processors; raises InvalidInput for one that is not understood."""
     if "preprocessor_config.json" in upstream.present:
         told = upstream.json("preprocessor_config.json")
@@ -35,7 +34,7 @@ def picture_recipe(upstream: Upstream) -> Recipe:
     return settings(side, resize, FLOOR, RESAMPLING[resample], told.get("image_mean"), told.get("image_std"))
 
 
-def open_clip_pictures(preprocess: dict[str, Any], image_size: Any) -> Recipe:
+def open_clip_pictures(preprocess: dict[str, Any], image_size: Any) -> RecipeTable:
     """The preprocessing of open_clip for validation; the defaults are open_clip's own."""
     size = preprocess.get("size") or image_size or 224
     if isinstance(size, list):
@@ -52,7 +51,7 @@ def open_clip_pictures(preprocess: dict[str, Any], image_size: Any) -> Recipe:
     return settings(whole(size, "a picture size"), resize, EVEN, interpolation, mean, std)
 
 
-def settings(side: int, resize: str, crop: str, interpolation: str, mean: Any, std: Any) -> Recipe:
+def settings(side: int, resize: str, crop: str, interpolation: str, mean: Any, std: Any) -> RecipeTable:
     """The recipe's names for it."""
     return {
         "picture_side_px": side,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from unseen.embed.pulled.recipe import LONGEST_TOKENS
+from unseen.embed.pulled.network_size import require_bounded
+from unseen.embed.pulled.recipe import LONGEST_TOKENS, RecipeTable
 from unseen.embed.pulled.upstream import Upstream, refused, whole
 from unseen.embed.pulled.words import JSON_FILE, VOCABULARY_FILE
 from unseen.json_text import read_json
-
-Recipe = dict[str, str | int | float]
 
 POSITIONS_DEFAULT = {"clip": 77, "siglip": 64, "chinese_clip": 512}
 """What transformers assumes where config.json leaves it out."""
@@ -20,14 +19,15 @@ FILLED_LEFT = ("GemmaTokenizer", "GemmaTokenizerFast", "Siglip2Tokenizer")
 """Classes that fill on the left unless tokenizer_config.json says otherwise; all of them are SigLIP 2's."""
 ENCODERS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
 """Text encoders that transformers builds from numbers alone; others may fetch parts of themselves."""
+MEAN, FIRST, LARGEST = POOLINGS = ("mean", "cls", "max")
 OLD_POOLINGS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": MEAN,
+    "pooling_mode_cls_token": FIRST,
+    "pooling_mode_max_tokens": LARGEST,
 }
 
 
-def word_recipe(upstream: Upstream, kind: str) -> tuple[Recipe, str]:
+def word_recipe(upstream: Upstream, kind: str) -> tuple[RecipeTable, str]:
     """How a joint model of transformers has its words cut, and the tokenizer's file."""
     positions = (upstream.json("config.json").get("text_config") or {}).get("max_position_embeddings")
     told = upstream.json_or_nothing("tokenizer_config.json")
@@ -37,9 +37,11 @@ def word_recipe(upstream: Upstream, kind: str) -> tuple[Recipe, str]:
     return _recipe(upstream, told, longest, filled=siglip, lower=lower)
 
 
-def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
+def sentence_recipe(upstream: Upstream) -> tuple[RecipeTable, str]:
     """How a sentence model works, and the tokenizer's file."""
-    kind = str(upstream.json("config.json").get("model_type"))
+    configuration = upstream.json("config.json")
+    require_bounded(configuration)
+    kind = str(configuration.get("model_type"))
     if kind not in ENCODERS:
         raise refused(f"a text encoder of type {kind[:40]!r}", "one of " + ", ".join(ENCODERS))
     pooling_folder = _pooling_folder(upstream)
@@ -48,7 +50,7 @@ def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
         raise refused("a pooling that leaves out the prompt", "one over all tokens")
     told = upstream.json_or_nothing("tokenizer_config.json")
     transformer = upstream.json_or_nothing("sentence_bert_config.json")
-    positions = upstream.json("config.json").get("max_position_embeddings") or LONGEST_TOKENS
+    positions = configuration.get("max_position_embeddings") or LONGEST_TOKENS
     longest = min(_longest(told), whole(transformer.get("max_seq_length") or positions, "a longest text"))
     recipe, tokenizer = _recipe(upstream, told, longest, filled=False, lower=bool(transformer.get("do_lower_case")))
     dimension = pooling.get("embedding_dimension") or pooling.get("word_embedding_dimension")
@@ -60,7 +62,9 @@ def sentence_recipe(upstream: Upstream) -> tuple[Recipe, str]:
     }, tokenizer
 
 
-def _recipe(upstream: Upstream, told: dict[str, Any], longest: int, *, filled: bool, lower: bool) -> tuple[Recipe, str]:
+def _recipe(
+    upstream: Upstream, told: dict[str, Any], longest: int, *, filled: bool, lower: bool
+) -> tuple[RecipeTable, str]:
     tokenizer = upstream.one_of(JSON_FILE, VOCABULARY_FILE)
     if tokenizer == VOCABULARY_FILE and not told.get("do_lower_case", True):
         raise refused("a vocab.txt that keeps capital letters", f"{JSON_FILE}: save the tokenizer anew")
@@ -113,8 +117,8 @@ def _pooling(told: dict[str, Any]) -> str:
     others = [
         key for key, on in told.items() if key.startswith("pooling_mode_") and on is True and key not in OLD_POOLINGS
     ]
-    if len(chosen) != 1 or chosen[0] not in OLD_POOLINGS.values() or others:
-        raise refused("a pooling that is none of mean, cls, max", "one of them")
+    if len(chosen) != 1 or chosen[0] not in POOLINGS or others:
+        raise refused("a pooling that is none of " + ", ".join(POOLINGS), "one of them")
     return str(chosen[0])
 
 

@@ -3,12 +3,7 @@
 For the device only. The library builds the network from open_clip_config.json, with random weights and without asking
 any hub; ours are put in after.
 
-| model | licence | weights |
-| --- | --- | --- |
-| laion/CLIP-ViT-B-32-laion2B-s34B-b79K | MIT | LAION, on the Hugging Face hub |
-| timm/MobileCLIP2-S0-OpenCLIP | Apple's research licence (apple-amlr): no commercial use | Apple, the same hub |
-| timm/ViT-B-16-SigLIP2 | Apache-2.0 | Google, the same hub |
-| microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224 | MIT (card: for research) | Microsoft, the same hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations
@@ -19,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -31,6 +27,7 @@ from unseen.embed.pulled.describe_open_clip import (
     text_half,
 )
 from unseen.embed.pulled.network import Float32Array
+from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import fill, library, tensors_of
 from unseen.embed.pulled.upstream import without_code
@@ -55,6 +52,7 @@ class OpenClipNetwork:
                 model = open_clip.create_model(place, load_weights=False, pretrained_text=False)
             self._tokens = open_clip.get_tokenizer(place)
         self._model = fill(model, tensors, may_miss=BUFFERS)
+        self._cutting = Lock()
 
     def picture(self, numbers: Float32Array) -> Float32Array:
         """Return upstream's encode_image of a prepared picture."""
@@ -64,8 +62,10 @@ class OpenClipNetwork:
     def words(self, words: str) -> Float32Array:
         """Return upstream's encode_text of words, cut by upstream's tokenizer."""
         check_words(words)
+        with self._cutting:  # transformers' tokenizers set their padding anew when they are called
+            tokens = self._tokens([words])
         with self._torch.inference_mode():
-            return _numbers(self._model.encode_text(self._tokens([words])))
+            return _numbers(self._model.encode_text(tokens))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _without_warnings_of_no_weights() -> Iterator[None]:
 
 def _lay_out(folder: Path, manifest: Manifest) -> None:
     """Put the small files, checked, where the library looks for them: it takes no bytes."""
-    told = without_code(manifest.read(CONFIGURATION))
+    told = network_configuration(manifest.read(CONFIGURATION))
     refuse_reaching_out(told["model_cfg"], manifest.files)
     if TEXT_CONFIGURATION in manifest.files:
         (folder / "text").mkdir()

@@ -22,6 +22,8 @@ SHORTEST, SQUASH = "shortest", "squash"
 FLOOR, EVEN = "floor", "even"
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 LARGEST_VALUE = 255
+LONGEST_RATIO = 64
+"""A line of 65535 pixels, resized whole to a short side of 224 to keep its middle, would take ten gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class PictureInput:
     def numbers(self, pixels: Pixels) -> Float32Array:
         """Return float32 (1, 3, side, side) of a picture uint8 (height, width, 3); InvalidInput for anything else."""
         check_pixels(pixels)
+        if self.resize == SHORTEST:
+            pixels = _without_far_ends(pixels)
         resized = Image.fromarray(pixels).resize(self._size(*pixels.shape[:2]), FILTERS[self.interpolation])
         left, top = (self._begin(length) for length in resized.size)
         square = resized.crop((left, top, left + self.side_px, top + self.side_px))
@@ -58,3 +62,11 @@ class PictureInput:
     def _begin(self, length: int) -> int:
         spare = length - self.side_px
         return spare // 2 if self.crop == FLOOR else round(spare / 2)
+
+
+def _without_far_ends(pixels: Pixels) -> Pixels:
+    """A very long picture without the ends that the crop to its middle would leave out."""
+    most = LONGEST_RATIO * min(pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    top, left = max(0, height - most) // 2, max(0, width - most) // 2
+    return np.ascontiguousarray(pixels[top : height - top, left : width - left])

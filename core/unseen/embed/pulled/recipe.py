@@ -10,7 +10,7 @@ the hash over the recipe and all files.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from unseen.embed.pulled.picture import EVEN, FILTERS, FLOOR, SHORTEST, SQUASH, PictureInput
@@ -19,6 +19,8 @@ from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
 
 Values = Mapping[str, str | int | float]
+RecipeTable = dict[str, str | int | float]
+"""[recipe] while it is made up."""
 
 ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES = "onnx-1", "transformers-1", "open_clip-1", "sentence-transformers-1"
 """What opens the files. The number rises when the same files would give other vectors."""
@@ -54,8 +56,12 @@ def model_id_of(manifest: Manifest) -> str:
 
 def read_recipe(manifest: Manifest) -> Recipe:
     """Return the recipe of a pulled model; raises InvalidConfiguration for one that says too little or too much."""
-    values = manifest.recipe
-    for name in manifest.files:
+    return checked_recipe(manifest.recipe, manifest.files)
+
+
+def checked_recipe(values: Values, files: Collection[str]) -> Recipe:
+    """Return the recipe of a model with files of these names; raises InvalidConfiguration as ``read_recipe`` does."""
+    for name in files:
         if not _FILE_NAME.fullmatch(name):
             raise _wrong("a file's name", name[:40], "letters, digits, '.', '_', '-', and at most one folder")
     name = _text(values, "name")
@@ -67,7 +73,7 @@ def read_recipe(manifest: Manifest) -> Recipe:
         revision=_text(values, "revision"),
         dimension=_number(values, "dimension", SMALLEST_DIMENSION, LARGEST_DIMENSION),
         picture=_picture(values) if "picture_side_px" in values else None,
-        words=_words(values, manifest) if "words_tokenizer" in values else None,
+        words=_words(values, files) if "words_tokenizer" in values else None,
         values=values,
     )
 
@@ -86,9 +92,9 @@ def _picture(values: Values) -> PictureInput:
     )
 
 
-def _words(values: Values, manifest: Manifest) -> WordInput:
+def _words(values: Values, files: Collection[str]) -> WordInput:
     tokenizer = _one_of(values, "words_tokenizer", (JSON_FILE, VOCABULARY_FILE))
-    if tokenizer not in manifest.files:
+    if tokenizer not in files:
         raise _wrong("words_tokenizer", tokenizer, "a file of the manifest")
     return WordInput(
         tokenizer=tokenizer,
@@ -148,5 +154,5 @@ def _three(values: Values, key: str) -> tuple[float, float, float]:
 
 def _wrong(key: str, got: str, expected: str) -> InvalidConfiguration:
     return InvalidConfiguration(
-        f"got a model manifest with {key} = {got!r}, expected {expected}; pull the model again, or ask who made it"
+        f"got a model with {key} = {got!r}, expected {expected}; take another revision, or ask who made it"
     )

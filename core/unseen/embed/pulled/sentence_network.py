@@ -3,11 +3,7 @@
 For the device only. The layout is read here, so that transformers alone is needed; the tests hold the answers against
 sentence-transformers' own.
 
-| model | licence | weights |
-| --- | --- | --- |
-| sentence-transformers/all-MiniLM-L6-v2 | Apache-2.0 | sentence-transformers, on the Hugging Face hub |
-| sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2 | Apache-2.0 | the same |
-| intfloat/multilingual-e5-small | MIT | Microsoft, on the Hugging Face hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations
@@ -16,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from unseen.embed.pulled.describe_words import ENCODERS
+from unseen.embed.pulled.describe_words import ENCODERS, FIRST, MEAN, POOLINGS
 from unseen.embed.pulled.network import Float32Array, reads_no
+from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named, text_of
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
-from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
 
 CONFIGURATION = "config.json"
-MEAN, FIRST, LARGEST = "mean", "cls", "max"
-POOLINGS = (MEAN, FIRST, LARGEST)
 UNUSED = ("position_ids", "pooler.dense.weight", "pooler.dense.bias")
 """A BERT's own pooling of the first token, which no sentence model uses; and a buffer that older files hold."""
 
@@ -69,7 +63,7 @@ class SentenceNetwork:
 
 def encoder_configuration(configuration: bytes) -> dict[str, Any]:
     """Return config.json of a text encoder that transformers builds from numbers alone; raises InvalidInput."""
-    told = without_code(configuration)
+    told = network_configuration(configuration)
     if told.get("model_type") not in ENCODERS:
         raise InvalidConfiguration(f"got a text encoder that is none of {', '.join(ENCODERS)}; pull the model again")
     return told

@@ -2,11 +2,7 @@
 
 For the device only. The library builds the network from numbers of config.json; no code of a model's repository runs.
 
-| model | licence | weights |
-| --- | --- | --- |
-| CLIP (openai/clip-vit-base-patch32, -large-patch14) | MIT | OpenAI, on the Hugging Face hub |
-| SigLIP 2 (google/siglip2-base-patch16-224) | Apache-2.0 | Google, on the Hugging Face hub |
-| Chinese-CLIP (OFA-Sys/chinese-clip-vit-base-patch16) | Apache-2.0 | Alibaba DAMO, on the Hugging Face hub |
+Licences are the models': `unseen models info` shows what was said when one was pulled (docs/models.md).
 """
 
 from __future__ import annotations
@@ -16,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from unseen.embed.pulled.network import Float32Array, reads_no
+from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.recipe import Recipe, file_named
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
-from unseen.embed.pulled.upstream import without_code
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration
 from unseen.weights import Manifest
@@ -63,7 +59,7 @@ class TransformersNetwork:
 
 def joint_configuration(configuration: bytes) -> tuple[str, dict[str, Any]]:
     """Return the kind of a joint model, and its config.json; raises InvalidInput."""
-    told = without_code(configuration)
+    told = network_configuration(configuration)
     kind = str(told.get("model_type"))
     if kind not in CLASSES:
         raise InvalidConfiguration(f"got a model of type {kind[:40]!r}, expected one of {', '.join(CLASSES)}")

@@ -12,6 +12,10 @@ from typing import Any
 from unseen.errors import InvalidInput
 from unseen.json_text import read_json
 
+LONGEST_TOLD = 120
+PICKLES = (".bin", ".pth", ".pt", ".ckpt", ".pkl")
+"""Endings of files that are pickles, so can hold code."""
+
 
 @dataclass(frozen=True)
 class Upstream:
@@ -50,7 +54,7 @@ class Upstream:
         vouched = [name for name in names if name in self.present & self.pickles]
         if safe or vouched:
             return (safe + vouched)[0]
-        pickles = sorted(name for name in self.present if name.endswith((".bin", ".pth", ".pt")))
+        pickles = sorted(name for name in self.present if name.endswith(PICKLES))
         if pickles:
             raise refused(
                 f"weights in {pickles[0]}, a pickle, which can hold code",
@@ -61,8 +65,14 @@ class Upstream:
 
 
 def refused(got: str, expected: str) -> InvalidInput:
-    """The refusal of a model that is not understood."""
-    return InvalidInput(f"got a model with {got}, expected {expected}")
+    """The refusal of a model that is not understood. got: may hold what a stranger wrote."""
+    return InvalidInput(f"got a model with {one_line(got, LONGEST_TOLD)}, expected {expected}")
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """Return a stranger's text as a terminal may show it: one line, no control characters, no turned directions."""
+    plain = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:longest])
+    return plain if longest is None or len(text) <= longest else plain + "…"
 
 
 def whole(value: Any, what: str) -> int:

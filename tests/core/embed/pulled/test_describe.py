@@ -119,13 +119,25 @@ def test_open_clip_comes_before_transformers_unless_another_is_asked_for() -> No
         described(both, adapter="keras")
 
 
+def test_weights_of_transformers_beside_open_clips_are_not_taken_for_them() -> None:
+    both = without({**CLIP, **OPEN_CLIP}, "open_clip_model.safetensors")
+    with pytest.raises(InvalidInput, match=r"none of open_clip_model\.safetensors"):
+        described(both)
+    converted = "open_clip_pytorch_model.safetensors"
+    assert described({**both, converted: None}).recipe["weights"] == converted
+    alone = {**without(OPEN_CLIP, "open_clip_model.safetensors"), "model.safetensors": None}
+    assert described(alone).recipe["weights"] == "model.safetensors"
+
+
 def test_a_text_half_of_its_own_is_asked_for_by_name() -> None:
     told = json.loads(json.dumps(OPEN_CLIP["open_clip_config.json"]))
     told["model_cfg"]["text_cfg"] |= {"hf_model_name": "somebody/bert"}
     files = {**OPEN_CLIP, "open_clip_config.json": told, "tokenizer.json": {}}
     assert described(files).text_model == "somebody/bert"
     assert "text_config.json" in described(files).files
-    assert described({**files, "text_config.json": {}}).text_model is None
+    assert described({**files, "text_config.json": {"model_type": "bert"}}).text_model is None
+    with pytest.raises(InvalidInput, match="text half of type"):
+        described({**files, "text_config.json": {"model_type": "gpt2"}})
     del files["tokenizer.json"]
     with pytest.raises(InvalidInput, match="no tokenizer"):
         described(files)
@@ -162,6 +174,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         open_clip(model_cfg={"embed_dim": 8, "text_cfg": {}, "vision_cfg": {"timm_model_name": "hf-hub:a/b"}}),
         "on a hub",
     ),
+    "text half without a name": (
+        {**open_clip(model_cfg={"embed_dim": 8, "text_cfg": {"hf_model_name": ["a/b"]}}), "tokenizer.json": {}},
+        "no name",
+    ),
     "code for the tokenizer": (
         open_clip(model_cfg={"embed_dim": 8, "text_cfg": {"tokenizer_kwargs": {"trust_remote_code": True}}}),
         "trust_remote_code",
@@ -177,6 +193,32 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "two poolings": (changed(SENTENCE, "1_Pooling/config.json", pooling_mode_cls_token=True), "none of mean"),
     "another pooling": (changed(SENTENCE, "1_Pooling/config.json", pooling_mode="lasttoken"), "none of mean"),
+    "dimension": (changed(CLIP, "config.json", projection_dim=4097), "dimension = '4097'"),
+    "picture side": (changed(CLIP, "preprocessor_config.json", size=4000, crop_size=4000), "picture_side_px"),
+    "layers": (changed(CLIP, "config.json", text_config={"num_hidden_layers": 129}), "129 layers"),
+    "hidden size": (changed(CLIP, "config.json", vision_config={"hidden_size": 10**400}), "hidden_size"),
+    "weights": (
+        changed(CLIP, "config.json", vision_config={"hidden_size": 1 << 15, "num_hidden_layers": 24}),
+        "weights",
+    ),
+    "patches": (
+        changed(CLIP, "config.json", vision_config={"hidden_size": 8192, "image_size": 1024, "patch_size": 1}),
+        "weights",
+    ),
+    "side of its pictures": (changed(CLIP, "config.json", vision_config={"image_size": 1025}), "1025 pixels"),
+    "layers of a sentence model": (changed(SENTENCE, "config.json", num_hidden_layers=1000), "1000 layers"),
+    "width in open_clip": (
+        open_clip(model_cfg={"embed_dim": 8, "text_cfg": {}, "vision_cfg": {"width": 1 << 20}}),
+        "weights",
+    ),
+    "stages in open_clip": (
+        open_clip(model_cfg={"embed_dim": 8, "text_cfg": {}, "vision_cfg": {"layers": [3, 4, 6, 300]}}),
+        "300 layers",
+    ),
+    "ratio in open_clip": (
+        open_clip(model_cfg={"embed_dim": 8, "text_cfg": {"width": 512, "layers": 12, "mlp_ratio": 1e6}}),
+        "weights",
+    ),
     "prompt left out": (changed(SENTENCE, "1_Pooling/config.json", include_prompt=False), "prompt"),
 }
 
@@ -195,3 +237,36 @@ def test_a_pickle_is_passed_over_unless_somebody_vouches_for_it() -> None:
     assert described(files, pickles=["pytorch_model.bin"]).recipe["weights"] == "pytorch_model.bin"
     both = {**CLIP, "pytorch_model.bin": None}
     assert described(both, pickles=["pytorch_model.bin"]).recipe["weights"] == "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"hidden_size": 1664, "intermediate_size": 8192, "num_hidden_layers": 48, "vocab_size": 49408},
+        {"hidden_size": 1536, "intermediate_size": 6144, "num_hidden_layers": 40, "vocab_size": 256_000},
+        {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "vocab_size": 250_002},
+        {"image_size": 512, "patch_size": 16, "hidden_size": 1152, "num_hidden_layers": 27},
+    ],
+)
+def test_the_largest_published_networks_are_not_too_large(sizes: dict[str, int]) -> None:
+    """The sizes of CLIP bigG, SigLIP 2 giant, XLM-RoBERTa large and SigLIP so400m."""
+    assert described(changed(CLIP, "config.json", text_config=sizes)).recipe["dimension"] == 512
+
+
+def test_a_refusal_shows_a_strangers_words_as_text() -> None:
+    evil = "\x1b]0;owned\x07\n\u202e" + "x" * 1000
+    for files in (
+        changed(CLIP, "config.json", model_type=evil),
+        {**without(CLIP, "model.safetensors"), f"{evil}.bin": 0},
+    ):
+        with pytest.raises(InvalidInput) as refusal:
+            described(files)
+        assert str(refusal.value).isprintable()
+        assert len(str(refusal.value)) < 600
+
+
+def test_a_configuration_nested_deeper_than_functions_may_call_is_read_or_refused() -> None:
+    depth = 5000
+    deep = b'{"model_type": "clip", "x": ' + b"[" * depth + b"]" * depth + b"}"
+    with pytest.raises(InvalidInput):
+        describe("m", "r", {"config.json"}, lambda _: deep)

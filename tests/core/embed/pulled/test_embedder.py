@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.core.embed.pulled.folders import laid_out
 from tests.core.embed.pulled.tiny_onnx import (
@@ -147,6 +148,27 @@ def test_the_middle_is_cut_out_of_the_long_side() -> None:
     assert kept("even", columns) == [2, 3, 4, 5]
     assert kept("floor", columns[:, :7]) == [1, 2, 3, 4]
     assert kept("even", columns[:, :7]) == [2, 3, 4, 5]
+
+
+def test_a_line_of_pixels_takes_no_more_memory_than_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    resized = []
+    resize = Image.Image.resize
+
+    def watched(image: Image.Image, size: tuple[int, int], *rest: Any) -> Image.Image:
+        resized.append(size)
+        return resize(image, size, *rest)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    how = PictureInput(8, "shortest", "floor", "bicubic", (0, 0, 0), (1, 1, 1))
+    for height, width in ((1, 65_535), (65_535, 1), (2, 64_000)):
+        assert how.numbers(pixels(height, width)).shape == (1, 3, 8, 8)
+    assert max(width * height for width, height in resized) <= 65 * 8 * 8
+    for height, width in ((4, 400), (400, 4), (5, 1001)):
+        picture = pixels(height, width)
+        ours = how.numbers(picture)
+        monkeypatch.setattr("unseen.embed.pulled.picture.LONGEST_RATIO", 1000)
+        np.testing.assert_allclose(ours, how.numbers(picture), atol=2 / 255)
+        monkeypatch.setattr("unseen.embed.pulled.picture.LONGEST_RATIO", 64)
 
 
 def test_describing_and_opening_an_onnx_model_imports_no_torch(folder: Path) -> None:

@@ -132,6 +132,20 @@ def test_a_manifest_cannot_bring_what_describing_refuses(tmp_path: Path) -> None
             pulled_entry(made).load(1).text("a dog")
 
 
+@pytest.mark.parametrize("kind", ["clip", "BiomedCLIP", "sentence"])
+def test_a_manifest_cannot_bring_a_network_too_large_to_build(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "upstream"
+    upstream = sentence_stand_in(folder, "mean") if kind == "sentence" else saved(folder, kind)
+    good = model_folder(upstream.folder, tmp_path / "ours")
+    manifest = read_manifest(good)
+    for name in {"config.json", "open_clip_config.json", "text_config.json"} & set(manifest.files):
+        files = {file: (good / file).read_bytes() for file in manifest.files}
+        told = json.loads(files[name]) | {"num_hidden_layers": 100_000}
+        made = laid_out(tmp_path / f"made-{name}", dict(manifest.recipe), {**files, name: json.dumps(told).encode()})
+        with pytest.raises(InvalidInput, match="100000 layers"):
+            pulled_entry(made).load(1).text("a dog")
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_a_sentence_has_sentence_transformers_vector(pooling: str, tmp_path: Path) -> None:
     upstream = sentence_stand_in(tmp_path / "upstream", pooling)
