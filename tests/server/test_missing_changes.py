@@ -17,6 +17,7 @@ from tests.key_rings import rings_beside
 from tests.server.in_process import config
 from unseen.audit.leaf import Details
 from unseen.errors import StoreFailed
+from unseen.store.durable import DurableStore
 from unseen.store.sqlite import SqliteStore
 from unseen_server.audit import AUDIT_FOLDER, Audit
 from unseen_server.call import LOCAL, Caller
@@ -93,9 +94,9 @@ def test_lost_change_of_a_tenant_that_the_store_does_not_know_is_missed_until_it
 def test_command_whose_store_does_not_end_well_writes_its_leaves_and_has_the_next_start_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close = SqliteStore.close
+    close = DurableStore.close
 
-    def end_badly(store: SqliteStore) -> None:
+    def end_badly(store: DurableStore) -> None:
         close(store)
         raise StoreFailed("the disk did not take the last of the log")
 
@@ -106,8 +107,10 @@ def test_command_whose_store_does_not_end_well_writes_its_leaves_and_has_the_nex
     opened = ExitStack()
     _, audit = opened.enter_context(opened_alone(config(tmp_path)))
     leaf = audit.record(LOCAL, "create-token")
-    monkeypatch.setattr(SqliteStore, "close", end_badly)
+    monkeypatch.setattr(DurableStore, "close", end_badly)
     with pytest.raises(StoreFailed, match="last of the log"):
         opened.close()
-    assert leaf.result(timeout=60).leaf
+    assert leaf.done(), "the log let go of its files only after all that waited"
+    with pytest.raises(StoreFailed, match="the audit log is closed"):
+        audit.record(LOCAL, "create-token")
     assert checkpoint.read_bytes() == before
