@@ -6,6 +6,7 @@ the test needs no particular port to be free.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -99,6 +100,13 @@ def test_the_console_lines_run(stage: Stage, python_output: str, line: str) -> N
     assert python_output
     result = stage.run(stage.command(line))
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_query_of_two_parts_finds_food_that_is_no_fruit(stage: Stage, python_output: str) -> None:
+    (line,) = [line for line in commands() if "--not-words" in line]
+    result = stage.run([*stage.command(line), "--json"])
+    assert python_output
+    assert json.loads(result.stdout)["hits"][0]["name"] == "biscuits.jpg"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from bench.hostile.stage import AGREED, FREE, Stage
+from bench.hostile.stage import AGREED, FREE, OWNED, Stage
 from unseen.entropy import random_uid
 from unseen.errors import UnseenError
 from unseen.governance.consent import Consent
@@ -28,6 +28,10 @@ class Cast:
 
     free: types_pb2.CollectionInfo
     agreed: types_pb2.CollectionInfo
+    owned: types_pb2.CollectionInfo
+    """Owner-encrypted."""
+    owned_row: tuple[bytes, int]
+    """One of its rows, and its slot."""
     policy: Policy
     key: KeyPair
     row_ids: tuple[bytes, ...]
@@ -69,7 +73,7 @@ def cast_of(stage: Stage, before: Cast | None = None) -> Cast:
 def _cast_of(stage: Stage) -> Cast:
     with grpc.insecure_channel(stage.address) as channel:
         rogue, owner = Asking(channel, stage.tokens.rogue), Asking(channel, stage.tokens.owner)
-        free, agreed = rogue.collection(FREE), rogue.collection(AGREED)
+        free, agreed, owned = (rogue.collection(name) for name in (FREE, AGREED, OWNED))
         shown = rogue.ask(rpcs.GET_POLICY, governance_pb2.GetPolicyRequest(collection_uid=agreed.uid))[0]
         listed = rogue.ask(rpcs.LIST_CONSENTS, governance_pb2.ListConsentsRequest(collection_uid=agreed.uid))
         consents = [Consent.from_bytes(entry.consent) for page in listed for entry in page.consents]
@@ -77,13 +81,15 @@ def _cast_of(stage: Stage) -> Cast:
         return Cast(
             free,
             agreed,
+            owned,
+            rogue.slots(owned.uid)[0],
             Policy.from_signed(shown.policy.policy)[0],
             ControllerKeys(stage.home("rogue")).get("controller").key,
             rogue.rows(free.uid) or (random_uid(),),
             consents[0],
             consents[-1],
             rogue.made(),
-            (kept.uid, owner.collection(AGREED).uid, *owner.rows(kept.uid)[:4]),
+            (kept.uid, owner.collection(AGREED).uid, owner.collection(OWNED).uid, *owner.rows(kept.uid)[:4]),
         )
 
 
@@ -109,9 +115,13 @@ class Asking:
     def made(self) -> bytes:
         """The uid of a collection that some message made."""
         reply = self.ask(rpcs.LIST_COLLECTIONS, collections_pb2.ListCollectionsRequest())[0]
-        others = [one.uid for one in reply.collections if one.name not in (FREE, AGREED)]
+        others = [one.uid for one in reply.collections if one.name not in (FREE, AGREED, OWNED)]
         return others[0] if others else random_uid()
 
     def rows(self, uid: bytes) -> tuple[bytes, ...]:
+        return tuple(row_id for row_id, _ in self.slots(uid))
+
+    def slots(self, uid: bytes) -> list[tuple[bytes, int]]:
+        """Each row with its slot."""
         pages = self.ask(rpcs.SYNC_CATALOGUE, index_pb2.SyncCatalogueRequest(collection_uid=uid))
-        return tuple(entry.row_id for page in pages for entry in page.added)
+        return [(entry.row_id, entry.slot) for page in pages for entry in page.added]

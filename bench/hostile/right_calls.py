@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
@@ -15,8 +16,9 @@ from bench.terms import PURPOSE, TERMS
 from unseen import params
 from unseen.bearer import draw_secret, secret_hash
 from unseen.entropy import random_bytes, random_uid
-from unseen.governance.consent import Consent
 from unseen.governance.policy import Policy
+from unseen.he.owner.layout import SIDE_BLOCKS, Layout
+from unseen.he.owner.uniform import SEED_BYTES
 from unseen.he.packing import Packing
 from unseen.v1 import (
     access_pb2,
@@ -35,20 +37,28 @@ PARAMETERS = params.DEFAULT
 
 
 def search(collection: types_pb2.CollectionInfo, purpose: str) -> list[search_pb2.SearchRequest]:
+    packing = Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
+    return asked(collection, purpose, right_query(PARAMETERS, packing))
+
+
+def owned_search(cast: Cast) -> list[search_pb2.SearchRequest]:
+    return asked(cast.owned, "", _ciphertexts(layout_of(cast.owned).query_bytes))
+
+
+def asked(collection: types_pb2.CollectionInfo, purpose: str, query: bytes) -> list[search_pb2.SearchRequest]:
+    """A search in three messages."""
     header = search_pb2.SearchHeader(
         collection_uid=collection.uid,
         parameter_id=collection.parameter_id,
         packing_factor=collection.packing_factor,
         purpose=purpose,
     )
-    packing = Packing(PARAMETERS.ring_degree, collection.dimension, collection.packing_factor)
-    query = right_query(PARAMETERS, packing)
     half = len(query) // 2
     chunks = [search_pb2.SearchRequest(query=part) for part in (query[:half], query[half:])]
     return [search_pb2.SearchRequest(header=header), *chunks]
 
 
-def enrolment(cast: Cast, collection: types_pb2.CollectionInfo, **governed: Any) -> list[Message]:
+def enrolment(cast: Cast, collection: types_pb2.CollectionInfo, **governed: Any) -> list[index_pb2.EnrolRowsRequest]:
     header = index_pb2.EnrolHeader(
         request_id=random_uid(),
         collection_uid=collection.uid,
@@ -60,11 +70,45 @@ def enrolment(cast: Cast, collection: types_pb2.CollectionInfo, **governed: Any)
     consents = cast.consent.record_id * 3 if governed else b""
     batch = index_pb2.EnrolBatch(
         row_ids=random_bytes(48),
-        vectors=bytes(2 * 3 * collection.dimension - 2) + b"\5\0",
+        vectors=3 * (b"\5\0" + bytes(2 * collection.dimension - 2)),
         sealed_records=[random_bytes(40)] * 3,
         consents=consents,
     )
     return [index_pb2.EnrolRowsRequest(header=header), index_pb2.EnrolRowsRequest(batch=batch)]
+
+
+def layout_of(collection: types_pb2.CollectionInfo) -> Layout:
+    return Layout.of(params.owner_by_id(collection.parameter_id), collection.dimension, collection.packing_factor)
+
+
+def _ciphertexts(length: int) -> bytes:
+    """Such as a server takes: whether they encrypt anything it cannot tell."""
+    return random_bytes(SEED_BYTES) + b"\1" * (length - SEED_BYTES)
+
+
+def block_of(collection: types_pb2.CollectionInfo, number: int) -> index_pb2.EncryptedBlock:
+    ciphertexts = _ciphertexts(layout_of(collection).block_bytes(number))
+    return index_pb2.EncryptedBlock(number=number, known_epoch=collection.epoch, ciphertexts=ciphertexts)
+
+
+def owned_enrolment(cast: Cast) -> list[index_pb2.EnrolRowsRequest]:
+    """A row into a side block that the stage left empty, so that it is refused only where another caller was first."""
+    header, rows = enrolment(cast, cast.owned)
+    number = 1 + random_bytes(1)[0] % (SIDE_BLOCKS - 1)
+    rows.batch.vectors = b""
+    rows.batch.slots.extend(layout_of(cast.owned).slots_of(number)[: len(rows.batch.sealed_records)])
+    return [header, index_pb2.EnrolRowsRequest(block=block_of(cast.owned, number)), rows]
+
+
+def owned_erasure(cast: Cast) -> list[index_pb2.EraseRowsRequest]:
+    return [
+        index_pb2.EraseRowsRequest(
+            request_id=random_uid(),
+            collection_uid=cast.owned.uid,
+            row_ids=cast.owned_row[0],
+            block=block_of(cast.owned, layout_of(cast.owned).block_of(cast.owned_row[1])),
+        )
+    ]
 
 
 def _governed(cast: Cast) -> dict[str, Any]:
@@ -90,8 +134,14 @@ def _next_policy(cast: Cast) -> bytes:
 
 
 def _new_consent(cast: Cast) -> bytes:
-    fields = {**cast.consent.to_document(), "record_id": random_uid().hex(), "pii_principal_id": random_uid().hex()}
-    return Consent.from_document(fields).to_bytes()
+    """Of somebody new, to the agreement as it stands."""
+    return replace(
+        cast.consent,
+        record_id=random_uid(),
+        pii_principal_id=random_uid(),
+        privacy_notice=cast.policy.digest,
+        policy_version=cast.policy.version,
+    ).to_bytes()
 
 
 def _asking(kind: type[Any], **fields: Any) -> Right:
@@ -128,6 +178,7 @@ RIGHT: dict[str, tuple[Right, ...]] = {
     "IndexService/EnrolRows": (
         lambda cast: enrolment(cast, cast.free),
         lambda cast: enrolment(cast, cast.agreed, **_governed(cast)),
+        owned_enrolment,
     ),
     "IndexService/EraseRows": (
         lambda cast: [
@@ -140,6 +191,7 @@ RIGHT: dict[str, tuple[Right, ...]] = {
                 request_id=random_uid(), collection_uid=cast.free.uid, row_ids=b"".join(cast.row_ids[:2])
             )
         ],
+        owned_erasure,
     ),
     "IndexService/SyncCatalogue": (
         lambda cast: [index_pb2.SyncCatalogueRequest(collection_uid=cast.free.uid, since_epoch=1)],
@@ -148,6 +200,7 @@ RIGHT: dict[str, tuple[Right, ...]] = {
     "SearchService/Search": (
         lambda cast: search(cast.free, ""),
         lambda cast: search(cast.agreed, PURPOSE),
+        owned_search,
     ),
     "AccessService/GetAccess": (lambda _: [access_pb2.GetAccessRequest(collection_name=FREE)],),
     "AccessService/CreateToken": (lambda cast: [_token(cast)],),

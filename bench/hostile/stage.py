@@ -28,7 +28,7 @@ from unseen_server.call import Role
 
 DIMENSION = 16
 ROWS = 40
-FREE, AGREED = "free", "agreed"
+FREE, AGREED, OWNED = "free", "agreed", "owned"
 KEPT, ROGUE = "kept", "rogue"
 QUOTAS = ("calls-at-once", "bytes-per-minute", "searches-per-minute", "bits-per-row-per-day")
 PLENTY = ("10000", "1000000000000000", "1000000000", "1000000000")
@@ -142,7 +142,7 @@ class Stage:
         return self._held.enter_context(Client(self.address, home=home, token=token, timeout_s=120.0))
 
     def furnish(self, client: Client) -> None:
-        """Two collections with the same rows, one of them under an agreement; what is there stays."""
+        """Three collections with the same rows, one under an agreement, one owner-encrypted; what is there stays."""
         there = {one.name for one in client.list_collections()}
         ids = [str(row) for row in range(ROWS)]
         if FREE not in there:
@@ -153,6 +153,9 @@ class Stage:
             client.set_policy(AGREED, TERMS)
             client.record_consent(AGREED, "somebody")
             client.enrol_vectors(AGREED, ids, self.vectors, subject="somebody", purpose=PURPOSE)
+        if OWNED not in there:
+            client.create_collection(OWNED, dimension=DIMENSION, protection="owner")
+            client.enrol_vectors(OWNED, ids, self.vectors)
 
     def furnish_rogue(self, *, anew: bool) -> None:
         """Make anew what hostile messages did away with in their own tenant."""
@@ -173,7 +176,7 @@ class Stage:
     def what_is_kept(self) -> dict[str, Any]:
         """Rows, documents and answers of the tenant that is kept."""
         found: dict[str, Any] = {}
-        for name, purpose in ((FREE, None), (AGREED, PURPOSE)):
+        for name, purpose in ((FREE, None), (AGREED, PURPOSE), (OWNED, None)):
             hits = self.owner.search_vector(name, self.vectors[3], top_k=3, purpose=purpose)
             found[name] = {
                 "best": hits[0].id,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode
 
 from bench.hostile import __main__ as hostile
 from bench.hostile import sending
 from bench.hostile.attack import Attack
+from bench.hostile.cast import cast_of
 from bench.hostile.right_calls import RIGHT
 from bench.hostile.sending import Sender
-from bench.hostile.stage import Tokens
+from bench.hostile.stage import Stage, Tokens
 from bench.hostile.wire_level import at_some_level, garbage
 from bench.protobuf_bytes import tag, varint
 from tests.server.in_process import config
@@ -38,6 +41,32 @@ def figures() -> dict[str, Any]:
 
 def test_there_is_a_right_call_of_every_method() -> None:
     assert {f"/unseen.v1.{method}" for method in RIGHT} == set(TABLE)
+
+
+REFUSED_FOR_A_REASON = {
+    "AccessService/RevokeToken": StatusCode.NOT_FOUND,
+    "GovernanceService/BreakGlass": StatusCode.FAILED_PRECONDITION,
+}
+"""A token that is none; an agreement without emergencies."""
+
+
+def test_right_calls_are_answered(tmp_path: Path) -> None:
+    """What is broken would otherwise be refused at its first field, whatever lies behind."""
+    with Stage(tmp_path) as stage, grpc.insecure_channel(stage.address) as channel:
+        for method, rights in RIGHT.items():
+            token = stage.tokens.operator if method.startswith("OperatorService") else stage.tokens.rogue
+            found = {answer_to(channel, token, method, right(cast_of(stage))) for right in rights}
+            assert REFUSED_FOR_A_REASON.get(method, StatusCode.OK) in found, method
+            assert found <= {StatusCode.OK, StatusCode.NOT_FOUND, REFUSED_FOR_A_REASON.get(method)}, method
+
+
+def answer_to(channel: grpc.Channel, token: str, method: str, messages: Sequence[Message]) -> StatusCode:
+    call = channel.stream_stream(f"/unseen.v1.{method}", lambda message: message.SerializeToString(), bytes)
+    try:
+        list(call(iter(messages), metadata=(("authorization", f"Bearer {token}"),), timeout=120))
+    except grpc.RpcError as refusal:
+        return refusal.code()
+    return StatusCode.OK
 
 
 def test_ten_thousand_hostile_messages_do_no_harm_and_are_refused_by_type(figures: dict[str, Any]) -> None:

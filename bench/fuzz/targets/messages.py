@@ -15,6 +15,7 @@ from unseen import params, wire
 from unseen.errors import MalformedMessage, ServerUnavailable, UnseenError
 from unseen.he import bits, compiled_bits
 from unseen.he.message import query_bytes, read_query, read_reply_blocks, reply_block_bytes
+from unseen.he.owner import message as owner_message
 from unseen.he.packing import Packing
 from unseen.v1 import index_pb2, operations_pb2, search_pb2, types_pb2
 from unseen_client.flows.search import Reply
@@ -25,6 +26,7 @@ PARAMETERS = replace(params.DEFAULT, name="n256", ring_degree=DEGREE)
 """The published set but for a ring eight times as small: the same code at an eighth of the cost."""
 PACKING = Packing(DEGREE, 8, 8)
 WIDE = Packing(DEGREE, 8, 1)
+OWNER = replace(params.OWNER_DEFAULT, name="owner_n256", ring_degree=DEGREE)
 DIMENSION = 8
 
 
@@ -52,6 +54,24 @@ def reply_blocks(data: bytes) -> None:
     assert int(c0.max(initial=0)) < 1 << PARAMETERS.reply_c0_bits
 
 
+def owner_ciphertexts(data: bytes) -> None:
+    """A query or a block of rows: what is taken is written as it came."""
+    if data[:1] and data[0] & 1:
+        data = fitted(data[1:], owner_message.ciphertexts_bytes(OWNER, PACKING))
+    read = owner_message.read_ciphertexts(OWNER, PACKING, data)
+    assert owner_message.write_ciphertexts(read) == data
+
+
+def owner_reply_blocks(data: bytes) -> None:
+    if data[:1] and data[0] & 1:
+        data = fitted(data[1:], owner_message.reply_block_bytes(OWNER, PACKING) * (1 + data[0] // 2 % 2))
+    read = owner_message.read_reply_blocks(OWNER, PACKING, data)
+    for values, (bits_each, _) in zip(
+        (read.c2, read.c1, read.c0), owner_message.reply_runs(OWNER, PACKING), strict=True
+    ):
+        assert int(values.max(initial=0)) < 1 << bits_each
+
+
 def packed(data: bytes) -> None:
     """Width and count from the first three bytes; what is unpacked packs to the same bits, looked at now and then."""
     width, count = 1 + (data[0] if data else 0) % 32, int.from_bytes(data[1:3], "little") % 512
@@ -67,6 +87,9 @@ def enrolment(data: bytes) -> None:
     if message.WhichOneof("part") == "batch":
         batch = wire.batch_from_message(message.batch, DIMENSION)
         assert batch.vectors.shape == (len(batch.row_ids), DIMENSION)
+    elif message.WhichOneof("part") == "block":
+        message.block.DiscardUnknownFields()
+        assert wire.block_to_message(wire.block_from_message(message.block)) == message.block
 
 
 def erasure(data: bytes) -> None:
@@ -129,6 +152,8 @@ def retry_seconds(text: str) -> float | None:
 
 UID = bytes(range(16))
 RIGHT_QUERY = right_query(PARAMETERS, PACKING)
+RIGHT_CIPHERTEXTS = bytes(range(32)) + b"\1" * (owner_message.ciphertexts_bytes(OWNER, PACKING) - 32)
+OWNER_BLOCK = index_pb2.EncryptedBlock(number=1, known_epoch=2, ciphertexts=b"encrypted")
 BATCH = index_pb2.EnrolBatch(row_ids=UID, vectors=bytes(2 * DIMENSION), sealed_records=[b"sealed"], consents=UID)
 HEADER = search_pb2.SearchReplyHeader(epoch=1, slots=5, blocks=WIDE.blocks(5))
 PARTIAL = search_pb2.SearchReplyHeader(
@@ -157,8 +182,23 @@ def _target(name: str, run: Run, *seeds: bytes, most_bytes: int = 4096) -> Targe
 TARGETS = (
     _target("he.message.read_query", query, b"\0" + RIGHT_QUERY[:-1], b"\1" + RIGHT_QUERY, most_bytes=4096),
     _target("he.message.read_reply_blocks", reply_blocks, b"\1abc", b"\3abc", bytes(583), most_bytes=4096),
+    _target(
+        "he.owner.message.read_ciphertexts", owner_ciphertexts, b"\0" + RIGHT_CIPHERTEXTS, b"\1" + RIGHT_CIPHERTEXTS
+    ),
+    _target(
+        "he.owner.message.read_reply_blocks",
+        owner_reply_blocks,
+        b"\1abc",
+        b"\3abc",
+        bytes(owner_message.reply_block_bytes(OWNER, PACKING)),
+    ),
     _target("he.bits.unpack_bits", packed, b"\x10\x20\0abcdef", b"\x1f\x21\0" + bytes(140)),
-    _target("wire.batch_from_message", enrolment, index_pb2.EnrolRowsRequest(batch=BATCH).SerializeToString()),
+    _target(
+        "wire.batch_from_message",
+        enrolment,
+        index_pb2.EnrolRowsRequest(batch=BATCH).SerializeToString(),
+        index_pb2.EnrolRowsRequest(block=OWNER_BLOCK).SerializeToString(),
+    ),
     _target(
         "wire.split_row_ids",
         erasure,
