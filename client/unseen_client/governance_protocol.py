@@ -15,7 +15,7 @@ from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
 from unseen_client.flows import consents, policies, rights
 from unseen_client.flows.consents import AnyConsent, Validity
-from unseen_client.flows.rows import require_new, write_certificate
+from unseen_client.flows.rows import require_new, write_certificates
 from unseen_client.governed import (
     Acceptance,
     Agreement,
@@ -75,7 +75,7 @@ class GovernanceProtocol:
             yield from local(partial(require_new, path))
         erasure = yield from rights.erase_subject(self._session, name, subject)
         if path is not None:
-            yield from local(partial(write_certificate, path, erasure.signed))
+            yield from local(partial(write_certificates, path, [erasure.signed]))
         return erasure
 
     def export_subject(self, name: str, subject: str) -> Flow[SubjectExport]:

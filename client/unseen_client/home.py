@@ -83,9 +83,12 @@ def _waiting(path: Path, data: bytes) -> Iterator[Path]:
             yield fresh
         finally:
             fresh.unlink(missing_ok=True)
-        sync_folder(path.parent)
     except OSError as error:
         raise StoreFailed(f"cannot write {path}: {error.strerror}; nothing of it was written") from error
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreFailed(f"{path} is written, and a crash may undo it: {error.strerror}; look at its disk") from error
 
 
 def name_anew(fresh: Path, path: Path) -> None:
@@ -103,7 +106,11 @@ def _link(fresh: Path, path: Path) -> None:
         raise
     except OSError:  # a file system without hard links: take the name first, then put the file there
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        fresh.replace(path)
+        try:
+            fresh.replace(path)
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def sync_folder(folder: Path) -> None:

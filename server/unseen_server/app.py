@@ -107,11 +107,16 @@ class RunningServer:
         self.ending_windows.cancel()
         self.refusals.end_window()
         self.audit.record(SERVER, "server-stopped")
-        self.store.close()
-        # After the store: the log's checkpoint says that everything before it need not be looked for at a start.
-        await asyncio.to_thread(self.audit.close, not self.store_failed.is_set())
-        if self.page is not None:
-            await asyncio.to_thread(self.page.close)
+        try:
+            self.store.close()
+        except BaseException:
+            self.store_failed.set()
+            raise
+        finally:
+            # After the store: the log's checkpoint says that everything before it need not be looked for at a start.
+            await asyncio.to_thread(self.audit.close, not self.store_failed.is_set())
+            if self.page is not None:
+                await asyncio.to_thread(self.page.close)
 
 
 def system_clock(store: Store, accept: bool) -> Clock:

@@ -102,8 +102,13 @@ def opened_alone(
     try:
         yield store, audit
     finally:
-        store.close()
-        audit.close(checkpoints=not failed.is_set())
+        try:
+            store.close()
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            audit.close(checkpoints=not failed.is_set())
 
 
 def require_callers(config: Config, grants: Grants | None) -> None:

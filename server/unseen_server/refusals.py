@@ -44,9 +44,10 @@ class Refusals:
         """
         kind = (caller or STRANGER, method, code)
         if has_leaf:
-            is_news = kind not in self._told and len(self._told) < MOST_KINDS
-            self._told |= {kind} if is_news else set()
-            return is_news
+            if kind in self._told or len(self._told) >= MOST_KINDS:
+                return False
+            self._told.add(kind)
+            return True
         if kind in self._more:
             self._more[kind] += 1
             return False

@@ -136,8 +136,10 @@ def _beside(data: Path) -> Iterator[Path]:
     folder = data.with_name(f".{data.name}{SUFFIX}")  # no pattern: other targets have folders beside it
     data.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # Of a link nothing is emptied, and nobody else's folder is written to: not everybody's parent is theirs alone.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
+        os.fchmod(descriptor, 0o700)
         _require_alone(descriptor, folder, data)
         try:
             _empty(folder)

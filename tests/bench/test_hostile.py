@@ -23,13 +23,12 @@ from bench.hostile.sending import Sender
 from bench.hostile.stage import Stage, Tokens
 from bench.hostile.wire_level import at_some_level, garbage
 from bench.protobuf_bytes import tag, varint
+from tests.server.in_process import config
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.v1 import access_pb2, collections_pb2
 from unseen_server import app
 from unseen_server.access.table import TABLE
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 MESSAGES = 10_000
 SEED = 1
@@ -112,9 +111,7 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
 @pytest.fixture
 async def sender(tmp_path: Path) -> AsyncIterator[Sender]:
     """To a server that is open to its own machine, as long as there is no token."""
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
+    server = await app.start(config(tmp_path))
     made = Sender(f"127.0.0.1:{server.port}")
     yield made
     made.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from unseen.errors import AlreadyExists, InvalidConfiguration, StoreFailed
+from unseen_client import home
 from unseen_client.home import default_home, private_folder, refuse_others, write_new_private, write_private
 from unseen_client.session import Session
 
@@ -74,6 +76,28 @@ def test_a_file_is_written_whole_under_any_number_of_writers(tmp_path):
 def test_a_folder_that_is_not_there_is_a_store_failure(tmp_path):
     with pytest.raises(StoreFailed, match="cannot write"):
         write_private(tmp_path / "absent" / "file", b"x")
+
+
+def test_a_new_name_that_was_taken_for_nothing_is_given_back(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", refuse)
+        patched.setattr(Path, "replace", refuse)
+        with pytest.raises(StoreFailed, match="nothing of it was written"):
+            write_new_private(tmp_path / "file", b"first")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_a_crash_may_undo_is_not_called_unwritten(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(home, "sync_folder", refuse)
+    with pytest.raises(StoreFailed, match="is written, and a crash may undo it"):
+        write_private(tmp_path / "file", b"x")
+    assert (tmp_path / "file").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("hard_links", [True, False])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import pkgutil
-from importlib import import_module
 
 import grpc
 import pytest
@@ -13,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import unseen.v1
+from tests.contract import methods_of_the_contract
 from unseen import wire
 from unseen.errors import (
     DeadlineExceeded,
@@ -31,20 +29,12 @@ from unseen_client import TLS, Client, rpcs
 from unseen_client.bearer import TokenBearer
 from unseen_client.transport import channel_credentials, is_loopback, require_address, translated
 
-CONTRACT = [
-    import_module(f"unseen.v1.{one.name}")
-    for one in pkgutil.iter_modules(unseen.v1.__path__)
-    if one.name.endswith("_pb2")
-]
-
 
 def test_the_method_table_is_the_contract():
     """Every method of every service, by its path and types, and nothing else."""
     methods = {
-        f"/{service.full_name}/{method.name}": (method.input_type.name, method.output_type.name)
-        for file in CONTRACT
-        for service in file.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
+        f"/{one.containing_service.full_name}/{one.name}": (one.input_type.name, one.output_type.name)
+        for one in methods_of_the_contract()
     }
     assert {rpc.path: (rpc.request_type.DESCRIPTOR.name, rpc.reply_type.DESCRIPTOR.name) for rpc in rpcs.ALL} == methods
 

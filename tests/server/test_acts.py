@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from google.protobuf.descriptor import MethodDescriptor
 
-import unseen.v1
+from tests.contract import methods_of_the_contract
 from unseen.audit.leaf import Details
 from unseen.entropy import random_uid
 from unseen.v1 import collections_pb2, index_pb2, info_pb2, search_pb2
 from unseen_server.acts import ACTS, Kind, details_of
-
-
-def contract() -> list[MethodDescriptor]:
-    modules = [importlib.import_module(f"unseen.v1.{found.name}") for found in pkgutil.iter_modules(unseen.v1.__path__)]
-    services = [
-        service
-        for module in modules
-        if hasattr(module, "DESCRIPTOR")
-        for service in module.DESCRIPTOR.services_by_name.values()
-    ]
-    return [method for service in services for method in service.methods]
 
 
 def takes_a_request_id(method: MethodDescriptor) -> bool:
@@ -32,7 +18,7 @@ def takes_a_request_id(method: MethodDescriptor) -> bool:
 
 
 def test_no_method_is_missing_from_the_table_and_none_has_two_meanings() -> None:
-    methods = [method.name for method in contract()]
+    methods = [method.name for method in methods_of_the_contract()]
     assert len(methods) >= 9
     assert len(set(methods)) == len(methods)
     assert set(ACTS) == set(methods)
@@ -44,7 +30,10 @@ NO_REQUEST_ID_NEEDED = {"RevokeToken"}
 
 def test_what_takes_a_request_id_is_a_change_and_so_is_what_needs_none() -> None:
     changes = {method for method, kind in ACTS.items() if kind is Kind.CHANGE}
-    assert changes == {method.name for method in contract() if takes_a_request_id(method)} | NO_REQUEST_ID_NEEDED
+    assert (
+        changes
+        == {method.name for method in methods_of_the_contract() if takes_a_request_id(method)} | NO_REQUEST_ID_NEEDED
+    )
 
 
 def test_details_are_uids_and_counts_and_nothing_of_another_length() -> None:

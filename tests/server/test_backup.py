@@ -22,6 +22,7 @@ import pytest
 
 from bench.folders import contents
 from tests.postgres import Cluster
+from tests.server.in_process import config
 from tests.waiting import until
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import backup
@@ -29,7 +30,7 @@ from unseen.store.durable import DurableStore
 from unseen.v1 import operations_pb2, operations_pb2_grpc
 from unseen_server import app, backups, restore
 from unseen_server.config import Config, from_arguments
-from unseen_server.keys.choice import RING_FOLDER, MasterKeyChoice
+from unseen_server.keys.choice import RING_FOLDER
 from unseen_server.master_key import open_master_key
 from unseen_server.postgres.database import PostgresDatabase
 from unseen_server.storage import open_store
@@ -197,6 +198,21 @@ def test_restore_leaves_what_other_restores_are_writing(backed_up: tuple[Any, Pa
         result = unseen(server, "restore", file, "--data", tmp_path / "new")
         assert result.returncode == 0, result.stderr
         assert (other / "unseen.sqlite").read_text() == "half"
+
+
+def test_restore_empties_nothing_behind_a_link_and_writes_where_it_alone_looks(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "note").write_text("theirs")
+    place = tmp_path / f".new{restore.SUFFIX}"
+    place.symlink_to(tmp_path / "theirs")
+    with pytest.raises(InvalidConfiguration, match="cannot be written"), restore._writing_to(tmp_path / "new"):
+        restore._beside(tmp_path / "new").__enter__()
+    assert (tmp_path / "theirs" / "note").read_text() == "theirs"
+    place.unlink()
+    place.mkdir()
+    place.chmod(0o777)
+    with restore._beside(tmp_path / "new") as folder:
+        assert (folder, folder.stat().st_mode & 0o777) == (place, 0o700)
 
 
 def test_restore_says_what_it_cannot_write_to_and_that_a_mount_point_is_no_place(
@@ -429,8 +445,7 @@ def refusal_for_room(caller: Any) -> Any:
 async def test_backup_that_its_caller_leaves_is_removed_and_the_next_one_comes(
     tmp_path: Path, call: Make, make_rows: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    server = await app.start(config)
+    server = await app.start(config(tmp_path))
     try:
         caller, other = call(server), call(server)
         collection = await asyncio.to_thread(caller.create)
@@ -459,8 +474,7 @@ async def test_stop_waits_for_no_copy_that_is_being_made(
     tmp_path: Path, call: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unseen_server.limits.STOP_GRACE_S", 0.1)
-    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    server = await app.start(config)
+    server = await app.start(config(tmp_path))
     begun = threading.Event()
 
     def endless(_: object, path: Path, go_on: Callable[[], None] = lambda: None) -> None:

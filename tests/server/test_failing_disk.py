@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.server.in_process import config
 from unseen.v1 import index_pb2, index_pb2_grpc
 from unseen_server import app
 from unseen_server.call import LOCAL
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 
@@ -50,9 +49,7 @@ def test_write_that_fails_ends_the_server_and_loses_nothing_acknowledged(
 
 
 async def test_failure_that_no_caller_waits_for_stops_the_server(tmp_path: Path, call: Make, make_rows: Make) -> None:
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
+    server = await app.start(config(tmp_path))
     try:
         caller = call(server)
         collection = await asyncio.to_thread(caller.create)

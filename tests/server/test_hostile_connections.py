@@ -31,9 +31,8 @@ from tests.server.http2 import (
     header_block,
 )
 from tests.server.identities import credentials, issue, tls_options
+from tests.server.in_process import config
 from unseen_server import app, limits
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 
 Make = Callable[..., Any]
 PATIENCE_S = 60.0
@@ -97,8 +96,7 @@ def test_silent_and_half_open_connections_are_closed_and_nobody_waits_for_them(
 
 async def test_connection_that_is_idle_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTION_IDLE_S", 0.3)
-    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    server = await app.start(config)
+    server = await app.start(config(tmp_path))
 
     def until_closed() -> bytes:
         said = b""

@@ -15,14 +15,12 @@ import pytest
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.server.in_process import in_thread, scan
+from tests.server.in_process import config, in_thread, scan
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.he.mask import insecure_no_mask
 from unseen_server import app, limits
 from unseen_server.call import LOCAL
-from unseen_server.config import Config
-from unseen_server.keys.choice import MasterKeyChoice
 from unseen_server.services.search import SearchService
 from unseen_server.workers import CHANGE_THREADS, Workers
 
@@ -303,8 +301,8 @@ async def test_cancelled_calls_give_back_what_they_held(
 async def test_masks_can_be_left_out_where_the_server_is_put_together_and_nowhere_else(
     tmp_path: Path, call: Make, make_rows: Make
 ) -> None:
-    config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    server = await app.start(config, make_masks=insecure_no_mask)
+    settings = config(tmp_path)
+    server = await app.start(settings, make_masks=insecure_no_mask)
     caller = call(server)
     collection = await in_thread(caller.create)
     vectors, batch = make_rows(20)
@@ -312,7 +310,7 @@ async def test_masks_can_be_left_out_where_the_server_is_put_together_and_nowher
     scores = await in_thread(caller.search, await in_thread(caller.collection), vectors[4])
     await server.stop()
     assert np.abs(scores - vectors @ vectors[4]).max() < 0.008, "no flood: less noise than any masked reply"
-    assert not any("mask" in name for name in vars(config))
+    assert not any("mask" in name for name in vars(settings))
 
 
 @pytest.mark.parametrize(
@@ -325,9 +323,7 @@ async def test_limit_of_metadata_is_ours_and_not_that_of_grpc(
 ) -> None:
     """The transport's options are heard, not merely accepted."""
     monkeypatch.setattr(limits, "MAX_METADATA_BYTES", most_bytes)
-    server = await app.start(
-        Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "key"), None, 1)
-    )
+    server = await app.start(config(tmp_path))
     caller = call(server)
     info = caller.channel.unary_unary("/unseen.v1.InfoService/GetServerInfo")
     large = (("x-large", "a" * sent_bytes),)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.server.conftest import Caller, ServerProcess
+from tests.server.caller import Caller
 from tests.server.memory import needles_of, places, residues_of
+from tests.server.server_process import ServerProcess
 from unseen.he.packing import Packing
 from unseen.params import DEFAULT
 

@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.key_rings import rings_beside
+from tests.server.in_process import config
 from unseen.audit.leaf import Details
+from unseen.errors import StoreFailed
+from unseen.store.durable import DurableStore
 from unseen.store.sqlite import SqliteStore
 from unseen_server.audit import AUDIT_FOLDER, Audit
-from unseen_server.call import Caller
+from unseen_server.call import LOCAL, Caller
 from unseen_server.missing_changes import count_missing_changes
+from unseen_server.opening import opened_alone
 from unseen_server.signing import open_signing_key
 
 Make = Callable[..., Any]
@@ -84,3 +89,28 @@ def test_lost_change_of_a_tenant_that_the_store_does_not_know_is_missed_until_it
     assert [log.tail for log in audit.logs()] == [()]
     audit.close()
     store.close()
+
+
+def test_command_whose_store_does_not_end_well_writes_its_leaves_and_has_the_next_start_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = DurableStore.close
+
+    def end_badly(store: DurableStore) -> None:
+        close(store)
+        raise StoreFailed("the disk did not take the last of the log")
+
+    with opened_alone(config(tmp_path)) as (_, audit):
+        audit.record_now(LOCAL, "create-token")
+    (checkpoint,) = (tmp_path / "data" / AUDIT_FOLDER).glob("*/checkpoint")
+    before = checkpoint.read_bytes()
+    opened = ExitStack()
+    _, audit = opened.enter_context(opened_alone(config(tmp_path)))
+    leaf = audit.record(LOCAL, "create-token")
+    monkeypatch.setattr(DurableStore, "close", end_badly)
+    with pytest.raises(StoreFailed, match="last of the log"):
+        opened.close()
+    assert leaf.done(), "the log let go of its files only after all that waited"
+    with pytest.raises(StoreFailed, match="the audit log is closed"):
+        audit.record(LOCAL, "create-token")
+    assert checkpoint.read_bytes() == before

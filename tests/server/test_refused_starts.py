@@ -12,8 +12,8 @@ import apsw
 import pytest
 
 from bench.folders import contents
-from tests.server.conftest import ServerProcess
 from tests.server.identities import issue, tls_options
+from tests.server.server_process import ServerProcess
 from unseen.store.checked_pages import CheckedFiles
 from unseen.store.schema import SCHEMA_VERSION
 from unseen.store.sqlite import FILE_NAME

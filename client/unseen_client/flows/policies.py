@@ -5,11 +5,18 @@ The server learns who asks for an agreement and who accepts which version when.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from unseen.dp.text import require_policy
 from unseen.entropy import random_uid
-from unseen.errors import MethodUnknown, Mismatch, PolicyNotAccepted, PolicyNotFound
+from unseen.errors import (
+    LimitExceeded,
+    MalformedMessage,
+    MethodUnknown,
+    Mismatch,
+    PolicyNotAccepted,
+    PolicyNotFound,
+)
 from unseen.governance.certificate import Act, Receipt
 from unseen.governance.fields import require_plain
 from unseen.governance.policy import Policy
@@ -22,6 +29,9 @@ from unseen_client.governed import Acceptance, Agreement
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
+
+MOST_PAGES = 256
+"""A server fills each page but the last: that is room for every version it takes, and for millions of acceptances."""
 
 
 def get(session: Session, name: str, version: int = 0) -> Flow[Agreement]:
@@ -53,31 +63,42 @@ def of(session: Session, collection: CollectionInfo, version: int = 0) -> Flow[A
 
 
 def history(session: Session, name: str) -> Flow[tuple[list[Agreement], list[Acceptance]]]:
-    """Every version, each named by the one after it, and every acceptance."""
+    """Every version, each named by the one after it, and every acceptance; nothing of a history that does not end."""
     collection = yield from collections.get(session, name)
-    versions: list[governance_pb2.PolicyVersion] = []
-    acceptances: list[governance_pb2.Acceptance] = []
-    more = True
-    while more:
+    agreements: list[Agreement] = []
+    acceptances: list[Acceptance] = []
+    for _ in range(MOST_PAGES):
         request = governance_pb2.GetPolicyHistoryRequest(
-            collection_uid=collection.uid, first_version=len(versions) + 1, skipped_acceptances=len(acceptances)
+            collection_uid=collection.uid, first_version=len(agreements) + 1, skipped_acceptances=len(acceptances)
         )
         page = yield from ask_one(
             session.patience, rpcs.GET_POLICY_HISTORY, [request], governance_pb2.GetPolicyHistoryResponse
         )
-        versions += page.policies
-        acceptances += page.acceptances
-        more = page.more and bool(page.policies or page.acceptances)  # a server that only says so is not asked for ever
-    agreements: list[Agreement] = []
-    for message in versions:
-        agreement = yield from _checked(session, collection, message)
-        previous = agreements[-1].policy.digest if agreements else None
-        if (agreement.policy.version, agreement.policy.previous) != (len(agreements) + 1, previous):
-            raise Mismatch("the server's history of this agreement has a gap: a version does not name the one before")
-        agreements.append(agreement)
-    return agreements, [
-        Acceptance(require_plain(one.caller, "the name of who accepted"), one.version, one.at) for one in acceptances
-    ]
+        for message in page.policies:
+            agreements.append((yield from _next_version(session, collection, agreements, message)))
+        acceptances += [_acceptance(one) for one in page.acceptances]
+        if not page.more:
+            return agreements, acceptances
+        if not (page.policies or page.acceptances):
+            raise MalformedMessage("the server says that the history goes on and sends nothing of it; do not trust it")
+    raise LimitExceeded(
+        f"the server's history of the agreement of {collection.name!r} does not end within {MOST_PAGES} pages; look at "
+        f"one version after the other with `unseen policy show {collection.name} --version NUMBER`"
+    )
+
+
+def _next_version(
+    session: Session, collection: CollectionInfo, before: Sequence[Agreement], message: governance_pb2.PolicyVersion
+) -> Flow[Agreement]:
+    agreement = yield from _checked(session, collection, message)
+    previous = before[-1].policy.digest if before else None
+    if (agreement.policy.version, agreement.policy.previous) != (len(before) + 1, previous):
+        raise Mismatch("the server's history of this agreement has a gap: a version does not name the one before")
+    return agreement
+
+
+def _acceptance(message: governance_pb2.Acceptance) -> Acceptance:
+    return Acceptance(require_plain(message.caller, "the name of who accepted"), message.version, message.at)
 
 
 def set_policy(session: Session, name: str, terms: Mapping[str, object], key_name: str) -> Flow[Agreement]:

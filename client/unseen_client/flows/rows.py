@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from unseen.entropy import random_uid
-from unseen.errors import BlockChanged, InvalidInput, RowNotFound, StoreFailed, UnseenError
+from unseen.errors import AlreadyExists, BlockChanged, InvalidInput, RowNotFound, StoreFailed, UnseenError
 from unseen.governance.certificate import Asked
 from unseen.v1 import index_pb2
 from unseen.wire import block_to_message, join_row_ids, require_epoch
@@ -17,6 +17,7 @@ from unseen_client import rpcs
 from unseen_client.flows import collections, owner, policies, rights
 from unseen_client.flows.enrol import MOST_TRIES
 from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.home import write_new_private, write_private
 from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
@@ -70,6 +71,7 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
     if missing := [row for known, row in wanted.items() if known not in there]:
         raise _not_found(place, missing)
     ordered, done = list(wanted), 0
+    certificates: list[bytes] = []
     for group in (yield from local(lambda: _groups(place, ordered))):
         try:
             request, reply = yield from _erase_group(session, place, group)
@@ -77,12 +79,13 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
             if done:
                 error.add_note(f"{done} of {len(ordered)} were erased before this")
             raise
-        start, done = done, done + len(group)
+        done += len(group)
         yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
         if reply.certificate or certificate is not None or (yield from policies.signing_keys(session)):
             erasure = yield from rights.checked(session, place, reply.certificate, request.request_id, Asked.ROWS)
             if certificate is not None:
-                yield from local(partial(write_certificate, certificate, erasure.signed, again=start > 0))
+                certificates.append(erasure.signed)
+                yield from local(partial(write_certificates, certificate, certificates))
     return len(wanted)
 
 
@@ -121,14 +124,14 @@ def require_new(path: Path) -> None:
         raise InvalidInput(f"{path} is there already, nothing was erased; give a new name for the certificate")
 
 
-def write_certificate(path: Path, signed: bytes, *, again: bool = False) -> None:
-    """Write a certificate to a new file of the user's, or one more to it; raises StoreFailed."""
+def write_certificates(path: Path, signed: Sequence[bytes]) -> None:
+    """Write certificates to a file of the user's, one a line, new with the first one; raises StoreFailed."""
+    write = write_new_private if len(signed) == 1 else write_private
     try:
-        with path.open("ab" if again else "xb") as file:
-            file.write(signed + b"\n")
-    except OSError as error:
+        write(path, b"".join(one + b"\n" for one in signed))
+    except (AlreadyExists, StoreFailed) as error:
         raise StoreFailed(
-            f"erased, but the certificate could not be written to {path}: {error.strerror}; this device keeps a copy"
+            f"erased, but not every certificate is in the file: {error}; this device keeps a copy"
         ) from error
 
 

@@ -80,7 +80,7 @@ def unchanging(path: Path) -> Iterator[Transaction]:
     files = CheckedFiles(f"unseen-reading-{os.getpid()}-{id(path):x}")
     try:
         db = apsw.Connection(
-            f"{path.absolute().as_uri()}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=files.name
+            f"{path.resolve().as_uri()}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=files.name
         )
         try:
             db.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)

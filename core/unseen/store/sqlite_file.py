@@ -34,7 +34,8 @@ class SqliteFile(Database):
 
     def __init__(self, path: Path) -> None:
         """Open what is there; InvalidConfiguration when it is not ours or in use, IntegrityError when it is damaged."""
-        self._path = path
+        # As SQLite names it where it tells of damage; and with files of our own it opens nothing behind a link.
+        self._path = path.resolve()
         self._lock = threading.RLock()
         self._failed = False
         self._is_open = True
@@ -42,7 +43,7 @@ class SqliteFile(Database):
         self._files = CheckedFiles(f"unseen-{id(self):x}")
         self._connection: apsw.Connection | None = None
         try:
-            if path.exists():
+            if self._path.exists():
                 self._open_whole()
         except BaseException:
             self.close()
@@ -185,7 +186,7 @@ class SqliteFile(Database):
             try:
                 yield
             except PageAltered as error:
-                if not error.file.startswith(str(self._path)):  # neither the file nor its log
+                if error.file not in (str(self._path), str(sqlite_log.path_of(self._path))):
                     raise
                 self._die()
                 raise StoreFailed(f"{damaged(self._path, str(error))}") from error

@@ -92,7 +92,7 @@ def copy_file(
     written; what ``reading`` makes of a source that cannot be read passes, and what ``go_on`` raises before a part.
     """
     try:
-        copy = apsw.Connection(str(path), vfs=files)
+        copy = apsw.Connection(str(path.resolve()), vfs=files)
         try:
             copy.pragma("journal_mode", "OFF")  # nobody reads the copy before it is whole
             copy.pragma("synchronous", "OFF")

@@ -18,6 +18,7 @@ from tests.client.real_server import RealServer
 from tests.core.governance.written import CONTROLLER, terms
 from unseen.errors import (
     InvalidDocument,
+    LimitExceeded,
     LogWentBack,
     MalformedMessage,
     MethodUnknown,
@@ -355,3 +356,41 @@ def test_names_and_reasons_that_would_reach_the_terminal_are_plain(
     with pytest.raises(MalformedMessage, match="on one line"):
         liar(asked(liar.session, governed), bent)
     liar(asked(liar.session, governed))
+
+
+def test_a_history_without_end_is_not_read_for_ever(liar: Liar, governed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def goes_on(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyHistoryResponse):
+            del reply.acceptances[:]
+            reply.acceptances.add(caller="somebody", version=1, at=1)
+            reply.more = True
+        return reply
+
+    monkeypatch.setattr(policies, "MOST_PAGES", 5)
+    with pytest.raises(LimitExceeded, match=r"does not end within 5 pages.*policy show"):
+        liar(policies.history(liar.session, governed), goes_on)
+    assert liar.called.count("GetPolicyHistory") == 5
+
+
+def test_a_history_that_goes_on_with_nothing_and_one_that_begins_anew_are_refused_at_once(
+    liar: Liar, governed: str
+) -> None:
+    shown: list[bytes] = []
+
+    def nothing_more(reply: Any) -> Any:
+        return pb.GetPolicyHistoryResponse(more=True) if isinstance(reply, pb.GetPolicyHistoryResponse) else reply
+
+    def again(reply: Any) -> Any:
+        if isinstance(reply, pb.GetPolicyHistoryResponse):
+            shown.append(reply.SerializeToString())
+            return pb.GetPolicyHistoryResponse.FromString(
+                shown[0] + pb.GetPolicyHistoryResponse(more=True).SerializeToString()
+            )
+        return reply
+
+    with pytest.raises(MalformedMessage, match="sends nothing of it"):
+        liar(policies.history(liar.session, governed), nothing_more)
+    liar.called.clear()
+    with pytest.raises(Mismatch, match="has a gap"):
+        liar(policies.history(liar.session, governed), again)
+    assert liar.called.count("GetPolicyHistory") == 2

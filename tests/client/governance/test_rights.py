@@ -107,6 +107,18 @@ def test_an_erased_subject_leaves_a_certificate_and_nothing_else(
     assert client.count(name) == 0
 
 
+def test_every_request_of_a_large_erasure_has_its_certificate_in_the_file(
+    client: Client, governed: Governed, vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unseen_client.flows.rows.ROWS_PER_ERASURE", 5)
+    name = governed()
+    client.record_consent(name, "anna")
+    client.enrol_vectors(name, IDS, vectors, subject="anna")
+    file = tmp_path / "erased.json"
+    assert client.erase(name, IDS, certificate=file) == len(IDS) == 12
+    assert [ErasureCertificate.from_signed(line)[0].rows for line in file.read_bytes().splitlines()] == [5, 5, 2]
+
+
 def test_certificate_that_is_there_is_never_overwritten(
     client: Client, governed: Governed, vectors: np.ndarray, tmp_path: Path
 ) -> None:

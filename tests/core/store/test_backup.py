@@ -174,14 +174,24 @@ def test_snapshot_without_room_is_refused_and_the_store_goes_on(
     store.enrol(random_uid(), uid, make_batch(1))
 
 
-@pytest.fixture
-def reopened(tmp_path: Path, rings: KeyRings, new_collection: MakeNew, make_batch: MakeBatch) -> Iterator[SqliteStore]:
-    """A store of some pages, none of which it read but the first."""
+@pytest.fixture(params=["absolute", "relative", "behind a link"])
+def reopened(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    rings: KeyRings,
+    new_collection: MakeNew,
+    make_batch: MakeBatch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[SqliteStore]:
+    """A store of some pages, none of which it read but the first; its folder is named in one way or another."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    store = SqliteStore(tmp_path / "data", rings)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    named = {"absolute": tmp_path / "data", "relative": Path("data"), "behind a link": tmp_path / "link"}
+    store = SqliteStore(named[request.param], rings)
     store.enrol(random_uid(), store.create(random_uid(), new_collection()).info.uid, make_batch(500, record_bytes=800))
     store.close()
-    store = SqliteStore(tmp_path / "data", rings)
+    store = SqliteStore(named[request.param], rings)
     yield store
     store.close()
 
@@ -213,6 +223,16 @@ def test_disk_that_refuses_a_snapshot_leaves_the_store_at_work(
         reopened.snapshot(tmp_path / "copy")
     disk.fails_at = sys.maxsize
     reopened.enrol(random_uid(), reopened.collections()[0].info.uid, make_batch(1))
+
+
+def test_copy_and_examination_reach_a_store_behind_a_link(
+    reopened: SqliteStore, tmp_path: Path, rings: KeyRings
+) -> None:
+    reopened.snapshot(tmp_path / "link" / "copy")
+    reopened.close()
+    for name in ("copy", FILE_NAME):
+        report = examine_file(tmp_path / "link" / name, rings)
+        assert (report.findings, report.checked["vectors"]) == ([], 500)
 
 
 # The file

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import Caller
+from tests.server.caller import Caller
 from tests.server.governance.steward import OwnServer, Steward
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.core.governance.written import CONTROLLER, consent, policy
-from tests.server.conftest import Caller
+from tests.server.caller import Caller
 from unseen.entropy import random_uid
 from unseen.governance.certificate import ErasureCertificate, Receipt
 from unseen.governance.consent import Consent

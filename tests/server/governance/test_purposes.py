@@ -58,7 +58,7 @@ def test_the_reply_holds_no_block_of_an_extent_that_is_not_allowed(governed: Gov
 
 def reply_of(steward: Steward, purpose: str) -> list[tuple[int, int]]:
     """Runs of extents of a reply, whose bytes are exactly those of the blocks that it names."""
-    from tests.server.conftest import PARAMETERS
+    from tests.server.messages import PARAMETERS
     from unseen.he import packing, quantise
     from unseen.he.message import reply_block_bytes
     from unseen.he.secret import PreparedQuery

@@ -20,7 +20,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tests.server.test_acts import contract
+from tests.contract import methods_of_the_contract
 from unseen import wire
 from unseen.audit.leaf import leaf_fields
 from unseen.audit.receipt import METADATA_KEY
@@ -114,7 +114,7 @@ def plant(message: Message, one: FieldDescriptor) -> None:
 def try_every_method(
     channel: grpc.Channel, uid: bytes, sent: Sent, metadata: tuple[tuple[str, str | bytes], ...]
 ) -> None:
-    for method in contract():
+    for method in methods_of_the_contract():
         call = channel.stream_stream(f"/{method.containing_service.full_name}/{method.name}", bytes, bytes)
         for message in messages_of(method.input_type, uid):
             for stream in ([message], [message, message], []):
