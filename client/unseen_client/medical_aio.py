@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
+from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
 from unseen_client.protocol import AnySource, GivenConsent, Noise, Protocol, Purpose
@@ -63,6 +64,16 @@ class MedicalAsyncCalls(ABC):
         its ``reason``. Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput.
         """
         return await self._drive(self._protocol.reveal(name, id, reason))
+
+    async def similar_studies(
+        self, name: str, study: str, *, reason: str, top_k: int = 10, purpose: str | None = None
+    ) -> list[SimilarStudy]:
+        """The studies most like one that was enrolled on this device, named by its real Study Instance UID.
+
+        Allowed and logged as ``reveal`` is, with each study that is shown. The server sees a search. Raises
+        NotPermitted, RowNotFound, KeyMissing, InvalidInput.
+        """
+        return await self._drive(self._protocol.similar_studies(name, study, top_k, reason, purpose))
 
     async def grant_reveal(self, name: str, *, account: str | None = None, days: int = 30) -> str:
         """Let an account of this machine (this one unless named) be shown real objects for so many days; gives it.

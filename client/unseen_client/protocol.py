@@ -23,6 +23,7 @@ from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
@@ -130,6 +131,11 @@ class Protocol(GovernanceProtocol):
 
     def reveal(self, name: str, row: str, reason: str) -> Flow[WayBack]:
         return reveal.reveal(self._session, name, row, reason)
+
+    def similar_studies(
+        self, name: str, study: str, top_k: int, reason: str, purpose: str | None = None
+    ) -> Flow[list[SimilarStudy]]:
+        return reveal.similar_studies(self._session, name, study, top_k, reason, purpose or "")
 
     def grant_reveal(self, name: str, account: str | None, days: int) -> Flow[str]:
         return reveal.grant(self._session, name, account, days)

@@ -97,6 +97,7 @@ METHODS = {
     "search_like": "(self, name, id, *, top_k=10, purpose=None)",
     "search_text": "(self, name, text, *, top_k=10, purpose=None)",
     "search_vector": "(self, name, vector, *, top_k=10, purpose=None)",
+    "similar_studies": "(self, name, study, *, reason, top_k=10, purpose=None)",
     "server_info": "(self)",
     "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
     "status": "(self)",
