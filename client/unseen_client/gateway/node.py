@@ -153,6 +153,13 @@ class BoundedSocket(AssociationSocket):
         view.release()
         return data[:at] if at < nr_bytes else data
 
+    def _shutdown_socket(self) -> None:
+        """Close what the peer has closed already, too."""
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()
+
     def answering(self) -> _Answering:
         """For the length of a block: nothing is read, and then what came before is no longer held."""
         return _Answering(self)

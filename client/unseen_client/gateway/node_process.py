@@ -56,6 +56,7 @@ class NodeProcess:
     def _watch(self) -> None:
         while not self._ending.is_set():
             self._process.wait()
+            _end(self._process)
             if self._ending.wait(PAUSE_S):
                 return
             try:

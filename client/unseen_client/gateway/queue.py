@@ -104,9 +104,9 @@ class Queue:
             for path in folder.glob(".*"):
                 path.unlink(missing_ok=True)
 
-    def counts(self) -> Counts:
-        """How much lies here, counted anew when the last count is old."""
-        if time.monotonic() - self._counted_at_s > COUNTED_FOR_S:
+    def counts(self, believed_for_s: float = 0.0) -> Counts:
+        """How much lies here, counted anew when the last count is older."""
+        if time.monotonic() - self._counted_at_s > believed_for_s:
             self._since_bytes, self._counted_at_s = 0, time.monotonic()
             waiting, refused = _sizes(self._waiting), _sizes(self._refused)
             objects = sum(not name.endswith(REASON) for name in refused)
@@ -184,7 +184,7 @@ class Queue:
             raise NotFound(f"there is no object {name!r} in quarantine; `unseen gateway quarantine` lists them")
 
     def _require_room(self, size: int) -> None:
-        held = self.counts().size_bytes + self._since_bytes + size + SEAL_OVERHEAD_BYTES
+        held = self.counts(COUNTED_FOR_S).size_bytes + self._since_bytes + size + SEAL_OVERHEAD_BYTES
         try:
             disk = os.statvfs(self.folder)
         except OSError as error:
