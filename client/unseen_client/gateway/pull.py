@@ -1,7 +1,7 @@
 """Studies fetched from a PACS by DICOMweb, into the queue: QIDO-RS names them, WADO-RS gives them (PS3.18 10.4, 10.6).
 
 Runs at the edge of the site. An object is fetched for itself and goes into the queue as the bytes that came; of the
-answers only the JSON of the query is read here.
+answers only the JSON of the query is parsed here.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
+from dicomweb_client.api import DICOMwebClient
+
 from unseen.errors import InvalidConfiguration, InvalidInput, ServerUnavailable
 from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES
 from unseen_client.deid.kinds import Kind, kind_of
+from unseen_client.gateway.stow import parts_of
 from unseen_client.transport import is_loopback
 
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
+ACCEPTED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+"""As it is stored: nothing is decoded on the way for us."""
 PAGE = 100
 TIMEOUT_S = 60.0
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -43,11 +49,8 @@ class Pacs:
                 "the network is trusted"
             )
 
-    def client(self) -> Any:
-        """A client of dicomweb-client's; InvalidConfiguration."""
-        import requests
-        from dicomweb_client.api import DICOMwebClient
-
+    def session(self) -> requests.Session:
+        """Connections to it; InvalidConfiguration."""
         session = requests.Session()
         session.trust_env = False  # no proxies, no passwords of ~/.netrc
         if self.authority is not None:
@@ -57,7 +60,7 @@ class Pacs:
                 session.headers["Authorization"] = f"Bearer {self.token_file.read_text().strip()}"
             except OSError as error:
                 raise InvalidConfiguration(f"cannot read {self.token_file}: {error.strerror}") from error
-        return DICOMwebClient(self.url.rstrip("/"), session=session, timeout=TIMEOUT_S)
+        return session
 
 
 @dataclass(frozen=True)
@@ -73,26 +76,26 @@ class Pulled:
 
 def pull_studies(pacs: Pacs, query: Sequence[str], most: int, put: Callable[[bytes, str], object]) -> Pulled:
     """Fetch the studies that a query names, at most ``most``. Raises InvalidInput, ServerUnavailable, StoreFailed."""
-    import requests
-
-    filters = _filters(query)
-    client = pacs.client()
+    filters, base = _filters(query), pacs.url.rstrip("/")
     studies = objects = failed = 0
     sender = f"the PACS {urlsplit(pacs.url).hostname}"
-    try:
-        for study in _studies(client, filters, most):
-            studies += 1
-            for url in _instances(client, pacs.url.rstrip("/"), study):
-                data = _fetched(client, url)
-                if data is None:
-                    failed += 1
-                else:
-                    put(data, sender)
-                    objects += 1
-    except requests.RequestException as error:
-        raise ServerUnavailable(
-            f"the PACS did not answer ({type(error).__name__}) after {objects} objects; they wait, run it again"
-        ) from error
+    with pacs.session() as session:
+        client = DICOMwebClient(base, session=session, timeout=TIMEOUT_S)
+        client.set_http_retry_params(retry=True, max_attempts=3, wait_exponential_multiplier=200)
+        try:
+            for study in _studies(client, filters, most):
+                studies += 1
+                for url in _instances(client, base, study):
+                    data = _fetched(session, url)
+                    if data is None:
+                        failed += 1
+                    else:
+                        put(data, sender)
+                        objects += 1
+        except requests.RequestException as error:
+            raise ServerUnavailable(
+                f"the PACS did not answer ({type(error).__name__}) after {objects} objects; they wait, run it again"
+            ) from error
     return Pulled(studies, objects, failed)
 
 
@@ -129,16 +132,26 @@ def _instances(client: Any, base: str, study: str) -> Iterator[str]:
             yield f"{base}/studies/{study}/series/{series}/instances/{instance}"
 
 
-def _fetched(client: Any, url: str) -> bytes | None:
-    """One object as the bytes that came; None for anything else."""
-    import requests
+def _fetched(session: requests.Session, url: str) -> bytes | None:
+    """One object as the bytes that came; None where the PACS gives none.
 
+    dicomweb-client would parse it here and write it anew.
+    """
+    with session.get(
+        url, headers={"Accept": ACCEPTED}, timeout=TIMEOUT_S, stream=True, allow_redirects=False
+    ) as answer:
+        if answer.status_code != requests.codes.ok:
+            return None
+        body = bytearray()
+        for piece in answer.iter_content(1 << 20):
+            body += piece
+            if len(body) > LARGEST_FILE_BYTES:
+                return None
     try:
-        parts = client.retrieve_bulkdata(url, media_types=None)
-    except (requests.HTTPError, ValueError):
+        parts = parts_of(answer.headers.get("Content-Type", ""), bytes(body))
+    except InvalidInput:
         return None
-    data = bytes(parts[0]) if len(parts) == 1 else b""
-    return data if kind_of(data) is Kind.DICOM and len(data) <= LARGEST_FILE_BYTES else None
+    return parts[0] if len(parts) == 1 and kind_of(parts[0]) is Kind.DICOM else None
 
 
 def _value(attributes: Any, tag: str) -> str:

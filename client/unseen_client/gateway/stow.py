@@ -1,19 +1,23 @@
 """STOW-RS: objects that a DICOMweb client posts, taken apart and put into the queue (PS3.18 section 10.5).
 
 Runs at the edge of the site. Looks at the letters DICM of each part and at nothing else of it, so the answer cannot
-name the instances: it counts them. What is refused later is in quarantine, as after C-STORE.
+name the instances: it counts those that are none. What is refused later is in quarantine, as after C-STORE.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from email.message import Message
 
 from unseen.errors import InvalidInput
 from unseen_client.deid.kinds import Kind, kind_of
-from unseen_client.gateway.rest import Answer, as_json
+from unseen_client.gateway.rest import Answer
 
 MOST_PARTS = 10_000
+NOT_UNDERSTOOD = 0xC000
+"""Failure reason of an item of the Failed SOP Sequence (PS3.18 table I.2-2)."""
+DICOM_JSON = "application/dicom+json"
 SENDER = "a DICOMweb client"
 
 
@@ -29,11 +33,9 @@ def store(put: Callable[[bytes, str], object], media_type: str, body: bytes) -> 
         put(part, SENDER)
     if not objects:
         raise InvalidInput("none of the parts is a DICOM object")
-    return as_json({"accepted": len(objects), "no_objects": len(parts) - len(objects)}, _status(parts, objects))
-
-
-def _status(parts: list[bytes], objects: list[bytes]) -> int:
-    return 200 if len(parts) == len(objects) else 202
+    failed = [{"00081197": {"vr": "US", "Value": [NOT_UNDERSTOOD]}}] * (len(parts) - len(objects))
+    told = {"00081198": {"vr": "SQ", "Value": failed}} if failed else {}
+    return 202 if failed else 200, DICOM_JSON, json.dumps(told).encode()
 
 
 def parts_of(media_type: str, body: bytes) -> list[bytes]:

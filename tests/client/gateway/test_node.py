@@ -17,6 +17,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from bench.process import peak_resident_bytes
@@ -59,7 +60,7 @@ def echo(port: int, *options: str) -> int:
 
 
 @contextmanager
-def association(port: int, *syntaxes: str) -> Iterator[AE]:
+def association(port: int, *syntaxes: str) -> Iterator[Association]:
     entity = AE(ae_title="PYNETDICOM")
     entity.add_requested_context(CTImageStorage, list(syntaxes) or None)
     made = entity.associate("127.0.0.1", port, ae_title="UNSEEN", max_pdu=0)
@@ -133,7 +134,9 @@ def test_an_object_larger_than_allowed_ends_its_association_and_no_other(shared:
         entity = AE(ae_title="PYNETDICOM")
         entity.add_requested_context(CTImageStorage)
         sender = entity.associate("127.0.0.1", node.port, ae_title="UNSEEN", max_pdu=0)
+        assert sender.dul.socket is not None
         connection = sender.dul.socket.socket
+        assert connection is not None
         with suppress(RuntimeError):  # the connection is gone before the last unit is sent
             assert not sender.send_c_store(large)
         sender.abort()
@@ -248,14 +251,14 @@ def test_with_tls_only_those_with_a_certificate_are_heard_and_a_silent_peer_keep
         (tmp_path / f"{name}.key").write_bytes(identity.key_pem)
         (tmp_path / f"{name}.key").chmod(0o600)
     (tmp_path / "ca.pem").write_bytes(authority.certificate_pem)
-    node_files = {"certificate": "node.pem", "key": "node.key", "authority": "ca.pem"}
-    files = {field: str(tmp_path / name) for field, name in node_files.items()}
+    paths = [str(tmp_path / name) for name in ("node.pem", "node.key", "ca.pem")]
+    settings = replace(SETTINGS, certificate=paths[0], key=paths[1], authority=paths[2])
 
     def tls(name: str) -> list[str]:
         return ["+tls", str(tmp_path / f"{name}.key"), str(tmp_path / f"{name}.pem"), "+cf", str(tmp_path / "ca.pem")]
 
     (tmp_path / "one.dcm").write_bytes(as_file(slice_of(1)))
-    with running(tmp_path / "queue", replace(SETTINGS, **files)) as node:
+    with running(tmp_path / "queue", settings) as node:
         with socket.create_connection(("127.0.0.1", node.port)):  # says nothing, not even hello
             done = storescu(node.port, [tmp_path / "one.dcm"], *tls("sender"))
             assert done.returncode == 0, done.stderr
