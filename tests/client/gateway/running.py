@@ -35,6 +35,10 @@ class RunningGateway:
     def dicom_port(self) -> int:
         return int(self._ports[0])
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         """Start, on the ports of the last time if there was one, and wait until both are listened on."""
         ports = ["--listen", f"127.0.0.1:{self._ports[0]}", "--rest-port", self._ports[1]]
@@ -62,11 +66,12 @@ class RunningGateway:
 
     def node_ids(self) -> list[int]:
         """Process ids of the node: one, but in the moment in which it is started again."""
-        return [
-            int(one)
-            for one in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-            if b"node_child" in Path(f"/proc/{one}/cmdline").read_bytes()
-        ]
+        found = []
+        for tasks in Path(f"/proc/{self.process_id}/task").glob("*/children"):
+            for one in tasks.read_text().split():
+                if b"node_child" in Path(f"/proc/{one}/cmdline").read_bytes():
+                    found.append(int(one))
+        return found
 
     def ask(self, path: str, fields: object = None, token: str | None = None) -> tuple[int, Any]:
         """Status and answer of a request, JSON read."""
