@@ -1,4 +1,4 @@
-"""Hostile peers for `bench.gateway`: mutated objects by C-STORE, mutated streams of protocol units, and what they cost."""
+"""Hostile peers for `bench.gateway`: mutated objects by C-STORE, mutated streams of units, and what they cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from bench.hostile_objects import hostile_objects
-from bench.process import peak_resident_bytes
+from bench.process import cpu_seconds, peak_resident_bytes
 
 LARGEST_SENT_BYTES = 64 << 20
 MOST_INFLATED_BYTES = 1 << 20
@@ -52,16 +52,16 @@ def send_objects(port: int, count: int, seed: int) -> Counter[str]:
 
 def _stored(port: int, at: int, data: bytes) -> str:
     sop_class, syntax, content = _taken_apart(data)
-    entity = AE(ae_title="PYNETDICOM")
+    entity: Any = AE(ae_title="PYNETDICOM")
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     entity.add_requested_context(sop_class, syntax)
     entity.add_requested_context(CTImageStorage, EXPLICIT)
     entity.add_requested_context(Verification)
-    made = entity.associate("127.0.0.1", port, ae_title="UNSEEN", max_pdu=0)
+    made: Any = entity.associate("127.0.0.1", port, ae_title="UNSEEN", max_pdu=0)
     if not made.is_established:
         return "no association"
     connection = made.dul.socket.socket if made.dul.socket else None
-    accepted = {context.abstract_syntax: context.context_id for context in made.accepted_contexts}
+    accepted: dict[Any, Any] = {context.abstract_syntax: context.context_id for context in made.accepted_contexts}
     sop_class = sop_class if sop_class in accepted else CTImageStorage
     try:
         status = _send(made, accepted[sop_class], sop_class, f"1.2.826.0.1.3680043.10.511.7.{at}", content)
@@ -172,6 +172,11 @@ class Memory:
                     continue
 
 
+def cpu_below(process_id: int) -> float:
+    """Processor time of the gateway and its children so far."""
+    return sum(cpu_seconds(one) for one, _ in _below(process_id))
+
+
 def _below(process_id: int) -> Iterator[tuple[int, str]]:
     """The gateway and its children, with the module that each runs."""
     yield process_id, "gateway"
@@ -185,7 +190,5 @@ def _below(process_id: int) -> Iterator[tuple[int, str]]:
             line = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        yield (
-            child,
-            next((part.decode().rpartition(".")[2] for part in line if part.startswith(b"unseen_client.")), "?"),
-        )
+        modules = (part.decode() for part in line if part.startswith(b"unseen_client."))
+        yield child, next(modules, "?").rpartition(".")[2]

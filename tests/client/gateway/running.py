@@ -66,12 +66,9 @@ class RunningGateway:
 
     def node_ids(self) -> list[int]:
         """Process ids of the node: one, but in the moment in which it is started again."""
-        found = []
-        for tasks in Path(f"/proc/{self.process_id}/task").glob("*/children"):
-            for one in tasks.read_text().split():
-                if b"node_child" in Path(f"/proc/{one}/cmdline").read_bytes():
-                    found.append(int(one))
-        return found
+        tasks = Path(f"/proc/{self.process_id}/task").glob("*/children")
+        children = [one for task in tasks for one in task.read_text().split()]
+        return [int(one) for one in children if b"node_child" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
     def ask(self, path: str, fields: object = None, token: str | None = None) -> tuple[int, Any]:
         """Status and answer of a request, JSON read."""
