@@ -125,6 +125,7 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.malformed_dicom --count 1200 --json $(BENCH_OUT)/malformed-dicom.json
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	$(BIN)/python -m bench.dicom_enrol --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/dicom-enrol.json
+	$(BIN)/python -m bench.gateway --json $(BENCH_OUT)/gateway.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
 faults: $(VENV)/.dev-stamp  ## kills, failing calls, full disks, damaged files, wrong keys and clocks, cut networks: all survived?

@@ -52,7 +52,8 @@ class Node:
         entity.require_calling_aet = list(settings.senders)
         entity.maximum_associations = settings.associations
         entity.maximum_pdu_size = LARGEST_UNIT_BYTES
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.idle_s
+        entity.dimse_timeout = entity.network_timeout = settings.idle_s
+        entity.acse_timeout = min(HANDSHAKE_S, settings.idle_s)
         handlers: list[evt.EventHandlerType] = [(evt.EVT_C_STORE, self._stored), (evt.EVT_C_ECHO, _echoed)]
         try:
             self._server = entity.make_server(
@@ -154,11 +155,13 @@ class BoundedSocket(AssociationSocket):
         return data[:at] if at < nr_bytes else data
 
     def _shutdown_socket(self) -> None:
-        """Close what the peer has closed already, too."""
+        """Close what the peer has closed already, too, and let go of an association that will not be asked for."""
         connection = self.socket
         super()._shutdown_socket()
         if connection is not None:
             connection.close()
+        if self.assoc.requestor.primitive is None:
+            self.assoc.dul.to_user_queue.put(None)  # its thread would wait for a request, and keep its place
 
     def answering(self) -> _Answering:
         """For the length of a block: nothing is read, and then what came before is no longer held."""

@@ -72,7 +72,7 @@ def _ended(told: threading.ExceptHookArgs) -> None:
     association = getattr(told.thread, "assoc", None)
     if association is not None:
         association.dul.socket.close()
-        association.kill()
+        association.is_established, association._kill = False, True  # noqa: SLF001 - kill() waits for this very thread
 
 
 def _limit_memory(size_bytes: int) -> None:
