@@ -18,10 +18,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -70,17 +73,16 @@ def main() -> None:
 
 def measured(parts: list[str], slices: int, objects: int, mutations: int) -> dict[str, Any]:
     """The figures of the wanted parts, each with a server and a gateway of its own."""
+    every = {
+        "once": partial(of_once, slices=slices),
+        "wire": partial(of_wire, objects=objects),
+        "speed": partial(of_speed, slices=max(2, slices // 5)),
+        "hostile": partial(of_hostile, mutations=mutations),
+    }
     figures: dict[str, Any] = {"machine": machine()}
     for part in parts:
         with TemporaryDirectory() as folder:
-            if part == "once":
-                figures[part] = of_once(Path(folder), slices)
-            elif part == "wire":
-                figures[part] = of_wire(Path(folder), objects)
-            elif part == "speed":
-                figures[part] = of_speed(Path(folder), max(2, slices // 5))
-            else:
-                figures[part] = of_hostile(Path(folder), mutations)
+            figures[part] = every[part](Path(folder))
     return figures
 
 
@@ -110,9 +112,6 @@ def site(folder: Path, *options: str) -> Iterator[tuple[RealServer, RunningGatew
     finally:
         gateway.stop()
         server.stop()
-
-
-# ---- once -----------------------------------------------------------------------------------------------------------
 
 
 def of_once(folder: Path, slices: int) -> dict[str, Any]:
@@ -178,21 +177,14 @@ def _sent(paths: list[Path], server: RealServer, gateway: RunningGateway, small:
 
 
 def _fill(small: Path) -> None:
-    free = disks.free_bytes(small)
-    (small / "filler").write_bytes(bytes(max(0, free - (256 << 10))))
+    (small / "filler").write_bytes(bytes(max(0, disks.free_bytes(small) - (256 << 10))))
 
 
 def _kill_node(gateway: RunningGateway) -> None:
-    import os
-    import signal
-
     first = gateway.node_ids()
     for process_id in first:
         os.kill(process_id, signal.SIGKILL)
     wait_until(lambda: gateway.node_ids() not in ([], first) and gateway.count("node_up") == 1)
-
-
-# ---- wire -----------------------------------------------------------------------------------------------------------
 
 
 def of_wire(folder: Path, objects: int) -> dict[str, Any]:
@@ -244,9 +236,6 @@ def of_sources(sources: list[Planted]) -> Iterator[Needle]:
                 yield Needle("identifiers", f"{at}: {place}", fragment)
 
 
-# ---- speed ----------------------------------------------------------------------------------------------------------
-
-
 def of_speed(folder: Path, slices: int) -> dict[str, Any]:
     """Slices a second until they are accepted, and until they can be searched, from the same start."""
     make_slices(folder / "slices", slices)
@@ -276,9 +265,6 @@ def of_speed(folder: Path, slices: int) -> dict[str, Any]:
         "processor seconds a slice, gateway with node and children": cpu_s / (slices - 1),
         "the model alone, one thread": MODEL_ALONE_SLICES / (time.perf_counter() - began),
     }
-
-
-# ---- hostile --------------------------------------------------------------------------------------------------------
 
 
 def of_hostile(folder: Path, mutations: int) -> dict[str, Any]:

@@ -199,7 +199,6 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a hundred objects without waiting": lambda: (
         associate_request() + (data_unit(3, command(STORE)) + data_unit(0, bytes(16000)) * 8 + data_unit(2, b"")) * 100
     ),
-    "a value without a header": lambda: associate_request() + struct.pack(">BBIIB", 4, 0, 5, 1, 1),
 }
 
 
@@ -240,9 +239,6 @@ def test_peers_that_stop_in_the_middle_do_not_keep_others_out_for_long(tmp_path:
                 peer.close()
 
 
-# ---- TLS ------------------------------------------------------------------------------------------------------------
-
-
 def test_with_tls_only_those_with_a_certificate_are_heard_and_a_silent_peer_keeps_nobody_out(tmp_path: Path) -> None:
     authority = issue("authority")
     for name, issuer in (("node", authority), ("sender", authority), ("stranger", None)):
@@ -265,9 +261,6 @@ def test_with_tls_only_those_with_a_certificate_are_heard_and_a_silent_peer_keep
         assert storescu(node.port, [tmp_path / "one.dcm"], *tls("stranger")).returncode != 0
         assert storescu(node.port, [tmp_path / "one.dcm"]).returncode != 0
     assert len(Queue(tmp_path / "queue", KEY, 1 << 30).waiting()) == 1
-
-
-# ---- the process ----------------------------------------------------------------------------------------------------
 
 
 def test_a_node_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
