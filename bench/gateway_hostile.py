@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,6 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from bench.hostile_objects import hostile_objects
 from bench.process import cpu_seconds, peak_resident_bytes
 
 LARGEST_SENT_BYTES = 64 << 20
@@ -39,10 +38,10 @@ def inflated(data: bytes) -> Iterator[bytes]:
             yield inner
 
 
-def send_objects(port: int, count: int, seed: int) -> Counter[str]:
+def send_objects(port: int, objects: Iterable[tuple[str, bytes]]) -> Counter[str]:
     """Store every hostile object, each followed by an echo in its association."""
     outcomes = Counter[str]()
-    for at, (_, data) in enumerate(hostile_objects(count, seed)):
+    for at, (_, data) in enumerate(objects):
         if len(data) > LARGEST_SENT_BYTES:
             outcomes["too large to send"] += 1
             continue
