@@ -147,7 +147,7 @@ def test_erasure_that_is_acknowledged_and_not_made_is_noticed(owner_device) -> N
     collection = owner_device.server.collections["secret"]
     rows = dict(collection.rows)
 
-    class Keeping(type(owner_device.server)):
+    class Keeping(OwnerPaperServer):
         def on_erase_rows(self, requests):
             yield from super().on_erase_rows(requests)
             collection.rows, collection.erased = rows, []
