@@ -45,6 +45,7 @@ def victim(tmp_path: Path) -> Iterator[Driver]:
     driver(driver.protocol.list("secret", None, 0))
     yield driver
     driver.session.close()
+    server_of(driver).close()
 
 
 def server_of(driver: Driver) -> OwnerPaperServer:

@@ -12,9 +12,12 @@ from unseen import params, wire
 from unseen.errors import BlockChanged, RowExists, RowNotFound
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout
 from unseen.he.owner.scan import OwnerScanIndex
+from unseen.he.scan_threads import ScanThreads
 from unseen.types import CatalogueEntry, EncryptedBlock
 from unseen.v1 import index_pb2, search_pb2
 from unseen_client.steps import Exchange
+
+Indexes = tuple[OwnerScanIndex, OwnerScanIndex]
 
 
 class OwnerPaperServer(PaperServer):
@@ -27,6 +30,10 @@ class OwnerPaperServer(PaperServer):
         self.served: dict[int, int] = {}
         """Blocks of which another version than the last is scored: number -> index."""
         self.change_reply: Callable[[search_pb2.SearchReplyHeader, bytearray], None] = lambda header, blocks: None
+        self._threads = ScanThreads(1)
+        self._indexes: Indexes | None = None
+        self._indexed: dict[int, int] = {}
+        """What is in them: of each block which version."""
         self.requests: list[tuple[str, tuple[bytes, ...]]] = []
         """All that came: method, and every message of the request."""
 
@@ -89,6 +96,10 @@ class OwnerPaperServer(PaperServer):
         for one in blocks:
             self.versions.setdefault(one.number, []).append((collection.epoch, one.ciphertexts))
 
+    def close(self) -> None:
+        """End the threads of the scan."""
+        self._threads.close()
+
     def on_search(self, requests):
         collection = self._of(requests[0].header.collection_uid)
         query = b"".join(request.query for request in requests[1:])
@@ -105,16 +116,24 @@ class OwnerPaperServer(PaperServer):
             yield search_pb2.SearchResponse(blocks=bytes(blocks))
 
     def _scanned(self, layout: Layout, query: bytes, side_blocks: int, whole: int) -> bytearray:
-        side, rest = (
-            OwnerScanIndex(layout.parameters, one.dimension, one.factor) for one in (layout.side, layout.whole)
-        )
-        side.reserve(side_blocks * layout.side.rows_per_block)
-        rest.reserve(whole * layout.whole.rows_per_block)
-        for number, versions in self.versions.items():
-            ciphertexts = versions[self.served.get(number, -1)][1]
-            index, at = (side, number) if layout.is_side(number) else (rest, number - SIDE_BLOCKS)
-            index.put_block(at, ciphertexts)
+        slots = side_blocks * layout.side.rows_per_block, whole * layout.whole.rows_per_block
+        served = {number: self.served.get(number, -1) % len(versions) for number, versions in self.versions.items()}
+        if self._indexes is None or self._indexed != served:
+            self._indexes, self._indexed = self._filled(layout, served, slots), served
+        side, rest = self._indexes
         reply = bytearray()
-        side.answer(query, side_blocks * layout.side.rows_per_block, reply.extend, query_packing=layout.whole)
-        rest.answer(query, whole * layout.whole.rows_per_block, reply.extend)
+        side.answer(query, slots[0], reply.extend, query_packing=layout.whole)
+        rest.answer(query, slots[1], reply.extend)
         return reply
+
+    def _filled(self, layout: Layout, served: dict[int, int], slots: tuple[int, int]) -> Indexes:
+        side, rest = (
+            OwnerScanIndex(layout.parameters, one.dimension, one.factor, self._threads)
+            for one in (layout.side, layout.whole)
+        )
+        side.reserve(slots[0])
+        rest.reserve(slots[1])
+        for number, version in served.items():
+            index, at = (side, number) if layout.is_side(number) else (rest, number - SIDE_BLOCKS)
+            index.put_block(at, self.versions[number][version][1])
+        return side, rest

@@ -30,6 +30,7 @@ def owner_device(home, unit_vectors):
     assert driver.server.collections["secret"].factor == FACTOR
     yield driver
     driver.session.close()
+    driver.server.close()
 
 
 def answer(device, *blocks, **fields):

@@ -32,13 +32,15 @@ Vectors = Callable[..., np.ndarray]
 
 @pytest.fixture
 def owner_device(home: Path, unit_vectors: Vectors):
-    driver = Driver(OwnerPaperServer(), home)
+    server = OwnerPaperServer()
+    driver = Driver(server, home)
     driver(driver.protocol.create_collection("secret", None, DIMENSION, None, True, protection="owner"))
     driver(
         driver.protocol.enrol_vectors("secret", [str(at) for at in range(ROWS)], unit_vectors(ROWS, DIMENSION), None)
     )
     yield driver
     driver.session.close()
+    server.close()
 
 
 def search(driver: Driver, vector: np.ndarray, top_k: int = 3):
