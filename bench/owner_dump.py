@@ -1,6 +1,6 @@
 """Do a server's memory, disk and log tell which of two collections it holds? A classifier learns from dumps.
 
-    python -m bench.owner_dump --pairs 30 --rows 300 --dim 64 --json FILE
+    python -m bench.owner_dump --pairs 20 --rows 300 --dim 64 --json FILE
 
 Two collections of equal size, X and Y, are made on a real server again and again, in pairs in random order, searched,
 dumped and deleted. Of a dump everything counts that was not there before its collection was made: in memory, in the
@@ -136,7 +136,7 @@ def lines(found: dict[str, dict[str, Guessed]]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.owner_dump", description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
