@@ -15,6 +15,7 @@ from unseen_client.cli import (
     deid,
     demo,
     exceptional,
+    gateway,
     keys,
     medical,
     models,
@@ -62,6 +63,7 @@ app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("enrol-dicom")(medical.enrol_dicom)
+app.add_typer(gateway.app, name="gateway")
 app.command("search")(search.search)
 app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
