@@ -14,6 +14,7 @@ from unseen_client.cli import (
     consent,
     deid,
     demo,
+    describing,
     exceptional,
     keys,
     medical,
@@ -63,6 +64,8 @@ app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("enrol-dicom")(medical.enrol_dicom)
 app.command("search")(search.search)
+app.command("tag")(describing.tag)
+app.command("ask")(describing.ask)
 app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
 app.command("erase")(rows.erase)
