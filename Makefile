@@ -98,6 +98,8 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.scan --protection owner --json $(BENCH_OUT)/scan-owner.json
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
+	$(BIN)/python -m bench.owner_checks --json $(BENCH_OUT)/owner-checks.json
+	$(BIN)/python -m bench.owner_dump --json $(BENCH_OUT)/owner-dump.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json

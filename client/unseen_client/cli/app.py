@@ -14,6 +14,7 @@ from unseen_client.cli import (
     consent,
     deid,
     demo,
+    describing,
     exceptional,
     gateway,
     keys,
@@ -65,6 +66,8 @@ app.command("enrol")(rows.enrol)
 app.command("enrol-dicom")(medical.enrol_dicom)
 app.add_typer(gateway.app, name="gateway")
 app.command("search")(search.search)
+app.command("tag")(describing.tag)
+app.command("ask")(describing.ask)
 app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
 app.command("erase")(rows.erase)
