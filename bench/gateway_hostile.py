@@ -21,6 +21,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from bench.process import cpu_seconds, peak_resident_bytes
+from unseen_client.gateway.contexts import TRANSFER_SYNTAXES, storage_classes
 
 LARGEST_SENT_BYTES = 64 << 20
 MOST_INFLATED_BYTES = 1 << 20
@@ -94,9 +95,12 @@ def _taken_apart(data: bytes) -> tuple[str, str, bytes]:
         stream = BytesIO(data)
         stream.seek(132)
         meta = pydicom.filereader._read_file_meta_info(stream)
-        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID), data[stream.tell() :] or b"\0\0"
+        names = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
     except Exception:  # noqa: BLE001 - a mutant's header may be anything
         return str(CTImageStorage), EXPLICIT, data[132:] or b"\0\0"
+    if names[1] not in TRANSFER_SYNTAXES or names[0] not in storage_classes():
+        names = str(CTImageStorage), EXPLICIT
+    return (*names, data[stream.tell() :] or b"\0\0")
 
 
 def send_streams(port: int, count: int, seed: int) -> Counter[str]:
