@@ -188,8 +188,8 @@ def ultrasound_frames(folder: Path) -> Iterator[tuple[str, StoredFrames]]:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "deid-data-0.0.20.tar.gz"
     if not archive.exists():
-        download = ["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder), DEID_DATA]
-        subprocess.run([sys.executable, *download], check=True)
+        download = ["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"]
+        subprocess.run([sys.executable, *download, str(folder), DEID_DATA], check=True)
     with tarfile.open(archive) as opened:
         for name in ULTRASOUNDS:
             member = opened.extractfile(f"deid-data-0.0.20/deid_data/data/ultrasounds/{name}")
