@@ -21,7 +21,19 @@ from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.dicom.crosswalk import WayBack
-from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
+from unseen_client.flows import (
+    access,
+    audit,
+    collections,
+    dicom,
+    enrol,
+    images,
+    operations,
+    reveal,
+    rotate,
+    rows,
+    similar,
+)
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
@@ -92,6 +104,9 @@ class Protocol(GovernanceProtocol):
 
     def delete_collection(self, name: str) -> Flow[None]:
         return collections.delete(self._session, name)
+
+    def rotate_keys(self, name: str) -> Flow[int]:
+        return rotate.rotate(self._session, name)
 
     def enrol_images(
         self,

@@ -89,6 +89,7 @@ METHODS = {
     "list_tokens": "(self)",
     "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
+    "rotate_keys": "(self, name, *, progress=False)",
     "search": (
         "(self, name, query, *, top_k=10, where=None, min_score=None, temperature=None, rerank=False, "
         "candidates=None, purpose=None)"
