@@ -167,7 +167,12 @@ class AsyncClient(MedicalAsyncCalls, GovernanceAsyncCalls):
         return await self._drive(self._protocol.delete_collection(name))
 
     async def rotate_keys(self, name: str, *, progress: bool | Watcher = False) -> int:
-        """Give an owner-encrypted collection new keys. As for ``Client``."""
+        """Give an owner-encrypted collection a new owner key and a new record key; gives how many rows it has.
+
+        Every row goes through this device. The old keys serve until the end and open nothing there afterwards; a
+        rotation that was stopped goes on when called again. Raises InvalidInput for a sealed collection, KeyMissing
+        when another device is at it.
+        """
         return await self._drive(self._protocol.rotate_keys(name), progress)
 
     async def enrol_images(

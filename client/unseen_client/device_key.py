@@ -69,7 +69,10 @@ class DevicePublicKey:
             raw = base64.b64decode(data + "=" * (-len(data) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raw = b""
-        return DevicePublicKey(raw if words.startswith(PREFIX) else b"")
+        key = DevicePublicKey(raw if words.startswith(PREFIX) else b"")
+        if key.text != words.rstrip("="):
+            raise InvalidInput("this public key of a device is damaged; print it there once more")
+        return key
 
     def wrap(self, plain: bytes, info: bytes) -> bytes:
         """Seal for this device, bound to ``info`` (RFC 9180, section 6.1: SealBase)."""

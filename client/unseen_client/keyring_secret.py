@@ -7,7 +7,6 @@ that has it unlocked: any program of the same account may ask it.
 from __future__ import annotations
 
 import base64
-import binascii
 from types import ModuleType
 
 from unseen.envelope import KEY_BYTES
@@ -40,7 +39,7 @@ def fetch(entry: str) -> bytes:
         raise WrongKey("the system's keyring did not answer; unlock it, then try again") from error
     try:
         secret = base64.b64decode(text or "", validate=True)
-    except binascii.Error:
+    except ValueError:
         secret = b""
     if len(secret) != KEY_BYTES:
         raise WrongKey(

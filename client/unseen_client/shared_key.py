@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from unseen_client.key_export import read_small
 from unseen_client.keystore import CollectionKey
 
 FORMAT = "unseen-shared-key-1"
+_HEX = re.compile("[0-9a-f]{16,32}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _parsed(data: bytes) -> tuple[_Head, bytes]:
                 "sealed": str(sealed),
             }:
                 head = _Head(store_uid, collection_uid, key_id, device)
+                if not all(map(_HEX.fullmatch, (store_uid, collection_uid, key_id, device))):
+                    raise ValueError("no hex digits")
                 return head, base64.b64decode(sealed, validate=True)
     except ValueError as error:
         raise IntegrityError("the file is no shared key; give the one that `unseen keys share` wrote") from error

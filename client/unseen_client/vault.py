@@ -15,7 +15,6 @@ somebody put it there. Whoever reads the memory of a process that has opened the
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import secrets
 import threading
@@ -33,6 +32,7 @@ from unseen_client.passphrase import PassphraseSource, Stretching, found, requir
 
 FILE_NAME = "key-store.json"
 FORMAT = "unseen-key-store-1"
+NOTHING = "nothing"
 SEALED_FORMAT = "unseen-sealed-file-1"
 HELD = ("keys/*.json", "controller-keys/*.json", "keys-given/*.json", "site-key.json", "device-key.json")
 """The files that hold secrets, by their names below the home."""
@@ -52,8 +52,8 @@ class Vault:
 
     @property
     def protection(self) -> str:
-        """What the key files lie under: "nothing", "passphrase" or "keyring"."""
-        return str(self._read_head()["kind"]) if self._path.exists() else "nothing"
+        """What the key files lie under: NOTHING, "passphrase" or "keyring"."""
+        return str(self._read_head()["kind"]) if self._path.exists() else NOTHING
 
     def open(self) -> None:
         """Ask for what opens the vault now rather than later; nothing happens where it is not protected."""
@@ -190,7 +190,7 @@ class Vault:
     def _wrapped(self, head: dict[str, object]) -> bytes:
         try:
             return base64.b64decode(str(head["wrapped_key"]), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise self._damaged() from error
 
     def _damaged(self) -> IntegrityError:

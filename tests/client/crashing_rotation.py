@@ -42,7 +42,7 @@ def crash_at(point: str) -> None:
     if point == "destroyed":
         Rotations.forget = die  # type: ignore[method-assign,assignment]
         return
-    rotate.ROWS_PER_STREAM = 10
+    rotate.ROWS_PER_STREAM = 10  # type: ignore[attr-defined]
     Client._exchange = exchange  # type: ignore[method-assign]
 
 
