@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 from tests.client.real_server import ENVIRONMENT
 from unseen.errors import CollectionNotFound, InvalidInput, KeyMissing, SealBroken, UnseenError
 from unseen_client import AsyncClient, Client, Record
+from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.keystore import KeyStore
-from unseen_client.records import open_record
+from unseen_client.records import open_record, row_id
+from unseen_client.rotations import Rotations
 
 DIMENSION = 64
 CRASHES = Path(__file__).with_name("crashing_rotation.py")
@@ -153,6 +156,47 @@ def test_two_devices_at_once_do_not_break_it(server, home, tmp_path, name, unit_
         assert second.rotate_keys(name) == 45
         with pytest.raises(UnseenError):
             client.rotate_keys(name)
+
+
+def test_two_runs_of_one_device_at_once_leave_every_row_under_new_keys(server, home, name, unit_vectors):
+    vectors = unit_vectors(45, DIMENSION)
+    with Client(server.address, home=home) as client:
+        fill(client, name, vectors)
+    (old,) = (key for key in KeyStore(home).all() if key.name == name)
+    failures = []
+
+    def run():
+        try:
+            with Client(server.address, home=home) as one:
+                one.rotate_keys(name)
+        except UnseenError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) < 2
+    with Client(server.address, home=home) as client:
+        if Rotations(home).of(old.store_uid, name):  # the slower one was stopped by the faster one
+            client.rotate_keys(name)
+        assert right(client, name, vectors)
+        assert old.key_id not in {key.key_id for key in KeyStore(home).all()}
+        assert f"{name}.rotating" not in names(client)
+
+
+def test_the_way_back_to_this_sites_objects_is_carried_over(client, home, name, unit_vectors):
+    fill(client, name, unit_vectors(3, DIMENSION))
+    session, way = client._protocol._session, WayBack("1.2", "1.2.3", "1.2.3.4", 1, "scan.dcm")
+    (old,) = (key for key in KeyStore(home).all() if key.name == name)
+    session.crosswalk(old.store_uid, old).put({row_id(old.record_key, "1"): way})
+    client.rotate_keys(name)
+    (new,) = (key for key in KeyStore(home).all() if key.name == name)
+    crosswalk = session.crosswalk(new.store_uid, new)
+    assert crosswalk.get(row_id(new.record_key, "1")) == way
+    assert len(crosswalk) == 1
+    assert not session.crosswalk_path(old.store_uid, old.collection_uid).exists()
 
 
 def test_a_sealed_collection_and_one_that_is_not_there_are_refused_and_left_alone(client, name):

@@ -120,20 +120,20 @@ def _successor(session: Session, old: Place, begun: Rotation | None) -> Flow[tup
         made = yield from collections.get(session, name)
     except CollectionNotFound:
         made = yield from collections.create_successor(session, collection)
-    if (yield from local(lambda: session.keys.readable(made.uid))) is None:
+    held = yield from local(lambda: session.keys.readable(made.uid))
+    if held is None:
         raise KeyMissing(
             f"another device is giving collection {collection.name!r} new keys: wait for it and ask there for the new "
             f"key. If that device is lost, `unseen delete {name}`, then rotate again"
         )
+    if held.owner_key in (None, old.key.owner_key) or held.record_key == old.key.record_key:
+        raise IntegrityError(f"the server shows a collection as {name!r} whose keys are no new ones; do not trust it")
     server = yield from collections.server_info(session)
     rotation = Rotation(server.store_uid, collection.name, collection.uid, made.uid)
     if begun is not None and begun != rotation:
         yield from local(partial(session.rotations.forget, begun))
     yield from local(partial(session.rotations.note, rotation))
-    new = yield from open_current(session, name)
-    if new.key.owner_key == old.key.owner_key or new.key.record_key == old.key.record_key:
-        raise IntegrityError(f"collection {name!r} has the keys of the one that it is to replace; delete it")
-    return new, rotation
+    return (yield from open_current(session, name)), rotation
 
 
 def _put_in_place(session: Session, rotation: Rotation, epoch: int) -> Flow[None]:
