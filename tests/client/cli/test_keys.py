@@ -104,3 +104,10 @@ def test_sheets_bring_the_collection_to_a_device_that_has_nothing(unseen, name, 
         assert output(unseen("keys", "import", *files, "--json", **other))["imported"] == name
         assert listed(unseen, name, **other) == {"one", "two", "three"}
     assert [one["how"] for one in output(unseen("keys", "list", "--json"))["given"]] == ["sheet", "shares"]
+
+
+@pytest.mark.parametrize("command", ["protect", "device", "share", "accept", "rotate", "list", "export", "import"])
+def test_every_command_shows_an_example_and_speaks_json(command):
+    shown = CliRunner().invoke(app, ["keys", command, "--help"]).stdout
+    assert f"  unseen keys {command}" in shown
+    assert "--json" in shown
