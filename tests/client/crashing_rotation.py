@@ -1,7 +1,7 @@
 """Run as a script in a process of its own: rotate the keys of a collection and be killed on the way.
 
 python crashing_rotation.py SERVER HOME NAME POINT
-POINT: made (the new collection is there, empty), carrying (some rows are), carried (all are, nothing is replaced),
+POINT: carrying (some rows are there), carried (all are, nothing is replaced),
        replaced (the server has done it, this device does not know), destroyed (the old key is gone, the note is not)
 """
 
@@ -31,14 +31,11 @@ def crash_at(point: str) -> None:
             die()
         true_exchange(self, step)
         sent.append(method)
-        if (point, method) in {("made", "CreateCollection"), ("replaced", "ReplaceCollection")}:
+        if (point, method) == ("replaced", "ReplaceCollection"):
             die()
         if point == "carrying" and sent.count("EnrolRows") == 2:
             die()
 
-    if point == "made":  # not at once: the key has to be on disk
-        rotate._carry = die  # type: ignore[assignment]
-        return
     if point == "destroyed":
         Rotations.forget = die  # type: ignore[method-assign,assignment]
         return

@@ -21,7 +21,7 @@ from unseen_client.rotations import Rotations
 
 DIMENSION = 64
 CRASHES = Path(__file__).with_name("crashing_rotation.py")
-POINTS = ("made", "carrying", "carried", "replaced", "destroyed")
+POINTS = ("carrying", "carried", "replaced", "destroyed")
 
 
 def fill(client, name, vectors):

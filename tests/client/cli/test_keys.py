@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from unseen.entropy import random_bytes
 from unseen_client.cli.app import app
+from unseen_client.passphrase import Stretching
 
 FIRST, SECOND = "first passphrase", "second passphrase"
 
@@ -17,6 +19,12 @@ FIRST, SECOND = "first passphrase", "second passphrase"
 def output(done):
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A passphrase costs little to try: what it costs is no matter here."""
+    monkeypatch.setattr(Stretching, "make", staticmethod(lambda: Stretching(random_bytes(16), 1 << 10)))
 
 
 @pytest.fixture
