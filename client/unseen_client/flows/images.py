@@ -72,10 +72,12 @@ def enrol_images(
         )
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
-    images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)
+    enrolment = Enrolment(session, place, len(paths), noise)
+    images = _Images(preparer, enrolment, paths)
     described = records or [Record()] * len(paths)
-    for start in range(0, len(paths), IMAGES_PER_STREAM):
-        part = slice(start, start + IMAGES_PER_STREAM)
+    at_once = enrolment.at_once(IMAGES_PER_STREAM)
+    for start in range(0, len(paths), at_once):
+        part = slice(start, start + at_once)
         several = zip(paths[part], described[part], subjects[part], bases[part], strict=True)
         yield from images.enrol([Image(*one) for one in several])
     return images.report()

@@ -21,13 +21,15 @@ from unseen.errors import IntegrityError, KeyMissing, MalformedMessage, RowNotFo
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout
 from unseen.he.owner.message import reply_block_bytes
 from unseen.he.owner.secret import OwnerKey
-from unseen.he.quantise import quantise_query, quantise_rows
+from unseen.he.quantise import quantise_query
 from unseen.types import EncryptedBlock
 from unseen.v1 import search_pb2
+from unseen_client.coordinates import as_coordinates
 from unseen_client.flows.sync import Place
 from unseen_client.mirror import SLOT_LIMIT
 
 Float32Array = npt.NDArray[np.float32]
+Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 
 SINGLE_ROWS = 32
@@ -59,12 +61,12 @@ def owner_key(place: Place) -> OwnerKey:
 # Rows
 
 
-def placed(place: Place, vectors: Float32Array) -> Placed:
-    """Choose places for new rows, (n, d) as their records keep them, and encrypt the blocks they come into."""
+def placed(place: Place, rows: Int16Array) -> Placed:
+    """Choose places for new rows (n, d), quantised, and encrypt the blocks they come into."""
     epoch = place.mirror.epoch  # before anything is read of the mirror: what comes in later makes the write refused
     layout = layout_of(place)
-    slots = choose_slots(layout, place.mirror.taken_slots(), len(vectors))
-    new = dict(zip(slots, vectors, strict=True))
+    slots = choose_slots(layout, place.mirror.taken_slots(), len(rows))
+    new = dict(zip(slots, rows, strict=True))
     numbers = sorted({layout.block_of(slot) for slot in slots})
     with owner_key(place) as key:
         blocks = tuple(_block(place, layout, key, number, epoch, new) for number in numbers)
@@ -94,6 +96,12 @@ def by_block(place: Place, row_ids: Sequence[bytes]) -> list[list[bytes]]:
     return list(apart.values())
 
 
+def rows_at_once(place: Place, about: int) -> int:
+    """How many rows fill whole blocks, about so many: a part of a block is written anew with the rows that follow."""
+    size = layout_of(place).whole.rows_per_block
+    return max(1, about // size) * size
+
+
 def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
     """Free slots for new rows: unused whole blocks; for the rest side blocks, or the free places of one whole block."""
     size = layout.whole.rows_per_block
@@ -119,31 +127,31 @@ def _block(
     key: OwnerKey,
     number: int,
     epoch: int,
-    new: Mapping[int, Float32Array],
+    new: Mapping[int, Int16Array],
     left_out: frozenset[bytes] = frozenset(),
 ) -> EncryptedBlock:
     """A block under a fresh seed: the rows that stand in it, from their sealed copies, and the new ones."""
     slots = layout.slots_of(number)
-    vectors = {slot: new[slot] for slot in slots if slot in new}
-    for slot, row, sealed in place.mirror.rows_between(slots.start, slots.stop):
-        if row not in left_out:
-            vectors[slot] = _kept_vector(place, row, sealed)
     packing = layout.packing(number)
     rows = np.zeros((packing.rows_per_block, packing.dimension), np.int16)
-    if vectors:
-        places = [slot - slots.start for slot in vectors]
-        rows[places] = quantise_rows(layout.parameters, np.stack(list(vectors.values())))
+    for slot in slots:
+        if slot in new:
+            rows[slot - slots.start] = new[slot]
+    for slot, row, sealed in place.mirror.rows_between(slots.start, slots.stop):
+        if row not in left_out:
+            rows[slot - slots.start] = _kept(place, layout, row, sealed)
     return EncryptedBlock(number, epoch, key.encrypt_rows(packing, rows)[0])
 
 
-def _kept_vector(place: Place, row: bytes, sealed: bytes) -> Float32Array:
+def _kept(place: Place, layout: Layout, row: bytes, sealed: bytes) -> Int16Array:
+    """A row's coordinates as its record keeps them."""
     vector = place.opened(row, sealed).vector
     if vector is None or vector.shape != (place.collection.dimension,):
         raise IntegrityError(
             "a record of this owner-encrypted collection lacks its vector, so its block cannot be written anew; "
             "nothing was changed"
         )
-    return vector
+    return as_coordinates(vector, layout.parameters.row_scale)
 
 
 # Search

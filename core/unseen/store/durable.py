@@ -145,8 +145,8 @@ class DurableStore(EncryptedRows):
         with self._database.changing() as tx:
             if requests.find_finished(tx, request) is None:
                 collections.find_collection(tx, uid)
-                owner_rows.forget_all(tx, uid, self._seals)
                 self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
+                owner_rows.forget_all(tx, uid, self._seals)
                 row_keys.note_ring_state(tx, self.ring.content.state)
                 collections.remove_collection(tx, uid)
                 requests.remember_finished(tx, request, Finished(uid, 0, 0))
@@ -194,8 +194,9 @@ class DurableStore(EncryptedRows):
         with self._database.changing() as tx:
             old, fresh = self._seal_of(tx, uid), self.ring.add_tree(uid)
             count = row_keys.reseal(tx, uid, old, fresh, self._seals)
+            owner_rows.reseal(tx, uid, fresh, self._seals)
             number, _ = collections.find_collection(tx, uid)
-        self._database.scrub((vectors_table(number), records_table(number)))
+        self._database.scrub((vectors_table(number), records_table(number), "facts"))
         with self._database.changing() as tx:
             others = [tree_id for tree_id in self.ring.trees_of(uid) if tree_id != fresh]
             self.ring.destroy(others, Destroyed.KEYS_RENEWED)
