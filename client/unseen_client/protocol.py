@@ -21,7 +21,19 @@ from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.dicom.crosswalk import WayBack
-from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
+from unseen_client.flows import (
+    access,
+    audit,
+    collections,
+    dicom,
+    enrol,
+    images,
+    operations,
+    pack,
+    reveal,
+    rows,
+    similar,
+)
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
@@ -182,6 +194,9 @@ class Protocol(GovernanceProtocol):
     def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
         path = None if certificate is None else Path(certificate)
         return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), path)
+
+    def pack(self, name: str) -> Flow[int]:
+        return pack.pack(self._session, name)
 
     def status(self) -> Flow[ServerStatus]:
         return operations.status(self._session)

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.core.governance.written import terms
 from unseen import params
 from unseen.errors import InvalidInput, KeyMissing, RowNotFound, UnseenError
+from unseen.he.owner.layout import Layout
 from unseen_client import AsyncClient, Client, Query
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.key_export import export_key, import_key
@@ -72,6 +73,36 @@ def test_erased_rows_never_score_and_their_neighbours_do(own_server, home, unit_
         assert right(client, "secret", vectors, (7,))
         with pytest.raises(RowNotFound):
             client.erase("secret", ["8"])
+
+
+def test_single_rows_move_into_whole_blocks_and_score_as_before(server, home, tmp_path, name, unit_vectors):
+    """By themselves when side blocks are half full, or when asked; another device finds them and goes on."""
+    vectors = unit_vectors(45, 1024)
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=1024, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        side_slots = Layout.of(params.OWNER_DEFAULT, 1024, made.packing_factor).side_slots
+        first.enrol_vectors(name, ids(31), vectors[:31])
+        assert right(second, name, vectors, (0, 30))
+        assert first.collection(name).slots <= side_slots, "a few rows are no reason to move them"
+        first.enrol_vectors(name, ids(1, 31), vectors[31:32])
+        assert first.erase(name, ["3"]) == 1
+        first.enrol_vectors(name, ids(2, 32), vectors[32:34])
+        assert first.collection(name).slots <= side_slots
+        first.enrol_vectors(name, ids(1, 34), vectors[34:35])
+        assert first.collection(name).slots == side_slots + 34
+        for client in (first, second):
+            assert client.pack(name) == 0
+            assert {hit.id for hit in client.search_vector(name, vectors[3], top_k=99)} == set(ids(35)) - {"3"}
+            assert right(client, name, vectors, (0, 31, 34))
+        second.enrol_vectors(name, ids(3, 35), vectors[35:38])
+        assert first.erase(name, ["0", "36"]) == 2
+        assert second.pack(name) == 2
+        assert right(first, name, vectors, (1, 34, 35, 37))
+        assert first.count(name) == 35
+        first.create_collection(f"{name}-sealed", dimension=16)
+        with pytest.raises(InvalidInput, match="packs it by itself"):
+            first.pack(f"{name}-sealed")
 
 
 def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vectors):

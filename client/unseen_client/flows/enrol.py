@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,11 +25,12 @@ from unseen.errors import (
     InvalidVector,
     ModelMismatch,
     RowExists,
+    RowNotFound,
     UnseenError,
 )
 from unseen.v1 import index_pb2
 from unseen_client import rpcs
-from unseen_client.flows import collections, consents, owner
+from unseen_client.flows import collections, consents, owner, pack
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol_stream import Row, seal_stream
 from unseen_client.flows.sync import Place, open_current, sync
@@ -161,11 +163,20 @@ class Enrolment:
             for alike in _alike(rows):
                 for start in range(0, len(alike), most):
                     yield from self._send_stream(server, alike[start : start + most])
+            yield from self._pack()
         except UnseenError as error:
             error.add_note(
                 f"{len(self.enrolled)} of {self._total} are enrolled; run it again to go on, those will be skipped"
             )
             raise
+
+    def _pack(self) -> Flow[None]:
+        """Move rows out of side blocks when these fill up; rows that others change at the same time stay."""
+        if not self._place.is_owner or not (yield from local(partial(owner.is_worth_packing, self._place))):
+            return
+        with suppress(BlockChanged, RowNotFound):
+            yield from self._look_again()
+            yield from pack.move_side_rows(self._session, self._place)
 
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)

@@ -44,6 +44,14 @@ class Placed:
     blocks: tuple[EncryptedBlock, ...]
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Rows that are there and move, with their new places and the blocks that they leave and come into."""
+
+    row_ids: tuple[bytes, ...]
+    placed: Placed
+
+
 def layout_of(place: Place) -> Layout:
     """Where the rows of a collection stand."""
     collection = place.collection
@@ -103,22 +111,52 @@ def rows_at_once(place: Place, about: int) -> int:
 
 
 def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
-    """Free slots for new rows: unused whole blocks; for the rest side blocks, or the free places of one whole block."""
+    """Free slots for new rows: of whole blocks, and for a small rest of side blocks."""
+    size = layout.whole.rows_per_block
+    rest = count % size
+    side = np.setdiff1d(np.arange(layout.side_slots), taken)
+    if rest > min(SINGLE_ROWS, max(1, size // 4), len(side)):
+        return whole_slots(layout, taken, count)
+    return [*whole_slots(layout, taken, count - rest), *map(int, side[:rest])]
+
+
+def whole_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
+    """Free slots of whole blocks: of unused ones, and for the rest the free places of one."""
     size = layout.whole.rows_per_block
     used = np.bincount((taken[taken >= layout.side_slots] - layout.side_slots) // size)
     # Emptied blocks before new ones: every block that was ever written is a part of every reply.
     unused = itertools.chain(map(int, np.flatnonzero(used == 0)), itertools.count(len(used)))
     filled = [SIDE_BLOCKS + number for number in itertools.islice(unused, count // size)]
     slots = [slot for block in filled for slot in layout.slots_of(block)]
-    rest = count % size
-    if not rest:
-        return slots
-    side = np.setdiff1d(np.arange(layout.side_slots), taken)
-    if rest <= min(SINGLE_ROWS, max(1, size // 4), len(side)):
-        return [*slots, *map(int, side[:rest])]
-    fitting = np.flatnonzero((used > 0) & (used + rest <= size))
-    block = SIDE_BLOCKS + (int(fitting[0]) if len(fitting) else next(unused))
-    return [*slots, *map(int, np.setdiff1d(np.array(layout.slots_of(block)), taken)[:rest])]
+    if rest := count % size:
+        fitting = np.flatnonzero((used > 0) & (used + rest <= size))
+        block = SIDE_BLOCKS + (int(fitting[0]) if len(fitting) else next(unused))
+        slots += map(int, np.setdiff1d(np.array(layout.slots_of(block)), taken)[:rest])
+    return slots
+
+
+def is_worth_packing(place: Place) -> bool:
+    """Whether side blocks are half full, or hold as many rows as a whole block."""
+    layout = layout_of(place)
+    side_rows = np.count_nonzero(place.mirror.taken_slots() < layout.side_slots)
+    return bool(side_rows >= min(layout.side_slots // 2, layout.whole.rows_per_block))
+
+
+def moved(place: Place, most: int) -> Moved:
+    """Places in whole blocks for rows of side blocks, some ``most`` of them, and the blocks of either kind."""
+    epoch = place.mirror.epoch  # first: see ``placed``
+    layout = layout_of(place)
+    size = layout.side.rows_per_block
+    first = int(min(place.mirror.taken_slots(), default=0)) // size * size
+    most -= most % size
+    leaving = place.mirror.rows_between(first, min(first + most, layout.side_slots))
+    slots = whole_slots(layout, place.mirror.taken_slots(), len(leaving))
+    new = {slot: _kept(place, layout, row, sealed) for slot, (_, row, sealed) in zip(slots, leaving, strict=True)}
+    emptied = sorted({layout.block_of(slot) for slot, _, _ in leaving})
+    with owner_key(place) as key:
+        blocks = [_block(place, layout, key, number, epoch, new) for number in sorted(set(map(layout.block_of, slots)))]
+    blocks += [EncryptedBlock(number, epoch, b"") for number in emptied]
+    return Moved(tuple(row for _, row, _ in leaving), Placed(tuple(slots), tuple(blocks)))
 
 
 def _block(

@@ -14,7 +14,20 @@ import pytest
 from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
-COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "collections", "delete", "info", "keys"]
+COMMANDS = [
+    "serve",
+    "create",
+    "enrol",
+    "search",
+    "deid",
+    "list",
+    "erase",
+    "pack",
+    "collections",
+    "delete",
+    "info",
+    "keys",
+]
 COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
