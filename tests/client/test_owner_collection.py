@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.core.governance.written import terms
 from unseen import params
-from unseen.errors import InvalidInput, KeyMissing, RowNotFound, UnseenError
+from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
-from unseen_client import AsyncClient, Client, Query
+from unseen_client import Client, Query
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.key_export import export_key, import_key
 from unseen_client.keystore import KeyStore
@@ -131,13 +129,6 @@ def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vect
         assert right(second, name, vectors, range(2, 20))
 
 
-def test_device_without_the_key_reads_nothing(client, tmp_path, server, name, unit_vectors):
-    client.create_collection(name, dimension=DIMENSION, protection="owner")
-    client.enrol_vectors(name, ids(2), unit_vectors(2, DIMENSION))
-    with Client(server.address, home=tmp_path / "other") as other, pytest.raises(KeyMissing):
-        other.search_vector(name, unit_vectors(1, DIMENSION)[0])
-
-
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
     for wrong, words in (
         ({"protection": "secret"}, "expected 'sealed' or 'owner'"),
@@ -170,32 +161,6 @@ def test_no_agreement_can_be_set_on_it(client, home, name):
     ControllerKeys(home).make("controller")
     with pytest.raises(InvalidInput, match="owner-encrypted"):
         client.set_policy(name, terms())
-
-
-def test_pictures_and_words_search_it_as_any_other(client, name, tmp_path):
-    random, paths = np.random.default_rng(3), []
-    for at in range(3):
-        paths.append(tmp_path / f"{at}.png")
-        Image.fromarray(random.integers(0, 255, (4, 4, 3), np.uint8).repeat(32, 0).repeat(32, 1)).save(paths[at])
-    for kind in ("sealed", "owner"):
-        client.create_collection(f"{name}{kind}", protection=kind)
-        assert client.enrol_images(f"{name}{kind}", paths).enrolled == 3
-    for query in (Query.picture(paths[1]), Query.words("coloured squares")):
-        sealed, own = (client.search(f"{name}{kind}", query, top_k=3) for kind in ("sealed", "owner"))
-        assert {hit.id for hit in sealed} == {hit.id for hit in own}
-        exact = {hit.id: hit.score for hit in sealed}
-        assert max(abs(exact[hit.id] - hit.score) for hit in own) < 0.05
-    assert client.search(f"{name}owner", Query.picture(paths[1]), top_k=1)[0].record.name == "1.png"
-
-
-async def test_the_asyncio_client_has_it_as_well(server, home, name, unit_vectors):
-    vectors = unit_vectors(2, DIMENSION)
-    async with AsyncClient(server.address, home=home) as client:
-        await client.create_collection(name, dimension=DIMENSION, protection="owner")
-        await client.enrol_vectors(name, ids(2), vectors)
-        assert (await client.search_vector(name, vectors[1], top_k=1))[0].id == "1"
-        assert await client.erase(name, ["1"]) == 1
-        assert [hit.id for hit in await client.search_vector(name, vectors[1], top_k=2)] == ["0"]
 
 
 def test_the_command_line_says_which_protection_and_that_the_key_is_all(unseen, name):

@@ -163,8 +163,8 @@ def erase(
 def pack(*, name: Name, link: Link) -> None:
     """Pack rows that came one by one together.
 
-    For owner-encrypted collections, where only this device can. Searches take fewer bytes afterwards. Enrolment does it by
-    itself when many such rows have come together.
+    For owner-encrypted collections, where only this device can. Searches take fewer bytes afterwards. Enrolment does
+    it by itself when many such rows have come together.
 
     \b
     Example:
