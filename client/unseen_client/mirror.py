@@ -55,6 +55,7 @@ class Mirror:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._epoch = self._moved_epoch = 0
         self._slot_epochs: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._lock = threading.Lock()
         private_folder(path.parent)
@@ -71,6 +72,11 @@ class Mirror:
         """The epoch up to which this copy is complete."""
         with self._reading():
             return self._epoch
+
+    @property
+    def moved_epoch(self) -> int:
+        """A reply of an earlier epoch may have scored rows where they stand no more."""
+        return self._moved_epoch
 
     @property
     def rows(self) -> int:
@@ -106,8 +112,8 @@ class Mirror:
             for row_id in erased:
                 self._delete(row_id, slots, epochs)
             for entry in added:
-                if not begins_empty:
-                    self._delete(entry.row_id, slots, epochs)
+                if not begins_empty and self._delete(entry.row_id, slots, epochs):
+                    self._moved_epoch = max(self._moved_epoch, entry.epoch)
                 self._insert(entry, slots, epochs)
             self._database.execute("UPDATE state SET epoch = ?", (epoch,))
             if begins_empty:
@@ -118,16 +124,17 @@ class Mirror:
                 forget(gone)
         return True
 
-    def _delete(self, row_id: bytes, slots: array[int], epochs: array[int]) -> None:
-        for (slot,) in self._database.execute("DELETE FROM row WHERE row_id = ? RETURNING slot", (row_id,)).fetchall():
-            slots.append(slot)
-            epochs.append(0)
+    def _delete(self, row_id: bytes, slots: array[int], epochs: array[int]) -> bool:
+        found = self._database.execute("DELETE FROM row WHERE row_id = ? RETURNING slot", (row_id,)).fetchall()
+        slots.extend(slot for (slot,) in found)
+        epochs.extend(0 for _ in found)
+        return bool(found)
 
     def _insert(self, entry: CatalogueEntry, slots: array[int], epochs: array[int]) -> None:
         if entry.slot >= SLOT_LIMIT:
             raise IntegrityError(f"the server names slot {entry.slot}, slots end at {SLOT_LIMIT}; ask its operator")
-        columns = (entry.slot, entry.row_id, entry.epoch, entry.sealed_record)
-        self._database.execute("INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)", columns)
+        query = "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)"
+        self._database.execute(query, (entry.slot, entry.row_id, entry.epoch, entry.sealed_record))
         slots.append(entry.slot)
         epochs.append(entry.epoch)
 
@@ -148,7 +155,7 @@ class Mirror:
     def has(self, row_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these rows are live."""
         with self._reading():
-            return {row_id for row_id in row_ids if self._has(row_id)}
+            return set(filter(self._has, row_ids))
 
     def _has(self, row_id: bytes) -> bool:
         return self._database.execute("SELECT 1 FROM row WHERE row_id = ?", (row_id,)).fetchone() is not None
@@ -157,7 +164,7 @@ class Mirror:
         """The sealed record of one row, or None."""
         with self._reading():
             found = self._database.execute("SELECT sealed_record FROM row WHERE row_id = ?", (row_id,)).fetchone()
-            return None if found is None else bytes(found[0])
+        return None if found is None else bytes(found[0])
 
     def page(self, limit: int, offset: int) -> list[tuple[bytes, bytes]]:
         """Row ids and sealed records in the order of enrolment; ``limit`` -1 for all."""
@@ -169,8 +176,7 @@ class Mirror:
         """Where these rows stand; none for a row that is not there."""
         with self._reading():
             query = "SELECT slot FROM row WHERE row_id = ?"
-            found = (self._database.execute(query, (row,)).fetchone() for row in row_ids)
-            return [int(one[0]) for one in found if one]
+            return [int(one[0]) for row in row_ids if (one := self._database.execute(query, (row,)).fetchone())]
 
     def taken_slots(self) -> npt.NDArray[np.intp]:
         """The slots of all live rows, rising."""
@@ -207,9 +213,8 @@ class Mirror:
         return np.flatnonzero((epochs > 0) & (epochs <= reply_epoch) & ~np.isnan(scores[: len(epochs)]))
 
     def _hit(self, slot: int, score: float) -> MirroredHit:
-        row_id, sealed = self._database.execute(
-            "SELECT row_id, sealed_record FROM row WHERE slot = ?", (slot,)
-        ).fetchone()
+        query = "SELECT row_id, sealed_record FROM row WHERE slot = ?"
+        row_id, sealed = self._database.execute(query, (slot,)).fetchone()
         return MirroredHit(row_id, score, sealed, slot)
 
     def _open(self) -> sqlite3.Connection:
@@ -233,11 +238,10 @@ class Mirror:
     def _load(self) -> None:
         """Read the epochs of all slots, inside a transaction: (largest slot + 1,), 0 for a slot without a live row."""
         version = self._file_version()
-        columns = self._database.execute("SELECT slot, epoch FROM row").fetchall()
-        table = np.array(columns, dtype=np.int64).reshape(-1, 2)
+        table = np.array(self._database.execute("SELECT slot, epoch FROM row").fetchall(), np.int64).reshape(-1, 2)
         self._slot_epochs = np.zeros(int(table[:, 0].max()) + 1 if len(table) else 0, dtype=np.int64)
         self._slot_epochs[table[:, 0]] = table[:, 1]
-        self._epoch = self._stored_epoch()
+        self._epoch = self._moved_epoch = self._stored_epoch()
         self._version = version
 
     def _stored_epoch(self) -> int:

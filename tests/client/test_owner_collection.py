@@ -12,6 +12,8 @@ from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
 from unseen_client import Client, Query
 from unseen_client.controller_keys import ControllerKeys
+from unseen_client.flows import search
+from unseen_client.flows.sync import sync
 from unseen_client.key_export import export_key, import_key
 from unseen_client.keystore import KeyStore
 
@@ -101,6 +103,27 @@ def test_single_rows_move_into_whole_blocks_and_score_as_before(server, home, tm
         first.create_collection(f"{name}-sealed", dimension=16)
         with pytest.raises(InvalidInput, match="packs it by itself"):
             first.pack(f"{name}-sealed")
+
+
+def test_search_finds_rows_that_another_device_moves_meanwhile(server, home, tmp_path, name, unit_vectors, monkeypatch):
+    vectors, moves = unit_vectors(3, DIMENSION), []
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=DIMENSION, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        first.enrol_vectors(name, ids(3), vectors)
+        assert right(first, name, vectors, (0, 1, 2))
+
+        def sync_after_a_move(session, place, epoch):
+            if moves:
+                return sync(session, place, epoch)
+            moves.append(second.pack(name))
+            return sync(session, place, epoch + 1)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(search, "sync", sync_after_a_move)
+            assert right(first, name, vectors, (1,))
+            assert len(first.search_vector(name, vectors[1])) == 3
+        assert moves == [3]
 
 
 def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vectors):

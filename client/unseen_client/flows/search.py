@@ -91,6 +91,11 @@ def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]
     place = yield from open_place(session, name)
     _require_fits(place, wanted)
     reply, parameters = yield from (_ask_owner if place.is_owner else _ask_sealed)(session, place, wanted)
+    for _ in range(MOST_REPACKINGS if place.is_owner else 0):
+        yield from sync(session, place, reply.epoch)
+        if reply.epoch >= (yield from local(lambda: place.mirror.moved_epoch)):
+            break
+        reply, parameters = yield from _ask_owner(session, place, wanted)  # rows moved while this one was made
     for _ in range(MOST_START_OVERS):
         # Asked before anything is decrypted: the time that takes may not tell of an owner-encrypted reply.
         yield from sync(session, place, reply.epoch)
