@@ -84,12 +84,10 @@ def test_single_rows_move_into_whole_blocks_and_score_as_before(server, home, tm
         side_slots = Layout.of(params.OWNER_DEFAULT, 1024, made.packing_factor).side_slots
         first.enrol_vectors(name, ids(31), vectors[:31])
         assert right(second, name, vectors, (0, 30))
-        assert first.collection(name).slots <= side_slots, "a few rows are no reason to move them"
-        first.enrol_vectors(name, ids(1, 31), vectors[31:32])
         assert first.erase(name, ["3"]) == 1
-        first.enrol_vectors(name, ids(2, 32), vectors[32:34])
-        assert first.collection(name).slots <= side_slots
-        first.enrol_vectors(name, ids(1, 34), vectors[34:35])
+        first.enrol_vectors(name, ids(1, 31), vectors[31:32])
+        assert first.collection(name).slots <= side_slots, "a few rows are no reason to move them"
+        first.enrol_vectors(name, ids(3, 32), vectors[32:35])
         assert first.collection(name).slots == side_slots + 34
         for client in (first, second):
             assert client.pack(name) == 0
