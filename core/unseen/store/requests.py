@@ -68,7 +68,7 @@ def require_enrolment_stands(tx: Transaction, collection: int, done: Finished) -
         0
     ][0]
     if standing != done.row_count:
-        raise replayed("rows of this enrolment were erased or moved since")
+        raise replayed("rows of this enrolment were moved or erased since")
 
 
 def require_erasure_stands(tx: Transaction, collection: int, done: Finished) -> None:
