@@ -1,11 +1,13 @@
 """What does one search cost from end to end: time, bytes, memory? A real server process, a real client, this machine.
 
     python -m bench.search --rows N --dim 512 --json FILE
+    python -m bench.search --rows N --protection owner --json FILE
 
 Rows go in through the SDK. Then, in turns: one encrypted search after a pause (key material and masks made ahead, as
 for a person at a keyboard), one plaintext search of the same rows over the same gRPC shape, and an echo of as many
 bytes. Then 200 encrypted searches back to back from empty pools, so that making key material and masks is inside.
-Then one row added and erased, over and over; then the server is stopped and started again.
+Then one row added and erased, over and over, and some of the first rows erased; then the server is stopped and started
+again. Nothing is made ahead for an owner-encrypted collection.
 """
 
 from __future__ import annotations
@@ -57,13 +59,15 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 class Bench:
     """One size, measured. Figures gather in ``figures``."""
 
-    def __init__(self, stage: Stage, rows: int, dimension: int, repeats: int, sustained: int) -> None:
+    def __init__(self, stage: Stage, rows: int, dimension: int, repeats: int, sustained: int, protection: str) -> None:
         self.stage = stage
+        self.is_owner = protection == "owner"
         self.rows = rows
         self.dimension = dimension
         self.repeats = repeats
         self.sustained = sustained
         self.figures: dict[str, object] = {"rows": rows, "dim": dimension, "repeats": repeats}
+        self.figures["protection"] = protection
         self._random = np.random.default_rng(SEED + 1)
 
     @property
@@ -93,11 +97,13 @@ class Bench:
     def _enrol(self, client: TimedClient) -> None:
         vectors = clustered_vectors(self.rows, self.dimension, SEED)
         self._sample = vectors[self._random.integers(0, self.rows, self.repeats)].copy()
-        client.create_collection(COLLECTION, dimension=self.dimension, keep_vectors=False)
+        kind: dict[str, Any] = {"protection": "owner"} if self.is_owner else {"keep_vectors": False}
+        client.create_collection(COLLECTION, dimension=self.dimension, **kind)
         began = time.perf_counter()
         client.enrol_vectors(COLLECTION, [str(row) for row in range(self.rows)], vectors)
         self.figures["enrol_s"] = time.perf_counter() - began
         self.figures["enrol_rows_per_s"] = self.rows / (time.perf_counter() - began)
+        self.figures["enrol_bytes_up_per_row"] = client.sent_bytes[rpcs.ENROL_ROWS.path] / self.rows
         began = time.perf_counter()
         client.search_vector(COLLECTION, vectors[0])
         self.figures["first_search_with_catalogue_s"] = time.perf_counter() - began
@@ -115,7 +121,7 @@ class Bench:
             encrypted: list[SearchTimes] = []
             plain, echo, same = [], [], []
             for query in queries:
-                client.wait_for_pool(packing)
+                self._settle(client)
                 time.sleep(PAUSE_S)
                 found, times = client.timed_search(COLLECTION, query, TOP_K)
                 encrypted.append(times)
@@ -126,11 +132,12 @@ class Bench:
         finally:
             peer.close()
         total = [times.total for times in encrypted]
+        ahead = {} if self.is_owner else {"prepare_ahead": _median_ms(time_prepare(packing, 5))}
         plain_ms = 1000 * statistics.median(plain)
         self.figures |= {
             "p50_ms": 1000 * statistics.median(total),
             "p95_ms": 1000 * percentile(total, 95),
-            "split_p50_ms": {"prepare_ahead": _median_ms(time_prepare(packing, 5)), **_split(encrypted)},
+            "split_p50_ms": ahead | _split(encrypted),
             "transport_only_p50_ms": _median_ms(echo),
             "plaintext_p50_ms": plain_ms,
             "plaintext_p95_ms": 1000 * percentile(plain, 95),
@@ -139,6 +146,11 @@ class Bench:
             "bytes_down": encrypted[-1].bytes_down,
             "recall_at_10_to_plaintext": statistics.fmean(same),
         }
+
+    def _settle(self, client: TimedClient) -> None:
+        """Until what the next query needs is made, where anything is made ahead."""
+        if not self.is_owner:
+            client.wait_for_pool(client.packing_of(COLLECTION))
 
     def _sustained(self, client: TimedClient, queries: np.ndarray) -> None:
         client.empty_pool()
@@ -187,19 +199,22 @@ class Bench:
 
     def _one_row(self, client: TimedClient) -> None:
         """Add a row until it is acknowledged, which means searchable; erase it until it is gone; each by itself."""
-        packing = client.packing_of(COLLECTION)
         added, erased, adding, erasing = [], [], [], []
+        sent = client.sent_bytes[rpcs.ENROL_ROWS.path]
         for number in range(self.repeats):
             vector = self._random.standard_normal((1, self.dimension)).astype(np.float32)
             added.append(_seconds(partial(client.enrol_vectors, COLLECTION, [f"new-{number}"], vector)))
             adding.append(client.exchange_seconds[rpcs.ENROL_ROWS.path])
             if client.search_vector(COLLECTION, vector[0], top_k=1)[0].id != f"new-{number}":
                 raise SystemExit("an acknowledged row was not searchable")
-            client.wait_for_pool(packing)
+            self._settle(client)
             time.sleep(SETTLE_S)
             erased.append(_seconds(partial(client.erase, COLLECTION, f"new-{number}")))
             erasing.append(client.exchange_seconds[rpcs.ERASE_ROWS.path])
         self.figures |= {"add_one_row_p50_ms": _median_ms(added), "erase_one_row_p50_ms": _median_ms(erased)}
+        self.figures |= {"add_one_row_bytes_up": (client.sent_bytes[rpcs.ENROL_ROWS.path] - sent) / self.repeats}
+        first = [_seconds(partial(client.erase, COLLECTION, str(row))) for row in range(self.repeats)]
+        self.figures |= {"erase_one_of_the_first_rows_p50_ms": _median_ms(first)}
         self.figures |= {"add_one_row_server_p50_ms": _median_ms(adding)}
         self.figures |= {"erase_one_row_server_p50_ms": _median_ms(erasing)}
         self.figures |= {"add_one_row_p95_ms": 1000 * percentile(added, 95)}
@@ -248,15 +263,20 @@ def shown(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
             if figures["rows"] >= ENOUGH_ROWS
             else []
         ),
-        ("enrolling", f"{figures['enrol_rows_per_s']:,.0f} rows/s"),
+        (
+            "enrolling, bytes up a row",
+            f"{figures['enrol_rows_per_s']:,.0f} rows/s, {figures['enrol_bytes_up_per_row']:,.0f}",
+        ),
         (
             "adding one row, until acknowledged",
             f"{figures['add_one_row_p50_ms']:.1f} ms, the server's part {figures['add_one_row_server_p50_ms']:.1f}",
         ),
+        ("   bytes up", f"{figures['add_one_row_bytes_up']:,.0f}"),
         (
             "erasing one row, until acknowledged",
             f"{figures['erase_one_row_p50_ms']:.1f} ms, the server's part {figures['erase_one_row_server_p50_ms']:.1f}",
         ),
+        ("erasing one of the first rows", f"{figures['erase_one_of_the_first_rows_p50_ms']:.1f} ms"),
         ("restart until it answers", f"{figures['restart_s']:.1f} s"),
         ("same best ten as plaintext", f"{figures['recall_at_10_to_plaintext']:.3f}"),
     ]
@@ -268,12 +288,15 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--sustained", type=int, default=SUSTAINED)
+    parser.add_argument("--protection", choices=("sealed", "owner"), default="sealed")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with Stage() as stage:
-        bench = Bench(stage, given.rows, given.dim, given.repeats, given.sustained)
+        bench = Bench(stage, given.rows, given.dim, given.repeats, given.sustained, given.protection)
         bench.run()
-    print_table(f"one search of {given.rows:,} rows of {given.dim}", shown(bench.figures), ("", "median"))
+    print_table(
+        f"one search of {given.rows:,} rows of {given.dim}, {given.protection}", shown(bench.figures), ("", "median")
+    )
     write_json(given.json, bench.figures)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,8 @@ class TimedClient(Client):
         """What the pool was asked for, and goes on to prepare."""
         self.exchange_seconds: dict[str, float] = {}
         """Of the latest exchange of each method, by path."""
+        self.sent_bytes: Counter[str] = Counter()
+        """Bytes of all messages up, by path, without HTTP/2's framing."""
 
     def __enter__(self) -> TimedClient:
         return self
@@ -72,8 +75,9 @@ class TimedClient(Client):
     def packing_of(self, name: str) -> Packing:
         """The collection's packing now."""
         collection = self.collection(name)
-        degree = params.by_id(collection.parameter_id).ring_degree
-        return Packing(degree, collection.dimension, collection.packing_factor)
+        is_owner = params.is_owner(collection.parameter_id)
+        of = params.owner_by_id if is_owner else params.by_id
+        return Packing(of(collection.parameter_id).ring_degree, collection.dimension, collection.packing_factor)
 
     def wait_for_pool(self, packing: Packing) -> None:
         """Until a prepared query lies ready; a packing that was never asked for is asked for first."""
@@ -102,6 +106,7 @@ class TimedClient(Client):
             began = time.perf_counter()
             super()._exchange(exchange)
             self.exchange_seconds[exchange.rpc.path] = time.perf_counter() - began
+            self.sent_bytes[exchange.rpc.path] += sum(request.ByteSize() for request in exchange.requests)
             return
         times = self.last = SearchTimes(encrypt=self._latest_local)
         began = time.perf_counter()

@@ -312,6 +312,14 @@ class AsyncClient(DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls)
         """
         return await self._drive(self._protocol.erase(name, ids, certificate))
 
+    async def pack(self, name: str) -> int:
+        """Move rows that were enrolled one by one to where many share a block; gives how many moved.
+
+        For owner-encrypted collections, where nobody else can: replies are shorter afterwards. Enrolment does it by
+        itself when many such rows have come together. Raises InvalidInput for a sealed collection.
+        """
+        return await self._drive(self._protocol.pack(name))
+
     async def status(self) -> ServerStatus:
         """How the server is doing: for the role operator."""
         return await self._drive(self._protocol.status())

@@ -46,6 +46,11 @@ class Mirror(MirrorFile):
             return self._epoch
 
     @property
+    def moved_epoch(self) -> int:
+        """A reply of an earlier epoch may have scored rows where they stand no more."""
+        return self._moved_epoch
+
+    @property
     def rows(self) -> int:
         """Live rows."""
         with self._reading():
@@ -82,8 +87,8 @@ class Mirror(MirrorFile):
             for row_id in erased:
                 gone |= self._delete(row_id, slots, epochs)
             for entry in added:
-                if not begins_empty:
-                    self._delete(entry.row_id, slots, epochs)
+                if not begins_empty and self._delete(entry.row_id, slots, epochs):
+                    self._moved_epoch = max(self._moved_epoch, entry.epoch)
                 self._insert(entry, slots, epochs)
                 if remembers:
                     gone.discard(self._require_not_erased(entry))  # moved, not erased
@@ -134,8 +139,8 @@ class Mirror(MirrorFile):
     def _insert(self, entry: CatalogueEntry, slots: array[int], epochs: array[int]) -> None:
         if entry.slot >= SLOT_LIMIT:
             raise IntegrityError(f"the server names slot {entry.slot}, slots end at {SLOT_LIMIT}; ask its operator")
-        columns = (entry.slot, entry.row_id, entry.epoch, entry.sealed_record)
-        self._database.execute("INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)", columns)
+        query = "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)"
+        self._database.execute(query, (entry.slot, entry.row_id, entry.epoch, entry.sealed_record))
         slots.append(entry.slot)
         epochs.append(entry.epoch)
 
@@ -156,7 +161,7 @@ class Mirror(MirrorFile):
     def has(self, row_ids: Iterable[bytes]) -> set[bytes]:
         """Which of these rows are live."""
         with self._reading():
-            return {row_id for row_id in row_ids if self._has(row_id)}
+            return set(filter(self._has, row_ids))
 
     def _has(self, row_id: bytes) -> bool:
         return self._database.execute("SELECT 1 FROM row WHERE row_id = ?", (row_id,)).fetchone() is not None
@@ -165,7 +170,7 @@ class Mirror(MirrorFile):
         """The sealed record of one row, or None."""
         with self._reading():
             found = self._database.execute("SELECT sealed_record FROM row WHERE row_id = ?", (row_id,)).fetchone()
-            return None if found is None else bytes(found[0])
+        return None if found is None else bytes(found[0])
 
     def page(self, limit: int, offset: int) -> list[tuple[bytes, bytes]]:
         """Row ids and sealed records in the order of enrolment; ``limit`` -1 for all."""
@@ -177,8 +182,7 @@ class Mirror(MirrorFile):
         """Where these rows stand; none for a row that is not there."""
         with self._reading():
             query = "SELECT slot FROM row WHERE row_id = ?"
-            found = (self._database.execute(query, (row,)).fetchone() for row in row_ids)
-            return [int(one[0]) for one in found if one]
+            return [int(one[0]) for row in row_ids if (one := self._database.execute(query, (row,)).fetchone())]
 
     def taken_slots(self) -> npt.NDArray[np.intp]:
         """The slots of all live rows, rising."""
@@ -226,9 +230,8 @@ class Mirror(MirrorFile):
         return np.flatnonzero((epochs > 0) & (epochs <= reply_epoch) & ~np.isnan(scores[: len(epochs)]))
 
     def _hit(self, slot: int, score: float) -> MirroredHit:
-        row_id, sealed = self._database.execute(
-            "SELECT row_id, sealed_record FROM row WHERE slot = ?", (slot,)
-        ).fetchone()
+        query = "SELECT row_id, sealed_record FROM row WHERE slot = ?"
+        row_id, sealed = self._database.execute(query, (slot,)).fetchone()
         return MirroredHit(row_id, score, sealed, slot)
 
 

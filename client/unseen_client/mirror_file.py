@@ -37,6 +37,7 @@ class MirrorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._epoch = self._moved_epoch = 0
         self._slot_epochs: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._lock = threading.Lock()
         private_folder(path.parent)
@@ -73,7 +74,7 @@ class MirrorFile:
         table = np.array(columns, dtype=np.int64).reshape(-1, 2)
         self._slot_epochs = np.zeros(int(table[:, 0].max()) + 1 if len(table) else 0, dtype=np.int64)
         self._slot_epochs[table[:, 0]] = table[:, 1]
-        self._epoch = self._stored_epoch()
+        self._epoch = self._moved_epoch = self._stored_epoch()
         self._version = version
 
     def _stored_epoch(self) -> int:

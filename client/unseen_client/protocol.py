@@ -34,6 +34,7 @@ from unseen_client.flows import (
     enrol,
     images,
     operations,
+    pack,
     reveal,
     rotate,
     rows,
@@ -233,6 +234,9 @@ class Protocol(GovernanceProtocol):
     def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
         path = None if certificate is None else Path(certificate)
         return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), path)
+
+    def pack(self, name: str) -> Flow[int]:
+        return pack.pack(self._session, name)
 
     def status(self) -> Flow[ServerStatus]:
         return operations.status(self._session)

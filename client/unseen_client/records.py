@@ -18,6 +18,7 @@ from unseen.dp.event import Event
 from unseen.errors import InvalidInput, SealBroken
 from unseen.types import UID_BYTES
 from unseen.v1 import record_pb2
+from unseen_client.coordinates import as_coordinates, as_vector, read_coordinates, write_coordinates
 
 PAD_TO_BYTES = 256
 """Lengths are hidden up to this: short captions and names all look alike."""
@@ -39,7 +40,8 @@ class Record:
     thumbnail: bytes = field(default=b"", repr=False)
     """A small JPEG, made after de-identification."""
     vector: npt.NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
-    """The row's unit vector (kept as float16), with its noise if it has any; None when the collection keeps none."""
+    """The row's unit vector (kept as float16, or as it is encrypted where the owner encrypts), with its noise if it has
+    any; None when the collection keeps none."""
     extra: Mapping[str, str] = field(default_factory=dict)
     noise: Event | None = None
     """The noise that the row's vector carries, as the enrolling device says. Set by enrolment, whatever stood here."""
@@ -58,10 +60,10 @@ def row_id(record_key: bytes, row: str) -> bytes:
     return hmac.digest(record_key, b"row-id" + require_id(row).encode(), "sha256")[:UID_BYTES]
 
 
-def seal_record(record_key: bytes, collection_uid: bytes, record: Record) -> bytes:
-    """Encrypt a record for the members of one collection, bound to its row."""
+def seal_record(record_key: bytes, collection_uid: bytes, record: Record, scale: int = 0) -> bytes:
+    """Encrypt a record for the members of one collection, bound to its row; ``scale`` as for ``encode_record``."""
     where = _context(collection_uid, row_id(record_key, record.id))
-    return envelope.seal(record_key, pad(encode_record(record)), where)
+    return envelope.seal(record_key, pad(encode_record(record, scale)), where)
 
 
 def open_record(record_key: bytes, collection_uid: bytes, row: bytes, sealed: bytes) -> Record:
@@ -73,9 +75,16 @@ def open_record(record_key: bytes, collection_uid: bytes, row: bytes, sealed: by
         raise SealBroken("the record opened but does not parse; it was sealed by another version of Unseen") from error
 
 
-def encode_record(record: Record) -> bytes:
-    """The record as protobuf bytes, the same bytes every time."""
-    vector = b"" if record.vector is None else np.asarray(record.vector, dtype="<f2").tobytes()
+def encode_record(record: Record, scale: int = 0) -> bytes:
+    """The record as protobuf bytes, the same bytes every time.
+
+    ``scale``: of a vector whose numbers are whole multiples of 1 / scale, and are kept exactly; else 0.
+    """
+    vector = coordinates = b""
+    if record.vector is not None and scale:
+        coordinates = write_coordinates(as_coordinates(record.vector, scale), scale)
+    elif record.vector is not None:
+        vector = np.asarray(record.vector, dtype="<f2").tobytes()
     message = record_pb2.Record(
         id=require_id(record.id),
         name=record.name,
@@ -84,6 +93,7 @@ def encode_record(record: Record) -> bytes:
         link=record.link,
         thumbnail=record.thumbnail,
         vector=vector,
+        coordinates=coordinates,
         extra=record.extra,
         noise=_noise_message(record.noise),
     )
@@ -94,6 +104,8 @@ def decode_record(data: bytes) -> Record:
     """The inverse of ``encode_record``, the vector as float32; DecodeError or ValueError for anything else."""
     message = record_pb2.Record.FromString(data)
     vector = np.frombuffer(message.vector, dtype="<f2").astype(np.float32) if message.vector else None
+    if message.coordinates:
+        vector = as_vector(*read_coordinates(message.coordinates))
     return Record(
         id=message.id,
         name=message.name,

@@ -43,6 +43,7 @@ class EncryptedBlock:
     known_epoch: int
     """The epoch that its writer knew the block at: a block that was written since is not replaced."""
     ciphertexts: bytes
+    """Empty for a block that holds no row any more."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class RowBatch:
     """Of rows of an owner-encrypted collection, whose vectors are (n, 0): where its owner put each; else ()."""
     blocks: tuple[EncryptedBlock, ...] = ()
     """The blocks that these rows stand in, with the rows that stood there before."""
+    moves: bool = False
+    """Whether the rows are there already and move, without records; the blocks they leave are among ``blocks``."""
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,11 @@ def batch_to_message(batch: RowBatch) -> index_pb2.EnrolBatch:
     )
 
 
-def batch_from_message(message: index_pb2.EnrolBatch, dimension: int) -> RowBatch:
-    """Rows as they arrived, (n, dimension) with n >= 1; MalformedMessage when lengths and counts do not agree."""
+def batch_from_message(message: index_pb2.EnrolBatch, dimension: int, moves: bool = False) -> RowBatch:
+    """Rows as they arrived, (n, dimension) with n >= 1; MalformedMessage when lengths and counts do not agree.
+
+    ``moves``: they are there already, and come with slots and without records.
+    """
     row_ids = split_row_ids(message.row_ids)
     if not row_ids:
         raise MalformedMessage("an enrolment batch without rows; leave it out")
@@ -199,15 +202,16 @@ def batch_from_message(message: index_pb2.EnrolBatch, dimension: int) -> RowBatc
             f"{len(row_ids)} rows of dimension {dimension} have {expected_bytes} bytes of vectors, "
             f"got {len(message.vectors)}"
         )
-    if len(message.sealed_records) != len(row_ids):
-        raise MalformedMessage(f"{len(row_ids)} rows need as many sealed records, got {len(message.sealed_records)}")
+    records = 0 if moves else len(row_ids)
+    if len(message.sealed_records) != records:
+        raise MalformedMessage(f"{len(row_ids)} rows need {records} sealed records, got {len(message.sealed_records)}")
     consents = _split_consents(message.consents)
     if consents and len(consents) != len(row_ids):
         raise MalformedMessage(f"{len(row_ids)} rows need as many consents or none at all, got {len(consents)}")
     vectors = np.frombuffer(message.vectors, dtype="<i2").astype(np.int16, copy=False).reshape(len(row_ids), dimension)
     if len(message.slots) not in (0, len(row_ids)):
         raise MalformedMessage(f"{len(row_ids)} rows need as many slots or none at all, got {len(message.slots)}")
-    return RowBatch(row_ids, vectors, tuple(message.sealed_records), consents, tuple(message.slots))
+    return RowBatch(row_ids, vectors, tuple(message.sealed_records), consents, tuple(message.slots), (), moves)
 
 
 def block_to_message(block: EncryptedBlock) -> index_pb2.EncryptedBlock:

@@ -38,7 +38,12 @@ class OwnerCollection(LiveCollection):
         layout, threads = self._layout, self._threads
         self._whole = OwnerScanIndex(layout.parameters, layout.whole.dimension, layout.whole.factor, threads)
         self._side = OwnerScanIndex(layout.parameters, layout.side.dimension, layout.side.factor, threads)
-        self._side_blocks = 0
+        self._sides: set[int] = set()
+
+    @property
+    def _side_blocks(self) -> int:
+        """Side blocks that a reply covers: up to the last one that holds rows."""
+        return max(self._sides, default=-1) + 1
 
     @property
     def packing(self) -> Packing:
@@ -65,7 +70,8 @@ class OwnerCollection(LiveCollection):
         self._whole.reserve(self._layout.whole_slots(self.info.slots))
         self._missing = {self._layout.block_of(slot) for slot in self._store.taken_slots(self.info.uid)}
         for block in self._store.blocks(self.info.uid):
-            self._put(block.number, block.ciphertexts)
+            if block.ciphertexts:
+                self._put(block.number, block.ciphertexts)
 
     # Mutations
 
@@ -73,6 +79,8 @@ class OwnerCollection(LiveCollection):
         """Add rows in blocks that their owner encrypted: on disk, then searchable, then returned."""
         if compartment or batch.consents:
             raise InvalidInput("rows of an owner-encrypted collection rest on no agreement; leave consents out")
+        if batch.moves:
+            return self._move(request_id, batch)
         self._require_fitting(batch)
         with self.changing():
             self._require_no_gap(batch.blocks)
@@ -80,6 +88,34 @@ class OwnerCollection(LiveCollection):
             if not change.repeated:
                 self._apply(change, lambda: self._write(batch.blocks))
         return change
+
+    def _move(self, request_id: bytes, batch: RowBatch) -> Change:
+        """Give rows other slots, with the blocks that they leave and come into."""
+        for block in batch.blocks:
+            if block.ciphertexts:
+                self._require_readable(block)
+        with self.changing():
+            if not self._store.knows_request(request_id):  # else answered again or refused, by the store
+                self._require_move(batch)
+                self._require_no_gap(batch.blocks)
+            change = self._store.move_encrypted(request_id, self.info.uid, batch)
+            if not change.repeated:
+                self._apply(change, lambda: self._write(batch.blocks))
+        hand_back_freed_memory()
+        return change
+
+    def _require_move(self, batch: RowBatch) -> None:
+        """The blocks are those that the rows leave and come into, and an empty one holds nothing else."""
+        if len(batch.slots) != len(batch.row_ids) or max(batch.slots) >= limits.MAX_SLOTS:
+            raise InvalidInput(f"rows that move name a slot each, below {limits.MAX_SLOTS}")
+        block_of, uid = self._layout.block_of, self.info.uid
+        left = self._store.taken_slots(uid, batch.row_ids)
+        numbers = [block.number for block in batch.blocks]
+        if len(set(numbers)) != len(numbers) or {block_of(slot) for slot in (*left, *batch.slots)} != set(numbers):
+            raise InvalidInput("the blocks of a move are those that rows leave and come into, each of them once")
+        held = {block_of(slot) for slot in (set(self._store.taken_slots(uid)) - set(left)) | set(batch.slots)}
+        if any(block.number in held and not block.ciphertexts for block in batch.blocks):
+            raise InvalidInput("a block comes empty that holds rows; bring the mirror up to date and encrypt it anew")
 
     def withhold(self, request_id: bytes, row_ids: tuple[bytes, ...]) -> Change:
         raise InvalidInput("rows of an owner-encrypted collection cannot be withheld: only their owner writes blocks")
@@ -135,11 +171,14 @@ class OwnerCollection(LiveCollection):
 
     def _put(self, number: int, ciphertexts: bytes) -> None:
         self._missing.discard(number)  # its owner writes a block whole, from the rows that the catalogue names
-        if self._layout.is_side(number):
-            self._side.put_block(number, ciphertexts)
-            self._side_blocks = max(self._side_blocks, number + 1)
+        is_side = self._layout.is_side(number)
+        index, within = (self._side, number) if is_side else (self._whole, number - SIDE_BLOCKS)
+        if ciphertexts:
+            index.put_block(within, ciphertexts)
         else:
-            self._whole.put_block(number - SIDE_BLOCKS, ciphertexts)
+            index.clear_block(within)
+        if is_side:
+            self._sides = self._sides | {number} if ciphertexts else self._sides - {number}
 
     # Searching
 

@@ -72,7 +72,7 @@ class SealedCollection(LiveCollection):
     # Mutations
 
     def enrol(self, request_id: bytes, batch: RowBatch, compartment: int = 0) -> Change:
-        if batch.slots or batch.blocks:
+        if batch.slots or batch.blocks or batch.moves:
             raise InvalidInput("this collection is sealed by the server: its rows come without slots and blocks")
         quantise.check_rows(self._parameters, batch.vectors)
         with self.changing():

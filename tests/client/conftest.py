@@ -92,6 +92,12 @@ def client(server: RealServer, home: Path) -> Iterator[Client]:
         yield one
 
 
+@pytest.fixture(params=["sealed", "owner"])
+def protection(request: pytest.FixtureRequest) -> str:
+    """What a collection is protected by: a test that asks for it runs against each."""
+    return str(request.param)
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A collection name that no other test uses."""

@@ -8,10 +8,10 @@ from unseen.errors import CollectionNotFound, KeyMissing, ServerUnavailable
 from unseen_client import AsyncClient, Client, Record
 
 
-async def test_the_session_of_the_blocking_client_runs_awaited(server, home, name, unit_vectors):
+async def test_the_session_of_the_blocking_client_runs_awaited(server, home, name, unit_vectors, protection):
     vectors, seen = unit_vectors(20, 512), []
     async with AsyncClient(server.address, home=home, timeout_s=20) as client:
-        await client.create_collection(name, dimension=512)
+        await client.create_collection(name, dimension=512, protection=protection)
         report = await client.enrol_vectors(
             name,
             [f"v{at}" for at in range(20)],

@@ -56,8 +56,8 @@ def test_every_file_is_accounted_for(shared, name, images):
     assert shared.count(name) == 3
 
 
-def test_an_image_finds_itself_and_its_record_has_a_thumbnail_and_its_name(shared, name, images):
-    shared.create_collection(name)
+def test_an_image_finds_itself_and_its_record_has_a_thumbnail_and_its_name(shared, name, images, protection):
+    shared.create_collection(name, protection=protection)
     shared.enrol_images(name, [images[0], images[2]], records=[Record(id="own", caption="mine"), Record()])
     best = shared.search_image(name, images[0], top_k=1)[0]
     assert (best.id, best.record.name, best.record.caption) == ("own", "0.png", "mine")
@@ -71,7 +71,7 @@ def test_an_image_finds_itself_and_its_record_has_a_thumbnail_and_its_name(share
 def test_faces_are_counted_and_words_find_photographs(shared, name):
     shared.create_collection(name)
     files = [PHOTOS / one for one in ("astronaut.jpg", "citrus-slices.jpg", "dahlia.jpg", "autumn-mountain.jpg")]
-    assert shared.enrol_images(name, files).faces_covered >= 1
+    assert shared.enrol_images("scenes", files).faces_covered >= 1
     assert shared.search_text(name, "a slice of orange", top_k=1)[0].record.name == "citrus-slices.jpg"
 
 
@@ -118,17 +118,18 @@ async def test_images_enrol_and_search_awaited(server, home, name, images):
         assert len(await client.search_text(name, "a chess board")) == 3
 
 
-@pytest.fixture(scope="module")
-def scenes(shared):
-    """Four photographs in a collection, and how each call scores them."""
-    shared.create_collection("scenes")
+@pytest.fixture(scope="module", params=["sealed", "owner"])
+def scenes(shared, request):
+    """Four photographs in a collection of each protection, and how each call scores them."""
+    shared.create_collection("scenes", protection=request.param)
     files = [PHOTOS / one for one in ("citrus-slices.jpg", "dahlia.jpg", "autumn-mountain.jpg", "astronaut.jpg")]
     ids = dict(zip((path.name for path in files), shared.enrol_images("scenes", files).ids, strict=True))
 
     def scores(query):
         return {hit.id: hit.score for hit in shared.search("scenes", query, rerank=True)}
 
-    return files, ids, scores
+    yield files, ids, scores
+    shared.delete_collection("scenes")
 
 
 def test_a_fused_score_is_the_weighted_sum_of_the_scores_of_words_pictures_and_rows(scenes):

@@ -29,12 +29,12 @@ def through(proxy, home):
         yield one
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(("protection", "cut"), [*(("sealed", cut) for cut in CUTS), ("owner", 9_000)])
 @pytest.mark.parametrize("way", ["up", "down"])
-def test_enrolment_and_search_survive_a_cut_after_any_byte(proxy, through, name, unit_vectors, cut, way):
+def test_enrolment_and_search_survive_a_cut_after_any_byte(proxy, through, name, unit_vectors, protection, cut, way):
     vectors = unit_vectors(120, 64)
     broken = (cut, None) if way == "up" else (None, cut)
-    through.create_collection(name, dimension=64)
+    through.create_collection(name, dimension=64, protection=protection)
     proxy.cut_next(broken)
     report = through.enrol_vectors(name, [str(at) for at in range(120)], vectors)
     assert report.enrolled == 120

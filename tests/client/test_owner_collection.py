@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.core.governance.written import terms
 from unseen import params
-from unseen.errors import InvalidInput, KeyMissing, RowNotFound, UnseenError
-from unseen_client import AsyncClient, Client, Query
+from unseen.errors import InvalidInput, RowNotFound, UnseenError
+from unseen.he.owner.layout import Layout
+from unseen_client import Client, Query
 from unseen_client.controller_keys import ControllerKeys
+from unseen_client.flows import search
+from unseen_client.flows.sync import sync
 from unseen_client.key_export import export_key, import_key
 from unseen_client.keystore import KeyStore
 
@@ -74,6 +75,55 @@ def test_erased_rows_never_score_and_their_neighbours_do(own_server, home, unit_
             client.erase("secret", ["8"])
 
 
+def test_single_rows_move_into_whole_blocks_and_score_as_before(server, home, tmp_path, name, unit_vectors):
+    """By themselves when side blocks are half full, or when asked; another device finds them and goes on."""
+    vectors = unit_vectors(45, 1024)
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=1024, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        side_slots = Layout.of(params.OWNER_DEFAULT, 1024, made.packing_factor).side_slots
+        first.enrol_vectors(name, ids(31), vectors[:31])
+        assert right(second, name, vectors, (0, 30))
+        assert first.erase(name, ["3"]) == 1
+        first.enrol_vectors(name, ids(1, 31), vectors[31:32])
+        assert first.collection(name).slots <= side_slots, "a few rows are no reason to move them"
+        first.enrol_vectors(name, ids(3, 32), vectors[32:35])
+        assert first.collection(name).slots == side_slots + 34
+        for client in (first, second):
+            assert client.pack(name) == 0
+            assert {hit.id for hit in client.search_vector(name, vectors[3], top_k=99)} == set(ids(35)) - {"3"}
+            assert right(client, name, vectors, (0, 31, 34))
+        second.enrol_vectors(name, ids(3, 35), vectors[35:38])
+        assert first.erase(name, ["0", "36"]) == 2
+        assert second.pack(name) == 2
+        assert right(first, name, vectors, (1, 34, 35, 37))
+        assert first.count(name) == 35
+        first.create_collection(f"{name}-sealed", dimension=16)
+        with pytest.raises(InvalidInput, match="packs it by itself"):
+            first.pack(f"{name}-sealed")
+
+
+def test_search_finds_rows_that_another_device_moves_meanwhile(server, home, tmp_path, name, unit_vectors, monkeypatch):
+    vectors, moves = unit_vectors(3, DIMENSION), []
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=DIMENSION, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        first.enrol_vectors(name, ids(3), vectors)
+        assert right(first, name, vectors, (0, 1, 2))
+
+        def sync_after_a_move(session, place, epoch):
+            if moves:
+                return sync(session, place, epoch)
+            moves.append(second.pack(name))
+            return sync(session, place, epoch + 1)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(search, "sync", sync_after_a_move)
+            assert right(first, name, vectors, (1,))
+            assert len(first.search_vector(name, vectors[1])) == 3
+        assert moves == [3]
+
+
 def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vectors):
     """Two devices write single rows into the same side blocks, and erase some, at the same time."""
     vectors = unit_vectors(60, DIMENSION)
@@ -98,13 +148,6 @@ def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vect
         assert not failures
         assert {hit.id for hit in second.search_vector(name, vectors[5], top_k=99)} == set(ids(18, 2))
         assert right(second, name, vectors, range(2, 20))
-
-
-def test_device_without_the_key_reads_nothing(client, tmp_path, server, name, unit_vectors):
-    client.create_collection(name, dimension=DIMENSION, protection="owner")
-    client.enrol_vectors(name, ids(2), unit_vectors(2, DIMENSION))
-    with Client(server.address, home=tmp_path / "other") as other, pytest.raises(KeyMissing):
-        other.search_vector(name, unit_vectors(1, DIMENSION)[0])
 
 
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
@@ -139,32 +182,6 @@ def test_no_agreement_can_be_set_on_it(client, home, name):
     ControllerKeys(home).make("controller")
     with pytest.raises(InvalidInput, match="owner-encrypted"):
         client.set_policy(name, terms())
-
-
-def test_pictures_and_words_search_it_as_any_other(client, name, tmp_path):
-    random, paths = np.random.default_rng(3), []
-    for at in range(3):
-        paths.append(tmp_path / f"{at}.png")
-        Image.fromarray(random.integers(0, 255, (4, 4, 3), np.uint8).repeat(32, 0).repeat(32, 1)).save(paths[at])
-    for kind in ("sealed", "owner"):
-        client.create_collection(f"{name}{kind}", protection=kind)
-        assert client.enrol_images(f"{name}{kind}", paths).enrolled == 3
-    for query in (Query.picture(paths[1]), Query.words("coloured squares")):
-        sealed, own = (client.search(f"{name}{kind}", query, top_k=3) for kind in ("sealed", "owner"))
-        assert {hit.id for hit in sealed} == {hit.id for hit in own}
-        exact = {hit.id: hit.score for hit in sealed}
-        assert max(abs(exact[hit.id] - hit.score) for hit in own) < 0.05
-    assert client.search(f"{name}owner", Query.picture(paths[1]), top_k=1)[0].record.name == "1.png"
-
-
-async def test_the_asyncio_client_has_it_as_well(server, home, name, unit_vectors):
-    vectors = unit_vectors(2, DIMENSION)
-    async with AsyncClient(server.address, home=home) as client:
-        await client.create_collection(name, dimension=DIMENSION, protection="owner")
-        await client.enrol_vectors(name, ids(2), vectors)
-        assert (await client.search_vector(name, vectors[1], top_k=1))[0].id == "1"
-        assert await client.erase(name, ["1"]) == 1
-        assert [hit.id for hit in await client.search_vector(name, vectors[1], top_k=2)] == ["0"]
 
 
 def test_the_command_line_says_which_protection_and_that_the_key_is_all(unseen, name):

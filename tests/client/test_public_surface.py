@@ -90,6 +90,7 @@ METHODS = {
         "noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "erase": "(self, name, ids, *, certificate=None)",
+    "pack": "(self, name)",
     "get": "(self, name, id)",
     "grant_reveal": "(self, name, *, account=None, days=30)",
     "list": "(self, name, *, limit=None, offset=0)",

@@ -36,20 +36,20 @@ def test_scores_agree_with_the_plain_twin_and_with_numpy(client, name, unit_vect
         assert encrypted.std() > 0.005 or dimension == 4096
 
 
-def test_the_best_of_many_are_the_best_of_plaintext(client, name, unit_vectors):
+def test_the_best_of_many_are_the_best_of_plaintext(client, name, unit_vectors, protection):
     """Rows around thirty centres, apart by more than the noise: the ranking must be numpy's."""
     centres = unit_vectors(30, 64)
-    client.create_collection(name, dimension=64)
+    client.create_collection(name, dimension=64, protection=protection)
     client.enrol_vectors(name, [str(at) for at in range(30)], centres)
     query = sum(weight * centres[at] for at, weight in enumerate((1.0, 0.7, 0.4)))
     order = np.argsort(-(centres @ (query / np.linalg.norm(query))))[:3]
     assert [hit.id for hit in client.search_vector(name, query, top_k=3)] == [str(at) for at in order]
 
 
-def test_the_readme_session_runs(server, home, unit_vectors):
+def test_the_readme_session_runs(server, home, unit_vectors, protection):
     vectors = unit_vectors(20, 512)
     with Client(server.address, home=home, timeout_s=20) as client:
-        client.create_collection("readme", dimension=512)
+        client.create_collection("readme", dimension=512, protection=protection)
         report = client.enrol_vectors(
             "readme", [f"v{at}" for at in range(20)], vectors, records=[Record(caption=f"row {at}") for at in range(20)]
         )
@@ -88,8 +88,10 @@ def test_the_servers_own_errors_arrive_as_the_same_class(client):
         client.create_collection("No Such Name!", dimension=8)
 
 
-def test_a_collection_whose_rows_were_all_erased_gives_no_hits_and_can_be_filled_again(client, name, unit_vectors):
-    client.create_collection(name, dimension=16)
+def test_a_collection_whose_rows_were_all_erased_gives_no_hits_and_can_be_filled_again(
+    client, name, unit_vectors, protection
+):
+    client.create_collection(name, dimension=16, protection=protection)
     assert client.search_vector(name, unit_vectors(1)[0]) == []
     client.enrol_vectors(name, ["a", "b"], unit_vectors(2))
     client.erase(name, ["a", "b"])
@@ -98,9 +100,9 @@ def test_a_collection_whose_rows_were_all_erased_gives_no_hits_and_can_be_filled
     assert [hit.id for hit in client.search_vector(name, unit_vectors(2)[1])] == ["b"]
 
 
-def test_many_threads_share_one_client(client, name, unit_vectors):
+def test_many_threads_share_one_client(client, name, unit_vectors, protection):
     vectors = unit_vectors(200, 32)
-    client.create_collection(name, dimension=32)
+    client.create_collection(name, dimension=32, protection=protection)
     with ThreadPoolExecutor(4) as threads:
         parts = [[str(at) for at in range(start, start + 20)] for start in range(0, 200, 20)]
         list(threads.map(lambda part: client.enrol_vectors(name, part, vectors[[int(at) for at in part]]), parts))
@@ -108,10 +110,10 @@ def test_many_threads_share_one_client(client, name, unit_vectors):
     assert found == [str(at) for at in range(0, 200, 10)]
 
 
-def test_two_devices_with_one_key_see_the_same_rows(client, server, name, tmp_path, unit_vectors):
+def test_two_devices_with_one_key_see_the_same_rows(client, server, name, tmp_path, unit_vectors, protection):
     from unseen_client.keystore import KeyStore
 
-    client.create_collection(name, dimension=16)
+    client.create_collection(name, dimension=16, protection=protection)
     client.enrol_vectors(name, ["a", "b"], unit_vectors(2))
     with Client(server.address, home=tmp_path / "other") as other:
         with pytest.raises(KeyMissing):
@@ -122,16 +124,19 @@ def test_two_devices_with_one_key_see_the_same_rows(client, server, name, tmp_pa
         assert [hit.id for hit in client.search_vector(name, unit_vectors(2)[0], top_k=5)] == ["b"]
 
 
-@pytest.mark.parametrize("bytes_before_the_kill", [100_000, 400_000, 900_000])
+@pytest.mark.parametrize(
+    ("protection", "bytes_before_the_kill"),
+    [("sealed", 100_000), ("sealed", 400_000), ("sealed", 900_000), ("owner", 900_000)],
+)
 def test_rows_are_there_exactly_once_when_the_server_is_killed_in_a_stream(
-    own_server, home, unit_vectors, bytes_before_the_kill
+    own_server, home, unit_vectors, protection, bytes_before_the_kill
 ):
     """Kill -9 while a stream is on its way, before or after its answer; the client goes on when the server is back."""
     server, vectors = own_server(), unit_vectors(2500, 32)
     ids, killed = [str(at) for at in range(2500)], threading.Event()
     proxy = FlakyProxy(server.address)
     with Client(proxy.address, home=home, timeout_s=60) as client:
-        client.create_collection("kept", dimension=32)
+        client.create_collection("kept", dimension=32, protection=protection)
 
         def kill_and_start():
             server.kill()

@@ -19,6 +19,7 @@ from unseen.errors import (
     LimitExceeded,
     MalformedMessage,
     PackingChanged,
+    RowNotFound,
 )
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout, choose
 from unseen.he.owner.secret import OwnerKey
@@ -144,6 +145,42 @@ def test_decrypting_what_is_held_after_an_erasure_finds_nothing_of_the_row(
     assert np.abs(after[1]).max() <= MOST_ERROR
     assert np.abs(after[[0, 2]] - before[[0, 2]]).max() <= 2 * MOST_ERROR
     assert np.abs(search(live, key, vectors(3)[1])[2][1]) < 0.01
+
+
+def test_rows_that_move_score_in_their_new_places_and_an_emptied_side_block_is_answered_no_more(
+    store: Store, live: OwnerCollection, key: OwnerKey
+) -> None:
+    rows = vectors(3)
+    size = LAYOUT.side.rows_per_block
+    first, other = block(key, 0, {0: rows[0]}), block(key, 2, {2 * size: rows[1], 2 * size + 1: rows[2]})
+    added = batch((0, 2 * size, 2 * size + 1), first, other)
+    live.enrol(random_uid(), added)
+    assert search(live, key, rows[1])[0].side_blocks == 3
+    whole = block(key, SIDE_BLOCKS, {FIRST_WHOLE: rows[1], FIRST_WHOLE + 1: rows[2]}, known_epoch=1)
+    emptied = EncryptedBlock(2, 1, b"")
+    empty_ids = replace(batch((FIRST_WHOLE, FIRST_WHOLE + 1), whole, emptied), sealed_records=(), moves=True)
+    moving = replace(empty_ids, row_ids=added.row_ids[1:])
+    for wrong, words in (
+        (replace(moving, blocks=(whole,)), "leave and come into"),
+        (replace(moving, blocks=(whole, emptied, emptied)), "leave and come into"),
+        (replace(moving, slots=(FIRST_WHOLE,)), "slot each"),
+        (replace(moving, row_ids=added.row_ids[1:2], slots=(FIRST_WHOLE,)), "comes empty that holds rows"),
+        (replace(moving, slots=(limits.MAX_SLOTS, 1)), "slot each"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            live.enrol(random_uid(), wrong)
+    with pytest.raises(RowNotFound):
+        live.enrol(random_uid(), empty_ids)
+    with pytest.raises(MalformedMessage):
+        live.enrol(random_uid(), replace(moving, blocks=(replace(whole, ciphertexts=b"short"), emptied)))
+    request = random_uid()
+    assert live.enrol(request, moving).epoch == 2
+    assert live.enrol(request, moving).repeated
+    for one in (live, loaded(store, store.collections()[0])):
+        start, side, found = search(one, key, rows[1])
+        assert (start.epoch, start.side_blocks, start.blocks) == (2, 1, 2)
+        assert side[0] == pytest.approx(rows[0] @ rows[1], abs=0.01)
+        assert found[:2] == pytest.approx(rows[1:] @ rows[1], abs=0.01)
 
 
 def test_what_does_not_fit_is_refused_and_changes_nothing(store: Store, live: OwnerCollection, key: OwnerKey) -> None:

@@ -65,8 +65,9 @@ def enrol_dicom(
     chosen = yield from local(survey.chosen)
     chosen = yield from _with_bases(session, place, chosen, noise, given)
     rows = sum(len(one.frames) for one in chosen)
-    objects = _Objects(preparer, Enrolment(session, place, rows, noise), place, crosswalk, choices.tags)
-    for part in _streams(chosen):
+    enrolment = Enrolment(session, place, rows, noise)
+    objects = _Objects(preparer, enrolment, place, crosswalk, choices.tags)
+    for part in _streams(chosen, enrolment.at_once(IMAGES_PER_STREAM)):
         yield from objects.enrol(part)
         yield Progress(objects.done, len(chosen), "objects")
     return objects.report(survey, chosen)
@@ -196,12 +197,12 @@ def _with_bases(
     ]
 
 
-def _streams(chosen: Sequence[Chosen]) -> Iterator[list[Chosen]]:
+def _streams(chosen: Sequence[Chosen], rows_at_once: int) -> Iterator[list[Chosen]]:
     """Runs of objects with about as many rows as one stream is to have."""
     part: list[Chosen] = []
     for one in chosen:
         part.append(one)
-        if sum(len(each.frames) for each in part) >= IMAGES_PER_STREAM:
+        if sum(len(each.frames) for each in part) >= rows_at_once:
             yield part
             part = []
     if part:

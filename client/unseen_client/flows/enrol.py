@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,12 +25,13 @@ from unseen.errors import (
     InvalidVector,
     ModelMismatch,
     RowExists,
+    RowNotFound,
     UnseenError,
 )
 from unseen.v1 import index_pb2
 from unseen.wire import require_epoch
 from unseen_client import rpcs
-from unseen_client.flows import collections, consents
+from unseen_client.flows import collections, consents, owner, pack
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol_stream import Row, seal_stream
 from unseen_client.flows.sync import Place, open_current, sync
@@ -82,8 +84,9 @@ def enrol_vectors(
     compared = yield from local(partial(comparable, place.metric, vectors))
     bases = yield from consents.bases(session, place, given, len(ids), noise)
     enrolment = Enrolment(session, place, len(ids), noise)
-    for start in range(0, len(ids), ROWS_PER_STREAM):
-        stop = min(start + ROWS_PER_STREAM, len(ids))
+    at_once = enrolment.at_once(ROWS_PER_STREAM)
+    for start in range(0, len(ids), at_once):
+        stop = min(start + at_once, len(ids))
         rows = [
             Row(compared[at], named(records[at] if records else Record(), ids[at]), subjects[at], bases[at])
             for at in range(start, stop)
@@ -144,24 +147,36 @@ class Enrolment:
     def report(self) -> EnrolReport:
         return EnrolReport(tuple(self.enrolled), tuple(self.already), (), 0)
 
+    def at_once(self, rows: int) -> int:
+        """So many rows, or about as many where whole blocks are written."""
+        return min(owner.rows_at_once(self._place, rows), ROWS_PER_STREAM) if self._place.is_owner else rows
+
     def has(self, row: str) -> Flow[bool]:
         """Whether this id needs no work: the server has it, or this enrolment has just sent it."""
         known = row_id(self._place.key.record_key, row)
         return row in self.enrolled or bool((yield from local(lambda: self._place.mirror.has([known]))))
 
     def send(self, rows: Sequence[Row]) -> Flow[None]:
-        """Enrol rows, at most ROWS_PER_STREAM, leaving out those that are there; their ids differ."""
+        """Enrol rows, leaving out those that are there; their ids differ."""
         server = yield from collections.server_info(self._session)
-        most = min(ROWS_PER_STREAM, server.max_rows_per_enrolment)
+        most = min(self.at_once(ROWS_PER_STREAM), server.max_rows_per_enrolment)
         try:
             for alike in _alike(rows):
                 for start in range(0, len(alike), most):
                     yield from self._send_stream(server, alike[start : start + most])
+            yield from self._pack()
         except UnseenError as error:
             error.add_note(
                 f"{len(self.enrolled)} of {self._total} are enrolled; run it again to go on, those will be skipped"
             )
             raise
+
+    def _pack(self) -> Flow[None]:
+        """Move rows out of side blocks when these fill up; rows that others change at the same time stay."""
+        if not self._place.is_owner or not (yield from local(partial(owner.is_worth_packing, self._place))):
+            return
+        with suppress(BlockChanged, RowNotFound):
+            yield from pack.move_side_rows(self._session, self._place)
 
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)

@@ -15,6 +15,7 @@ from unseen.errors import LimitExceeded
 from unseen.he.quantise import quantise_rows
 from unseen.types import RowBatch
 from unseen.v1 import index_pb2
+from unseen_client.coordinates import as_coordinates, as_vector
 from unseen_client.flows import owner
 from unseen_client.flows.consents import Basis
 from unseen_client.flows.sync import Place
@@ -45,22 +46,28 @@ class Row:
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kept: bool = False) -> list[Message]:
     """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB.
 
-    ``as_kept``: the rows' vectors come from records and stay what they are, to the last bit.
+    ``as_kept``: the rows' vectors come from records of an owner-encrypted collection and stay what they are, to the last
+    bit.
     """
     collection = place.collection
     stacked = np.stack([row.vector for row in rows])
-    vectors_kept = (
-        kept(place.metric, stacked if as_kept else _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
-    )
+    vectors_kept: Sequence[Float32Array | None] = [None] * len(rows)
+    placed, scale = owner.Placed((), ()), 0
     if place.is_owner:
-        # As the record will give them back: a block that is written anew holds the same numbers.
-        placed = owner.placed(place, np.asarray(vectors_kept).astype(np.float16).astype(np.float32))
+        # Records keep what is encrypted: a block that is written anew holds the same numbers.
+        parameters = params.owner_by_id(collection.parameter_id)
+        scale = parameters.row_scale
+        coordinates = as_coordinates(stacked, scale) if as_kept else quantise_rows(parameters, stacked)
+        placed = owner.placed(place, coordinates)
+        vectors_kept = list(as_vector(coordinates, scale))
         vectors = np.zeros((len(rows), 0), np.int16)
     else:
-        placed = owner.Placed((), ())
         vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
+        if place.key.keep_vectors:
+            vectors_kept = list(kept(place.metric, _unit(stacked)))
     sealed = [
-        _sealed(place, server, replace(row.record, vector=one)) for row, one in zip(rows, vectors_kept, strict=True)
+        _sealed(place, server, replace(row.record, vector=one), scale)
+        for row, one in zip(rows, vectors_kept, strict=True)
     ]
     row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
     consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
@@ -88,8 +95,8 @@ def _unit(vectors: Float32Array) -> Float32Array:
     return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _sealed(place: Place, server: ServerInfo, record: Record) -> bytes:
-    sealed = seal_record(place.key.record_key, place.collection.uid, record)
+def _sealed(place: Place, server: ServerInfo, record: Record, scale: int) -> bytes:
+    sealed = seal_record(place.key.record_key, place.collection.uid, record, scale)
     if len(sealed) > server.max_record_bytes:
         raise LimitExceeded(
             f"the record of row {record.id!r} has {len(sealed)} bytes sealed, this server takes "

@@ -75,10 +75,12 @@ def enrol_images(
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
     describer = yield from local(partial(Describer, preparer, describing)) if describing else local(lambda: None)
-    images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths, describer)
+    enrolment = Enrolment(session, place, len(paths), noise)
+    images = _Images(preparer, enrolment, paths, describer)
     described = records or [Record()] * len(paths)
-    for start in range(0, len(paths), IMAGES_PER_STREAM):
-        part = slice(start, start + IMAGES_PER_STREAM)
+    at_once = enrolment.at_once(IMAGES_PER_STREAM)
+    for start in range(0, len(paths), at_once):
+        part = slice(start, start + at_once)
         several = zip(paths[part], described[part], subjects[part], bases[part], strict=True)
         yield from images.enrol([Image(*one) for one in several])
     return images.report()

@@ -21,14 +21,16 @@ from unseen.errors import IntegrityError, KeyMissing, MalformedMessage, RowNotFo
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout
 from unseen.he.owner.message import reply_block_bytes
 from unseen.he.owner.secret import OwnerKey
-from unseen.he.quantise import quantise_query, quantise_rows
+from unseen.he.quantise import quantise_query
 from unseen.types import EncryptedBlock
 from unseen.v1 import search_pb2
+from unseen_client.coordinates import as_coordinates
 from unseen_client.flows.sync import Place
 from unseen_client.mirror import SLOT_LIMIT
 
 BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]
+Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 
 SINGLE_ROWS = 32
@@ -41,6 +43,14 @@ class Placed:
 
     slots: tuple[int, ...]
     blocks: tuple[EncryptedBlock, ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Rows that are there and move, with their new places and the blocks that they leave and come into."""
+
+    row_ids: tuple[bytes, ...]
+    placed: Placed
 
 
 def layout_of(place: Place) -> Layout:
@@ -60,12 +70,12 @@ def owner_key(place: Place) -> OwnerKey:
 # Rows
 
 
-def placed(place: Place, vectors: Float32Array) -> Placed:
-    """Choose places for new rows, (n, d) as their records keep them, and encrypt the blocks they come into."""
+def placed(place: Place, rows: Int16Array) -> Placed:
+    """Choose places for new rows (n, d), quantised, and encrypt the blocks they come into."""
     epoch = place.mirror.epoch  # before anything is read of the mirror: what comes in later makes the write refused
     layout = layout_of(place)
-    slots = choose_slots(layout, place.mirror.taken_slots(), len(vectors))
-    new = dict(zip(slots, vectors, strict=True))
+    slots = choose_slots(layout, place.mirror.taken_slots(), len(rows))
+    new = dict(zip(slots, rows, strict=True))
     numbers = sorted({layout.block_of(slot) for slot in slots})
     with owner_key(place) as key:
         blocks = tuple(_block(place, layout, key, number, epoch, new) for number in numbers)
@@ -95,23 +105,59 @@ def by_block(place: Place, row_ids: Sequence[bytes]) -> list[list[bytes]]:
     return list(apart.values())
 
 
+def rows_at_once(place: Place, about: int) -> int:
+    """How many rows fill whole blocks, about so many: a part of a block is written anew with the rows that follow."""
+    size = layout_of(place).whole.rows_per_block
+    return max(1, about // size) * size
+
+
 def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
-    """Free slots for new rows: unused whole blocks; for the rest side blocks, or the free places of one whole block."""
+    """Free slots for new rows: of whole blocks, and for a small rest of side blocks."""
+    size = layout.whole.rows_per_block
+    rest = count % size
+    side = np.setdiff1d(np.arange(layout.side_slots), taken)
+    if rest > min(SINGLE_ROWS, max(1, size // 4), len(side)):
+        return whole_slots(layout, taken, count)
+    return [*whole_slots(layout, taken, count - rest), *map(int, side[:rest])]
+
+
+def whole_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
+    """Free slots of whole blocks: of unused ones, and for the rest the free places of one."""
     size = layout.whole.rows_per_block
     used = np.bincount((taken[taken >= layout.side_slots] - layout.side_slots) // size)
     # Emptied blocks before new ones: every block that was ever written is a part of every reply.
     unused = itertools.chain(map(int, np.flatnonzero(used == 0)), itertools.count(len(used)))
     filled = [SIDE_BLOCKS + number for number in itertools.islice(unused, count // size)]
     slots = [slot for block in filled for slot in layout.slots_of(block)]
-    rest = count % size
-    if not rest:
-        return slots
-    side = np.setdiff1d(np.arange(layout.side_slots), taken)
-    if rest <= min(SINGLE_ROWS, max(1, size // 4), len(side)):
-        return [*slots, *map(int, side[:rest])]
-    fitting = np.flatnonzero((used > 0) & (used + rest <= size))
-    block = SIDE_BLOCKS + (int(fitting[0]) if len(fitting) else next(unused))
-    return [*slots, *map(int, np.setdiff1d(np.array(layout.slots_of(block)), taken)[:rest])]
+    if rest := count % size:
+        fitting = np.flatnonzero((used > 0) & (used + rest <= size))
+        block = SIDE_BLOCKS + (int(fitting[0]) if len(fitting) else next(unused))
+        slots += map(int, np.setdiff1d(np.array(layout.slots_of(block)), taken)[:rest])
+    return slots
+
+
+def is_worth_packing(place: Place) -> bool:
+    """Whether side blocks are half full, or hold as many rows as a whole block."""
+    layout = layout_of(place)
+    side_rows = np.count_nonzero(place.mirror.taken_slots() < layout.side_slots)
+    return bool(side_rows >= min(layout.side_slots // 2, layout.whole.rows_per_block))
+
+
+def moved(place: Place, most: int) -> Moved:
+    """Places in whole blocks for rows of side blocks, some ``most`` of them, and the blocks of either kind."""
+    epoch = place.mirror.epoch  # first: see ``placed``
+    layout = layout_of(place)
+    size = layout.side.rows_per_block
+    first = int(min(place.mirror.taken_slots(), default=0)) // size * size
+    most -= most % size
+    leaving = place.mirror.rows_between(first, min(first + most, layout.side_slots))
+    slots = whole_slots(layout, place.mirror.taken_slots(), len(leaving))
+    new = {slot: _kept(place, layout, row, sealed) for slot, (_, row, sealed) in zip(slots, leaving, strict=True)}
+    emptied = sorted({layout.block_of(slot) for slot, _, _ in leaving})
+    with owner_key(place) as key:
+        blocks = [_block(place, layout, key, number, epoch, new) for number in sorted(set(map(layout.block_of, slots)))]
+    blocks += [EncryptedBlock(number, epoch, b"") for number in emptied]
+    return Moved(tuple(row for _, row, _ in leaving), Placed(tuple(slots), tuple(blocks)))
 
 
 def _block(
@@ -120,31 +166,31 @@ def _block(
     key: OwnerKey,
     number: int,
     epoch: int,
-    new: Mapping[int, Float32Array],
+    new: Mapping[int, Int16Array],
     left_out: frozenset[bytes] = frozenset(),
 ) -> EncryptedBlock:
     """A block under a fresh seed: the rows that stand in it, from their sealed copies, and the new ones."""
     slots = layout.slots_of(number)
-    vectors = {slot: new[slot] for slot in slots if slot in new}
-    for slot, row, sealed in place.mirror.rows_between(slots.start, slots.stop):
-        if row not in left_out:
-            vectors[slot] = _kept_vector(place, row, sealed)
     packing = layout.packing(number)
     rows = np.zeros((packing.rows_per_block, packing.dimension), np.int16)
-    if vectors:
-        places = [slot - slots.start for slot in vectors]
-        rows[places] = quantise_rows(layout.parameters, np.stack(list(vectors.values())))
+    for slot in slots:
+        if slot in new:
+            rows[slot - slots.start] = new[slot]
+    for slot, row, sealed in place.mirror.rows_between(slots.start, slots.stop):
+        if row not in left_out:
+            rows[slot - slots.start] = _kept(place, layout, row, sealed)
     return EncryptedBlock(number, epoch, key.encrypt_rows(packing, rows)[0])
 
 
-def _kept_vector(place: Place, row: bytes, sealed: bytes) -> Float32Array:
+def _kept(place: Place, layout: Layout, row: bytes, sealed: bytes) -> Int16Array:
+    """A row's coordinates as its record keeps them."""
     vector = place.opened(row, sealed).vector
     if vector is None or vector.shape != (place.collection.dimension,):
         raise IntegrityError(
             "a record of this owner-encrypted collection lacks its vector, so its block cannot be written anew; "
             "nothing was changed"
         )
-    return vector
+    return as_coordinates(vector, layout.parameters.row_scale)
 
 
 # Search

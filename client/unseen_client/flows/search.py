@@ -115,11 +115,15 @@ def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Re
 def _search_owner(session: Session, place: Place, wanted: Wanted) -> Flow[list[Hit]]:
     """The same in an owner-encrypted collection. Nothing is asked once something is decrypted, come what may."""
     parameters = params.owner_by_id(place.collection.parameter_id)
-    seen_epoch = yield from local(lambda: place.mirror.epoch)
-    query = yield from local(lambda: owner.encrypt_query(place, wanted.query.direction))
-    requests = list(_requests(place.collection, query, wanted.purpose))
-    reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
-    yield from sync(session, place, reply.epoch)
+    for _ in range(MOST_REPACKINGS):
+        seen_epoch = yield from local(lambda: place.mirror.epoch)
+        query = yield from local(lambda: owner.encrypt_query(place, wanted.query.direction))
+        requests = list(_requests(place.collection, query, wanted.purpose))
+        reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
+        yield from sync(session, place, reply.epoch)
+        moved_epoch = yield from local(lambda: place.mirror.moved_epoch)
+        if not seen_epoch <= reply.epoch < moved_epoch:
+            break  # else rows moved while this reply was made, and it has them where they stand no more
 
     def looked_at() -> list[Hit]:
         raw = reply.raw_scores()

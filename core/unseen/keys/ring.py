@@ -116,6 +116,10 @@ class KeyRing:
         """The ids of a collection's trees."""
         return [one.tree_id for one in self._content.trees if one.collection_uid == collection_uid]
 
+    def collection_of(self, tree_id: bytes) -> bytes | None:
+        """The collection that a tree is of; None when it is not there."""
+        return next((one.collection_uid for one in self._content.trees if one.tree_id == tree_id), None)
+
     # Changing
 
     def add_tree(self, collection_uid: bytes) -> bytes:

@@ -50,7 +50,8 @@ class CollectionExamination:
         """Everything that is not as it must be."""
         yield from self._rows()
         yield from self._slots()
-        yield from self._vectors()
+        if not is_owner(self._info.parameter_id):  # whose rows stand in blocks, which are facts
+            yield from self._vectors()
         yield from self._records()
         yield from self._epochs()
         yield from self._erasures()
@@ -73,11 +74,6 @@ class CollectionExamination:
 
     def _count(self, query: str, *values: int | bytes) -> int:
         return int(self._tx.fetch(query, (self._number, *values))[0][0])
-
-    @property
-    def _vector_bytes(self) -> int:
-        """A row's vector here: nothing where owners encrypt, whose blocks are facts."""
-        return 0 if is_owner(self._info.parameter_id) else 2 * self._info.dimension
 
     def _rows(self) -> Iterator[str]:
         counted = self._count("SELECT count(*) FROM live_rows WHERE collection = ? AND withheld = 0")
@@ -116,7 +112,7 @@ class CollectionExamination:
             unerased += [row[0] for row in found if row[2] is None and any(row[1])]
             held = [cell for cell in live if any(tree.holds(cell[0].serial) for tree in self._trees)]
             self._without_key += len(live) - len(held)
-            broken += self._not_opening(self._seal.open_vectors, held, self._vector_bytes)
+            broken += self._not_opening(self._seal.open_vectors, held, 2 * self._info.dimension)
             rows += len(live)
             next_slot = found[-1][0] + 1
         self._checked["vectors"] += rows
@@ -197,7 +193,11 @@ class CollectionExamination:
         wrong = [
             epoch
             for epoch, kind, row_count in done
-            if (of_rows.pop(epoch, 0) > row_count if kind == "enrol" else of_erasures.pop(epoch, 0) != row_count)
+            if (
+                of_rows.pop(epoch, 0) > row_count
+                if kind in ("enrol", "move")
+                else of_erasures.pop(epoch, 0) != row_count
+            )
         ]
         yield from _named("epochs hold other rows than their request said", np.array(wrong))
         yield from _named("epochs hold rows or erasures that no request made", np.array([*of_rows, *of_erasures]))

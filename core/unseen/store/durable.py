@@ -173,8 +173,8 @@ class DurableStore(EncryptedRows):
     def _destroy(self, tx: Transaction, uid: bytes) -> None:
         """Take a collection away: its keys first, then all that they sealed."""
         collections.find_collection(tx, uid)
-        owner_rows.forget_all(tx, uid, self._seals)
         self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
+        owner_rows.forget_all(tx, uid, self._seals)
         row_keys.note_ring_state(tx, self.ring.content.state)
         collections.remove_collection(tx, uid)
 
@@ -220,8 +220,9 @@ class DurableStore(EncryptedRows):
         with self._database.changing() as tx:
             old, fresh = self._seal_of(tx, uid), self.ring.add_tree(uid)
             count = row_keys.reseal(tx, uid, old, fresh, self._seals)
+            owner_rows.reseal(tx, uid, fresh, self._seals)
             number, _ = collections.find_collection(tx, uid)
-        self._database.scrub((vectors_table(number), records_table(number)))
+        self._database.scrub((vectors_table(number), records_table(number), "facts"))
         with self._database.changing() as tx:
             others = [tree_id for tree_id in self.ring.trees_of(uid) if tree_id != fresh]
             self.ring.destroy(others, Destroyed.KEYS_RENEWED)

@@ -8,6 +8,7 @@ never move (see ``schema.py``): forgetting one overwrites its bytes with zeros w
 
 Forgetting a fact that has a key of its own destroys the key first, so that no older copy of the data brings it back.
 Its tree and serial stay in front of the zeros: in a key ring that was put back from before, that key is cut again.
+Large ones give their room to later ones of their kind: see ``write_over``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-from unseen.envelope import context
+from unseen.envelope import SEAL_OVERHEAD_BYTES, context
 from unseen.errors import SealBroken
 from unseen.store.database import Transaction
 from unseen.store.interface import Fact
-from unseen.store.sealing import FACTS_UID, FactKeys, StoreSeals
+from unseen.store.sealing import FactKeys, StoreSeals
 
 FACT_FORMAT = 1
 OWN_KEY_FORMAT = 2
@@ -32,10 +33,48 @@ OwnKey = tuple[bytes, int]
 
 def append(tx: Transaction, seals: StoreSeals, kind: str, key: bytes, body: bytes, own: OwnKey | None = None) -> Fact:
     """Write a fact at the end, under a key of its own or that of the store."""
-    last = tx.fetch("SELECT coalesce(max(sequence), 0) FROM facts")[0][0]
-    fact = Fact(last + 1, kind, key, body)
+    fact = Fact(_next(tx), kind, key, body)
     tx.run("INSERT INTO facts VALUES (?, ?, ?, 0, ?)", (fact.sequence, kind, key, _sealed(seals, fact, own)))
     return fact
+
+
+def _next(tx: Transaction) -> int:
+    return int(tx.fetch("SELECT coalesce(max(sequence), 0) + 1 FROM facts")[0][0])
+
+
+def write_over(tx: Transaction, seals: StoreSeals, kind: str, key: bytes, body: bytes, own: OwnKey) -> None:
+    """Write a fact where a forgotten one of its kind and length lay, else at the end; the order is lost.
+
+    What was forgotten there keeps its tree and serial, at the end, under a kind of its own (``past``).
+    """
+    size = _HEAD.size + len(body) + SEAL_OVERHEAD_BYTES
+    found = tx.fetch(
+        "SELECT sequence, key, substr(sealed, 1, 25) FROM facts WHERE kind = ? AND forgotten = 1 AND length(sealed) = ?"
+        " ORDER BY sequence LIMIT 1",
+        (kind, size),
+    )
+    if not found:
+        append(tx, seals, kind, key, body, own)
+        return
+    sequence, old_key, head = found[0]
+    tx.run("INSERT INTO facts VALUES (?, ?, ?, 1, ?)", (_next(tx), past(kind), old_key, _emptied(head, _HEAD.size)))
+    # Zeros until the last step: nothing is left behind where this moves the cell.
+    tx.run("UPDATE facts SET key = ?, forgotten = 0 WHERE sequence = ?", (key, sequence))
+    tx.overwrite("facts", "sequence", [(sequence, _sealed(seals, Fact(sequence, kind, key, body), own))])
+
+
+def past(kind: str) -> str:
+    """The kind of what was forgotten and whose room was used again."""
+    return f"{kind}, past"
+
+
+def reseal(tx: Transaction, seals: StoreSeals, sequence: int, fresh_tree: bytes) -> None:
+    """Seal a fact that has a key of its own under that of another tree, where it lies; its serial stays."""
+    fact = at(tx, seals, sequence)
+    (head,) = (row[0] for row in tx.fetch("SELECT substr(sealed, 1, 25) FROM facts WHERE sequence = ?", (sequence,)))
+    own = own_key(head)
+    if fact is not None and own is not None:
+        tx.overwrite("facts", "sequence", [(sequence, _sealed(seals, fact, (fresh_tree, own[1])))])
 
 
 def _sealed(seals: StoreSeals, fact: Fact, own: OwnKey | None) -> bytes:
@@ -92,11 +131,20 @@ def forget(tx: Transaction, seals: StoreSeals, places: Sequence[tuple[str, bytes
     Gives how many there were, and whether the key ring changed.
     """
     found = tx.fetch_each("SELECT sequence, sealed FROM facts WHERE kind = ? AND key = ? AND forgotten = 0", places)
-    serials = [own[1] for _, sealed in found if (own := own_key(sealed)) is not None]
-    if serials:
-        seals.erase(FACTS_UID, serials, None)
+    owns = [own for _, sealed in found if (own := own_key(sealed)) is not None]
+    _cut(seals, owns)
     _zero(tx, [sequence for sequence, _ in found])
-    return len(found), bool(serials)
+    return len(found), bool(owns)
+
+
+def _cut(seals: StoreSeals, owns: Sequence[OwnKey]) -> None:
+    """Destroy keys: those of blocks are in the trees of their collections, others in the tree of facts."""
+    apart: dict[bytes, list[int]] = {}
+    for tree_id, serial in owns:
+        if (uid := seals.ring.collection_of(tree_id)) is not None:
+            apart.setdefault(uid, []).append(serial)
+    for uid, serials in apart.items():
+        seals.erase(uid, serials, None)
 
 
 def require_trees(tx: Transaction, seals: StoreSeals) -> None:
@@ -116,9 +164,8 @@ def finish_forgetting(tx: Transaction, seals: StoreSeals) -> int:
 
 def repeat_cuts(tx: Transaction, seals: StoreSeals) -> int:
     """Destroy the keys of forgotten facts that an older ring still holds; how many."""
-    held = [own[1] for _, own in _with_own_keys(tx, forgotten=1) if is_held(seals, own)]
-    if held:
-        seals.erase(FACTS_UID, held, None)
+    held = [own for _, own in _with_own_keys(tx, forgotten=1) if is_held(seals, own)]
+    _cut(seals, held)
     return len(held)
 
 

@@ -169,6 +169,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def move_encrypted(self, request_id: bytes, uid: bytes, batch: RowBatch) -> Change:
+        """Give rows that are there the slots that the batch names, and write its blocks; its records are left out.
+
+        All or nothing, and the rows keep their keys. BlockChanged as for ``enrol_encrypted``, RowNotFound.
+        """
+
+    @abstractmethod
     def erase_encrypted(
         self, request_id: bytes, uid: bytes, row_ids: tuple[bytes, ...], block: EncryptedBlock
     ) -> Change:
@@ -198,7 +205,7 @@ class Store(ABC):
 
     @abstractmethod
     def renew_keys(self, uid: bytes) -> int:
-        """Seal every row of a collection under fresh keys and destroy the old ones; how many rows there are.
+        """Seal every row and block of a collection under fresh keys and destroy the old ones; how many rows there are.
 
         Whole or absent, also after kill -9. No copy of the data from before opens any more.
         """

@@ -11,6 +11,7 @@ import numpy as np
 
 from unseen.errors import CollectionNotFound, InvalidInput
 from unseen.keys.ring_content import Erasure
+from unseen.params import is_owner
 from unseen.store import rows, slots
 from unseen.store.collections import find_collection, update_counts
 from unseen.store.database import Transaction
@@ -82,12 +83,13 @@ def place(
     count, epoch = len(batch.row_ids), stored.info.epoch + 1
     of_rows = zip(batch.row_ids, taken, serials, strict=True)
     places = [SealPlace(row_id, slot, epoch, serial) for row_id, slot, serial in of_rows]
-    vectors = seal.seal_vectors(places, (vector.tobytes() for vector in batch.vectors))
-    rows.write_vectors(tx, number, zip(taken, vectors, strict=True))
+    if not is_owner(stored.info.parameter_id):  # whose rows stand in blocks
+        vectors = seal.seal_vectors(places, (vector.tobytes() for vector in batch.vectors))
+        rows.write_vectors(tx, number, zip(taken, vectors, strict=True))
     records = rows.write_records(tx, number, seal.seal_records(places, batch.sealed_records))
     rows.write_rows(tx, number, places, records, batch.consents or (b"",) * count)
     update_counts(tx, number, handed_out, stored.info.rows + count, epoch)
-    return _finished(tx, request, uid, epoch, taken)
+    return finished(tx, request, uid, epoch, taken)
 
 
 def withhold(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes]) -> Change:
@@ -100,7 +102,7 @@ def withhold(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[by
     rows.withhold(tx, number, places)
     rows.remember_erasures(tx, number, epoch, row_ids, None)
     update_counts(tx, number, stored.info.slots, stored.info.rows - count, epoch)
-    return _finished(tx, request, uid, epoch, places)
+    return finished(tx, request, uid, epoch, places)
 
 
 def erase(tx: Transaction, request: Request, uid: bytes, row_ids: Sequence[bytes], seals: StoreSeals) -> Change:
@@ -126,7 +128,7 @@ def remove(tx: Transaction, uid: bytes, row_ids: Sequence[bytes]) -> Change:
     taken = [place.slot for place in places]
     # A withheld row is gone for mirrors already, and no longer counted.
     counted = sum(not place.withheld for place in places)
-    rows.destroy_cells(tx, number, places)
+    rows.destroy_cells(tx, number, places, with_vectors=not is_owner(stored.info.parameter_id))
     rows.remove_rows(tx, number, taken)
     slots.free(tx, number, taken)
     rows.remember_erasures(tx, number, epoch, row_ids, [place.serial for place in places])
@@ -142,7 +144,8 @@ def standing(tx: Transaction, done: Finished) -> tuple[int, StoredCollection]:
         raise replayed("its collection was deleted since") from None
 
 
-def _finished(tx: Transaction, request: Request, uid: bytes, epoch: int, places: Sequence[int]) -> Change:
+def finished(tx: Transaction, request: Request, uid: bytes, epoch: int, places: Sequence[int]) -> Change:
+    """Write down that rows came to these slots, or left them, and give the change."""
     remember_finished(tx, request, Finished(uid, epoch, len(places)))
     return Change(epoch, np.array(places, np.int64), find_collection(tx, uid)[1], repeated=False)
 

@@ -1,10 +1,12 @@
 """Rows and blocks of owner-encrypted collections: written by their owner, kept here, never opened.
 
-The server holds it. A row's vector is empty: its coefficients are in a block with those of its neighbours, encrypted on
-the owner's device. A block is a fact with a key of its own; its key on disk says which block of which collection it is,
-and the epoch that wrote it. Of several versions of a block the newest that is not ahead of its collection stands.
+The server holds it. A row has no vector here: its coefficients are in a block with those of its neighbours, encrypted
+on the owner's device. A block is a fact with a key of its own, a leaf of its collection's tree; its key on disk says
+which block of which collection it is, and the epoch that wrote it. Of several versions of a block the newest that is
+not ahead of its collection stands. An empty one holds no rows.
 
     enrol    new versions and rows, one transaction -> old versions forgotten
+    move     new versions and the rows' other slots, one transaction -> old versions forgotten
     erase    new version, ahead of its collection -> rows gone, which makes it stand -> old version forgotten
 
 So a stop anywhere leaves every row that is there in a block that holds it, and none that is erased.
@@ -19,12 +21,13 @@ from dataclasses import dataclass
 
 from unseen.errors import BlockChanged, InvalidInput
 from unseen.store import facts, mutations, rows, slots
-from unseen.store.collections import find_collection
+from unseen.store.collections import find_collection, update_counts
 from unseen.store.database import Database, Transaction
 from unseen.store.facts import OwnKey
 from unseen.store.interface import Change, StoredBlock
 from unseen.store.requests import Request
 from unseen.store.row_keys import note_ring_state
+from unseen.store.schema import records_table
 from unseen.store.sealing import CollectionSeal, StoreSeals
 from unseen.types import EncryptedBlock, RowBatch
 
@@ -67,6 +70,31 @@ def enrol(
     return mutations.place(tx, request, uid, batch, seal, serials, batch.slots, handed_out)
 
 
+def move(
+    tx: Transaction,
+    request: Request,
+    uid: bytes,
+    batch: RowBatch,
+    seal: CollectionSeal,
+    seals: StoreSeals,
+    draw_key: DrawKey,
+) -> Change:
+    """Give rows that are there other slots, with the blocks that hold them and held them; they keep their keys."""
+    number, stored = find_collection(tx, uid)
+    epoch = stored.info.epoch + 1
+    found = rows.records_of(tx, number, batch.row_ids)
+    write_blocks(tx, uid, stored.info.epoch, batch.blocks, seals, draw_key)
+    handed_out = _take(tx, number, stored.info.slots, batch.slots)
+    slots.free(tx, number, [place.slot for place, _ in found])
+    opened = seal.open_records([place for place, _ in found], [sealed for _, sealed in found])
+    places = [place._replace(slot=slot, epoch=epoch) for (place, _), slot in zip(found, batch.slots, strict=True)]
+    cells = [place.record for place in rows.require_rows(tx, number, batch.row_ids)]
+    tx.overwrite(records_table(number), "record", zip(cells, seal.seal_records(places, opened), strict=True))
+    rows.move_rows(tx, number, places)
+    update_counts(tx, number, handed_out, stored.info.rows, epoch)
+    return mutations.finished(tx, request, uid, epoch, batch.slots)
+
+
 def write_blocks(
     tx: Transaction,
     uid: bytes,
@@ -87,7 +115,7 @@ def write_blocks(
                 "somebody has written this block since; bring the mirror up to date, then encrypt the block anew"
             )
         key = _KEY.pack(uid, block.number, epoch + 1)
-        facts.append(tx, seals, KIND, key, block.ciphertexts, draw_key(tx))
+        facts.write_over(tx, seals, KIND, key, block.ciphertexts, draw_key(tx))
 
 
 def forget_old(tx: Transaction, uid: bytes, seals: StoreSeals) -> bool:
@@ -97,6 +125,12 @@ def forget_old(tx: Transaction, uid: bytes, seals: StoreSeals) -> bool:
     if old:
         _forget(tx, seals, old)
     return bool(old)
+
+
+def reseal(tx: Transaction, uid: bytes, fresh_tree: bytes, seals: StoreSeals) -> None:
+    """Seal every block of a collection under keys of another tree."""
+    for one in _versions(tx, uid):
+        facts.reseal(tx, seals, one.sequence, fresh_tree)
 
 
 def forget_all(tx: Transaction, uid: bytes, seals: StoreSeals) -> None:
@@ -135,7 +169,7 @@ def _forget(tx: Transaction, seals: StoreSeals, places: Sequence[tuple[str, byte
 def _versions(tx: Transaction, uid: bytes) -> list[_Version]:
     """Every version of every block, older ones first."""
     found = tx.fetch(
-        "SELECT sequence, key FROM facts WHERE kind = ? AND key >= ? AND key <= ? AND forgotten = 0 ORDER BY sequence",
+        "SELECT sequence, key FROM facts WHERE kind = ? AND key >= ? AND key <= ? AND forgotten = 0 ORDER BY key",
         (KIND, uid, uid + _LAST),
     )
     places = ((_KEY.unpack(key), sequence, key) for sequence, key in found)

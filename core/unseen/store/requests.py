@@ -63,12 +63,12 @@ def remember_finished(tx: Transaction, request: Request, done: Finished) -> None
 
 
 def require_enrolment_stands(tx: Transaction, collection: int, done: Finished) -> None:
-    """RequestReplayed when one of the rows that an enrolment added was erased since."""
+    """RequestReplayed when one of the rows that an enrolment added, or moved, was erased or moved since."""
     standing = tx.fetch("SELECT count(*) FROM live_rows WHERE collection = ? AND epoch = ?", (collection, done.epoch))[
         0
     ][0]
     if standing != done.row_count:
-        raise replayed("rows of this enrolment were erased since")
+        raise replayed("rows of this enrolment were moved or erased since")
 
 
 def require_erasure_stands(tx: Transaction, collection: int, done: Finished) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unseen.params import is_owner
 from unseen.store.collections import find_collection
 from unseen.store.database import Transaction
 from unseen.store.schema import records_table, vectors_table
@@ -70,14 +71,15 @@ def reseal(tx: Transaction, uid: bytes, old: CollectionSeal, fresh_tree: bytes, 
     Rows keep their serials, so that an erasure reaches both trees while there are two. Under the fresh tree nothing
     was ever sealed with the serial of an erased row, so those need not be cut from it.
     """
-    number, _ = find_collection(tx, uid)
+    number, stored = find_collection(tx, uid)
     new = seals.collection(uid, fresh_tree)
     vectors, records = vectors_table(number), records_table(number)
     count = 0
     for places, numbers in sealed_rows(tx, number):
-        slots = [place.slot for place in places]
-        opened = old.open_vectors(places, read_cells(tx, vectors, "slot", slots))
-        tx.overwrite(vectors, "slot", zip(slots, new.seal_vectors(places, opened), strict=True))
+        if not is_owner(stored.info.parameter_id):  # whose rows stand in blocks
+            slots = [place.slot for place in places]
+            opened = old.open_vectors(places, read_cells(tx, vectors, "slot", slots))
+            tx.overwrite(vectors, "slot", zip(slots, new.seal_vectors(places, opened), strict=True))
         opened = old.open_records(places, read_cells(tx, records, "record", numbers))
         tx.overwrite(records, "record", zip(numbers, new.seal_records(places, opened), strict=True))
         count += len(places)

@@ -148,6 +148,14 @@ def write_rows(
     )
 
 
+def move_rows(tx: Transaction, collection: int, places: Sequence[SealPlace]) -> None:
+    """Write down that rows stand in other slots now."""
+    tx.run_each(
+        "UPDATE live_rows SET slot = ?, epoch = ? WHERE collection = ? AND row_id = ?",
+        [(place.slot, place.epoch, collection, place.row_id) for place in places],
+    )
+
+
 def remove_rows(tx: Transaction, collection: int, slots: Sequence[int]) -> None:
     """Forget which rows were there."""
     tx.run_each("DELETE FROM live_rows WHERE collection = ? AND slot = ?", [(collection, slot) for slot in slots])
@@ -201,9 +209,10 @@ def take_free_records(tx: Transaction, collection: int, size_bytes: int, count: 
     return numbers
 
 
-def destroy_cells(tx: Transaction, collection: int, places: Sequence[RowPlace]) -> None:
+def destroy_cells(tx: Transaction, collection: int, places: Sequence[RowPlace], with_vectors: bool = True) -> None:
     """Zero the sealed bytes of rows where they lie, and give the room of their records to later ones."""
-    tx.zero(vectors_table(collection), "slot", [place.slot for place in places])
+    if with_vectors:
+        tx.zero(vectors_table(collection), "slot", [place.slot for place in places])
     records = [place.record for place in places]
     sizes = tx.zero(records_table(collection), "record", records)
     tx.run_each(

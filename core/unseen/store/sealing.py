@@ -6,8 +6,9 @@ The server holds these keys while it runs; they come from the key ring, which li
     key ring
     ├── store key          keys the digests of finished requests and seals facts
     ├── a tree for facts, a leaf per fact that is to be erased by key (about a data subject), by the fact's serial
-    └── a tree per collection, a leaf per row, by the row's serial
-        └── row key        seals the row's vector, and the row's record once more: it came sealed by the device
+    └── a tree per collection, a leaf per row or block, by its serial
+        ├── row key        seals the row's vector, and the row's record once more: it came sealed by the device
+        └── block key      seals a block of an owner-encrypted collection, which came encrypted by the device
 
 Both seals of a row are bound to their format, collection, row, slot and epoch: sealed bytes put in another place, or
 brought back from an older state of the same place, do not open. Once a row's serial is cut from the tree, nothing opens
@@ -103,6 +104,8 @@ class FactKeys:
         """The key of a fact, None when it was destroyed; InvalidConfiguration when this ring never held it."""
         if tree_id not in self._walks:
             tree = self._seals.ring.tree(tree_id)
+            if tree is None and self._seals.ring.why_destroyed(tree_id) is Destroyed.COLLECTION_DELETED:
+                return None
             if tree is None:
                 raise self._seals.missing_tree(tree_id)
             self._walks[tree_id] = KeyWalk(tree)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from unseen.v1 import types_pb2 as unseen_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15unseen/v1/index.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"\x98\x01\n\x10\x45nrolRowsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.unseen.v1.EnrolHeaderH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.unseen.v1.EnrolBatchH\x00\x12*\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x19.unseen.v1.EncryptedBlockH\x00\x42\x06\n\x04part\"J\n\x0e\x45ncryptedBlock\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x13\n\x0bknown_epoch\x18\x02 \x01(\x04\x12\x13\n\x0b\x63iphertexts\x18\x03 \x01(\x0c\"\x9d\x01\n\x0b\x45nrolHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\rpolicy_digest\x18\x06 \x01(\x0c\x12\x10\n\x08purposes\x18\x07 \x03(\t\"g\n\nEnrolBatch\x12\x0f\n\x07row_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_records\x18\x03 \x03(\x0c\x12\x10\n\x08\x63onsents\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x03(\r\"<\n\x11\x45nrolRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\"y\n\x10\x45raseRowsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07row_ids\x18\x03 \x01(\x0c\x12(\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x19.unseen.v1.EncryptedBlock\"Q\n\x11\x45raseRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"C\n\x14SyncCatalogueRequest\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x13\n\x0bsince_epoch\x18\x02 \x01(\x04\"v\n\x15SyncCatalogueResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x19.unseen.v1.CatalogueEntry\x12\x16\n\x0e\x65rased_row_ids\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\x32\xf6\x01\n\x0cIndexService\x12H\n\tEnrolRows\x12\x1b.unseen.v1.EnrolRowsRequest\x1a\x1c.unseen.v1.EnrolRowsResponse(\x01\x12\x46\n\tEraseRows\x12\x1b.unseen.v1.EraseRowsRequest\x1a\x1c.unseen.v1.EraseRowsResponse\x12T\n\rSyncCatalogue\x12\x1f.unseen.v1.SyncCatalogueRequest\x1a .unseen.v1.SyncCatalogueResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15unseen/v1/index.proto\x12\tunseen.v1\x1a\x15unseen/v1/types.proto\"\x98\x01\n\x10\x45nrolRowsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.unseen.v1.EnrolHeaderH\x00\x12&\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x15.unseen.v1.EnrolBatchH\x00\x12*\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x19.unseen.v1.EncryptedBlockH\x00\x42\x06\n\x04part\"J\n\x0e\x45ncryptedBlock\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x13\n\x0bknown_epoch\x18\x02 \x01(\x04\x12\x13\n\x0b\x63iphertexts\x18\x03 \x01(\x0c\"\xac\x01\n\x0b\x45nrolHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x14\n\x0cparameter_id\x18\x03 \x01(\t\x12\x10\n\x08model_id\x18\x04 \x01(\t\x12\x11\n\trow_count\x18\x05 \x01(\r\x12\x15\n\rpolicy_digest\x18\x06 \x01(\x0c\x12\x10\n\x08purposes\x18\x07 \x03(\t\x12\r\n\x05moves\x18\x08 \x01(\x08\"g\n\nEnrolBatch\x12\x0f\n\x07row_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07vectors\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_records\x18\x03 \x03(\x0c\x12\x10\n\x08\x63onsents\x18\x04 \x01(\x0c\x12\r\n\x05slots\x18\x05 \x03(\r\"<\n\x11\x45nrolRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\"y\n\x10\x45raseRowsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\x0c\x12\x0f\n\x07row_ids\x18\x03 \x01(\x0c\x12(\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x19.unseen.v1.EncryptedBlock\"Q\n\x11\x45raseRowsResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10repeated_request\x18\x02 \x01(\x08\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\"C\n\x14SyncCatalogueRequest\x12\x16\n\x0e\x63ollection_uid\x18\x01 \x01(\x0c\x12\x13\n\x0bsince_epoch\x18\x02 \x01(\x04\"v\n\x15SyncCatalogueResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x05\x61\x64\x64\x65\x64\x18\x02 \x03(\x0b\x32\x19.unseen.v1.CatalogueEntry\x12\x16\n\x0e\x65rased_row_ids\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\x32\xf6\x01\n\x0cIndexService\x12H\n\tEnrolRows\x12\x1b.unseen.v1.EnrolRowsRequest\x1a\x1c.unseen.v1.EnrolRowsResponse(\x01\x12\x46\n\tEraseRows\x12\x1b.unseen.v1.EraseRowsRequest\x1a\x1c.unseen.v1.EraseRowsResponse\x12T\n\rSyncCatalogue\x12\x1f.unseen.v1.SyncCatalogueRequest\x1a .unseen.v1.SyncCatalogueResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,19 +37,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENCRYPTEDBLOCK']._serialized_start=214
   _globals['_ENCRYPTEDBLOCK']._serialized_end=288
   _globals['_ENROLHEADER']._serialized_start=291
-  _globals['_ENROLHEADER']._serialized_end=448
-  _globals['_ENROLBATCH']._serialized_start=450
-  _globals['_ENROLBATCH']._serialized_end=553
-  _globals['_ENROLROWSRESPONSE']._serialized_start=555
-  _globals['_ENROLROWSRESPONSE']._serialized_end=615
-  _globals['_ERASEROWSREQUEST']._serialized_start=617
-  _globals['_ERASEROWSREQUEST']._serialized_end=738
-  _globals['_ERASEROWSRESPONSE']._serialized_start=740
-  _globals['_ERASEROWSRESPONSE']._serialized_end=821
-  _globals['_SYNCCATALOGUEREQUEST']._serialized_start=823
-  _globals['_SYNCCATALOGUEREQUEST']._serialized_end=890
-  _globals['_SYNCCATALOGUERESPONSE']._serialized_start=892
-  _globals['_SYNCCATALOGUERESPONSE']._serialized_end=1010
-  _globals['_INDEXSERVICE']._serialized_start=1013
-  _globals['_INDEXSERVICE']._serialized_end=1259
+  _globals['_ENROLHEADER']._serialized_end=463
+  _globals['_ENROLBATCH']._serialized_start=465
+  _globals['_ENROLBATCH']._serialized_end=568
+  _globals['_ENROLROWSRESPONSE']._serialized_start=570
+  _globals['_ENROLROWSRESPONSE']._serialized_end=630
+  _globals['_ERASEROWSREQUEST']._serialized_start=632
+  _globals['_ERASEROWSREQUEST']._serialized_end=753
+  _globals['_ERASEROWSRESPONSE']._serialized_start=755
+  _globals['_ERASEROWSRESPONSE']._serialized_end=836
+  _globals['_SYNCCATALOGUEREQUEST']._serialized_start=838
+  _globals['_SYNCCATALOGUEREQUEST']._serialized_end=905
+  _globals['_SYNCCATALOGUERESPONSE']._serialized_start=907
+  _globals['_SYNCCATALOGUERESPONSE']._serialized_end=1025
+  _globals['_INDEXSERVICE']._serialized_start=1028
+  _globals['_INDEXSERVICE']._serialized_end=1274
 # @@protoc_insertion_point(module_scope)

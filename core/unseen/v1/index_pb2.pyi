@@ -28,7 +28,7 @@ class EncryptedBlock(_message.Message):
     def __init__(self, number: _Optional[int] = ..., known_epoch: _Optional[int] = ..., ciphertexts: _Optional[bytes] = ...) -> None: ...
 
 class EnrolHeader(_message.Message):
-    __slots__ = ("request_id", "collection_uid", "parameter_id", "model_id", "row_count", "policy_digest", "purposes")
+    __slots__ = ("request_id", "collection_uid", "parameter_id", "model_id", "row_count", "policy_digest", "purposes", "moves")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
     PARAMETER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class EnrolHeader(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PURPOSES_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
     request_id: bytes
     collection_uid: bytes
     parameter_id: str
@@ -43,7 +44,8 @@ class EnrolHeader(_message.Message):
     row_count: int
     policy_digest: bytes
     purposes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., model_id: _Optional[str] = ..., row_count: _Optional[int] = ..., policy_digest: _Optional[bytes] = ..., purposes: _Optional[_Iterable[str]] = ...) -> None: ...
+    moves: bool
+    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., parameter_id: _Optional[str] = ..., model_id: _Optional[str] = ..., row_count: _Optional[int] = ..., policy_digest: _Optional[bytes] = ..., purposes: _Optional[_Iterable[str]] = ..., moves: bool = ...) -> None: ...
 
 class EnrolBatch(_message.Message):
     __slots__ = ("row_ids", "vectors", "sealed_records", "consents", "slots")

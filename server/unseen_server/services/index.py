@@ -53,7 +53,7 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
                 if request.WhichOneof("part") == "block":
                     blocks.append(wire.block_from_message(request.block))
                     continue
-                batches.append(_enrol_batch(request, dimension, missing))
+                batches.append(_enrol_batch(request, dimension, missing, header.moves))
                 missing -= len(batches[-1].row_ids)
             if missing:
                 raise MalformedMessage(f"the stream ended {missing} rows before the {header.row_count} it announced")
@@ -131,13 +131,13 @@ def _stated(header: index_pb2.EnrolHeader) -> Stated:
     return Stated(header.policy_digest, frozenset(header.purposes))
 
 
-def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: int) -> RowBatch:
+def _enrol_batch(request: index_pb2.EnrolRowsRequest, dimension: int, missing: int, moves: bool) -> RowBatch:
     if request.WhichOneof("part") != "batch":
         raise MalformedMessage("after its header an enrolment carries batches and blocks, and nothing else")
-    batch = wire.batch_from_message(request.batch, dimension)
+    batch = wire.batch_from_message(request.batch, dimension, moves)
     if len(batch.row_ids) > missing:
         raise MalformedMessage("an enrolment carries more rows than its header announced")
-    largest = max(len(record) for record in batch.sealed_records)
+    largest = max((len(record) for record in batch.sealed_records), default=0)
     if largest > limits.MAX_RECORD_BYTES:
         raise LimitExceeded(
             f"got a sealed record of {largest} bytes, expected at most {limits.MAX_RECORD_BYTES}; "
@@ -155,6 +155,7 @@ def _joined(batches: list[RowBatch]) -> RowBatch:
         tuple(record for batch in batches for record in batch.sealed_records),
         tuple(consent for some in consents for consent in some) if any(map(any, consents)) else (),
         tuple(slot for batch in batches for slot in batch.slots),
+        moves=batches[0].moves,
     )
 
 

@@ -14,7 +14,20 @@ import pytest
 from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
-COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "collections", "delete", "info", "keys"]
+COMMANDS = [
+    "serve",
+    "create",
+    "enrol",
+    "search",
+    "deid",
+    "list",
+    "erase",
+    "pack",
+    "collections",
+    "delete",
+    "info",
+    "keys",
+]
 COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
@@ -62,8 +75,8 @@ def test_brackets_in_records_are_shown_as_they_stand(unseen, name, vectors):
         assert one in shown.stdout
 
 
-def test_a_session_in_words(unseen, name, vectors):
-    assert f"created {name}" in unseen("create", name, "--dimension", 16).stdout
+def test_a_session_in_words(unseen, name, vectors, protection):
+    assert f"created {name}" in unseen("create", name, "--dimension", 16, "--protection", protection).stdout
     assert "12 enrolled" in unseen("enrol", name, vectors / "vectors.npy", "--ids", vectors / "ids.txt").stdout
     shown = unseen("search", name, "--vector", vectors / "query.npy", "-k", 3).stdout
     assert re.search(r"1\s+(0\.9|1\.0)\d+\s+row 4", shown)

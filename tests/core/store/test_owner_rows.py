@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,9 @@ import pytest
 from bench.folders import contents
 from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
-from unseen.errors import BlockChanged, InvalidInput, RowExists, RowNotFound
+from unseen.errors import BlockChanged, InvalidConfiguration, InvalidInput, RowExists, RowNotFound
 from unseen.params import OWNER_DEFAULT
-from unseen.store import collections, mutations
+from unseen.store import collections, facts, mutations, owner_rows
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.store.sqlite_examination import examine_file
@@ -31,8 +33,8 @@ def uid(store: Store) -> bytes:
     return made(store)
 
 
-def made(store: Store) -> bytes:
-    new = NewCollection("secret", 8, OWNER_DEFAULT.id, "none", packing_factor=8)
+def made(store: Store, name: str = "secret") -> bytes:
+    new = NewCollection(name, 8, OWNER_DEFAULT.id, "none", packing_factor=8)
     return store.create(random_uid(), new).info.uid
 
 
@@ -128,6 +130,150 @@ def _cells(store: SqliteStore) -> list[bytes]:
 
 def examine_all(folder: Path) -> list[str]:
     return [finding.what for finding in examine_file(folder / FILE_NAME, rings_beside(folder)).findings]
+
+
+def test_blocks_that_are_written_anew_take_no_more_room(tmp_path: Path) -> None:
+    """One version more than there are blocks, then the room of the forgotten ones is used; what lay there is gone."""
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    uid, other, sizes = made(store), made(store, "other"), []
+    large = 4000 * b"LARGE"
+    rows = batch((0, 1), block(0, 0, large), block(1, 0, b"small"))
+    store.enrol_encrypted(random_uid(), uid, rows)
+    content = b""
+    for epoch in range(1, 7):
+        content = bytes([65 + epoch]) * len(large)
+        store.enrol_encrypted(random_uid(), uid, batch((epoch + 1,), block(0, epoch, content)))
+        assert held(store, uid) == {0: content, 1: b"small"}
+        sizes.append(store.size_bytes)
+    assert max(sizes[1:]) - sizes[0] < len(large)
+    store.enrol_encrypted(random_uid(), other, batch((0,), block(0, 0, large)))
+    assert store.size_bytes - sizes[-1] < len(large), "another collection's room, once it is forgotten"
+    past = [fact for fact in _every(store) if fact[0] == "owner block, past"]
+    assert len(past) == 6
+    assert all(forgotten and not any(sealed[25:]) for _, forgotten, sealed in past)
+    store.close()
+    assert examine_all(tmp_path) == []
+    again = SqliteStore(tmp_path, rings_beside(tmp_path))
+    assert held(again, uid) == {0: content, 1: b"small"}
+    assert held(again, other) == {0: large}
+    again.close()
+
+
+def _every(store: SqliteStore) -> list[tuple[str, int, bytes]]:
+    with store._database.reading() as tx:
+        return [
+            (kind, forgotten, sealed)
+            for kind, forgotten, sealed in tx.fetch("SELECT kind, forgotten, sealed FROM facts")
+        ]
+
+
+def test_rows_move_with_their_blocks_or_not_at_all(open_store: OpenStore, store: Store, uid: bytes) -> None:
+    rows = batch((0, 1, 4), block(0, 0, b"two"), block(1, 0, b"one"))
+    store.enrol_encrypted(random_uid(), uid, rows)
+    before = [entry.sealed_record for entry in store.entries(uid, rows.row_ids)]
+    moved = replace(
+        batch((300, 301), block(0, 1, b""), block(33, 1, b"two of them")), row_ids=rows.row_ids[:2], sealed_records=()
+    )
+    for refused in (replace(moved, slots=(4, 301)), replace(moved, blocks=(block(0, 0, b""), block(33, 1, b"x")))):
+        with pytest.raises(BlockChanged):
+            store.move_encrypted(random_uid(), uid, refused)
+    assert (held(store, uid), store.taken_slots(uid)) == ({0: b"two", 1: b"one"}, (0, 1, 4))
+    request = random_uid()
+    change = store.move_encrypted(request, uid, moved)
+    assert (change.epoch, change.collection.info.rows, change.collection.info.slots) == (2, 3, 302)
+    assert store.move_encrypted(request, uid, moved).repeated
+    with pytest.raises(BlockChanged):
+        store.enrol_encrypted(random_uid(), uid, batch((2,), block(0, 1, b"by one who knew block 0 before")))
+    for reopened in (False, True):
+        if reopened:
+            store.close()
+            store = open_store()
+        assert held(store, uid) == {0: b"", 1: b"one", 33: b"two of them"}
+        assert store.taken_slots(uid, rows.row_ids) == (300, 301, 4)
+        found = store.entries(uid, rows.row_ids)
+        assert [entry.sealed_record for entry in found] == before
+        assert [entry.epoch for entry in found] == [2, 2, 1]
+    (page,) = store.changes(uid, 1, 2, 1 << 20, 100)
+    assert ([entry.slot for entry in page.added], page.erased) == ([300, 301], ())
+    store.erase_encrypted(random_uid(), uid, rows.row_ids[:1], block(33, 2, b"one of them"))
+    store.enrol_encrypted(random_uid(), uid, batch((0,), block(0, 2, b"new")))
+
+
+def test_stop_in_the_middle_of_a_move_leaves_rows_and_blocks_in_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    uid = made(store)
+    rows = batch((0,), block(0, 0, b"side"))
+    store.enrol_encrypted(random_uid(), uid, rows)
+    moved = replace(batch((300,), block(0, 1, b""), block(33, 1, b"whole")), row_ids=rows.row_ids, sealed_records=())
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    for name, after in (("update_counts", ({0: b"side"}, (0,))), ("forget_old", ({0: b"", 33: b"whole"}, (300,)))):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner_rows, name, crash)
+            with pytest.raises(Crash):
+                store.move_encrypted(random_uid(), uid, moved)
+        store.close()
+        store = SqliteStore(tmp_path, rings_beside(tmp_path))
+        assert (held(store, uid), store.taken_slots(uid)) == after
+    store.enrol_encrypted(random_uid(), uid, batch((4,), block(1, 2, b"next")))
+    assert sorted(held(store, uid)) == [0, 1, 33]
+    assert sum(kind == "owner block" and not forgotten for kind, forgotten, _ in _every(store)) == 3
+    store.close()
+    assert examine_all(tmp_path) == []
+
+
+def test_blocks_get_fresh_keys_with_their_rows(tmp_path: Path) -> None:
+    """After a rekey a copy of the key ring from before opens no block of the data, and the new ring no older copy."""
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    data.mkdir()
+    store = SqliteStore(data, rings_beside(data))
+    uid = made(store)
+    rows = batch((0, 300), block(0, 0, b"first"), block(33, 0, b"second"))
+    store.enrol_encrypted(random_uid(), uid, rows)
+    store.enrol_encrypted(random_uid(), uid, batch((1,), block(0, 1, b"third")))
+    old_tree = store.ring.trees_of(uid)
+    assert {facts.own_key(sealed)[0] for _, _, sealed in _every(store)} == set(old_tree)  # type: ignore[index]
+    store.close()
+    shutil.copytree(data, copy)
+    store = SqliteStore(data, rings_beside(data))
+    assert store.renew_keys(uid) == 3
+    fresh = store.ring.trees_of(uid)
+    assert not set(fresh) & set(old_tree)
+    standing = {facts.own_key(sealed)[0] for _, forgotten, sealed in _every(store) if not forgotten}  # type: ignore[index]
+    assert standing == set(fresh)
+    assert held(store, uid) == {0: b"third", 33: b"second"}
+    store.erase_encrypted(random_uid(), uid, rows.row_ids[:1], block(0, 2, b"less"))
+    store.close()
+    assert examine_all(data) == []
+    again = SqliteStore(data, rings_beside(data))
+    assert held(again, uid) == {0: b"less", 33: b"second"}
+    again.close()
+    with pytest.raises(InvalidConfiguration, match="renewed"):
+        SqliteStore(copy, rings_beside(data))
+
+
+def test_stop_while_a_collection_is_deleted_leaves_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    uid = made(store)
+    store.enrol_encrypted(random_uid(), uid, batch((0,), block(0, 0, b"mine")))
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner_rows, "forget_all", crash)
+        with pytest.raises(Crash):
+            store.delete(random_uid(), uid)
+    store.close()
+    again = SqliteStore(tmp_path, rings_beside(tmp_path))
+    assert (again.recovery.deleted_collections, again.recovery.forgotten_facts) == (1, 1)
+    assert not any(any(sealed[25:]) for _, _, sealed in _every(again))
+    again.close()
+    assert examine_all(tmp_path) == []
 
 
 def test_erasing_a_row_that_is_not_there_leaves_the_block(store: Store, uid: bytes) -> None:
