@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from unseen_client.describing.tagger import Tag
 from unseen_client.records import Record
 
 
@@ -36,6 +37,17 @@ class Refusal:
     code: str
     """Stable name of the reason, such as IMAGE_REFUSED: see ``unseen.errors``."""
     reason: str
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The tags of one picture or row, best first."""
+
+    source: str
+    """The path or id that was asked about."""
+    tags: tuple[Tag, ...] = ()
+    refusal: Refusal | None = None
+    """Why there are none, for a picture that a step refused."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import InvalidInput, ModelMismatch, UnseenError
+from unseen_client.describing.describer import Describer, Describing
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, subjects_of
@@ -59,6 +60,7 @@ def enrol_images(
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
+    describing: Describing | None = None,
 ) -> Flow[EnrolReport]:
     """Enrol image files; files that are there already and those refused are reported."""
     require_one_each("paths", len(paths), records)
@@ -72,7 +74,8 @@ def enrol_images(
         )
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
-    images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths)
+    describer = yield from local(partial(Describer, preparer, describing)) if describing else local(lambda: None)
+    images = _Images(preparer, Enrolment(session, place, len(paths), noise), paths, describer)
     described = records or [Record()] * len(paths)
     for start in range(0, len(paths), IMAGES_PER_STREAM):
         part = slice(start, start + IMAGES_PER_STREAM)
@@ -84,8 +87,11 @@ def enrol_images(
 class _Images:
     """Prepares and sends images, and keeps count of what became of them."""
 
-    def __init__(self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[Path], describer: Describer | None
+    ) -> None:
         self._preparer = preparer
+        self._describer = describer
         self._enrolment = enrolment
         self._order = {str(path): at for at, path in enumerate(paths)}
         self._total = len(paths)
@@ -102,7 +108,7 @@ class _Images:
         """Prepare what is not there yet, then send it as one stream."""
         new = yield from self._new(images)
         rows: list[Row] = []
-        coming = prepared(self._preparer, new)
+        coming = prepared(self._preparer, new, self._describer)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             if isinstance(outcome, Prepared):
                 rows.append(outcome.row)
@@ -146,12 +152,24 @@ def describe(path: Path, record: Record) -> Record:
     return replace(record, id=record.id or digest[:ID_HEX_DIGITS], name=record.name or path.name)
 
 
-def prepared(preparer: Preparer, images: dict[Path, Image]) -> Iterator[Prepared | Refusal]:
-    """Every file, in order, as a row or as the reason why it is none; several are worked on at once."""
+def prepared(
+    preparer: Preparer, images: dict[Path, Image], describer: Describer | None = None
+) -> Iterator[Prepared | Refusal]:
+    """Every file, in order, as a row or as the reason why it is none; several are worked on at once.
+
+    A picture that was to be described and cannot be is none either: nothing is left out in silence.
+    """
     for path, image in preparer.images(images):
         if isinstance(image, UnseenError):
             yield Refusal(str(path), image.code, str(image))
         else:
             given = images[path]
             record = replace(given.record, thumbnail=given.record.thumbnail or image.thumbnail)
-            yield Prepared(Row(image.vector, record, given.subject, given.basis), image.faces_covered)
+            vector = image.vector
+            if describer is not None:
+                try:
+                    vector, record = describer.described(image, record)
+                except UnseenError as error:
+                    yield Refusal(str(path), error.code, str(error))
+                    continue
+            yield Prepared(Row(vector, record, given.subject, given.basis), image.faces_covered)
