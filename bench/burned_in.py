@@ -101,7 +101,7 @@ def main() -> None:
             pictures = pool.map(lambda seed: measured(planted_picture(seed, backgrounds), finder, reader), seeds)
             outcomes = [one for picture in told(pictures, in_short) for one in picture]
         if "ultrasounds" in wanted.only:
-            frames = told(pool.map(lambda item: ultrasound(*item, finder), ultrasounds.items()), str)
+            frames = told(pool.map(lambda item: ultrasound(item[0], item[1], finder), ultrasounds.items()), str)
     figures = summary(outcomes, frames)
     for line in table(figures):
         print(line)
