@@ -5,7 +5,8 @@
 Two collections of equal size, X and Y, are made on a real server again and again, in pairs in random order, searched,
 dumped and deleted. Of a dump everything counts that was not there before its collection was made: in memory, in the
 files of the data directory, in the log. The classifier is naive Bayes over which eight-byte words are there (hashed to
-2^24 bins): it knows everything that all dumps of one collection share, and is told which is which for all other pairs.
+2^24 bins): it knows everything that all dumps of one collection share. It learns from every second pair and guesses the
+others, then the other way round.
 The same classifier looks at a sealed collection's server, whose memory holds the vectors.
 """
 
@@ -63,18 +64,24 @@ def words_of(parts: Iterable[bytes], alignments: int) -> BoolArray:
 
 
 def guesses(first: Sequence[Bins], second: Sequence[Bins], coin: np.random.Generator) -> Guessed:
-    """Guess each dump, told which is which of every pair but its own: (pairs,) dumps of X, and of Y."""
-    counts = [np.zeros(1 << BIN_BITS, np.int32) for _ in range(2)]
-    for count, dumps in zip(counts, (first, second), strict=True):
-        for bins in dumps:
-            count[bins] += 1
+    """Guess each dump of X and of Y, having learned from the pairs of the other half: every second one."""
     right = 0
-    for pair in zip(first, second, strict=True):
-        for bins, sign in zip(pair, (1, -1), strict=True):
-            known = [count[bins] - np.isin(bins, own) for count, own in zip(counts, pair, strict=True)]
-            score = float(np.sum(np.log(known[0] + 0.5) - np.log(known[1] + 0.5)))
-            right += (score * sign > 0) if score else bool(coin.integers(2))
+    for half in range(2):
+        counts = [np.zeros(1 << BIN_BITS, np.int32) for _ in range(2)]
+        for count, dumps in zip(counts, (first, second), strict=True):
+            for bins in dumps[1 - half :: 2]:
+                count[bins] += 1
+        for dumps, sign in ((first, 1), (second, -1)):
+            for bins in dumps[half::2]:
+                score = float(np.sum(np.log(counts[0][bins] + 0.5) - np.log(counts[1][bins] + 0.5)))
+                right += (score * sign > 0) if score else bool(coin.integers(2))
     return Guessed(right, 2 * len(first))
+
+
+def orders(pairs: int, random: np.random.Generator) -> list[tuple[int, int]]:
+    """Which of each pair is made first. In each half equally often: the order of making is nothing to learn from."""
+    halves = [random.permutation([0, 1] * (pairs // 4)) for _ in range(2)]
+    return [(int(which), 1 - int(which)) for at in range(pairs // 2) for which in (halves[0][at], halves[1][at])]
 
 
 def snapshot(server: OpenServer) -> dict[str, BoolArray]:
@@ -108,8 +115,8 @@ def experiment(protection: str, pairs: int, rows: int, dimension: int, seed: int
         try:
             with Client(f"127.0.0.1:{server.port}", home=Path(folder) / "home") as client:
                 dump(server, client, protection, both[0])  # what the first one of a process leaves is not learned from
-                for _ in range(pairs):
-                    for which in random.permutation(2):
+                for order in orders(pairs, random):
+                    for which in order:
                         dumps[which].append(dump(server, client, protection, both[which]))
         finally:
             server.end()
@@ -136,12 +143,14 @@ def lines(found: dict[str, dict[str, Guessed]]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.owner_dump", description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=20, help="a multiple of four")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    if chosen.pairs % 4 or not chosen.pairs:
+        parser.error("--pairs is a multiple of four")
     found = {
         protection: experiment(protection, chosen.pairs, chosen.rows, chosen.dim, chosen.seed)
         for protection in ("sealed", "owner")
