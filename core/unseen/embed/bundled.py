@@ -40,9 +40,9 @@ SEMANTIC_DIMENSION = 384
 PERSON_ROW = 1000
 HASH_PREFIX_DIGITS = 12
 OTHER_LANGUAGE, ENGLISH = 0.3, 0.4
-"""Cosine of the two encoders' vectors below which words are of another language, and from which they are English. Below
-the first lie 0.06 of 1,000 English names of Open Clip Art, above the second 0.17 of 360 short names of emoji in six other
-languages, most of them words that English has too; between them both encoders count."""
+"""Cosine of the two encoders' vectors below which words are of another language, and from which they are English.
+Below the first lie 0.06 of 1,000 English names of Open Clip Art, above the second 0.17 of 360 short names of emoji in
+six other languages, most of them words that English has too; between them both encoders count."""
 
 
 def bundled_entry() -> ModelEntry:
