@@ -160,8 +160,8 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "languages", "fuzz", "dev")
-    wanted = declared(*extras, "models-transformers", "models-open-clip")
+    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "gateway", "noise", "train")
+    wanted = declared(*extras, "languages", "models-transformers", "models-open-clip", "fuzz", "dev")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -174,11 +174,11 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid", "train")),
+        ("client", ("deid", "gateway", "train")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "models-open-clip", "dev")),
-        ("bench", ("server", "deid", "train", "dev", "fuzz")),
+        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "gateway", "train", "models-open-clip", "dev")),
+        ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],
 )

@@ -39,6 +39,7 @@ from unseen_client.flows import (
     similar,
 )
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
@@ -52,9 +53,11 @@ from unseen_client.steps import Flow, local
 
 if TYPE_CHECKING:
     from unseen.dp.mechanism import Mechanism
+    from unseen_client.dicom.source import DicomSource
     from unseen_client.privacy.book import BudgetReport
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+AnySource: TypeAlias = "AnyPath | DicomSource"
 
 
 class Protocol(GovernanceProtocol):
@@ -158,15 +161,20 @@ class Protocol(GovernanceProtocol):
     def enrol_dicom(
         self,
         name: str,
-        paths: AnyPath | Iterable[AnyPath],
+        sources: AnySource | Iterable[AnySource],
         choices: Choices,
         noise: Noise = None,
         given: Given = NOTHING,
     ) -> Flow[DicomEnrolReport]:
-        return dicom.enrol_dicom(self._session, name, as_paths(paths), choices, as_mechanism(noise), given)
+        return dicom.enrol_dicom(self._session, name, as_sources(sources), choices, as_mechanism(noise), given)
 
     def reveal(self, name: str, row: str, reason: str) -> Flow[WayBack]:
         return reveal.reveal(self._session, name, row, reason)
+
+    def similar_studies(
+        self, name: str, study: str, top_k: int, reason: str, purpose: str | None = None
+    ) -> Flow[list[SimilarStudy]]:
+        return reveal.similar_studies(self._session, name, study, top_k, reason, purpose or "")
 
     def grant_reveal(self, name: str, account: str | None, days: int) -> Flow[str]:
         return reveal.grant(self._session, name, account, days)
@@ -277,6 +285,13 @@ def as_vocabulary(given: Vocabulary | Iterable[str]) -> Vocabulary:
 def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """One path or several, as several."""
     return [Path(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+
+
+def as_sources(given: AnySource | Iterable[AnySource]) -> list[Path | DicomSource]:
+    """The same for what may come from somewhere else than a path."""
+    if isinstance(given, (str, os.PathLike)) or not isinstance(given, Iterable):
+        given = [given]
+    return [Path(one) if isinstance(one, (str, os.PathLike)) else one for one in given]
 
 
 def as_uid(text: str) -> bytes:

@@ -78,8 +78,8 @@ METHODS = {
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
     "enrol_dicom": (
-        "(self, name, paths, *, pictures_per_volume=8, text='risky', tags=(), noise=None, subject=None, "
-        "consent=None, purpose=None, progress=False)"
+        "(self, name, paths, *, pictures_per_volume=8, every_object=False, text='risky', tags=(), noise=None, "
+        "subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, describing=None, "
@@ -106,6 +106,7 @@ METHODS = {
     "search_like": "(self, name, id, *, top_k=10, purpose=None)",
     "search_text": "(self, name, text, *, top_k=10, purpose=None)",
     "search_vector": "(self, name, vector, *, top_k=10, purpose=None)",
+    "similar_studies": "(self, name, study, *, reason, top_k=10, purpose=None)",
     "server_info": "(self)",
     "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
     "status": "(self)",

@@ -16,6 +16,7 @@ from unseen_client.cli import (
     demo,
     describing,
     exceptional,
+    gateway,
     keys,
     medical,
     models,
@@ -63,6 +64,7 @@ app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("enrol-dicom")(medical.enrol_dicom)
+app.add_typer(gateway.app, name="gateway")
 app.command("search")(search.search)
 app.command("tag")(describing.tag)
 app.command("ask")(describing.ask)

@@ -27,6 +27,7 @@ from unseen.errors import (
     UnseenError,
 )
 from unseen.v1 import index_pb2
+from unseen.wire import require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents
 from unseen_client.flows.consents import NOTHING, Given
@@ -170,7 +171,9 @@ class Enrolment:
                 return
             messages = yield from local(partial(seal_stream, self._place, server, new))
             try:
-                yield from ask_one(self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse)
+                reply = yield from ask_one(
+                    self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse
+                )
             except RowExists:  # another device was faster
                 before = len(new)
                 yield from self._look_again()
@@ -185,6 +188,8 @@ class Enrolment:
             else:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
                 yield from local(partial(self._acknowledged, new))
+                if self._place.is_owner:  # a server that goes back behind its word is noticed
+                    yield from sync(self._session, self._place, require_epoch(reply.epoch, "an enrolment"))
                 return
 
     def _leave_out_known(self, rows: Sequence[Row]) -> Flow[list[Row]]:
