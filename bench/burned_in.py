@@ -188,7 +188,7 @@ def ultrasound_frames(folder: Path) -> Iterator[tuple[str, StoredFrames]]:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "deid-data-0.0.20.tar.gz"
     if not archive.exists():
-        download = "-m pip download -q --no-deps --no-binary :all: -d".split()
+        download = ["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"]
         subprocess.run([sys.executable, *download, str(folder), DEID_DATA], check=True)
     with tarfile.open(archive) as opened:
         for name in ULTRASOUNDS:
