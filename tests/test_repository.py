@@ -177,7 +177,10 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("client", ("deid", "gateway", "train")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "gateway", "train", "models-open-clip", "dev")),
+        (
+            "tests",
+            ("server", "postgres", "kms", "pkcs11", "deid", "gateway", "train", "languages", "models-open-clip", "dev"),
+        ),
         ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],
