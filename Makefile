@@ -51,7 +51,8 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 # What development needs on top of both.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
-		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,train,models-transformers,models-open-clip,dev]'
+		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,train,languages]' \
+		-e '.[models-transformers,models-open-clip,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------
@@ -111,6 +112,7 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 		--json $(BENCH_OUT)/noise-utility-pictures.json
 	$(BIN)/python -m bench.noise_audit --releases 100000 --dim 64 --json $(BENCH_OUT)/noise-audit.json
 	$(BIN)/python -m bench.adapt --json $(BENCH_OUT)/adapt.json
+	$(BIN)/python -m bench.languages --json $(BENCH_OUT)/languages.json
 	$(BIN)/python -m bench.adapt --sets --attacked fashion --photographs 1000 --shadows 8 --canaries 8 \
 		--json $(BENCH_OUT)/adapt-canaries.json
 	$(BIN)/python -m bench.audit --leaves 1000000 --json $(BENCH_OUT)/audit.json

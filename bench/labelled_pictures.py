@@ -118,16 +118,26 @@ def stamps() -> Pictures:
     """Stamps with their English captions."""
     model, random = embedder(), np.random.default_rng(SEED)
     rows, captions = [], []
+    for path, told in stamp_captions():
+        for picture in on_white(iter([path])):
+            rows.append(model.image(picture))
+            captions.append(told["en"])
+    order = random.permutation(len(rows))
+    return Pictures("Tux Paint stamps", np.stack(rows)[order], text_vectors(model, captions)[order], None)
+
+
+def stamp_captions() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Files of stamps that have an English caption, with their captions by language, as in "zh_TW"."""
     for path in sorted(require(STAMPS).rglob("*.png")):
         told = path.with_suffix(".txt")
         if NO_STAMPS.search(str(path.relative_to(STAMPS))) or not told.exists():
             continue
-        caption = told.read_text(encoding="utf-8", errors="ignore").splitlines()[0].strip()
-        for picture in on_white(iter([path] if caption else [])):
-            rows.append(model.image(picture))
-            captions.append(caption)
-    order = random.permutation(len(rows))
-    return Pictures("Tux Paint stamps", np.stack(rows)[order], text_vectors(model, captions)[order], None)
+        english, *others = told.read_text(encoding="utf-8", errors="ignore").splitlines()
+        captions = {
+            name.removesuffix(".utf8"): text.strip() for name, _, text in (line.partition("=") for line in others)
+        }
+        if english.strip():
+            yield path, {**captions, "en": english.strip()}
 
 
 def on_white(paths: Iterator[Path]) -> Iterator[npt.NDArray[np.uint8]]:

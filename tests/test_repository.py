@@ -163,7 +163,7 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", *SERVERS, "deid", "gateway", "noise", "keyring", "shares", "train", "fuzz", "dev")
+    extras = ("client", *SERVERS, "deid", "gateway", "noise", "keyring", "shares", "train", "languages", "fuzz", "dev")
     wanted = declared(*extras, "models-transformers", "models-open-clip")
     missing = sorted(set(wanted) - set(pins))
     outside = [
@@ -180,7 +180,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("client", ("deid", "gateway", "keyring", "shares", "train")),
         ("core", ("server", "deid")),
         ("server", SERVERS),
-        ("tests", (*SERVERS, "deid", "gateway", "keyring", "shares", "train", "models-open-clip", "dev")),
+        ("tests", (*SERVERS, "deid", "gateway", "keyring", "shares", "train", "languages", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
+from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, Protocol, Tags
+from unseen_client.protocol import AnyPath, Protocol
 from unseen_client.retrieval.query import Query
 from unseen_client.steps import Flow
 

@@ -21,15 +21,12 @@ from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.describing.describer import Describing
-from unseen_client.describing.language_model import LanguageModel
-from unseen_client.describing.rewrite import rewritten
-from unseen_client.describing.vocabulary import Vocabulary
+from unseen_client.describing_protocol import DescribingProtocol
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import (
     access,
     audit,
     collections,
-    describing,
     dicom,
     enrol,
     images,
@@ -45,7 +42,7 @@ from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
-from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo, Tagged
+from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.metric import COSINE, metric_of
 from unseen_client.retrieval.query import Query
@@ -62,7 +59,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 AnySource: TypeAlias = "AnyPath | DicomSource"
 
 
-class Protocol(GovernanceProtocol):
+class Protocol(DescribingProtocol, GovernanceProtocol):
     """Every public call of one client, as a flow to be driven."""
 
     def server_info(self) -> Flow[ServerInfo]:
@@ -127,28 +124,6 @@ class Protocol(GovernanceProtocol):
         wish: Describing | None = None,
     ) -> Flow[EnrolReport]:
         return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given, wish)
-
-    def tag(
-        self, name: str, paths: AnyPath | Iterable[AnyPath], vocabulary: Vocabulary | Iterable[str], most_chance: float
-    ) -> Flow[Tags]:
-        return describing.tag_pictures(self._session, name, as_paths(paths), as_vocabulary(vocabulary), most_chance)
-
-    def tag_rows(
-        self,
-        name: str,
-        ids: str | Iterable[str] | None,
-        vocabulary: Vocabulary | Iterable[str],
-        most_chance: float,
-    ) -> Flow[Tags]:
-        chosen = None if ids is None else several(ids)
-        return describing.tag_rows(self._session, name, chosen, as_vocabulary(vocabulary), most_chance)
-
-    def ask(self, name: str, row: str, question: str, model: LanguageModel, picture: AnyPath | None) -> Flow[str]:
-        path = None if picture is None else Path(picture)
-        return describing.ask(self._session, name, row, question, model, path)
-
-    def rewrite(self, words: str, model: LanguageModel) -> Flow[Query]:
-        return local(lambda: rewritten(words, model))
 
     def enrol_vectors(
         self,
@@ -275,7 +250,6 @@ GivenConsent: TypeAlias = "AnyConsent | Sequence[AnyConsent] | None"
 Purpose: TypeAlias = str | Sequence[str] | None
 """What rows may be searched for: one or more purposes of the agreement."""
 Tokens: TypeAlias = list[TokenInfo]
-Tags: TypeAlias = list[Tagged]
 Records: TypeAlias = list[Record]
 """What lists give; named, because inside the classes ``list`` is the method."""
 
@@ -283,11 +257,6 @@ Records: TypeAlias = list[Record]
 def several(given: str | Iterable[str]) -> tuple[str, ...]:
     """One text or several, as several."""
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def as_vocabulary(given: Vocabulary | Iterable[str]) -> Vocabulary:
-    """A vocabulary, from bare tags too; raises InvalidInput."""
-    return given if isinstance(given, Vocabulary) else Vocabulary(several(given))
 
 
 def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:

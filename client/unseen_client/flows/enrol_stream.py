@@ -46,8 +46,7 @@ class Row:
 def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kept: bool = False) -> list[Message]:
     """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB.
 
-    ``as_kept``: the rows' vectors come from records of an owner-encrypted collection and stay what they are, to the last
-    bit.
+    ``as_kept``: the rows' vectors come from records of an owner-encrypted collection and stay what they are.
     """
     collection = place.collection
     stacked = np.stack([row.vector for row in rows])

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from unseen.embed.languages.encoder import LanguageEncoder, installed
 from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels, unit_vector
 from unseen.embed.preprocess import network_input
 from unseen.embed.words import SentenceEncoder
@@ -38,6 +39,10 @@ VISUAL_DIMENSION = 128
 SEMANTIC_DIMENSION = 384
 PERSON_ROW = 1000
 HASH_PREFIX_DIGITS = 12
+OTHER_LANGUAGE, ENGLISH = 0.3, 0.4
+"""Cosine of the two encoders' vectors below which words are of another language, and from which they are English.
+Below the first lie 0.06 of 1,000 English names of Open Clip Art, above the second 0.17 of 360 short names of emoji in
+six other languages, most of them words that English has too; between them both encoders count."""
 
 
 def bundled_entry() -> ModelEntry:
@@ -103,7 +108,22 @@ class BundledEmbedder:
         return np.concatenate([self._visual_weight * visual, self._semantic_weight * unit_vector(mixture)])
 
     def text(self, words: str) -> Float32Vector:
-        """Return the unit vector (512,) of a word query; the visual part is zero."""
+        """Return the unit vector (512,) of a word query; the visual part is zero.
+
+        MiniLM reads English. Where a multilingual encoder is installed and says something else, the words are of
+        another language, and what it says counts.
+        """
+        vector = self.english(words)
+        if self._languages is None:
+            return vector
+        semantic, mapped = vector[VISUAL_DIMENSION:], self._languages.encode(words)
+        agreement = float(mapped @ semantic)
+        if agreement < ENGLISH:
+            vector[VISUAL_DIMENSION:] = mapped if agreement < OTHER_LANGUAGE else unit_vector(semantic + mapped)
+        return vector
+
+    def english(self, words: str) -> Float32Vector:
+        """Return the unit vector (512,) of English words."""
         vector = np.zeros(self.dimension, np.float32)
         vector[VISUAL_DIMENSION:] = unit_vector(self._sentences.encode(words) - self._text_centre)
         return vector
@@ -111,7 +131,14 @@ class BundledEmbedder:
     def close(self) -> None:
         """Let go of the weights; a later call reads them again."""
         with self._lock:
-            for name in ("_classifier", "_sentences", "_class_texts", "_text_centre", "_visual_projection"):
+            for name in (
+                "_classifier",
+                "_sentences",
+                "_languages",
+                "_class_texts",
+                "_text_centre",
+                "_visual_projection",
+            ):
                 self.__dict__.pop(name, None)
 
     def _classify(self, pixels: npt.NDArray[np.float32]) -> tuple[Float32Vector, Float32Vector]:
@@ -128,6 +155,10 @@ class BundledEmbedder:
     def _sentences(self) -> SentenceEncoder:
         tokens = int(self._manifest.recipe["longest_query_tokens"])
         return SentenceEncoder(self._manifest.read("tokenizer.json"), tokens, self._threads)
+
+    @cached_property
+    def _languages(self) -> LanguageEncoder | None:
+        return LanguageEncoder() if installed() else None
 
     @cached_property
     def _class_texts(self) -> npt.NDArray[np.float32]:

