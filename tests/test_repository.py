@@ -160,7 +160,7 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "train", "fuzz", "dev")
+    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "parquet", "train", "fuzz", "dev")
     wanted = declared(*extras, "models-transformers", "models-open-clip")
     missing = sorted(set(wanted) - set(pins))
     outside = [
@@ -174,10 +174,10 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid", "train")),
+        ("client", ("deid", "train", "parquet")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "models-open-clip", "dev")),
+        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "parquet", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],

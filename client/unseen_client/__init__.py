@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from unseen_client.report import (
         BackupMade,
         DicomEnrolReport,
+        Duplicate,
         EnrolReport,
         Hit,
         LogCheck,
@@ -128,6 +129,7 @@ __all__ = [
     "DeidSettings",
     "Deidentifier",
     "DicomEnrolReport",
+    "Duplicate",
     "Emergency",
     "EnrolReport",
     "Erasure",
@@ -208,6 +210,7 @@ _HOMES = {
     "Deidentifier": "unseen_client.deid.deidentifier",
     "Emergency": "unseen_client.governed",
     "DicomEnrolReport": "unseen_client.report",
+    "Duplicate": "unseen_client.report",
     "EnrolReport": "unseen_client.report",
     "Erasure": "unseen_client.governed",
     "Gaussian": "unseen.dp.gaussian",

@@ -21,7 +21,20 @@ from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
 from unseen_client.dicom.crosswalk import WayBack
-from unseen_client.flows import access, audit, collections, dicom, enrol, images, operations, reveal, rows, similar
+from unseen_client.flows import (
+    access,
+    audit,
+    bring,
+    collections,
+    dicom,
+    enrol,
+    images,
+    operations,
+    reveal,
+    rows,
+    similar,
+    texts,
+)
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
@@ -115,6 +128,26 @@ class Protocol(GovernanceProtocol):
         return enrol.enrol_vectors(
             self._session, name, ids, collections.as_vectors(vectors), records, as_mechanism(noise), given
         )
+
+    def enrol_texts(
+        self,
+        name: str,
+        given_texts: str | Iterable[str],
+        records: Sequence[Record] | None,
+        noise: Noise = None,
+        given: Given = NOTHING,
+    ) -> Flow[EnrolReport]:
+        return texts.enrol_texts(self._session, name, several(given_texts), records, as_mechanism(noise), given)
+
+    def enrol_from(
+        self,
+        name: str,
+        sources: AnyPath | Iterable[AnyPath],
+        choices: bring.Choices,
+        noise: Noise = None,
+        given: Given = NOTHING,
+    ) -> Flow[EnrolReport]:
+        return bring.enrol_from(self._session, name, as_paths(sources), choices, as_mechanism(noise), given)
 
     def enrol_dicom(
         self,

@@ -23,6 +23,8 @@ PAD_TO_BYTES = 256
 """Lengths are hidden up to this: short captions and names all look alike."""
 LONGEST_ID_CHARACTERS = 512
 """An id is a handle, not a document."""
+CONTENT_ID_DIGITS = 16
+"""Of the SHA-256, in hex, that names a row whose caller did not."""
 _PAD_MARK = b"\x80"
 
 
@@ -43,6 +45,8 @@ class Record:
     extra: Mapping[str, str] = field(default_factory=dict)
     noise: Event | None = None
     """The noise that the row's vector carries, as the enrolling device says. Set by enrolment, whatever stood here."""
+    content: bytes = field(default=b"", repr=False)
+    """SHA-256 of the file, text or vector that the row was made from, or empty. Set by enrolment."""
 
 
 def require_id(row: object) -> str:
@@ -86,6 +90,7 @@ def encode_record(record: Record) -> bytes:
         vector=vector,
         extra=record.extra,
         noise=_noise_message(record.noise),
+        content=record.content,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -104,6 +109,7 @@ def decode_record(data: bytes) -> Record:
         vector=vector,
         extra=dict(message.extra),
         noise=_noise_event(message.noise) if message.HasField("noise") else None,
+        content=message.content,
     )
 
 

@@ -22,6 +22,7 @@ PUBLIC = {
     "CollectionInfo",
     "DeidReport",
     "DicomEnrolReport",
+    "Duplicate",
     "DeidSettings",
     "Deidentifier",
     "Consent",
@@ -73,6 +74,13 @@ METHODS = {
     "enrol_dicom": (
         "(self, name, paths, *, pictures_per_volume=8, text='risky', tags=(), noise=None, subject=None, "
         "consent=None, purpose=None, progress=False)"
+    ),
+    "enrol_from": (
+        "(self, name, sources, *, tags=(), root=None, vector='image', noise=None, subject=None, consent=None, "
+        "purpose=None, progress=False)"
+    ),
+    "enrol_texts": (
+        "(self, name, texts, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"

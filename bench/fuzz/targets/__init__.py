@@ -18,6 +18,7 @@ ROOMS = (
     "store_files",
     "children",
     "models",
+    "brought",
 )
 
 
