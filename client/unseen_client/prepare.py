@@ -126,6 +126,23 @@ class Preparer:
         content_id = hashlib.sha256(data).hexdigest()[:CONTENT_ID_DIGITS]
         return PreparedImage(vector, thumbnail_of(covered), report, content_id, covered)
 
+    def both_ways(
+        self, sources: Iterable[SourceT]
+    ) -> Iterator[tuple[SourceT, tuple[Float32Vector, Float32Vector] | ImageRefused]]:
+        """Return the vector of every source with its faces covered, and as it is: to measure what covering costs.
+
+        The second is for this device alone: it knows the faces.
+        """
+        return in_order(sources, self._both, self._decoder.workers)
+
+    def _both(self, source: Source) -> tuple[Float32Vector, Float32Vector]:
+        picture = self._decoder.picture(_read(source))
+        covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
+        people = sum(face.score >= SURE_OF_A_FACE for face in report.faces)
+        vector = self.embedded(covered, people=people)
+        untouched = np.array_equal(covered, picture.pixels)
+        return vector, vector if untouched else self.embedded(picture.pixels, people=people)
+
     def embedded(self, covered: npt.NDArray[np.uint8], *, people: int = 0) -> Float32Vector:
         """Return the unit vector of a picture (height, width, 3) that is de-identified already; ImageRefused."""
         try:

@@ -14,6 +14,7 @@ from unseen_client.cli import (
     consent,
     deid,
     demo,
+    evaluate,
     exceptional,
     keys,
     medical,
@@ -72,6 +73,7 @@ app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.command("budget")(budget.budget)
+app.command("eval")(evaluate.evaluate)
 app.command("adapt")(adapt.adapt)
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(models.app, name="models")
