@@ -179,7 +179,7 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
         ("server", ("server", "postgres", "kms", "pkcs11")),
         ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "parquet", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "train", "dev", "fuzz")),
-        ("examples", ("server",)),
+        ("examples", ("server", "deid")),
     ],
 )
 def test_every_imported_package_is_declared(folder: str, extras: tuple[str, ...]) -> None:
