@@ -39,13 +39,13 @@ def reasons_to_look(dataset: DataSet) -> tuple[str, ...]:
     if tag_of("PixelData") not in dataset:
         return ()
     sop_class, modality = _text(dataset, "SOPClassUID").decode("ascii", "replace"), _text(dataset, "Modality")
-    types = _text(dataset, "ImageType").upper().split(b"\\")
+    image_type = _text(dataset, "ImageType").upper()
     reasons = {
         "its class is not one of computed images": sop_class not in COMPUTED_CLASSES,
         "its modality is not one of computed images": modality not in COMPUTED_MODALITIES,
         "it does not say that it is a primary image": sop_class not in NEED_NO_IMAGE_TYPE
-        and types[1:2] != [b"PRIMARY"],
-        "its image type names a screen": any(word in one for one in types for word in SCREEN_WORDS),
+        and image_type.split(b"\\", 2)[1:2] != [b"PRIMARY"],
+        "its image type names a screen": any(word in image_type for word in SCREEN_WORDS),
         "it was converted from something else": bool(_text(dataset, "ConversionType")),
         "it has colours": _text(dataset, "PhotometricInterpretation") not in {b"MONOCHROME1", b"MONOCHROME2"},
         "it says that text is burned in": _text(dataset, "BurnedInAnnotation") not in {b"", b"NO"},
