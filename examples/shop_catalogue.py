@@ -62,7 +62,7 @@ with tempfile.TemporaryDirectory() as name, Client(SERVER) as client:
 
     right, asked = 0, [one for at, one in enumerate(products) if not is_catalogue(at)]
     for path, kind in asked:
-        hits = client.search("example-shop", Query.picture(folder / path), where="kind != text", top_k=3)
+        hits = client.search("example-shop", Query.picture(folder / path), where="kind != text", top_k=3, rerank=True)
         right += sum(hit.record.extra["label"] == kind for hit in hits)
     precision = right / (3 * len(asked))
     print(f"of the three best products for a customer's picture {precision:.0%} are of its kind; by chance 33 %")

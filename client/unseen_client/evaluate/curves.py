@@ -47,7 +47,8 @@ def _panel(pen: ImageDraw.ImageDraw, left: int, lines: Sequence[Line], ways: Seq
     pen.text((left + wide - 120, top + high + 26), "recall at k hits", fill=INK, font=_font(13))
     for line in lines:
         points = [(left + _x(k, most), top + high * (1 - recall)) for k, recall in enumerate(line.measures.curve, 1)]
-        pen.line(points, fill=_colour(ways.index(line.way)), width=3)
+        at = ways.index(line.way)
+        pen.line(points, fill=_colour(at), width=1 + 2 * (len(ways) - at))  # those that coincide stay in sight
 
 
 def _x(k: int, most: int) -> float:

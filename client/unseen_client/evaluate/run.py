@@ -11,7 +11,8 @@ The server gets the vectors of covered pictures, in a collection of its own that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,9 +76,10 @@ def evaluate(items: Sequence[Item], preparer: Preparer, client: Client, wanted: 
     if not asked:
         raise InvalidInput("nothing can be asked of these pictures: no two have one label, and none has a caption")
     lines: list[Line] = []
-    for done, (way, answer) in enumerate(ways(pictures, client, wanted), 1):
-        lines += [_line(way, one, answer(one), wanted) for one in asked]
-        watch(Progress(done, 4 + len(wanted.noise), "ways to answer"))
+    with closing(ways(pictures, client, wanted)) as every:
+        for done, (way, answer) in enumerate(every, 1):
+            lines += [_line(way, one, answer(one), wanted) for one in asked]
+            watch(Progress(done, 4 + len(wanted.noise), "ways to answer"))
     changed = int((pictures.covered != pictures.seen).any(axis=1).sum())
     order = {one.kind: at for at, one in enumerate(asked)}
     in_kinds = sorted(lines, key=lambda line: order[line.kind])
@@ -99,7 +101,7 @@ def embed(items: Sequence[Item], preparer: Preparer, watch: Watcher) -> Embedded
     return Embedded(kept, np.stack(covered), np.stack(seen))
 
 
-def ways(pictures: Embedded, client: Client, wanted: Wanted) -> Iterator[tuple[str, Answer]]:
+def ways(pictures: Embedded, client: Client, wanted: Wanted) -> Generator[tuple[str, Answer], None, None]:
     """Every way by its name; the encrypted one is open until the next is asked for."""
     yield "float32, faces seen", lambda asked: asked.seen @ pictures.seen.T
     yield "float32, faces covered", lambda asked: asked.covered @ pictures.covered.T

@@ -90,7 +90,7 @@ def enrol_vectors(
         stop = min(start + ROWS_PER_STREAM, len(ids))
         rows: list[Row] = []
         for at in range(start, stop):
-            record = named(records[at] if records else Record(), ids[at])
+            record = replace(named(records[at] if records else Record(), ids[at]), content=b"")
             if update:
                 record = replace(record, content=hashlib.sha256(compared[at].tobytes()).digest())
                 if not (yield from enrolment.needs(ids[at], record)):
