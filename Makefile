@@ -7,7 +7,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk and to fail
 # it, a clock that is wrong).
-SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc postgresql softhsm2 strace \
+SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc orthanc-dicomweb \
+	postgresql softhsm2 strace \
 	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
@@ -50,7 +51,7 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 # What development needs on top of both.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
-		-e '.[server,postgres,kms,pkcs11,deid,noise,parquet,train,models-transformers,models-open-clip,dev]'
+		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,parquet,train,models-transformers,models-open-clip,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------
@@ -97,6 +98,8 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.scan --protection owner --json $(BENCH_OUT)/scan-owner.json
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
+	$(BIN)/python -m bench.owner_checks --json $(BENCH_OUT)/owner-checks.json
+	$(BIN)/python -m bench.owner_dump --json $(BENCH_OUT)/owner-dump.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
@@ -124,6 +127,7 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.malformed_dicom --count 1200 --json $(BENCH_OUT)/malformed-dicom.json
 	$(BIN)/python -m bench.dicom_speed --slices 600 --workers 2 --json $(BENCH_OUT)/dicom-speed.json
 	$(BIN)/python -m bench.dicom_enrol --packages $(BENCH_OUT)/packages --json $(BENCH_OUT)/dicom-enrol.json
+	$(BIN)/python -m bench.gateway --json $(BENCH_OUT)/gateway.json
 	UNSEEN_DICOM_OBJECTS=1200 $(BIN)/python -m pytest -q tests/core/deid/dicom/test_planted.py
 
 faults: $(VENV)/.dev-stamp  ## kills, failing calls, full disks, damaged files, wrong keys and clocks, cut networks: all survived?

@@ -20,12 +20,12 @@ import sys
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,8 @@ ULTRASOUNDS = (
 )
 FRAMES_OF_A_CINE = 3
 WORD_LETTERS = 3
+PARTS = ("planted", "ultrasounds")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--packages", type=Path, help="folder for the archive of deid-data; fetched when missing")
     parser.add_argument("--workers", type=int, default=2)
@@ -91,13 +94,14 @@ def main() -> None:
     ultrasounds = dict(ultrasound_frames(wanted.packages)) if wanted.packages else {}
     backgrounds = plain_backgrounds() | {name: frames.stored[0] for name, frames in ultrasounds.items()}
     seeds = range(wanted.seed, wanted.seed + wanted.pictures)
+    outcomes: list[Outcome] = []
+    frames: list[dict[str, Any]] = []
     with ThreadPoolExecutor(wanted.workers) as pool:
-        outcomes = [
-            one
-            for some in pool.map(lambda seed: measured(planted_picture(seed, backgrounds), finder, reader), seeds)
-            for one in some
-        ]
-        frames = list(pool.map(lambda item: ultrasound(item[0], item[1], finder), ultrasounds.items()))
+        if "planted" in wanted.only:
+            pictures = pool.map(lambda seed: measured(planted_picture(seed, backgrounds), finder, reader), seeds)
+            outcomes = [one for picture in told(pictures, in_short) for one in picture]
+        if "ultrasounds" in wanted.only:
+            frames = told(pool.map(lambda item: ultrasound(*item, finder), ultrasounds.items()), str)
     figures = summary(outcomes, frames)
     for line in table(figures):
         print(line)
@@ -105,6 +109,22 @@ def main() -> None:
         wanted.json.write_text(json.dumps(figures, indent=1))
     if figures["read_after"] or figures["refused_pictures"] > MOST_REFUSED * wanted.pictures:
         raise SystemExit(1)
+
+
+def told(results: Iterable[Result], in_words: Callable[[Result], str]) -> list[Result]:
+    """All results; each is printed when it and those before it are there: the whole takes an hour."""
+    kept = []
+    for at, result in enumerate(results, 1):
+        print(f"{at}: {in_words(result)}", flush=True)
+        kept.append(result)
+    return kept
+
+
+def in_short(outcomes: Sequence[Outcome]) -> str:
+    """What became of the strings of one picture."""
+    before, after = sum(one.read_before for one in outcomes), sum(one.read_after for one in outcomes)
+    one = outcomes[0]
+    return one.refused or f"painted {one.passes} times, {one.share_painted:.0%}; read before {before}, after {after}"
 
 
 def measured(picture: PlantedPicture, finder: TextFinder, reader: TextReader) -> list[Outcome]:
@@ -168,19 +188,8 @@ def ultrasound_frames(folder: Path) -> Iterator[tuple[str, StoredFrames]]:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "deid-data-0.0.20.tar.gz"
     if not archive.exists():
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "-d",
-            str(folder),
-        ]
-        subprocess.run([*command, DEID_DATA], check=True)
+        download = ["-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d"]
+        subprocess.run([sys.executable, *download, str(folder), DEID_DATA], check=True)
     with tarfile.open(archive) as opened:
         for name in ULTRASOUNDS:
             member = opened.extractfile(f"deid-data-0.0.20/deid_data/data/ultrasounds/{name}")

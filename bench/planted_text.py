@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unseen.deid.dicom.stored import Shown, StoredFrames
 
-SIDE_PX = 512
+SIDE_PX, GAP_PX = 512, 40
 STRINGS_PER_PICTURE = 4
 SIZES_PX = (10, 11, 12, 14, 16, 20, 24, 32, 48)
 CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2)
@@ -100,12 +100,15 @@ class PlantedPicture:
 
 
 def planted_picture(
-    seed: int, backgrounds: Mapping[str, npt.NDArray[Any]], scripts: Mapping[str, Script] = SCRIPTS
+    seed: int,
+    backgrounds: Mapping[str, npt.NDArray[Any]],
+    scripts: Mapping[str, Script] = SCRIPTS,
+    side_px: int = SIDE_PX,
 ) -> PlantedPicture:
-    """A picture of 512 x 512 with four strings that do not touch each other; the same for the same seed and fonts."""
+    """A square picture with four strings that do not touch each other; the same for the same seed, side and fonts."""
     chance = random.Random(seed)
     name = chance.choice(sorted(backgrounds))
-    picture = _cut(backgrounds[name], chance).astype(np.float64)
+    picture = _cut(backgrounds[name], chance, side_px).astype(np.float64)
     most = 4095.0 if picture.max() > 255 else 255.0
     usable = {one: script for one, script in scripts.items() if script.font_files()}
     drawn = [one for one, script in usable.items() for _ in range(script.share)]
@@ -138,21 +141,21 @@ def plain_backgrounds() -> dict[str, npt.NDArray[Any]]:
     return found
 
 
-def _cut(background: npt.NDArray[Any], chance: random.Random) -> npt.NDArray[Any]:
-    """A piece of 512 x 512; what is smaller is enlarged, twelve bits stay twelve bits from 0 up."""
+def _cut(background: npt.NDArray[Any], chance: random.Random, side_px: int) -> npt.NDArray[Any]:
+    """A square piece; what is smaller is enlarged, twelve bits stay twelve bits from 0 up."""
     values = background.astype(np.float64)
     if background.dtype != np.uint8:
         values = (values - values.min()) * (4095 / max(values.max() - values.min(), 1))
     height, width = values.shape[:2]
     shortest = min(height, width)
-    if shortest < SIDE_PX:
-        size = (round(width * SIDE_PX / shortest), round(height * SIDE_PX / shortest))
+    if shortest < side_px:
+        size = (round(width * side_px / shortest), round(height * side_px / shortest))
         planes = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
         large = [np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, 3)) for plane in planes]
         values = large[0] if values.ndim == 2 else np.stack(large, axis=2)
         height, width = values.shape[:2]
-    top, left = chance.randrange(height - SIDE_PX + 1), chance.randrange(width - SIDE_PX + 1)
-    return np.ascontiguousarray(values[top : top + SIDE_PX, left : left + SIDE_PX])
+    top, left = chance.randrange(height - side_px + 1), chance.randrange(width - side_px + 1)
+    return np.ascontiguousarray(values[top : top + side_px, left : left + side_px])
 
 
 def _planted(
@@ -167,10 +170,12 @@ def _planted(
     text, size, turn = chance.choice(list(script.words)), chance.choice(SIZES_PX), chance.choice(TURNS)
     letters = _letters(text, chance.choice(script.font_files()), size, turn)
     height, width = letters.shape
-    if height > SIDE_PX or width > SIDE_PX:
+    side_px = len(picture)
+    if height > side_px or width > side_px:
         return None
-    top, left = chance.randrange(SIDE_PX - height + 1), chance.randrange(SIDE_PX - width + 1)
-    around = taken[max(0, top - 40) : top + height + 40, max(0, left - 40) : left + width + 40]
+    top, left = chance.randrange(side_px - height + 1), chance.randrange(side_px - width + 1)
+    gap = GAP_PX * side_px // SIDE_PX
+    around = taken[max(0, top - gap) : top + height + gap, max(0, left - gap) : left + width + gap]
     if around.any():
         return None
     around[:] = True

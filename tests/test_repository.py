@@ -160,8 +160,8 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "noise", "parquet", "train", "fuzz", "dev")
-    wanted = declared(*extras, "models-transformers", "models-open-clip")
+    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "gateway", "noise", "parquet", "train", "fuzz")
+    wanted = declared(*extras, "dev", "models-transformers", "models-open-clip")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -174,11 +174,14 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid", "train", "parquet")),
+        ("client", ("deid", "gateway", "parquet", "train")),
         ("core", ("server", "deid")),
         ("server", ("server", "postgres", "kms", "pkcs11")),
-        ("tests", ("server", "postgres", "kms", "pkcs11", "deid", "train", "parquet", "models-open-clip", "dev")),
-        ("bench", ("server", "deid", "train", "dev", "fuzz")),
+        (
+            "tests",
+            ("server", "postgres", "kms", "pkcs11", "deid", "gateway", "parquet", "train", "models-open-clip", "dev"),
+        ),
+        ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
         ("examples", ("server", "deid")),
     ],
 )

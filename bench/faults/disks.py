@@ -38,11 +38,11 @@ def fill_files(start: History, folder: Path, every: int) -> Tried:
 def fill_file_system(start: History, folder: Path, every_blocks: int) -> Tried:
     """Lives on a file system with n free blocks, for n = 0, ``every_blocks`` and so on, until one has enough."""
     tried = Tried()
-    with _mounted(folder / "small") as small:
+    with mounted(folder / "small") as small:
         for free_blocks in range(0, FILE_SYSTEM_BYTES // BLOCK_BYTES, every_blocks):
             history = start.copied_to(small / "run")
             filler = small / "filler"
-            filler.write_bytes(bytes(max(0, _free_bytes(small) - free_blocks * BLOCK_BYTES)))
+            filler.write_bytes(bytes(max(0, free_bytes(small) - free_blocks * BLOCK_BYTES)))
             with history.life(free_blocks, STEPS, OFTEN) as process:
                 process.wait()
             filler.unlink()  # whoever looks afterwards has made room
@@ -58,14 +58,14 @@ def can_mount(folder: Path) -> bool:
     if shutil.which("mount") is None:
         return False
     try:
-        with _mounted(folder / "may-mount"):
+        with mounted(folder / "may-mount"):
             return True
     except subprocess.CalledProcessError:
         return False
 
 
 @contextmanager
-def _mounted(folder: Path) -> Iterator[Path]:
+def mounted(folder: Path) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     options = f"size={FILE_SYSTEM_BYTES}"
     subprocess.run(
@@ -77,7 +77,7 @@ def _mounted(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         ProofBroken,
         PurposeNotAllowed,
         QuotaExceeded,
+        ReplyRefused,
         RequestReplayed,
         RowExists,
         RowNotFound,
@@ -82,6 +83,10 @@ if TYPE_CHECKING:
     from unseen_client.deid.deidentifier import Deidentifier
     from unseen_client.deid.outcome import DeidReport
     from unseen_client.deid.photo import PhotoOutput
+    from unseen_client.describing.describer import Describing
+    from unseen_client.describing.language_model import LanguageModel, open_language_model
+    from unseen_client.describing.tagger import Tag
+    from unseen_client.describing.vocabulary import Vocabulary
     from unseen_client.dicom.crosswalk import WayBack
     from unseen_client.governed import Agreement, ConsentStatus, Emergency, Erasure, Hold, SubjectExport
     from unseen_client.privacy.book import BudgetReport
@@ -96,6 +101,7 @@ if TYPE_CHECKING:
         Refusal,
         ServerInfo,
         StoreWentBack,
+        Tagged,
     )
     from unseen_client.retrieval.query import Query
     from unseen_client.status import ServerStatus
@@ -128,6 +134,7 @@ __all__ = [
     "DeidReport",
     "DeidSettings",
     "Deidentifier",
+    "Describing",
     "DicomEnrolReport",
     "Duplicate",
     "Emergency",
@@ -145,6 +152,7 @@ __all__ = [
     "InvalidVector",
     "KeyMissing",
     "KeyServiceFailed",
+    "LanguageModel",
     "LimitExceeded",
     "LogCheck",
     "LogWentBack",
@@ -175,6 +183,7 @@ __all__ = [
     "Receipt",
     "Record",
     "Refusal",
+    "ReplyRefused",
     "RequestReplayed",
     "RowExists",
     "RowNotFound",
@@ -186,13 +195,17 @@ __all__ = [
     "StoreFailed",
     "StoreWentBack",
     "SubjectExport",
+    "Tag",
+    "Tagged",
     "TokenInfo",
     "UnsafeParameters",
     "UnseenError",
     "UnsupportedEvent",
     "UsedTwice",
+    "Vocabulary",
     "WayBack",
     "WrongKey",
+    "open_language_model",
 ]
 
 _HOMES = {
@@ -208,14 +221,16 @@ _HOMES = {
     "DeidReport": "unseen_client.deid.outcome",
     "DeidSettings": "unseen.deid.settings",
     "Deidentifier": "unseen_client.deid.deidentifier",
-    "Emergency": "unseen_client.governed",
+    "Describing": "unseen_client.describing.describer",
     "DicomEnrolReport": "unseen_client.report",
     "Duplicate": "unseen_client.report",
+    "Emergency": "unseen_client.governed",
     "EnrolReport": "unseen_client.report",
     "Erasure": "unseen_client.governed",
     "Gaussian": "unseen.dp.gaussian",
     "Hit": "unseen_client.report",
     "Hold": "unseen_client.governed",
+    "LanguageModel": "unseen_client.describing.language_model",
     "LogCheck": "unseen_client.report",
     "MetricVonMisesFisher": "unseen.dp.metric",
     "PhotoOutput": "unseen_client.deid.photo",
@@ -232,8 +247,12 @@ _HOMES = {
     "StoreWentBack": "unseen_client.report",
     "SubjectExport": "unseen_client.governed",
     "TLS": "unseen_client.transport",
+    "Tag": "unseen_client.describing.tagger",
+    "Tagged": "unseen_client.report",
     "TokenInfo": "unseen_client.access",
+    "Vocabulary": "unseen_client.describing.vocabulary",
     "WayBack": "unseen_client.dicom.crosswalk",
+    "open_language_model": "unseen_client.describing.language_model",
 }
 """Where a name lives; every other one is an error."""
 

@@ -22,6 +22,8 @@ from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.bring_aio import BringAsyncCalls
+from unseen_client.describing.describer import Describing
+from unseen_client.describing_aio import DescribingAsyncCalls
 from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_aio import GovernanceAsyncCalls
@@ -47,7 +49,7 @@ LOOK_S = 0.1
 """Longer than an error needs to come back from most servers."""
 
 
-class AsyncClient(BringAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
+class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
     """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
 
     async with AsyncClient("127.0.0.1:7443") as client:
@@ -173,6 +175,7 @@ class AsyncClient(BringAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
         subject: Subject = None,
         consent: GivenConsent = None,
         purpose: Purpose = None,
+        describing: Describing | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -186,10 +189,13 @@ class AsyncClient(BringAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
 
         Where the collection has an agreement (docs/governance.md): ``subject`` says whom the rows are about,
         ``consent`` what they rest on (else the subject's newest that fits), ``purpose`` what they may be searched for
-        (else all that it allows). Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
+        (else all that it allows).
+
+        ``describing`` finds tags and writes captions on this device (docs/describing.md): they enter the sealed record
+        and, weighed, the row. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
         given = Given(subject, consent, purpose)
-        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, given), progress)
+        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, given, describing), progress)
 
     async def enrol_vectors(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from unseen_client.describing.describer import Describing
 from unseen_client.flows.bring import Choices
 from unseen_client.flows.consents import Given
 from unseen_client.progress import Watcher
@@ -60,6 +61,7 @@ class BringAsyncCalls(ABC):
         subject: str | None = None,
         consent: GivenConsent = None,
         purpose: Purpose = None,
+        describing: Describing | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol what sources bring: folders and zip files of pictures, pictures, text files, manifests, exports.
@@ -69,9 +71,9 @@ class BringAsyncCalls(ABC):
         Qdrant's scroll call gave; their vectors are taken as they are, and ``vector`` chooses one of several.
 
         Rows that are there with other content or another description are erased and enrolled anew, others left; what
-        has the content of another row is reported. Raises InvalidInput before anything is enrolled, and as
-        ``enrol_images``.
+        has the content of another row is reported. ``describing`` as for ``enrol_images``.
+        Raises InvalidInput before anything is enrolled, and as ``enrol_images``.
         """
         choices = Choices(tuple(tags), None if root is None else Path(root), vector)
         given = Given(subject, consent, purpose)
-        return await self._drive(self._protocol.enrol_from(name, sources, choices, noise, given), progress)
+        return await self._drive(self._protocol.enrol_from(name, sources, choices, noise, given, describing), progress)

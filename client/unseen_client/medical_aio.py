@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
+from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose
+from unseen_client.protocol import AnySource, GivenConsent, Noise, Protocol, Purpose
 from unseen_client.report import DicomEnrolReport
 from unseen_client.steps import Flow
 
@@ -29,9 +30,10 @@ class MedicalAsyncCalls(ABC):
     async def enrol_dicom(
         self,
         name: str,
-        paths: AnyPath | Iterable[AnyPath],
+        paths: AnySource | Iterable[AnySource],
         *,
         pictures_per_volume: int = 8,
+        every_object: bool = False,
         text: str = "risky",
         tags: Sequence[str] = (),
         noise: Noise = None,
@@ -40,18 +42,18 @@ class MedicalAsyncCalls(ABC):
         purpose: Purpose = None,
         progress: bool | Watcher = False,
     ) -> DicomEnrolReport:
-        """De-identify, render, embed and enrol DICOM objects, given as files and folders.
+        """De-identify, render, embed and enrol DICOM objects, given as files, folders and ``DicomSource``.
 
         The collection's model must be one for DICOM objects ("bundled+dicom"). Of a volume or a clip up to
-        ``pictures_per_volume`` pictures become rows, 0 for all. ``text``: burned-in text is looked for in "risky"
-        objects or "always". Records hold pseudonyms from this device's site key, modality, body part and frame number;
-        the way back to the real object is kept on this device alone: ``reveal``. What is there already is left as it
-        is; running the same again enrols nothing twice.
+        ``pictures_per_volume`` pictures become rows, 0 for all; with ``every_object`` slices do not stand for each
+        other. ``text``: burned-in text is looked for in "risky" objects or "always". Records hold pseudonyms from this
+        device's site key, modality, body part and frame number; the way back to the real object is kept on this device
+        alone: ``reveal``. What is there already is left as it is; running the same again enrols nothing twice.
 
         ``noise``, ``consent`` and ``purpose`` as for ``enrol_images``; ``subject`` is each object's patient, by
         pseudonym, unless one is given for all. Raises ModelMismatch, InvalidInput, KeyMissing, CollectionNotFound.
         """
-        choices = Choices(tuple(tags), pictures_per_volume, text)
+        choices = Choices(tuple(tags), pictures_per_volume, text, every_object)
         given = Given(subject, consent, purpose)
         return await self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
 
@@ -62,6 +64,16 @@ class MedicalAsyncCalls(ABC):
         its ``reason``. Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput.
         """
         return await self._drive(self._protocol.reveal(name, id, reason))
+
+    async def similar_studies(
+        self, name: str, study: str, *, reason: str, top_k: int = 10, purpose: str | None = None
+    ) -> list[SimilarStudy]:
+        """The studies most like one that was enrolled on this device, named by its real Study Instance UID.
+
+        Allowed and logged as ``reveal`` is, with each study that is shown. The server sees a search. Raises
+        NotPermitted, RowNotFound, KeyMissing, InvalidInput.
+        """
+        return await self._drive(self._protocol.similar_studies(name, study, top_k, reason, purpose))
 
     async def grant_reveal(self, name: str, *, account: str | None = None, days: int = 30) -> str:
         """Let an account of this machine (this one unless named) be shown real objects for so many days; gives it.

@@ -10,34 +10,20 @@ scores touches no disk. Processes may share a file: each looks at the file's epo
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import threading
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import IntegrityError, StoreFailed
+from unseen.errors import IntegrityError
 from unseen.types import CatalogueEntry
-from unseen_client.home import private_folder, refuse_others
+from unseen_client import erased_copies
+from unseen_client.mirror_file import MirrorFile
 
-BUSY_TIMEOUT_S = 30.0
-"""Another process of this device may be writing a large synchronisation."""
 SLOT_LIMIT = 1 << 28
 """The slot array is as long as the largest slot: a server may not make a device allocate more than 2 GiB for it."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS row (
-    slot INTEGER PRIMARY KEY, row_id BLOB NOT NULL UNIQUE, epoch INTEGER NOT NULL, sealed_record BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS row_by_epoch ON row (epoch, slot);
-INSERT OR IGNORE INTO state VALUES (1, 0);
-"""
 
 
 @dataclass(frozen=True)
@@ -50,21 +36,8 @@ class MirroredHit:
     slot: int
 
 
-class Mirror:
+class Mirror(MirrorFile):
     """The catalogue of one collection of one store. Safe to share between threads."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._slot_epochs: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self._lock = threading.Lock()
-        private_folder(path.parent)
-        with _store_failures(path):
-            self._database = self._open()
-            self._load_in_one()
-
-    def close(self) -> None:
-        with self._lock:
-            self._database.close()
 
     @property
     def epoch(self) -> int:
@@ -86,6 +59,7 @@ class Mirror:
         added: Iterable[CatalogueEntry],
         *,
         replace_all: bool = False,
+        remembers: bool = False,
         forget: Callable[[list[bytes]], None] | None = None,
     ) -> bool:
         """Take a whole synchronisation stream that began at ``since_epoch`` and ends at ``epoch``, or nothing of it.
@@ -93,35 +67,69 @@ class Mirror:
         Gives False, and changes nothing, when this copy has moved since: another thread or process was faster.
         Erasures go first: a row that was erased and enrolled again stands in both lists. ``replace_all``: the store
         went back in time, so a stream from epoch 0 takes the place of what this copy has at ``since_epoch``.
+        ``remembers``: a sealed copy that was erased may not come back; IntegrityError when one does.
         ``forget`` is given the erased rows that did not come back before this copy is written: where it fails, or the
         device stops between the two, the next synchronisation names them again.
         """
         slots, epochs = array("q"), array("q")
         begins_empty = replace_all or not since_epoch
+        gone: set[bytes] = set()
         with self._writing():
             if self._epoch != since_epoch:
                 return False
             if replace_all:
                 self._empty()
             for row_id in erased:
-                self._delete(row_id, slots, epochs)
+                gone |= self._delete(row_id, slots, epochs)
             for entry in added:
                 if not begins_empty:
                     self._delete(entry.row_id, slots, epochs)
                 self._insert(entry, slots, epochs)
+                if remembers:
+                    gone.discard(self._require_not_erased(entry))  # moved, not erased
+            if remembers:
+                erased_copies.remember(self._database, gone)
             self._database.execute("UPDATE state SET epoch = ?", (epoch,))
             if begins_empty:
                 self._load()  # a server may name a row at two slots: the file has it at one
             else:
                 self._keep(epoch, slots, epochs)
-            if forget and (gone := [row_id for row_id in erased if not self._has(row_id)]):
-                forget(gone)
+            if forget and (left := [row_id for row_id in erased if not self._has(row_id)]):
+                forget(left)
         return True
 
-    def _delete(self, row_id: bytes, slots: array[int], epochs: array[int]) -> None:
-        for (slot,) in self._database.execute("DELETE FROM row WHERE row_id = ? RETURNING slot", (row_id,)).fetchall():
-            slots.append(slot)
-            epochs.append(0)
+    def copies(self, row_ids: Iterable[bytes]) -> list[bytes]:
+        """The sealed records of these rows; none for a row that is not there."""
+        found = map(self.sealed_record, row_ids)
+        return [copy for copy in found if copy is not None]
+
+    def remember_erased(self, copies: Iterable[bytes]) -> None:
+        """Note what a server has just acknowledged: these copies may stand in no catalogue after it."""
+        with self._writing():
+            erased_copies.remember(self._database, map(erased_copies.mark_of, copies))
+
+    def holds_erased(self, row_ids: Iterable[bytes]) -> bool:
+        """Whether this copy of the catalogue still has one of these rows as it was erased."""
+        marks = [erased_copies.mark_of(copy) for copy in self.copies(row_ids)]
+        with self._reading():
+            return erased_copies.known(self._database, marks)
+
+    def _require_not_erased(self, entry: CatalogueEntry) -> bytes:
+        mark = erased_copies.mark_of(entry.sealed_record)
+        if erased_copies.known(self._database, [mark]):
+            raise IntegrityError(
+                "the server names a row again that was erased: its sealed copy is back; nothing was taken. Ask its "
+                f"operator; to believe this server once more, delete this device's mirror {self._path}"
+            )
+        return mark
+
+    def _delete(self, row_id: bytes, slots: array[int], epochs: array[int]) -> set[bytes]:
+        """Take a row out; the marks of its copies."""
+        query = "DELETE FROM row WHERE row_id = ? RETURNING slot, sealed_record"
+        found = self._database.execute(query, (row_id,)).fetchall()
+        slots.extend(slot for slot, _ in found)
+        epochs.extend(0 for _ in found)
+        return {erased_copies.mark_of(copy) for _, copy in found}
 
     def _insert(self, entry: CatalogueEntry, slots: array[int], epochs: array[int]) -> None:
         if entry.slot >= SLOT_LIMIT:
@@ -177,6 +185,17 @@ class Mirror:
         with self._reading():
             return np.flatnonzero(self._slot_epochs)
 
+    def standing(self) -> tuple[int, npt.NDArray[np.int64]]:
+        """The epoch of this copy, and of every slot that of its row: 0 for none."""
+        with self._reading():
+            return self._epoch, self._slot_epochs.copy()
+
+    def standing_at(self, slots: Iterable[int]) -> list[tuple[int, int, bytes, bytes]]:
+        """Slot, epoch, id and sealed record of the rows that stand in these slots."""
+        with self._reading():
+            query = "SELECT slot, epoch, row_id, sealed_record FROM row WHERE slot = ?"
+            return [row for slot in slots for row in self._database.execute(query, (slot,))]
+
     def rows_between(self, first: int, end: int) -> list[tuple[int, bytes, bytes]]:
         """Slot, id and sealed record of the live rows in slots from ``first`` to before ``end``."""
         with self._reading():
@@ -212,70 +231,6 @@ class Mirror:
         ).fetchone()
         return MirroredHit(row_id, score, sealed, slot)
 
-    def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        refuse_others(self._path, "600")
-        # isolation_level None: transactions are written out below. The lock, not sqlite3, keeps threads apart.
-        database = sqlite3.connect(self._path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode = DELETE")
-        database.execute("PRAGMA secure_delete = ON")
-        database.executescript(_SCHEMA)
-        return database
-
-    def _load_in_one(self) -> None:
-        """The same where no transaction is open: no other process writes between the statements."""
-        self._database.execute("BEGIN")
-        try:
-            self._load()
-        finally:
-            self._database.execute("COMMIT")
-
-    def _load(self) -> None:
-        """Read the epochs of all slots, inside a transaction: (largest slot + 1,), 0 for a slot without a live row."""
-        version = self._file_version()
-        columns = self._database.execute("SELECT slot, epoch FROM row").fetchall()
-        table = np.array(columns, dtype=np.int64).reshape(-1, 2)
-        self._slot_epochs = np.zeros(int(table[:, 0].max()) + 1 if len(table) else 0, dtype=np.int64)
-        self._slot_epochs[table[:, 0]] = table[:, 1]
-        self._epoch = self._stored_epoch()
-        self._version = version
-
-    def _stored_epoch(self) -> int:
-        return int(self._database.execute("SELECT epoch FROM state").fetchone()[0])
-
-    def _file_version(self) -> int:
-        return int(self._database.execute("PRAGMA data_version").fetchone()[0])
-
-    def _refresh(self) -> None:
-        """Read again what another process wrote."""
-        if self._file_version() != self._version:
-            self._load()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """All of what is done inside, on disk, or nothing; after a failure memory is read from the file again."""
-        with self._lock, _store_failures(self._path):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._refresh()
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                self._load_in_one()
-                raise
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """One consistent view of file and memory."""
-        with self._lock, _store_failures(self._path):
-            self._database.execute("BEGIN")
-            try:
-                self._refresh()
-                yield
-            finally:
-                self._database.execute("COMMIT")
-
 
 def _best(scores: npt.NDArray[np.float32], live: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
     """The ``count`` slots among ``live`` with the highest scores, best first, ties by slot."""
@@ -285,14 +240,3 @@ def _best(scores: npt.NDArray[np.float32], live: npt.NDArray[np.intp], count: in
         candidates = live[scores[live] >= cut]
     order = np.lexsort((candidates, -scores[candidates]))
     return candidates[order][:count]
-
-
-@contextlib.contextmanager
-def _store_failures(path: Path) -> Iterator[None]:
-    """Translate what SQLite raises."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise StoreFailed(
-            f"the mirror {path} cannot be used ({error}); delete the file, it is rebuilt from the server"
-        ) from error

@@ -20,12 +20,17 @@ from unseen.errors import InvalidInput
 from unseen.params import ParameterSet
 from unseen.types import UID_BYTES, CollectionInfo
 from unseen_client.access import Access, Quota, TokenInfo
+from unseen_client.describing.describer import Describing
+from unseen_client.describing.language_model import LanguageModel
+from unseen_client.describing.rewrite import rewritten
+from unseen_client.describing.vocabulary import Vocabulary
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import (
     access,
     audit,
     bring,
     collections,
+    describing,
     dicom,
     enrol,
     images,
@@ -36,10 +41,11 @@ from unseen_client.flows import (
     texts,
 )
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
-from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo
+from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo, Tagged
 from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.metric import COSINE, metric_of
 from unseen_client.retrieval.query import Query
@@ -49,9 +55,11 @@ from unseen_client.steps import Flow, local
 
 if TYPE_CHECKING:
     from unseen.dp.mechanism import Mechanism
+    from unseen_client.dicom.source import DicomSource
     from unseen_client.privacy.book import BudgetReport
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+AnySource: TypeAlias = "AnyPath | DicomSource"
 
 
 class Protocol(GovernanceProtocol):
@@ -113,8 +121,31 @@ class Protocol(GovernanceProtocol):
         records: Sequence[Record] | None,
         noise: Noise = None,
         given: Given = NOTHING,
+        wish: Describing | None = None,
     ) -> Flow[EnrolReport]:
-        return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given)
+        return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given, wish)
+
+    def tag(
+        self, name: str, paths: AnyPath | Iterable[AnyPath], vocabulary: Vocabulary | Iterable[str], most_chance: float
+    ) -> Flow[Tags]:
+        return describing.tag_pictures(self._session, name, as_paths(paths), as_vocabulary(vocabulary), most_chance)
+
+    def tag_rows(
+        self,
+        name: str,
+        ids: str | Iterable[str] | None,
+        vocabulary: Vocabulary | Iterable[str],
+        most_chance: float,
+    ) -> Flow[Tags]:
+        chosen = None if ids is None else several(ids)
+        return describing.tag_rows(self._session, name, chosen, as_vocabulary(vocabulary), most_chance)
+
+    def ask(self, name: str, row: str, question: str, model: LanguageModel, picture: AnyPath | None) -> Flow[str]:
+        path = None if picture is None else Path(picture)
+        return describing.ask(self._session, name, row, question, model, path)
+
+    def rewrite(self, words: str, model: LanguageModel) -> Flow[Query]:
+        return local(lambda: rewritten(words, model))
 
     def enrol_vectors(
         self,
@@ -146,21 +177,28 @@ class Protocol(GovernanceProtocol):
         choices: bring.Choices,
         noise: Noise = None,
         given: Given = NOTHING,
+        describing: Describing | None = None,
     ) -> Flow[EnrolReport]:
-        return bring.enrol_from(self._session, name, as_paths(sources), choices, as_mechanism(noise), given)
+        paths = as_paths(sources)
+        return bring.enrol_from(self._session, name, paths, choices, as_mechanism(noise), given, describing)
 
     def enrol_dicom(
         self,
         name: str,
-        paths: AnyPath | Iterable[AnyPath],
+        sources: AnySource | Iterable[AnySource],
         choices: Choices,
         noise: Noise = None,
         given: Given = NOTHING,
     ) -> Flow[DicomEnrolReport]:
-        return dicom.enrol_dicom(self._session, name, as_paths(paths), choices, as_mechanism(noise), given)
+        return dicom.enrol_dicom(self._session, name, as_sources(sources), choices, as_mechanism(noise), given)
 
     def reveal(self, name: str, row: str, reason: str) -> Flow[WayBack]:
         return reveal.reveal(self._session, name, row, reason)
+
+    def similar_studies(
+        self, name: str, study: str, top_k: int, reason: str, purpose: str | None = None
+    ) -> Flow[list[SimilarStudy]]:
+        return reveal.similar_studies(self._session, name, study, top_k, reason, purpose or "")
 
     def grant_reveal(self, name: str, account: str | None, days: int) -> Flow[str]:
         return reveal.grant(self._session, name, account, days)
@@ -253,6 +291,7 @@ GivenConsent: TypeAlias = "AnyConsent | Sequence[AnyConsent] | None"
 Purpose: TypeAlias = str | Sequence[str] | None
 """What rows may be searched for: one or more purposes of the agreement."""
 Tokens: TypeAlias = list[TokenInfo]
+Tags: TypeAlias = list[Tagged]
 Records: TypeAlias = list[Record]
 """What lists give; named, because inside the classes ``list`` is the method."""
 
@@ -262,9 +301,21 @@ def several(given: str | Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def as_vocabulary(given: Vocabulary | Iterable[str]) -> Vocabulary:
+    """A vocabulary, from bare tags too; raises InvalidInput."""
+    return given if isinstance(given, Vocabulary) else Vocabulary(several(given))
+
+
 def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """One path or several, as several."""
     return [Path(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+
+
+def as_sources(given: AnySource | Iterable[AnySource]) -> list[Path | DicomSource]:
+    """The same for what may come from somewhere else than a path."""
+    if isinstance(given, (str, os.PathLike)) or not isinstance(given, Iterable):
+        given = [given]
+    return [Path(one) if isinstance(one, (str, os.PathLike)) else one for one in given]
 
 
 def as_uid(text: str) -> bytes:

@@ -47,6 +47,8 @@ class Record:
     """The noise that the row's vector carries, as the enrolling device says. Set by enrolment, whatever stood here."""
     content: bytes = field(default=b"", repr=False)
     """SHA-256 of the file, text or vector that the row was made from, or empty. Set by enrolment."""
+    given: bytes = field(default=b"", repr=False)
+    """SHA-256 of the record as it was given, before anything was found for it, or empty. Set by enrolment."""
 
 
 def require_id(row: object) -> str:
@@ -91,6 +93,7 @@ def encode_record(record: Record) -> bytes:
         extra=record.extra,
         noise=_noise_message(record.noise),
         content=record.content,
+        given=record.given,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -110,6 +113,7 @@ def decode_record(data: bytes) -> Record:
         extra=dict(message.extra),
         noise=_noise_event(message.noise) if message.HasField("noise") else None,
         content=message.content,
+        given=message.given,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from unseen_client.describing.tagger import Tag
 from unseen_client.records import Record
 
 
@@ -46,6 +47,17 @@ class Duplicate:
     """The path or id as the caller gave it."""
     of: str
     """The row that was made from the same content."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The tags of one picture or row, best first."""
+
+    source: str
+    """The path or id that was asked about."""
+    tags: tuple[Tag, ...] = ()
+    refusal: Refusal | None = None
+    """Why there are none, for a picture that a step refused."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.bring_sync import BringCalls
+from unseen_client.describing.describer import Describing
+from unseen_client.describing_sync import DescribingCalls
 from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_sync import GovernanceCalls
@@ -43,7 +45,7 @@ Hits = list[Hit]
 Collections = list[CollectionInfo]
 
 
-class Client(BringCalls, MedicalCalls, GovernanceCalls):
+class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
     """Encrypted image search from one device, for threads. Make a new one after a fork.
 
     with Client("127.0.0.1:7443") as client:
@@ -181,6 +183,7 @@ class Client(BringCalls, MedicalCalls, GovernanceCalls):
         subject: Subject = None,
         consent: GivenConsent = None,
         purpose: Purpose = None,
+        describing: Describing | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -194,10 +197,13 @@ class Client(BringCalls, MedicalCalls, GovernanceCalls):
 
         Where the collection has an agreement (docs/governance.md): ``subject`` says whom the rows are about,
         ``consent`` what they rest on (else the subject's newest that fits), ``purpose`` what they may be searched for
-        (else all that it allows). Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
+        (else all that it allows).
+
+        ``describing`` finds tags and writes captions on this device (docs/describing.md): they enter the sealed record
+        and, weighed, the row. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
         given = Given(subject, consent, purpose)
-        return self._drive(self._protocol.enrol_images(name, paths, records, noise, given), progress)
+        return self._drive(self._protocol.enrol_images(name, paths, records, noise, given, describing), progress)
 
     def enrol_vectors(
         self,

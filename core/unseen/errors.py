@@ -47,6 +47,7 @@ Messages never hold pixels, vectors, captions, tags, scores or keys.
     │   ├── WrongKey
     │   ├── ProofBroken         a signature or a log does not prove what it said: rewritten, or another one is meant
     │   │   └── LogWentBack     the audit log is not what this device saw before: restored from a backup, or rewritten
+    │   ├── ReplyRefused        a reply that no honest scan of these rows gives: the device shows nothing of it
     │   └── ControllerChanged   an agreement is signed by another key than the one that this device knows
     ├── KeyMissing              this device does not hold the record key
     ├── KeyServiceFailed        what holds the server's master key did not answer or refused
@@ -245,6 +246,10 @@ class ProofBroken(IntegrityError):
 
 class LogWentBack(ProofBroken):
     code = "LOG_WENT_BACK"
+
+
+class ReplyRefused(IntegrityError):
+    code = "REPLY_REFUSED"
 
 
 class ControllerChanged(IntegrityError):

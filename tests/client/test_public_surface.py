@@ -21,6 +21,7 @@ PUBLIC = {
     "BackupMade",
     "CollectionInfo",
     "DeidReport",
+    "Describing",
     "DicomEnrolReport",
     "Duplicate",
     "DeidSettings",
@@ -33,6 +34,7 @@ PUBLIC = {
     "Gaussian",
     "Hit",
     "Hold",
+    "LanguageModel",
     "MetricVonMisesFisher",
     "PhotoOutput",
     "Policy",
@@ -49,11 +51,16 @@ PUBLIC = {
     "StoreWentBack",
     "SubjectExport",
     "TLS",
+    "Tag",
+    "Tagged",
     "TokenInfo",
+    "Vocabulary",
     "WayBack",
+    "open_language_model",
 }
 
 METHODS = {
+    "ask": "(self, name, id, question, model, *, picture=None)",
     "audit_accept": "(self)",
     "audit_check": "(self)",
     "audit_export": "(self, write, *, since=None, against=())",
@@ -72,18 +79,19 @@ METHODS = {
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
     "enrol_dicom": (
-        "(self, name, paths, *, pictures_per_volume=8, text='risky', tags=(), noise=None, subject=None, "
-        "consent=None, purpose=None, progress=False)"
+        "(self, name, paths, *, pictures_per_volume=8, every_object=False, text='risky', tags=(), noise=None, "
+        "subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_from": (
         "(self, name, sources, *, tags=(), root=None, vector='image', noise=None, subject=None, consent=None, "
-        "purpose=None, progress=False)"
+        "purpose=None, describing=None, progress=False)"
     ),
     "enrol_texts": (
         "(self, name, texts, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_images": (
-        "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
+        "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, describing=None, "
+        "progress=False)"
     ),
     "enrol_vectors": (
         "(self, name, ids, vectors, *, records=None, "
@@ -97,6 +105,7 @@ METHODS = {
     "list_tokens": "(self)",
     "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
+    "rewrite": "(self, words, model)",
     "search": (
         "(self, name, query, *, top_k=10, where=None, min_score=None, temperature=None, rerank=False, "
         "candidates=None, purpose=None)"
@@ -105,9 +114,12 @@ METHODS = {
     "search_like": "(self, name, id, *, top_k=10, purpose=None)",
     "search_text": "(self, name, text, *, top_k=10, purpose=None)",
     "search_vector": "(self, name, vector, *, top_k=10, purpose=None)",
+    "similar_studies": "(self, name, study, *, reason, top_k=10, purpose=None)",
     "server_info": "(self)",
     "set_budget": "(self, *, per_subject=None, per_device=None, delta=None)",
     "status": "(self)",
+    "tag": "(self, name, paths, vocabulary, *, most_chance=0.02, progress=False)",
+    "tag_rows": "(self, name, vocabulary, *, ids=None, most_chance=0.02)",
     "accept_policy": "(self, name, *, new_key=None)",
     "certificates": "(self, name)",
     "consents": "(self, name, *, subject=None)",

@@ -9,13 +9,18 @@ What is looked for, of one enrolled row:
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tests.server.server_process import ServerProcess
+from unseen.he.owner.layout import Layout
+from unseen.he.owner.secret import rings
 from unseen.he.packing import Packing
 from unseen.he.ring import ring
 from unseen.params import DEFAULT
@@ -23,6 +28,27 @@ from unseen.params import DEFAULT
 LINE = 16
 """Residues of one coefficient tile that lie side by side in a segment: 64 bytes."""
 NEEDLE_BYTES = 16
+
+
+SOURCES = os.pathsep.join(str(Path(__file__).parents[2] / folder) for folder in ("core", "server"))
+
+
+class OpenServer(ServerProcess):
+    """A server whose memory can be read, by root and by whoever started it."""
+
+    def command(self, *options: str) -> list[str]:
+        command = super().command(*options)
+        return [command[0], "-P", str(Path(__file__).with_name("open_server.py")), *command[3:]]
+
+    def start(self, **popen: Any) -> OpenServer:
+        environment = os.environ | {"PYTHONPATH": SOURCES} | popen.pop("env", {})
+        super().start(env=environment, **popen)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
 
 
 def needles_of(row: npt.NDArray[np.int16], vector: npt.NDArray[np.float32]) -> dict[str, list[bytes]]:
@@ -46,6 +72,27 @@ def residues_of(packing: Packing, block_rows: npt.NDArray[np.int16]) -> list[byt
     return [centred[tile * LINE : (tile + 1) * LINE].tobytes()]
 
 
+def owner_needles_of(
+    layout: Layout, rows: npt.NDArray[np.int16], query: npt.NDArray[np.int64], vector: npt.NDArray[np.float32]
+) -> dict[str, list[bytes]]:
+    """What would spell out a row, the first one of a whole block, and a query, if an owner-encrypted one leaked."""
+    packing, numbers = layout.whole, rows[0].astype(np.int64)
+    polynomials = packing.row_polynomials(rows)[:2].astype(np.int64)
+    small = np.rint(vector * 127)
+    residues = []
+    for one in rings(layout.parameters):
+        centred, half = one.forward(polynomials), one.degree // 2
+        residues.append(_middle(one.residues(centred[0]).astype("<u2").tobytes()))  # as it comes
+        residues.append(centred[:, half : half + 4].T.astype("<i2").tobytes())  # as segments have it: chunks in pairs
+    return {
+        "floats": [_middle(vector.astype(kind).tobytes()) for kind in ("<f8", "<f4", "<f2")],
+        "integers": [_middle(numbers.astype(kind).tobytes()) for kind in ("<i8", "<i4", "<i2")]
+        + [_middle(numbers[::-1].astype("<i2").tobytes()), _middle(small.astype("<i1").tobytes())],
+        "query": [_middle(query.astype(kind).tobytes()) for kind in ("<i8", "<i4")],
+        "residues": residues,
+    }
+
+
 def _middle(data: bytes) -> bytes:
     start = (len(data) - NEEDLE_BYTES) // 4 * 2
     return data[start : start + NEEDLE_BYTES]
@@ -53,16 +100,18 @@ def _middle(data: bytes) -> bytes:
 
 def places(pid: int, needles: list[bytes]) -> int:
     """How often one of these is found in a process's memory."""
-    count = 0
+    return sum(data.count(needle) for data in dumped(pid) for needle in needles)
+
+
+def dumped(pid: int) -> Iterator[bytes]:
+    """All that a process may write to, region by region."""
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for first, end in _regions(pid):
             memory.seek(first)
             try:
-                data = memory.read(end - first)
+                yield memory.read(end - first)
             except OSError:
                 continue  # mapped, but nothing stands behind it
-            count += sum(data.count(needle) for needle in needles)
-    return count
 
 
 def _regions(pid: int) -> Iterator[tuple[int, int]]:

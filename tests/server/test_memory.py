@@ -17,31 +17,12 @@ import numpy as np
 import pytest
 
 from tests.server.caller import Caller
-from tests.server.memory import needles_of, places, residues_of
+from tests.server.memory import OpenServer, needles_of, places, residues_of
 from tests.server.server_process import ServerProcess
 from unseen.he.packing import Packing
 from unseen.params import DEFAULT
 
 Rows = Callable[..., tuple[Any, Any]]
-SOURCES = os.pathsep.join(str(Path(__file__).parents[2] / folder) for folder in ("core", "server"))
-
-
-class OpenServer(ServerProcess):
-    """A server whose memory can be read, by root and by whoever started it."""
-
-    def command(self, *options: str) -> list[str]:
-        command = super().command(*options)
-        return [command[0], "-P", str(Path(__file__).with_name("open_server.py")), *command[3:]]
-
-    def start(self, **popen: Any) -> OpenServer:
-        environment = os.environ | {"PYTHONPATH": SOURCES} | popen.pop("env", {})
-        super().start(env=environment, **popen)
-        return self
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
 
 
 @dataclass

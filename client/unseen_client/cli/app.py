@@ -14,8 +14,10 @@ from unseen_client.cli import (
     consent,
     deid,
     demo,
+    describing,
     evaluate,
     exceptional,
+    gateway,
     keys,
     medical,
     models,
@@ -63,7 +65,10 @@ app.command("doctor", context_settings=serve.CONTEXT_SETTINGS)(backup.doctor)
 app.command("create")(collections.create)
 app.command("enrol")(rows.enrol)
 app.command("enrol-dicom")(medical.enrol_dicom)
+app.add_typer(gateway.app, name="gateway")
 app.command("search")(search.search)
+app.command("tag")(describing.tag)
+app.command("ask")(describing.ask)
 app.command("deid")(deid.deid)
 app.command("list")(rows.list_rows)
 app.command("erase")(rows.erase)

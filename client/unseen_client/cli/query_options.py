@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +31,7 @@ class QueryOptions:
     picture: Annotated[
         Texts, typer.Option("--picture", "--image", help="An image to search for; its faces are covered first.")
     ] = None
+    tag: Annotated[Texts, typer.Option(help="A tag that is to fit; 'not car' for one that is not.")] = None
     like: Annotated[Texts, typer.Option(metavar="ID", help="A row of the collection: more like this one.")] = None
     vector: Annotated[Texts, typer.Option(metavar="FILE", help="A .npy file with one vector of your own.")] = None
     not_words: Annotated[Texts, typer.Option(metavar="TEXT", help="Words for what is not wanted.")] = None
@@ -47,6 +48,7 @@ class QueryOptions:
 
         made: list[tuple[Sequence[str] | None, float, Callable[[str], Query]]] = [
             (self.words, 1.0, Query.words),
+            (self.tag, 1.0, Query.tag),
             (self.picture, 1.0, Query.picture),
             (self.like, 1.0, Query.like),
             (self.vector, 1.0, _vector),
@@ -59,8 +61,23 @@ class QueryOptions:
             (sign * weight * part(text) for texts, sign, part in made for weight, text in _weighed(texts)), Query()
         )
         if not whole.parts:
-            raise InvalidInput("got nothing to search for; give --words, --picture, --like or --vector")
+            raise InvalidInput("got nothing to search for; give --words, --tag, --picture, --like or --vector")
         return whole.facets(**self._facets()) if self.facet else whole
+
+    def only_words(self) -> tuple[float, str]:
+        """The one --words with its weight; raises InvalidInput where there is none, or more."""
+        given = list(_weighed(self.words))
+        if len(given) != 1:
+            raise InvalidInput(
+                "--rewrite takes one --words apart; give it once, with other parts beside it if you like"
+            )
+        return given[0]
+
+    def with_words(self, apart: Sequence[tuple[float, str]]) -> QueryOptions:
+        """The same with other words, each with its weight, in place of --words."""
+        wanted = [f"{weight:.6f}:{text}" for weight, text in apart if weight > 0]
+        not_wanted = [f"{-weight:.6f}:{text}" for weight, text in apart if weight < 0]
+        return replace(self, words=wanted, not_words=[*(self.not_words or ()), *not_wanted])
 
     def _facets(self) -> dict[str, float]:
         matches = [_FACET.fullmatch(one) for one in self.facet or ()]

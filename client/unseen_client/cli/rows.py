@@ -13,6 +13,7 @@ from unseen.json_text import read_json
 from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.budget import noise_fields, noise_words
 from unseen_client.cli.collections import Name
+from unseen_client.cli.describe_options import DescribeOptions
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 TEXT_FIELDS = ("id", "name", "caption", "link")
 
 
-@spread(faces=FaceOptions, basis=BasisOptions)
+@spread(faces=FaceOptions, basis=BasisOptions, describe=DescribeOptions)
 @linked
 def enrol(
     *,
@@ -47,6 +48,7 @@ def enrol(
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
     faces: FaceOptions,
     basis: BasisOptions,
+    describe: DescribeOptions,
     link: Link,
 ) -> None:
     """De-identify, embed and enrol images and texts.
@@ -62,6 +64,9 @@ def enrol(
 
     Where the collection has a policy, --subject says whom the rows are about and --consent what they rest on.
 
+    With --tags-from the tags that fit are found, and with --captions a language model on this device writes a caption:
+    both enter the sealed record and count in the row (docs/describing.md).
+
     With --noise the server gets noised vectors only, and each is charged to the budget that `unseen budget` shows.
 
     \b
@@ -72,8 +77,14 @@ def enrol(
       unseen enrol articles vectors.npy --ids ids.txt
       unseen enrol scans ~/Scans --subject patient-17 --purpose research
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
+      unseen enrol photos ~/Pictures --tags-from tags.txt
     """
+    wish = describe.wish()
     if paths[0].suffix == ".npy":
+        if wish is not None:
+            raise InvalidInput(
+                "vectors have no pictures to be described; leave the options about tags and captions out"
+            )
         report = _enrol_vectors(name, paths, ids, tag or [], records, noise, basis, progress, link)
     elif records is not None:
         described = described_files(files := image_files(paths), tag or [], records)
@@ -86,6 +97,7 @@ def enrol(
                 subject=basis.subject,
                 consent=basis.consent,
                 purpose=basis.purpose,
+                describing=wish,
                 progress=progress and not link.json,
             )
     else:
@@ -100,6 +112,7 @@ def enrol(
                 subject=basis.subject,
                 consent=basis.consent,
                 purpose=basis.purpose,
+                describing=wish,
                 progress=progress and not link.json,
             )
     refused = [f"refused {shown(one.source)}: {one.reason}" for one in report.refused]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unseen.errors import MalformedMessage
 from unseen_client.cli.budget import noise_words
 from unseen_client.cli.collections import Name
+from unseen_client.cli.language_options import LanguageOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
 from unseen_client.cli.query_options import QueryOptions
@@ -16,10 +19,13 @@ from unseen_client.cli.shown import shown
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
+    from unseen_client.describing.language_model import LanguageModel
     from unseen_client.report import Hit
+    from unseen_client.retrieval.query import Query
+    from unseen_client.sync import Client
 
 
-@spread(wanted=QueryOptions)
+@spread(wanted=QueryOptions, language=LanguageOptions)
 @linked
 def search(
     *,
@@ -35,7 +41,11 @@ def search(
     rerank: Annotated[bool, typer.Option("--rerank", help="Score the best rows again, without any error.")] = False,
     candidates: Annotated[int | None, typer.Option(help="How many rows to score again.")] = None,
     purpose: Annotated[str | None, typer.Option(help="What for, where the collection has a policy.")] = None,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Have the language model take the words apart into weighted words.")
+    ] = False,
     wanted: QueryOptions,
+    language: LanguageOptions,
     link: Link,
 ) -> None:
     """Search; the server sees neither query nor hits.
@@ -47,6 +57,7 @@ def search(
     \b
     Examples:
       unseen search photos --words "a striped animal"
+      unseen search photos --tag dog --tag "not car"
       unseen search photos --picture zebra.jpg --top-k 3
       unseen search photos --like 3f9a0c51d2e4b687 --not-words 0.5:people
       unseen search photos --words beach --where "taken >= 2024-06-01" --where "tag = holiday"
@@ -54,8 +65,11 @@ def search(
       unseen search scans --picture scan.png --purpose research
       unseen search photos --words harbour --json | jq -r '.hits[].name'
     """
+    model = language.model() if rewrite else None
     query = wanted.query()
     with link.client() as client:
+        if model is not None:
+            query = _rewritten(client, wanted, model)
         hits = client.search(
             name,
             query,
@@ -71,6 +85,21 @@ def search(
         say(True, {"hits": [{"rank": at, **_fields(hit)} for at, hit in enumerate(hits, 1)]}, "")
     else:
         print_hits(hits)
+
+
+def _rewritten(client: Client, wanted: QueryOptions, model: LanguageModel) -> Query:
+    """The query with its words taken apart; as it was, and said so, where the model's answer cannot be used."""
+    weight, words = wanted.only_words()
+    try:
+        made = client.rewrite(words, model)
+    except MalformedMessage as error:
+        sys.stderr.write(f"note: searched with the words as they are: {error}\n")
+        return wanted.query()
+    from unseen_client.retrieval.query import Words
+
+    apart = [(part.weight * weight, part.content.text) for part in made.parts if isinstance(part.content, Words)]
+    sys.stderr.writelines(f"note: {weight:.2f} {shown(text)}\n" for weight, text in apart)
+    return wanted.with_words(apart).query()
 
 
 def _fields(hit: Hit) -> dict[str, object]:

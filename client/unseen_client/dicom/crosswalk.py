@@ -3,10 +3,12 @@
 One SQLite file per store and collection in ``home/crosswalks``, for its owner alone. Every entry is sealed with
 AES-256-GCM under a key that is derived from the collection's record key and this site's key together: a member of the
 collection at another site cannot open it, nor can somebody who holds the site key alone. In the clear are the row ids
-that the server knows as well, and how many there are. Losing the file loses the way back and nothing else: enrolling
-the same objects again, on a device with the same site key, skips the rows and writes it anew.
+that the server knows as well, how many there are, and which of them are of one study. Losing the file loses the way
+back and nothing else: enrolling the same objects again, on a device with the same site key, skips the rows and writes
+it anew.
 
     entry    row id (16 bytes) -> sealed JSON {study, series, instance, frame, source}, padded to 256 bytes
+    of_study HMAC of the real study UID -> row ids                          to find a study's rows by its real name
     grant    account of this machine -> sealed JSON {until_s}                who may be shown an entry: ``reveal``
 """
 
@@ -32,6 +34,8 @@ from unseen_client.records import pad, unpad
 BUSY_TIMEOUT_S = 30.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (row_id BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS of_study (study BLOB, row_id BLOB, PRIMARY KEY (study, row_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS of_row ON of_study (row_id);
 CREATE TABLE IF NOT EXISTS granted (account TEXT PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 """
 
@@ -64,6 +68,7 @@ class Crosswalk:
         """
         shared = hmac.digest(site_key, b"unseen crosswalk" + key.record_key, "sha256")
         self._key = envelope.SealingKey(envelope.derive_key(shared, b"unseen/crosswalk"))
+        self._names = envelope.derive_key(shared, b"unseen/crosswalk/study")
         self._collection = key.collection_uid
         self._path = path
         self._lock = threading.Lock()
@@ -82,6 +87,14 @@ class Crosswalk:
         sealed = [(row, self._sealed("entry", row, asdict(way))) for row, way in entries.items()]
         with self._writing():
             self._database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", sealed)
+            of_study = [(self._study(way.study), row) for row, way in entries.items() if way.study]
+            self._database.executemany("INSERT OR IGNORE INTO of_study VALUES (?, ?)", of_study)
+
+    def rows_of(self, study: str) -> list[bytes]:
+        """The ids of the rows that were made of a study, by its real UID."""
+        with self._lock, _store_failures(self._path):
+            found = self._database.execute("SELECT row_id FROM of_study WHERE study = ?", (self._study(study),))
+            return [bytes(row) for (row,) in found]
 
     def get(self, row: bytes) -> WayBack | None:
         """The way back from a row, or None; IntegrityError for an entry that does not open."""
@@ -136,6 +149,9 @@ class Crosswalk:
         if grant is not None:
             self.granted_until_s(grant[0])
 
+    def _study(self, uid: str) -> bytes:
+        return hmac.digest(self._names, uid.encode(), "sha256")
+
     def _sealed(self, kind: str, name: bytes, fields: Mapping[str, object]) -> bytes:
         plain = pad(json.dumps(fields).encode())
         return self._key.seal(plain, envelope.context("crosswalk", kind, self._collection, name))
@@ -171,7 +187,9 @@ def forget_rows(path: Path, rows: Iterable[bytes]) -> None:
         database = _opened(path)
         try:
             database.execute("BEGIN IMMEDIATE")
-            database.executemany("DELETE FROM entry WHERE row_id = ?", [(row,) for row in rows])
+            erased = [(row,) for row in rows]
+            database.executemany("DELETE FROM entry WHERE row_id = ?", erased)
+            database.executemany("DELETE FROM of_study WHERE row_id = ?", erased)
             database.execute("COMMIT")
         finally:
             database.close()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +21,12 @@ from unseen.embed.dicom_model import CENTRE_SHARE
 from unseen.embed.model import Pixels
 from unseen.errors import ImageRefused, InvalidConfiguration
 from unseen_client.child_process import worker_count
-from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES, DicomPipeline
+from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
-from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
 from unseen_client.dicom.representative import spread
+from unseen_client.dicom.source import DicomSource
 from unseen_client.dicom.views import Views
 from unseen_client.prepare import Preparer, thumbnail_of
-from unseen_client.source_file import read_head, read_source
 
 Choose = Callable[[Placement], Sequence[int]]
 
@@ -70,14 +68,13 @@ class DicomPreparer:
         self._pipeline = DicomPipeline(settings, self.workers)
         self._views = Views(self.workers)
 
-    def placed(self, path: Path) -> Placement:
-        """Return where the object in a file stands, from its attributes alone; ImageRefused."""
-        return self._pipeline.placed(read_source(path, LARGEST_FILE_BYTES))
+    def placed(self, source: DicomSource) -> Placement:
+        """Return where an object stands, from its attributes alone; ImageRefused."""
+        return self._pipeline.placed(source.read())
 
-    def pictures(self, source: Path | bytes, choose: Choose) -> DicomPictures:
+    def pictures(self, source: DicomSource, choose: Choose) -> DicomPictures:
         """Return the chosen frames of one object, ready to be enrolled; ImageRefused when a step cannot be done."""
-        data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
-        looked = self._pipeline.looked_at(data, choose)
+        looked = self._pipeline.looked_at(source.read(), choose)
         shown = self._views.pictures(looked.data, looked.chosen, looked.mask)
         people = min(looked.faces, 1)
         made = [
@@ -86,7 +83,7 @@ class DicomPreparer:
         ]
         return DicomPictures(looked.placement, tuple(made), looked.covered, looked.faces)
 
-    def query(self, source: Path) -> npt.NDArray[np.float32]:
+    def query(self, source: DicomSource) -> npt.NDArray[np.float32]:
         """Return the vector (dimension,) to search with: of the only frame, or of the middle one; ImageRefused."""
         return self.pictures(source, lambda placement: spread(placement.frames, 1)).pictures[0].vector
 
@@ -110,8 +107,3 @@ def centre_of(picture: Pixels) -> Pixels:
     height, width = picture.shape[:2]
     top, left = (int(side * (1 - CENTRE_SHARE) / 2) for side in (height, width))
     return np.ascontiguousarray(picture[top : height - top, left : width - left])
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file is a DICOM object by its first bytes; ImageRefused when it cannot be read."""
-    return kind_of(read_head(path, HEAD_BYTES)) is Kind.DICOM

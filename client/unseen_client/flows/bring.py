@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from unseen_client.bring.brought import Brought, stacked
 from unseen_client.bring.sources import Choices, read_sources
+from unseen_client.describing.describer import Describing
 from unseen_client.flows import enrol, images, texts
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.report import EnrolReport
@@ -32,21 +33,27 @@ def enrol_from(
     choices: Choices,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
+    describing: Describing | None = None,
 ) -> Flow[EnrolReport]:
-    """Enrol what the sources bring; the report covers all of it."""
+    """Enrol what the sources bring; the report covers all of it. Only pictures can be described."""
     brought = yield from local(partial(read_sources, sources, choices))
     report = EnrolReport((), (), (), 0)
-    for flow in _enrolments(session, name, brought, noise, given):
+    for flow in _enrolments(session, name, brought, noise, given, describing):
         report = _together(report, (yield from flow))
     return report
 
 
 def _enrolments(
-    session: Session, name: str, brought: Brought, noise: Mechanism | None, given: Given
+    session: Session,
+    name: str,
+    brought: Brought,
+    noise: Mechanism | None,
+    given: Given,
+    describing: Describing | None,
 ) -> Iterator[Flow[EnrolReport]]:
     if brought.pictures:
         paths, records = zip(*brought.pictures, strict=True)
-        yield images.enrol_images(session, name, paths, records, noise, given, update=True)
+        yield images.enrol_images(session, name, paths, records, noise, given, describing, update=True)
     if brought.texts:
         words, records = zip(*brought.texts, strict=True)
         yield texts.enrol_texts(session, name, words, records, noise, given, update=True)

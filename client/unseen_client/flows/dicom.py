@@ -25,7 +25,7 @@ from unseen_client.flows.enrol import Enrolment, subjects_of
 from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.images import IMAGES_PER_STREAM
 from unseen_client.flows.search import STUDY, preparer_of
-from unseen_client.flows.survey import Choices, Chosen, Survey, files_of, row_name
+from unseen_client.flows.survey import Choices, Chosen, Survey, row_name, sources_of
 from unseen_client.flows.sync import Place, open_current
 from unseen_client.in_order import in_order
 from unseen_client.records import Record, row_id
@@ -36,17 +36,18 @@ from unseen_client.steps import Flow, Progress, local
 if TYPE_CHECKING:
     from unseen.dp.mechanism import Mechanism
     from unseen_client.dicom.prepare import DicomPictures, DicomPreparer
+    from unseen_client.dicom.source import DicomSource
 
 
 def enrol_dicom(
     session: Session,
     name: str,
-    paths: Sequence[Path],
+    sources: Sequence[Path | DicomSource],
     choices: Choices,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
 ) -> Flow[DicomEnrolReport]:
-    """Enrol DICOM objects, given as files and folders; those there already and those refused are reported."""
+    """Enrol DICOM objects, given as files, folders and other sources; those there already and refused are reported."""
     if choices.pictures_per_volume < 0:
         raise InvalidInput(f"got {choices.pictures_per_volume} pictures of a volume, expected 1 or more, or 0 for all")
     place = yield from open_current(session, name)
@@ -60,7 +61,7 @@ def enrol_dicom(
     crosswalk = yield from local(lambda: session.crosswalk(server.store_uid, place.key))
     preparer = yield from local(partial(session.dicom_preparer, place.collection.model_id, choices.text))
     survey = Survey(preparer, choices)
-    yield from survey.look_through((yield from local(partial(files_of, paths))))
+    yield from survey.look_through((yield from local(partial(sources_of, sources))))
     chosen = yield from local(survey.chosen)
     chosen = yield from _with_bases(session, place, chosen, noise, given)
     rows = sum(len(one.frames) for one in chosen)
@@ -91,7 +92,7 @@ class _Objects:
         there = {*known.ids, *known.already}
         placements = survey.placements.values()
         standing = {row for one in chosen for row in one.row_ids.values()}
-        order = {path: at for at, path in enumerate(survey.placements)}
+        order = {name: at for at, name in enumerate(survey.placements)}
         late = sorted(self._refused, key=lambda refusal: order[refusal.source])
         return DicomEnrolReport(
             ids=known.ids,
@@ -115,17 +116,17 @@ class _Objects:
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             one, made = outcome
             if isinstance(made, ImageRefused):
-                self._refused.append(Refusal(str(one.path), made.code, str(made)))
+                self._refused.append(Refusal(one.source.name, made.code, str(made)))
                 continue
             self._counts.update({"faces": made.faces, "covered": made.covered})
             rows |= {row.record.id: row for row in _rows(one, made, self._tags)}
         self.done += len(objects)
         left = {refusal.source for refusal in self._refused}
-        yield from local(partial(self._keep_ways_back, [one for one in objects if str(one.path) not in left]))
+        yield from local(partial(self._keep_ways_back, [one for one in objects if one.source.name not in left]))
         yield from self._enrolment.send(list(rows.values()))
 
     def _pictures(self, one: Chosen) -> DicomPictures:
-        return self._preparer.pictures(one.path, one.chosen_frames)
+        return self._preparer.pictures(one.source, one.chosen_frames)
 
     def _keep_ways_back(self, objects: Sequence[Chosen]) -> None:
         self._crosswalk.put({
@@ -134,7 +135,7 @@ class _Objects:
                 one.placement.origin.series,
                 one.placement.origin.instance,
                 frame + 1,
-                str(one.path.absolute()),
+                one.source.origin,
             )
             for one in objects
             for frame, name in one.row_ids.items()

@@ -27,12 +27,13 @@ from unseen.errors import (
     UnseenError,
 )
 from unseen.v1 import index_pb2
+from unseen.wire import require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
 from unseen_client.flows.rows import erase
-from unseen_client.flows.standing import Standing
+from unseen_client.flows.standing import Standing, as_given
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id
@@ -90,9 +91,9 @@ def enrol_vectors(
         stop = min(start + ROWS_PER_STREAM, len(ids))
         rows: list[Row] = []
         for at in range(start, stop):
-            record = replace(named(records[at] if records else Record(), ids[at]), content=b"")
+            record = replace(named(records[at] if records else Record(), ids[at]), content=b"", given=b"")
             if update:
-                record = replace(record, content=hashlib.sha256(compared[at].tobytes()).digest())
+                record = as_given(replace(record, content=hashlib.sha256(compared[at].tobytes()).digest()))
                 if not (yield from enrolment.needs(ids[at], record)):
                     continue
             rows.append(Row(compared[at], record, subjects[at], bases[at]))
@@ -221,7 +222,9 @@ class Enrolment:
                 return
             messages = yield from local(partial(seal_stream, self._place, server, new))
             try:
-                yield from ask_one(self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse)
+                reply = yield from ask_one(
+                    self._session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse
+                )
             except RowExists:  # another device was faster
                 before = len(new)
                 yield from self._look_again()
@@ -236,6 +239,8 @@ class Enrolment:
             else:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
                 yield from local(partial(self._acknowledged, new))
+                if self._place.is_owner:  # a server that goes back behind its word is noticed
+                    yield from sync(self._session, self._place, require_epoch(reply.epoch, "an enrolment"))
                 return
 
     def _leave_out_known(self, rows: Sequence[Row]) -> Flow[list[Row]]:

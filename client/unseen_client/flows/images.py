@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import ImageRefused, InvalidInput, ModelMismatch, UnseenError
+from unseen_client.describing.describer import Describer, Describing
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.search import preparer_of
+from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import EnrolReport, Refusal
@@ -59,6 +61,7 @@ def enrol_images(
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
+    describing: Describing | None = None,
     *,
     update: bool = False,
 ) -> Flow[EnrolReport]:
@@ -77,8 +80,9 @@ def enrol_images(
         )
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
+    describer = yield from local(partial(Describer, preparer, describing)) if describing else local(lambda: None)
     standing = yield from standing_of(place, update)
-    images = _Images(preparer, Enrolment(session, place, len(paths), noise, standing), paths)
+    images = _Images(preparer, Enrolment(session, place, len(paths), noise, standing), paths, describer)
     described = records or [Record()] * len(paths)
     for start in range(0, len(paths), IMAGES_PER_STREAM):
         part = slice(start, start + IMAGES_PER_STREAM)
@@ -90,8 +94,11 @@ def enrol_images(
 class _Images:
     """Prepares and sends images, and keeps count of what became of them."""
 
-    def __init__(self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[PictureFile]) -> None:
+    def __init__(
+        self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[PictureFile], describer: Describer | None
+    ) -> None:
         self._preparer = preparer
+        self._describer = describer
         self._enrolment = enrolment
         self._order = {str(path): at for at, path in enumerate(paths)}
         self._total = len(paths)
@@ -108,7 +115,7 @@ class _Images:
         """Prepare what is not there yet, then send it as one stream."""
         new = yield from self._new(images)
         rows: list[Row] = []
-        coming = prepared(self._preparer, new)
+        coming = prepared(self._preparer, new, self._describer)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             if isinstance(outcome, Prepared):
                 rows.append(outcome.row)
@@ -142,9 +149,8 @@ class _Images:
 def describe(path: PictureFile, record: Record) -> Record:
     """The record with what is empty filled in from the file; raises InvalidInput, ImageRefused when unreadable."""
     digest = _digest(path)
-    return replace(
-        record, id=record.id or digest.hex()[:CONTENT_ID_DIGITS], name=record.name or path.name, content=digest
-    )
+    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or path.name
+    return as_given(replace(record, id=row, name=name, content=digest))
 
 
 def _digest(path: PictureFile) -> bytes:
@@ -157,12 +163,24 @@ def _digest(path: PictureFile) -> bytes:
         raise InvalidInput(f"cannot read {path}: {error.strerror}; give the path of an image file") from error
 
 
-def prepared(preparer: Preparer, images: Sequence[Image]) -> Iterator[Prepared | Refusal]:
-    """Every file, in order, as a row or as the reason why it is none; several are worked on at once."""
+def prepared(
+    preparer: Preparer, images: Sequence[Image], describer: Describer | None = None
+) -> Iterator[Prepared | Refusal]:
+    """Every file, in order, as a row or as the reason why it is none; several are worked on at once.
+
+    A picture that was to be described and cannot be is none either: nothing is left out in silence.
+    """
     outcomes = preparer.images(image.path for image in images)
     for given, (path, image) in zip(images, outcomes, strict=True):
         if isinstance(image, UnseenError):
             yield Refusal(str(path), image.code, str(image))
         else:
             record = replace(given.record, thumbnail=given.record.thumbnail or image.thumbnail)
-            yield Prepared(Row(image.vector, record, given.subject, given.basis), image.faces_covered)
+            vector = image.vector
+            if describer is not None:
+                try:
+                    vector, record = describer.described(image, record)
+                except UnseenError as error:
+                    yield Refusal(str(path), error.code, str(error))
+                    continue
+            yield Prepared(Row(vector, record, given.subject, given.basis), image.faces_covered)

@@ -27,6 +27,7 @@ from unseen.v1 import search_pb2
 from unseen_client.flows.sync import Place
 from unseen_client.mirror import SLOT_LIMIT
 
+BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]
 Int64Array = npt.NDArray[np.int64]
 
@@ -214,9 +215,15 @@ class OwnerReply:
 
     def by_slot(self, scores: Float32Array) -> Float32Array:
         """Scores of the slots that were handed out; NaN where a side block did not come."""
-        header, layout = self._header, self._layout
-        if header is None:
-            return scores[:0]
-        found = scores[: header.slots].copy()
-        found[header.side_blocks * layout.side.rows_per_block : layout.side_slots] = np.nan
-        return found
+        return np.where(self.scored(len(scores)), scores, np.float32(np.nan))[: self._slots]
+
+    def scored(self, places: int) -> BoolArray:
+        """Which of so many places are slots that were handed out and of which a score came."""
+        side_blocks = 0 if self._header is None else self._header.side_blocks
+        scored = np.arange(places) < self._slots
+        scored[side_blocks * self._layout.side.rows_per_block : self._layout.side_slots] = False
+        return scored
+
+    @property
+    def _slots(self) -> int:
+        return 0 if self._header is None else self._header.slots

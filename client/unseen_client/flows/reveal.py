@@ -5,19 +5,36 @@ The server learns that this device synchronised a collection, as before every lo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from unseen.errors import InvalidInput, NotPermitted, RowNotFound, UnseenError
 from unseen_client.dicom import reveals
 from unseen_client.dicom.crosswalk import Crosswalk, WayBack
-from unseen_client.flows import collections
+from unseen_client.dicom.representative import spread
+from unseen_client.flows import collections, similar
 from unseen_client.flows.sync import Place, open_current
 from unseen_client.records import row_id
+from unseen_client.report import Hit
+from unseen_client.retrieval.choice import choice
+from unseen_client.retrieval.query import Query
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
 LONGEST_GRANT_DAYS = 366
 DAY_S = 86_400
+ROWS_COMPARED = 8
+"""Of the study that others are to be like: as many as stand for a volume."""
+
+
+@dataclass(frozen=True)
+class SimilarStudy:
+    """A study like another one."""
+
+    hit: Hit
+    """Its best picture, under pseudonyms."""
+    way: WayBack | None
+    """The real one; None for a study of another site."""
 
 
 def reveal(session: Session, name: str, row: str, reason: str) -> Flow[WayBack]:
@@ -32,6 +49,30 @@ def reveal(session: Session, name: str, row: str, reason: str) -> Flow[WayBack]:
     place = yield from open_current(session, name)
     crosswalk = yield from _crosswalk(session, place)
     return (yield from local(partial(_shown, session, place, crosswalk, row, told)))
+
+
+def similar_studies(
+    session: Session, name: str, study: str, top_k: int, reason: str, purpose: str = ""
+) -> Flow[list[SimilarStudy]]:
+    """The studies most like one of this site, named by its real UID, each with the way back where this site has one.
+
+    Checked and logged as ``reveal`` is, for the study that is asked about and for each that is found. Compared with is
+    the mean of up to ROWS_COMPARED of its rows. Raises RowNotFound when the study has no row here, and as ``reveal``.
+    """
+    told = reveals.require_reason(reason)
+    place = yield from open_current(session, name)
+    crosswalk = yield from _crosswalk(session, place)
+    rows = yield from local(partial(_rows_of, session, place, crosswalk, study, told))
+    query = sum((Query.like(row) for row in rows), Query()) / len(rows)
+    hits = yield from similar.to_query(session, name, query, choice(top_k), purpose)
+    found = []
+    for hit in hits:
+        try:
+            way = yield from local(partial(_shown, session, place, crosswalk, hit.id, told))
+        except RowNotFound:  # of another site
+            way = None
+        found.append(SimilarStudy(hit, way))
+    return found
 
 
 def grant(session: Session, name: str, account: str | None, days: int) -> Flow[str]:
@@ -59,6 +100,31 @@ def _crosswalk(session: Session, place: Place) -> Flow[Crosswalk]:
     return (yield from local(lambda: session.crosswalk(server.store_uid, place.key)))
 
 
+def _rows_of(session: Session, place: Place, crosswalk: Crosswalk, study: str, reason: str) -> list[str]:
+    """The rows of a study that is asked about, some of them where there are many; RowNotFound, NotPermitted."""
+    who, now_s = reveals.account(), session.wall_clock_s()
+    is_granted = crosswalk.granted_until_s(who) > now_s
+    rows = sorted(place.mirror.has(crosswalk.rows_of(study))) if is_granted else []
+    outcome = "asked about" if rows else "refused"
+    reveals.write_line(session.home, now_s, who, place.collection.uid, "", reason, outcome)
+    if not is_granted:
+        raise _no_grant(place, who)
+    if not rows:
+        raise RowNotFound(
+            f"collection {place.collection.name!r} has no row of this study that this device knows of; enrol the study "
+            "here first, or again if it was enrolled by an earlier release"
+        )
+    records = ((row, place.mirror.sealed_record(row)) for row in (rows[at] for at in spread(len(rows), ROWS_COMPARED)))
+    return [place.opened(row, sealed).id for row, sealed in records if sealed is not None]
+
+
+def _no_grant(place: Place, who: str) -> NotPermitted:
+    return NotPermitted(
+        f"account {who!r} has no grant to see real studies of collection {place.collection.name!r} on this device; "
+        f"whoever answers for it runs `unseen reveal-grant {place.collection.name} --account {who}`"
+    )
+
+
 def _shown(session: Session, place: Place, crosswalk: Crosswalk, row: str, reason: str) -> WayBack:
     who, now_s = reveals.account(), session.wall_clock_s()
     known = row_id(place.key.record_key, row)
@@ -71,10 +137,7 @@ def _shown(session: Session, place: Place, crosswalk: Crosswalk, row: str, reaso
         raise
     log("shown" if way else "refused")
     if not is_granted:
-        raise NotPermitted(
-            f"account {who!r} has no grant to see real studies of collection {place.collection.name!r} on this device; "
-            f"whoever answers for it runs `unseen reveal-grant {place.collection.name} --account {who}`"
-        )
+        raise _no_grant(place, who)
     if way is None:
         raise RowNotFound(
             f"this device knows no way back from row {row!r} of {place.collection.name!r}: there is no such row, it "

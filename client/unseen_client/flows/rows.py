@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from unseen.entropy import random_uid
-from unseen.errors import AlreadyExists, BlockChanged, InvalidInput, RowNotFound, StoreFailed, UnseenError
+from unseen.errors import (
+    AlreadyExists,
+    BlockChanged,
+    IntegrityError,
+    InvalidInput,
+    RowNotFound,
+    StoreFailed,
+    UnseenError,
+)
 from unseen.governance.certificate import Asked
 from unseen.v1 import index_pb2
 from unseen.wire import block_to_message, join_row_ids, require_epoch
@@ -81,6 +89,8 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
             raise
         done += len(group)
         yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
+        if place.is_owner and (yield from local(partial(place.mirror.holds_erased, group))):
+            raise IntegrityError("the server says that these rows are erased, and still names them; ask its operator")
         if reply.certificate or certificate is not None or (yield from policies.signing_keys(session)):
             erasure = yield from rights.checked(session, place, reply.certificate, request.request_id, Asked.ROWS)
             if certificate is not None:
@@ -100,11 +110,13 @@ def _erase_group(
     session: Session, place: Place, row_ids: list[bytes]
 ) -> Flow[tuple[index_pb2.EraseRowsRequest, index_pb2.EraseRowsResponse]]:
     """One request and its answer; a block that another device has written since is encrypted anew."""
+    copies: list[bytes] = []
     for tries in itertools.count(1):
         request = index_pb2.EraseRowsRequest(
             request_id=random_uid(), collection_uid=place.collection.uid, row_ids=join_row_ids(row_ids)
         )
         if place.is_owner:
+            copies = yield from local(lambda: place.mirror.copies(row_ids))
             block = yield from local(lambda: owner.without(place, row_ids))
             request.block.CopyFrom(block_to_message(block))
         try:
@@ -114,6 +126,8 @@ def _erase_group(
                 raise
             yield from sync(session, place, (yield from collections.get(session, place.collection.name)).epoch)
         else:
+            if place.is_owner:
+                yield from local(partial(place.mirror.remember_erased, copies))
             return request, reply
     raise AssertionError("unreachable: the loop above ends by returning or raising")
 

@@ -34,6 +34,7 @@ from unseen.types import SLOTS_PER_EXTENT, CollectionInfo
 from unseen.v1 import search_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections, owner
+from unseen_client.flows.plausible import require_plausible
 from unseen_client.flows.sync import Place, open_place, sync
 from unseen_client.mirror import SLOT_LIMIT
 from unseen_client.records import Record
@@ -90,17 +91,18 @@ def search(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
 def _search_once(session: Session, name: str, wanted: Wanted) -> Flow[list[Hit]]:
     place = yield from open_place(session, name)
     _require_fits(place, wanted)
-    reply, parameters = yield from (_ask_owner if place.is_owner else _ask_sealed)(session, place, wanted)
+    if place.is_owner:
+        return (yield from _search_owner(session, place, wanted))
+    reply, parameters = yield from _ask_sealed(session, place, wanted)
     for _ in range(MOST_START_OVERS):
-        # Asked before anything is decrypted: the time that takes may not tell of an owner-encrypted reply.
         yield from sync(session, place, reply.epoch)
-        found = yield from local(lambda: _hits(place, _scores(parameters, reply, wanted), reply.epoch, wanted))
+        found = yield from local(lambda: _hits(place, parameters, reply, reply.raw_scores(), wanted))
         if found is not None:
             return found
-    raise IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
+    raise _went_back(place)
 
 
-def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[AnyReply, Scales]]:
+def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[Reply, ParameterSet]]:
     """The reply of a collection that the server holds sealed, and what its scores are counted in."""
     parameters = params.by_id(place.collection.parameter_id)
     packing = Packing(parameters.ring_degree, place.collection.dimension, place.collection.packing_factor)
@@ -110,18 +112,29 @@ def _ask_sealed(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[An
     return reply, parameters
 
 
-def _ask_owner(session: Session, place: Place, wanted: Wanted) -> Flow[tuple[AnyReply, Scales]]:
-    """The same of an owner-encrypted one."""
+def _search_owner(session: Session, place: Place, wanted: Wanted) -> Flow[list[Hit]]:
+    """The same in an owner-encrypted collection. Nothing is asked once something is decrypted, come what may."""
+    parameters = params.owner_by_id(place.collection.parameter_id)
+    seen_epoch = yield from local(lambda: place.mirror.epoch)
     query = yield from local(lambda: owner.encrypt_query(place, wanted.query.direction))
     requests = list(_requests(place.collection, query, wanted.purpose))
     reply = yield from ask(session.patience, rpcs.SEARCH, requests, lambda: owner.OwnerReply(place))
-    return reply, params.owner_by_id(place.collection.parameter_id)
+    yield from sync(session, place, reply.epoch)
+
+    def looked_at() -> list[Hit]:
+        raw = reply.raw_scores()
+        found = _hits(place, parameters, reply, raw, wanted)
+        if found is None:
+            raise _went_back(place)
+        require_plausible(place, wanted.query, reply, raw, found, seen_epoch)
+        return found
+
+    return (yield from local(looked_at))
 
 
-def _scores(parameters: Scales, reply: AnyReply, wanted: Wanted) -> Float32Array:
-    """Scores by slot, NaN where a slot was not scored."""
-    cosines = to_cosines(parameters, reply.raw_scores())
-    return reply.by_slot(cosines * np.float32(wanted.query.length) + np.float32(wanted.query.offset))
+def _went_back(place: Place) -> IntegrityError:
+    name = place.collection.name
+    return IntegrityError(f"the server went back in time while collection {name!r} was searched; search again")
 
 
 def _require_fits(place: Place, wanted: Wanted) -> None:
@@ -152,8 +165,10 @@ def _requests(collection: CollectionInfo, query: bytes, purpose: str) -> Iterato
         yield search_pb2.SearchRequest(query=query[start : start + wire.MAX_CHUNK_BYTES])
 
 
-def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> list[Hit] | None:
-    """The best rows, or None when the mirror is behind the reply: another call has just made it start over."""
+def _hits(
+    place: Place, parameters: Scales, reply: AnyReply, raw: npt.NDArray[np.int64], wanted: Wanted
+) -> list[Hit] | None:
+    """The best rows by what a reply decrypted to; None when the mirror is behind: another call made it start over."""
     ranking = Ranking(
         wanted.choice,
         place.opened,
@@ -163,7 +178,8 @@ def _hits(place: Place, scores: Float32Array, epoch: int, wanted: Wanted) -> lis
         study_of if is_dicom_model(place.collection.model_id) else None,
         wanted.without_studies,
     )
-    return hits(place.mirror, scores, epoch, ranking)
+    scores = to_cosines(parameters, raw) * np.float32(wanted.query.length) + np.float32(wanted.query.offset)
+    return hits(place.mirror, reply.by_slot(scores), reply.epoch, ranking)
 
 
 def study_of(record: Record) -> str:
@@ -176,7 +192,6 @@ class AnyReply(Protocol):
 
     @property
     def epoch(self) -> int: ...
-    def raw_scores(self) -> npt.NDArray[np.int64]: ...
     def by_slot(self, scores: Float32Array) -> Float32Array: ...
 
 

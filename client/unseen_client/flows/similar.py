@@ -78,10 +78,10 @@ def _from_model(
         return preparer.text(content.text), preparer.text_score_scale
     path = Path(content.path)
     if is_dicom_model(place.collection.model_id):
-        from unseen_client.dicom.prepare import is_dicom
+        from unseen_client.dicom.source import DicomFile, is_dicom
 
-        if is_dicom(path):
-            return session.dicom_preparer(place.collection.model_id).query(path), 1.0
+        if is_dicom(file := DicomFile(path)):
+            return session.dicom_preparer(place.collection.model_id).query(file), 1.0
     return preparer.image(path).vector, 1.0
 
 

@@ -16,8 +16,8 @@ ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class _Row:
-    described: bytes
-    """SHA-256 over what people wrote of it."""
+    given: bytes
+    """SHA-256 over what people wrote of it; empty where its record does not say."""
     content: bytes
     """SHA-256 over what it was made from; empty where its record does not say."""
 
@@ -32,7 +32,7 @@ class Standing:
         while page := place.mirror.page(ROWS_AT_ONCE, offset):
             for row, sealed in page:
                 record = place.opened(row, sealed)
-                self._rows[record.id] = _Row(_described(record), record.content)
+                self._rows[record.id] = _Row(record.given, record.content)
                 if record.content:
                     self._by_content.setdefault(record.content, record.id)
             offset += len(page)
@@ -46,13 +46,14 @@ class Standing:
         if row is None or record.id == record.content.hex()[:CONTENT_ID_DIGITS]:
             return False
         other_content = bool(row.content and record.content) and row.content != record.content
-        return other_content or row.described != _described(record)
+        return other_content or row.given != record.given
 
     def made_from(self) -> dict[bytes, str]:
         """The first row that was made from each content."""
         return dict(self._by_content)
 
 
-def _described(record: Record) -> bytes:
-    bare = replace(record, thumbnail=b"", vector=None, noise=None, content=b"")
-    return hashlib.sha256(encode_record(bare)).digest()
+def as_given(record: Record) -> Record:
+    """The record with the hash over what people wrote: id, name, caption, tags, link and extra fields, as protobuf."""
+    bare = replace(record, thumbnail=b"", vector=None, noise=None, content=b"", given=b"")
+    return replace(record, given=hashlib.sha256(encode_record(bare)).digest())

@@ -22,6 +22,7 @@ from unseen_client.steps import Flow, Progress, local
 if TYPE_CHECKING:
     from unseen.deid.dicom.placement import Placement
     from unseen_client.dicom.prepare import DicomPreparer
+    from unseen_client.dicom.source import DicomSource
 
 DIRECTORY_NAME = "DICOMDIR"
 """The table of contents of a medium, passed over in folders; its objects stand beside it."""
@@ -35,13 +36,15 @@ class Choices:
     pictures_per_volume: int = 8
     """0 for every frame of every object."""
     text: str = "risky"
+    every_object: bool = False
+    """Slices of a series do not stand for each other: what becomes of one does not depend on which others are there."""
 
 
 @dataclass(frozen=True)
 class Chosen:
     """One object with what becomes rows of it."""
 
-    path: Path
+    source: DicomSource
     placement: Placement
     frames: tuple[int, ...]
     """Counted from 0."""
@@ -66,7 +69,7 @@ def row_name(instance: str, frame: int) -> str:
 
 
 class Survey:
-    """Looks through files for where their objects stand; nothing of their pixels is read."""
+    """Looks through sources for where their objects stand; nothing of their pixels is read."""
 
     def __init__(self, preparer: DicomPreparer, choices: Choices) -> None:
         self._preparer = preparer
@@ -74,57 +77,64 @@ class Survey:
         self.placements: dict[str, Placement] = {}
         self.refused: list[Refusal] = []
         self.passed_over = 0
+        self._sources: dict[str, DicomSource] = {}
 
-    def look_through(self, files: Sequence[tuple[Path, bool]]) -> Flow[None]:
-        """files: each with whether somebody named it."""
-        coming = in_order(files, self._look, self._preparer.workers)
+    def look_through(self, sources: Sequence[tuple[DicomSource, bool]]) -> Flow[None]:
+        """sources: each with whether somebody named it."""
+        coming = in_order(sources, self._look, self._preparer.workers)
         done = 0
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
-            (path, _), found = outcome
+            (source, _), found = outcome
+            self._sources[source.name] = source
             done += 1
             if found is None:
                 self.passed_over += 1
             elif isinstance(found, ImageRefused):
-                self.refused.append(Refusal(str(path), found.code, str(found)))
+                self.refused.append(Refusal(source.name, found.code, str(found)))
             else:
-                self.placements[str(path)] = found
-            yield Progress(done, len(files), "files looked through")
+                self.placements[source.name] = found
+            yield Progress(done, len(sources), "files looked through")
 
     def chosen(self) -> list[Chosen]:
         """The objects of which pictures become rows, in the order of the files."""
         from unseen_client.dicom.representative import chosen_frames, chosen_objects
 
         wanted = self._choices.pictures_per_volume
-        keys = chosen_objects(self.placements, wanted)
+        keys = chosen_objects(self.placements, 0 if self._choices.every_object else wanted)
         return [
-            Chosen(Path(key), placement, chosen_frames(placement, wanted))
+            Chosen(self._sources[key], placement, chosen_frames(placement, wanted))
             for key, placement in self.placements.items()
             if key in keys
         ]
 
-    def _look(self, file: tuple[Path, bool]) -> Placement | None:
-        from unseen_client.dicom.prepare import is_dicom
+    def _look(self, one: tuple[DicomSource, bool]) -> Placement | None:
+        from unseen_client.dicom.source import is_dicom
 
-        path, is_named = file
-        if path.name == DIRECTORY_NAME and not is_named:
+        source, is_named = one
+        if Path(source.name).name == DIRECTORY_NAME and not is_named:
             return None
-        if is_dicom(path):
-            return self._preparer.placed(path)
+        if is_dicom(source):
+            return self._preparer.placed(source)
         if is_named:
             raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
         return None
 
 
-def files_of(paths: Sequence[Path]) -> list[tuple[Path, bool]]:
-    """Files as named, each once; from folders every file, at any depth, in order."""
-    found: dict[Path, bool] = {}
-    for path in paths:
-        if path.is_dir():
-            found |= {one: False for one in sorted(path.rglob("*")) if one.is_file() and one not in found}
-        elif path.exists():
-            found[path] = True
+def sources_of(given: Sequence[Path | DicomSource]) -> list[tuple[DicomSource, bool]]:
+    """Files and other sources as named, each once; from folders every file, at any depth, in order."""
+    from unseen_client.dicom.source import DicomFile
+
+    found: dict[str, tuple[DicomSource, bool]] = {}
+    for one in given:
+        if not isinstance(one, Path):
+            found[one.name] = one, True
+        elif one.is_dir():
+            files = (DicomFile(path) for path in sorted(one.rglob("*")) if path.is_file())
+            found |= {file.name: (file, False) for file in files if file.name not in found}
+        elif one.exists():
+            found[str(one)] = DicomFile(one), True
         else:
-            raise InvalidInput(f"there is no {path}; give DICOM files, or folders of them")
+            raise InvalidInput(f"there is no {one}; give DICOM files, or folders of them")
     if not found:
-        raise InvalidInput(f"no files in {', '.join(map(str, paths))}; give DICOM files, or folders of them")
-    return list(found.items())
+        raise InvalidInput(f"no files in {', '.join(map(str, given))}; give DICOM files, or folders of them")
+    return list(found.values())

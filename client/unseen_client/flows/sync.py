@@ -159,7 +159,7 @@ def _take_changes(session: Session, place: Place, since: int, wanted: int, budge
 def _apply(session: Session, place: Place, since: int, changes: Changes) -> None:
     """Take the changes into the mirror; of rows that are gone, the way back to their objects goes first."""
     forget = partial(session.forget_ways_back, place.collection.uid)
-    place.mirror.apply(since, changes.epoch, changes.erased, changes.added(), forget=forget)
+    place.mirror.apply(since, changes.epoch, changes.erased, changes.added(), remembers=place.is_owner, forget=forget)
 
 
 def _start_over(session: Session, place: Place, seen: int, budget: _Budget) -> Flow[None]:
@@ -167,7 +167,9 @@ def _start_over(session: Session, place: Place, seen: int, budget: _Budget) -> F
     changes = yield from _ask(session, place, 0, budget)
     try:
         replaced = yield from local(
-            lambda: place.mirror.apply(seen, changes.epoch, (), changes.added(), replace_all=True)
+            lambda: place.mirror.apply(
+                seen, changes.epoch, (), changes.added(), replace_all=True, remembers=place.is_owner
+            )
         )
     finally:
         changes.close()

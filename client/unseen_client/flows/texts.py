@@ -19,6 +19,7 @@ from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.search import preparer_of
+from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import EnrolReport, Refusal
@@ -84,7 +85,7 @@ def describe(text: str, record: Record) -> Record:
     if not text.strip():
         raise InvalidInput("got a text without words in it, expected something to embed")
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).digest()
-    return replace(
+    filled = replace(
         record,
         id=record.id or digest.hex()[:CONTENT_ID_DIGITS],
         name=record.name or text.strip().splitlines()[0][:NAME_CHARACTERS],
@@ -92,3 +93,4 @@ def describe(text: str, record: Record) -> Record:
         extra={KIND[0]: KIND[1], **record.extra},
         content=digest,
     )
+    return as_given(filled)

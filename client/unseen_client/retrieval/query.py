@@ -22,6 +22,9 @@ from unseen.errors import InvalidInput
 
 MOST_PARTS = 64
 """A query is written by people or by a program that means each part; every picture takes its time."""
+NOT_A_TAG = "not "
+NOT_A_TAG_WEIGHT = -0.5
+"""Of a tag that is not wanted: rows that have it go down, and rows that are only unlike it do not come up."""
 LARGEST_WEIGHT = 1e6
 """Weights are compared with each other; beyond this the smaller parts are rounding errors."""
 
@@ -83,6 +86,12 @@ class Query:
     def words(text: str) -> Query:
         """Rows that a sentence describes."""
         return Query((Part(Words(text)),))
+
+    @staticmethod
+    def tag(text: str) -> Query:
+        """Rows that a tag fits, or, with "not " before it, rows that it does not fit, at half the weight."""
+        wanted = text.removeprefix(NOT_A_TAG).strip()
+        return Query((Part(Words(wanted), NOT_A_TAG_WEIGHT if text.startswith(NOT_A_TAG) else 1.0),))
 
     @staticmethod
     def picture(path: str | os.PathLike[str]) -> Query:

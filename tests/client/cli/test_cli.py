@@ -172,7 +172,16 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         assert "UNSEEN_TOKEN_FILE" in shown
     alone = ("budget", "adapt", "adapters add", "adapters list", "adapters show")
     audit = [f"audit {name}" for name in ("check", "head", "receipts", "prove", "verify", "export", "accept")]
-    for command in (*alone, "keys list", "keys export", "keys import", *audit):
+    for command in (
+        *alone,
+        "keys list",
+        "keys export",
+        "keys import",
+        "gateway run",
+        "gateway pull",
+        "gateway quarantine",
+        *audit,
+    ):
         shown = unseen(*command.split(), "--help").stdout
         assert f"  unseen {command}" in shown
         assert "--json" in shown

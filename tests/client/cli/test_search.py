@@ -70,3 +70,19 @@ def test_like_this_but_not_that_on_a_line_of_numbers(unseen, filled):
     shown = unseen("search", filled, "--like", 10, "--temperature", 10)
     assert ("relevance" in shown.stdout, "%" in shown.stdout) == (True, True)
     assert "l2" in unseen("keys", "list").stdout
+
+
+def test_words_taken_apart_stand_in_the_place_of_the_words_and_nothing_else_moves() -> None:
+    options = QueryOptions(words=["0.5:the red car, no people"], tag=["dog", "not cat"], not_words=["rain"])
+    assert options.only_words() == (0.5, "the red car, no people")
+    query = options.with_words([(0.5, "a red car"), (-0.2, "people")]).query()
+    assert [(part.content, part.weight) for part in query.parts] == [
+        (Words("a red car"), 0.5),
+        (Words("dog"), 1.0),
+        (Words("cat"), -0.5),
+        (Words("rain"), -1.0),
+        (Words("people"), -0.2),
+    ]
+    for words in (None, ["a", "b"]):
+        with pytest.raises(InvalidInput, match="--rewrite takes one --words"):
+            QueryOptions(words=words, tag=["dog"]).only_words()

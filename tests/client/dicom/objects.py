@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -80,4 +81,19 @@ def as_jpeg_2000(dataset: pydicom.Dataset) -> bytes:
     return as_file(copy)
 
 
-__all__ = ["CLASSES", "as_file", "as_jpeg_2000", "clip", "shape", "slice_of", "with_region"]
+@dataclass(frozen=True)
+class InMemory:
+    """A source that is no file."""
+
+    data: bytes
+    name: str = "in memory"
+    origin: str = "nowhere"
+
+    def head(self) -> bytes:
+        return self.data[:132]
+
+    def read(self) -> bytes:
+        return self.data
+
+
+__all__ = ["CLASSES", "InMemory", "as_file", "as_jpeg_2000", "clip", "shape", "slice_of", "with_region"]

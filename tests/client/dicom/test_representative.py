@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from unseen.deid.dicom.placement import Origin, Placement
 from unseen.errors import ImageRefused
 from unseen_client.dicom.representative import chosen_frames, chosen_objects, spread
+from unseen_client.dicom.source import DicomFile
 from unseen_client.flows.survey import Chosen, row_name
 
 
@@ -70,7 +71,7 @@ def test_projections_and_clips_stand_for_themselves() -> None:
 
 
 def test_a_file_that_holds_another_object_than_was_looked_through_is_refused() -> None:
-    one = Chosen(Path("slice"), at(3), (0,))
+    one = Chosen(DicomFile(Path("slice")), at(3), (0,))
     assert one.chosen_frames(at(3)) == (0,)
     with pytest.raises(ImageRefused, match="another object"):
         one.chosen_frames(at(4))

@@ -12,7 +12,7 @@ from pydicom.uid import RLELossless
 
 from bench.fuzz.targets.children import Pipe
 from tests.client.deid.test_dicom_file import FOLDER, lettering
-from tests.client.dicom.objects import as_file, as_jpeg_2000, clip, shape, slice_of, with_region
+from tests.client.dicom.objects import InMemory, as_file, as_jpeg_2000, clip, shape, slice_of, with_region
 from unseen.deid.dicom.options import Option
 from unseen.embed.dicom_model import BACKGROUND
 from unseen.errors import ImageRefused, InvalidConfiguration
@@ -121,7 +121,7 @@ def test_the_same_object_at_another_window_is_nearer_than_any_other(preparer: Di
     def vector(source: pydicom.Dataset, factor: float = 1) -> np.ndarray:
         source.WindowWidth = 1000 * factor
         source.WindowCenter = 700
-        return preparer.pictures(as_file(source), lambda _: (0,)).pictures[0].vector
+        return preparer.pictures(InMemory(as_file(source)), lambda _: (0,)).pictures[0].vector
 
     real = [pydicom.dcmread(FOLDER / name) for name in ("CT_small.dcm", "MR_small.dcm")]
     index = np.stack([vector(source) for source in [*real, *map(slice_of, range(4))]])

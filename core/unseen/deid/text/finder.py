@@ -29,7 +29,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from unseen.deid.text.blend import blended
+from unseen.deid.text.blend import blended, grained
 from unseen.deid.text.patches import Mask, Patch, grown, patches_of
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 from unseen.weights import open_session, read_manifest
@@ -70,6 +70,9 @@ class Look:
     scale: float
     even: bool = False
     in_bands: bool = False
+    grained: bool = False
+    """Painted places are shown with the grain of what is around them. Beside smooth ones speckle looks like print, so
+    that every look at an ultrasound found some more of it beside what the last had had painted."""
 
     def __str__(self) -> str:
         return f"x{self.scale:g}{' evened' if self.even else ''}{' in bands' if self.in_bands else ''}"
@@ -82,7 +85,7 @@ class Look:
 
 
 DEFAULT_LOOKS = (Look(1.0), Look(1.0, even=True), Look(2.0, even=True))
-THOROUGH_LOOKS = (Look(2.0, in_bands=True), Look(2.5, even=True))
+THOROUGH_LOOKS = (Look(2.0, in_bands=True, grained=True), Look(2.5, even=True, grained=True))
 """Five times as much work as the largest of the others: for a last look at what they found nothing more in."""
 BANDS, BANDS_AT_ONCE = 12, 3
 THRESHOLD = 0.2
@@ -146,10 +149,11 @@ class TextFinder:
                     "the same for every view"
                 )
         found = np.zeros(shape[:2], np.float32)
+        chosen = tuple(looks or self._looks_at(*shape[:2]))
         for view in views:
-            seen = view if painted is None else blended(view, painted)
-            for look in looks or self._looks_at(*shape[:2]):
-                chances = self._look(seen, look)
+            seen = {grain: _filled(view, painted, grain) for grain in {look.grained for look in chosen}}
+            for look in chosen:
+                chances = self._look(seen[look.grained], look)
                 if painted is not None:
                     chances[painted] = 0
                 for patch in _lines(chances, self.threshold, look.scale):
@@ -208,6 +212,13 @@ class TextFinder:
         if chances.shape != filled.shape[:2] or not np.isfinite(chances).all():
             raise ImageRefused("the text finder gave no numbers, so the picture stays here")
         return chances
+
+
+def _filled(view: Pixels, painted: Mask | None, grain: bool) -> Pixels:
+    """What is shown of a view in which there may be paint."""
+    if painted is None:
+        return view
+    return grained(view, painted) if grain else blended(view, painted)
 
 
 def _in_network_units(picture: Image.Image) -> npt.NDArray[np.float32]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,37 @@ def test_faint_letters_of_ten_pixels_beside_a_strong_edge_are_found(
     assert not (ink & ~inside(finder.find([pixels]), ink.shape)).any()
     monkeypatch.setattr(module, "EVEN_RADIUS_PX", 2 * module.EVEN_RADIUS_PX)
     assert (ink & ~inside(finder.find([pixels]), ink.shape)).any()
+
+
+def speckle() -> Pixels:
+    """Grain as coarse as thin letters, as an ultrasound has it."""
+    weights = np.exp(-0.5 * (np.arange(-8, 9) / 2.0) ** 2)
+    grain = np.random.default_rng(2).normal(0, 1, (192, 256))
+    for axis in (0, 1):
+        grain = np.apply_along_axis(np.convolve, axis, grain, weights, "same")
+    grey = np.clip(60 * np.exp(0.45 * grain / grain.std()), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def test_speckle_between_painted_places_is_no_print_because_paint_is_shown_with_grain(finder: TextFinder) -> None:
+    painted = np.zeros((192, 256), np.bool_)
+    for top in (30, 70, 110, 150):
+        painted[top : top + 18, 20:230] = True
+    smooth = [replace(look, grained=False) for look in THOROUGH_LOOKS]
+    assert finder.find([speckle()], painted, looks=THOROUGH_LOOKS) == []
+    assert finder.find([speckle()], painted, looks=smooth) != []
+
+
+def test_the_other_half_of_a_name_in_speckle_is_found_beside_paint_that_is_shown_with_grain(finder: TextFinder) -> None:
+    empty = Image.fromarray(speckle())
+    picture = empty.copy()
+    left, top, right, bottom = write(picture, "DOE^JANE 4711", 40, 80, 16, (210, 210, 210))
+    painted = np.zeros((192, 256), np.bool_)
+    painted[top - 6 : bottom + 6, left - 6 : (left + right) // 2] = True
+    ink = ink_of(picture, empty) & ~painted
+    found = inside(finder.find([np.asarray(picture)], painted, looks=THOROUGH_LOOKS), ink.shape)
+    assert ink.sum() > 100
+    assert not (ink & ~found).any()
 
 
 def test_nothing_is_found_in_painted_places_and_lines_beside_them_are(finder: TextFinder) -> None:

@@ -1,0 +1,42 @@
+"""What the gateway offers to take: storage classes of pictures, in transfer syntaxes that are decoded here.
+
+Public knowledge. Anything else is refused while an association is made, so that a sender learns it at once: reports,
+documents, waveforms, presentation states, plans; video, JPEG XL.
+"""
+
+from __future__ import annotations
+
+from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
+from pynetdicom.sop_class import EnhancedUSVolumeStorage, Verification  # type: ignore[attr-defined]
+
+from unseen.deid.dicom.dictionary import is_image_class
+
+TRANSFER_SYNTAXES = (
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
+    "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+    "1.2.840.10008.1.2.5",  # RLE Lossless
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+)
+
+
+def storage_classes() -> list[str]:
+    """UIDs of the storage SOP classes that hold pictures."""
+    known = (context.abstract_syntax for context in AllStoragePresentationContexts)
+    return [str(uid) for uid in known if uid is not None and (is_image_class(uid) or uid == EnhancedUSVolumeStorage)]
+
+
+def _contexts() -> list[PresentationContext]:
+    of_pictures = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in storage_classes()]
+    return [build_context(Verification, list(TRANSFER_SYNTAXES[:2])), *of_pictures]
+
+
+CONTEXTS = _contexts()

@@ -1,0 +1,53 @@
+"""A sample of the bench of the gateway: nothing named on the wire, and a node that hostile peers do not end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.gateway import failures, measured
+from bench.gateway_hostile import inflated, send_objects, send_streams
+from bench.process import peak_resident_bytes
+from unseen_client.gateway.node_process import NodeProcess
+from unseen_client.gateway.node_settings import NodeSettings
+from unseen_client.gateway.queue import Queue
+
+pytestmark = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed: make system")
+
+
+def test_nothing_planted_leaves_towards_the_server() -> None:
+    figures = measured(["wire"], 0, 3, 0)
+    wire = figures["wire"]
+    assert failures(figures) == []
+    assert wire["accepted"] == 3
+    assert wire["refused"] < 3
+    assert wire["identifiers found in the originals"] > 500
+    wire["identifiers found"] = ["0: PatientName"]
+    assert failures(figures) == ["identifiers on the wire"]
+
+
+def test_the_search_looks_into_what_is_deflated() -> None:
+    import gzip
+    import zlib
+
+    secret = b"DOE^JANE^1955"
+    for packed in (zlib.compress(secret), gzip.compress(secret)):
+        assert list(inflated(bytes(50) + packed + bytes(50))) == [secret]
+
+
+def test_a_node_takes_hostile_objects_and_streams_and_goes_on(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue", bytes(32), 1 << 40)
+    settings = NodeSettings(port=0, senders=("PYNETDICOM",), idle_s=3.0)
+    node = NodeProcess(settings, queue.folder, bytes(32), 1 << 40)
+    try:
+        process_id = node.process_id
+        outcomes = send_objects(node.port, 10, 1)
+        streams = send_streams(node.port, 50, 1)
+        assert outcomes["status 0000, the association survives"] == len(queue.waiting()) > 10
+        assert streams["echoes in between, answered"] == 1
+        assert (node.process_id, node.restarts, streams["left open"]) == (process_id, 0, 0)
+        assert peak_resident_bytes(process_id) >> 20 < 512
+    finally:
+        node.close()

@@ -1,0 +1,97 @@
+"""`unseen gateway` beside a real server, as somebody at a hospital's edge meets it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.client.dicom.objects import as_file, slice_of
+from tests.client.gateway.running import RunningGateway, storescu, wait_until
+from tests.client.real_server import RealServer
+from unseen_client import Client
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed: make system")
+
+
+def test_from_a_pacs_to_similar_studies_through_a_server_and_a_gateway_that_are_killed(
+    tmp_path: Path, name: str, unseen: Run, home: Path
+) -> None:
+    server = RealServer(tmp_path)
+    with Client(server.address, home=home) as client:
+        client.create_collection(name, model="bundled+dicom")
+    gateway = RunningGateway(home, server.address, name)
+    try:
+        _story(tmp_path, name, unseen, server, gateway)
+    finally:
+        gateway.stop()
+        server.stop()
+
+
+def _story(folder: Path, name: str, unseen: Run, server: RealServer, gateway: RunningGateway) -> None:
+    first = written(folder / "first", [(study, at) for study in range(3) for at in range(2)])
+    assert storescu(gateway.dicom_port, first).returncode == 0
+    gateway.wait_until_enrolled()
+
+    server.kill()
+    second = written(folder / "second", [(study, at) for study in range(3) for at in range(2, 4)])
+    assert storescu(gateway.dicom_port, second).returncode == 0  # the server is away, and nobody needs to know
+    wait_until(lambda: gateway.ask("/health")[1]["status"] == "waiting")
+    assert gateway.ask("/health") == (200, {"status": "waiting", "waiting_for": "SERVER_UNAVAILABLE"})
+    gateway.kill()
+    server.start()
+    gateway.start()
+    assert storescu(gateway.dicom_port, [*first, *second]).returncode == 0  # all of it once more
+    wrong = written(folder / "wrong", [(9, 0)])
+    wrong[0].write_bytes(wrong[0].read_bytes().replace(b"MONOCHROME2", b"MONOCHROMEX"))
+    assert storescu(gateway.dicom_port, wrong).returncode == 0
+    gateway.wait_until_enrolled()
+
+    with Client(server.address, home=gateway.home) as client:
+        assert client.count(name) == 12
+    asked = {"study": str(slice_of(1).StudyInstanceUID), "reason": "second reading", "top_k": 2}
+    assert gateway.ask("/similar", asked)[0] == 403
+    with Client(server.address, home=gateway.home) as client:
+        client.grant_reveal(name)
+    status, answer = gateway.ask("/similar", asked)
+    others = {str(slice_of(study).StudyInstanceUID) for study in (0, 2)}
+    assert (status, {one["study"] for one in answer["studies"]}) == (200, others)
+    assert gateway.ask("/similar", asked | {"study": "1.2.3"})[0] == 404
+    assert gateway.ask("/similar", {"study": 5})[0] == 400
+    assert gateway.ask("/metrics", token="wrong")[0] == 401
+    log = [json.loads(line) for line in (gateway.home / "crosswalks" / "reveals.jsonl").read_text().splitlines()]
+    assert [line["outcome"] for line in log] == [
+        "refused", "granted for 30 days", "asked about", "shown", "shown", "refused",
+    ]  # fmt: skip
+
+    told = unseen("gateway", "quarantine", "--json", "--home", gateway.home)
+    (refused,) = json.loads(told.stdout)["refused"]
+    assert (refused["sender"], refused["code"]) == ("STORESCU", "IMAGE_REFUSED")
+    assert gateway.count("objects_in_quarantine") == 1
+    assert unseen("gateway", "quarantine", "--drop", refused["name"], "--home", gateway.home).returncode == 0
+    assert gateway.count("objects_in_quarantine") == 0
+    second_one = unseen("gateway", "run", name, "--sender", "A", "--home", gateway.home, "--server", server.address)
+    assert "another gateway works" in second_one.stderr
+
+
+def written(folder: Path, slices: list[tuple[int, int]]) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / f"{study}-{at}.dcm" for study, at in slices]
+    for path, (study, at) in zip(paths, slices, strict=True):
+        path.write_bytes(as_file(slice_of(study, at)))
+    return paths
+
+
+def test_a_collection_of_photographs_or_none_is_refused_before_anything_listens(
+    unseen: Run, client: Client, name: str
+) -> None:
+    client.create_collection(name)
+    assert "bundled+dicom" in unseen("gateway", "run", name, "--sender", "A", "--listen", "127.0.0.1:0").stderr
+    assert unseen("gateway", "run", f"{name}-none", "--sender", "A").returncode == 5
+    assert unseen("gateway", "run", name, "--listen", "nowhere", "--sender", "A").returncode == 2

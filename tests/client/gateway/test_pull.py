@@ -1,0 +1,59 @@
+"""A real PACS beside the gateway: Orthanc sends by C-STORE, and is pulled from by QIDO-RS and WADO-RS."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.client.dicom.objects import as_file, slice_of
+from tests.client.gateway.orthanc_child import KEY, MANY, PLUGIN
+from tests.client.real_server import ENVIRONMENT, ROOT
+from unseen.errors import InvalidConfiguration, InvalidInput, ServerUnavailable
+from unseen_client.gateway.pull import Pacs, pull_studies
+from unseen_client.gateway.queue import Queue
+
+
+@pytest.mark.skipif(
+    shutil.which("Orthanc") is None or not Path(PLUGIN).exists(),
+    reason="Orthanc with its DICOMweb plugin is not installed: make system",
+)
+def test_orthanc_sends_what_it_has_and_gives_what_a_query_names(tmp_path: Path) -> None:
+    sources = [slice_of(study, at) for study in (1, 2) for at in range(3)]
+    for at, source in enumerate(sources):
+        (tmp_path / f"{at}.dcm").write_bytes(as_file(source))
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    child = Path(__file__).with_name("orthanc_child.py")
+    command = ["unshare", "--net", *as_root, sys.executable, str(child), str(tmp_path)]
+    environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"studies": 1, "objects": 3, "failed": 0}
+    assert instances(tmp_path / "stored") == {source.SOPInstanceUID: source.PixelData for source in sources}
+    assert instances(tmp_path / "pulled") == {source.SOPInstanceUID: source.PixelData for source in sources[:3]}
+
+
+def instances(folder: Path) -> dict[str, bytes]:
+    read = [pydicom.dcmread(BytesIO(one.read())) for one in Queue(folder, KEY, MANY).waiting()]
+    return {str(one.SOPInstanceUID): one.PixelData for one in read}
+
+
+def test_a_pacs_that_does_not_answer_and_wrong_words_are_told(tmp_path: Path) -> None:
+    put = Queue(tmp_path / "queue", KEY, MANY).put
+    with pytest.raises(ServerUnavailable, match="run it again"):
+        pull_studies(Pacs("http://127.0.0.1:9/dicom-web"), ["PatientID=1"], 1, put)
+    for wrong in ("PatientID", "=1", "Patient ID=1", "PatientID="):
+        with pytest.raises(InvalidInput, match="KEY=VALUE"):
+            pull_studies(Pacs("http://127.0.0.1:9/dicom-web"), [wrong], 1, put)
+    for wrong in ("pacs.example", "ftp://pacs.example", "https://"):
+        with pytest.raises(InvalidConfiguration, match="expected https"):
+            Pacs(wrong)
+    with pytest.raises(InvalidConfiguration, match="--insecure-pacs"):
+        Pacs("http://pacs.example/dicom-web")

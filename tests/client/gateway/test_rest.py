@@ -1,0 +1,127 @@
+"""What programs of this machine may ask: with the token, within limits, and STOW-RS as dicomweb-client speaks it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+import requests
+from dicomweb_client.api import DICOMwebClient
+
+from tests.client.dicom.objects import as_file, slice_of
+from unseen.errors import InvalidConfiguration, InvalidInput, NotPermitted
+from unseen_client.gateway import rest, stow
+from unseen_client.gateway.queue import Queue
+
+LARGEST = 1 << 20
+
+
+def told(media_type: str, body: bytes) -> rest.Answer:
+    if body == b"forbidden":
+        raise NotPermitted("no grant")
+    return rest.as_json({"body": body.decode()})
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue(tmp_path / "queue", bytes(32), LARGEST)
+
+
+@pytest.fixture
+def server(tmp_path: Path, queue: Queue) -> Iterator[rest.RestServer]:
+    asked: dict[tuple[str, str], rest.Ask] = {
+        ("GET", "/health"): told,
+        ("POST", "/similar"): told,
+        ("POST", "/studies"): partial(stow.store, queue.put),
+    }
+    running = rest.RestServer(0, rest.token_of(tmp_path), asked, LARGEST)
+    yield running
+    running.close()
+
+
+def ask(server: rest.RestServer, method: str, path: str, body: bytes | None, **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_only_health_is_told_without_the_token(server: rest.RestServer, tmp_path: Path) -> None:
+    token = rest.token_of(tmp_path)
+    assert ((tmp_path / "gateway-token").stat().st_mode & 0o777, len(token)) == (0o600, 44)
+    assert ask(server, "GET", "/health", None)[0] == 200
+    for given in ("", token, "Bearer ", f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer é"):
+        assert ask(server, "POST", "/similar", b"{}", Authorization=given.encode().decode("latin-1"))[0] == 401
+    assert ask(server, "POST", "/similar", b"hello", Authorization=f"Bearer {token}") == (200, b'{"body": "hello"}')
+    assert ask(server, "GET", "/similar", None, Authorization=f"Bearer {token}")[0] == 404
+    assert ask(server, "POST", "/similar", b"forbidden", Authorization=f"Bearer {token}")[0] == 403
+    assert ask(server, "GET", "/health", None, Host="evil.example")[0] == 403
+
+
+def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    rest.token_of(tmp_path)
+    (tmp_path / "gateway-token").chmod(0o644)
+    with pytest.raises(InvalidConfiguration, match="644"):
+        rest.token_of(tmp_path)
+
+
+def test_bodies_are_bounded_before_they_are_read(server: rest.RestServer, tmp_path: Path) -> None:
+    token = rest.token_of(tmp_path)
+    for path, length in (("/similar", rest.MOST_ASKED_BYTES + 1), ("/studies", LARGEST + 1), ("/similar", "-1")):
+        with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
+            lines = (f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}")
+            peer.sendall("\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode())
+            assert b" 413 " in peer.recv(4096)
+    with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
+        peer.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
+        peer.recv(4096)
+    assert ask(server, "GET", "/health", None)[0] == 200
+
+
+def test_a_dicomweb_client_stores_and_each_object_is_in_the_queue(
+    server: rest.RestServer, queue: Queue, tmp_path: Path
+) -> None:
+    sources = [pydicom.dcmread(BytesIO(as_file(slice_of(1, at)))) for at in range(3)]
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {rest.token_of(tmp_path)}"
+        client = DICOMwebClient(f"http://127.0.0.1:{server.port}", session=session)
+        client.store_instances(sources)
+    stored = [pydicom.dcmread(BytesIO(one.read())) for one in queue.waiting()]
+    assert stored == sources
+    assert {one.origin for one in queue.waiting()} == {"sent by a DICOMweb client"}
+
+
+def multipart(*parts: bytes, boundary: bytes = b"cut") -> bytes:
+    pieces = (b"--" + boundary + b"\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts)
+    return b"".join(pieces) + b"--" + boundary + b"--\r\n"
+
+
+def test_parts_are_taken_apart_and_what_is_no_multipart_is_refused(queue: Queue) -> None:
+    kind = 'multipart/related; type="application/dicom"; boundary=cut'
+    data = as_file(slice_of(1)) + b"\r\n--cu"
+    assert stow.parts_of(kind, multipart(data, b"", b"x")) == [data, b"", b"x"]
+    status, _, body = stow.store(queue.put, kind, multipart(data, b"no object"))
+    assert (status, json.loads(body)["00081198"]["Value"]) == (202, [{"00081197": {"vr": "US", "Value": [0xC000]}}])
+    assert stow.store(queue.put, kind, multipart(data))[::2] == (200, b"{}")
+    for wrong_kind, wrong in (
+        ("application/dicom", data),
+        ("multipart/related", multipart(data)),
+        (kind, data),
+        (kind, multipart(data)[:-8]),
+        (kind, b"--cut\r\nno empty line\r\n--cut--"),
+        (kind, multipart()),
+    ):
+        with pytest.raises(InvalidInput):
+            stow.parts_of(wrong_kind, wrong)
+    with pytest.raises(InvalidInput, match="none of the parts"):
+        stow.store(queue.put, kind, multipart(b"text"))
