@@ -145,7 +145,8 @@ def _alike(found: str, wanted: str) -> tuple[Any, Any] | None:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+    text = text.strip()  # float strips fewer kinds of white space
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _moment(text: str) -> date | datetime | None:

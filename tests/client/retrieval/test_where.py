@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unseen.errors import InvalidInput
@@ -144,6 +144,7 @@ def test_too_many_conditions_are_refused():
 
 
 @given(st.text(max_size=60), st.text(max_size=40))
+@example("", "0\x1f")  # white space to a text, none to a number
 def test_anything_written_about_anything_is_answered_or_refused(written, value):
     with contextlib.suppress(InvalidInput):
         assert fits_of(written)(ROW) in (True, False)
