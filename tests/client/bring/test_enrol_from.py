@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from tests.client.bring.test_sources import POINTS, SEVEN, zipped
-from tests.client.real_server import ENVIRONMENT
+from tests.client.real_server import ENVIRONMENT, ROOT
 from unseen.errors import InvalidInput, InvalidVector
-from unseen_client import AsyncClient, Client
+from unseen_client import AsyncClient, Client, Describing, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,17 @@ def test_running_it_again_enrols_only_what_changed(shared, name, shop, tmp_path)
     assert (seen.ids, seen.replaced) == (("1.png",), ("1.png",))
     assert float(before @ shared.get(name, "1.png").vector) < 0.99
     assert shared.count(name) == 4
+
+
+def test_what_was_found_for_a_picture_is_no_change_of_what_was_given(shared, name, tmp_path):
+    shared.create_collection(name)
+    (tmp_path / "m.csv").write_text("path,label\ncitrus-slices.jpg,fruit\n")
+    wish = Describing(Vocabulary(("orange", "dog", "mountain"), ("{}",)))
+    photos = ROOT / "examples/demo/photos"
+    first = shared.enrol_from(name, tmp_path / "m.csv", root=photos, describing=wish)
+    assert shared.get(name, *first.ids).tags == ("orange",)
+    again = shared.enrol_from(name, tmp_path / "m.csv", root=photos, describing=wish)
+    assert (again.ids, again.already) == ((), ("citrus-slices.jpg",))
 
 
 def test_what_is_refused_stays_out_and_the_rest_goes_on(shared, name, tmp_path):
