@@ -15,7 +15,7 @@ from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
 COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "collections", "delete", "info", "keys"]
-COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
+COMMANDS += ["demo", "eval", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
 def output(done):
