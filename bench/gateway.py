@@ -21,6 +21,7 @@ import json
 import os
 import signal
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -35,6 +36,7 @@ import pydicom
 from bench import gateway_hostile
 from bench.dicom_speed import make_slices
 from bench.faults import disks
+from bench.hostile_objects import hostile_objects
 from bench.measure import machine
 from tests.client.gateway.running import RunningGateway, storescu, wait_until
 from tests.client.real_server import RealServer
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
+    warnings.simplefilter("ignore")  # pydicom warns of what is wrong with hostile objects; that is what they are for
     figures = measured(wanted.only, wanted.slices, wanted.planted, wanted.mutations)
     print(json.dumps(figures, indent=1))
     if wanted.json:
@@ -270,7 +273,7 @@ def of_speed(folder: Path, slices: int) -> dict[str, Any]:
 def of_hostile(folder: Path, mutations: int) -> dict[str, Any]:
     """What became of hostile objects and streams, and what they cost."""
     with site(folder) as (_, gateway), gateway_hostile.Memory(gateway.process_id) as memory:
-        outcomes = gateway_hostile.send_objects(gateway.dicom_port, mutations, 1)
+        outcomes = gateway_hostile.send_objects(gateway.dicom_port, hostile_objects(mutations, 1))
         streams = gateway_hostile.send_streams(gateway.dicom_port, mutations, 1)
         until_s = time.monotonic() + SECONDS_A_SLICE * mutations + 120
         while gateway.count("objects_waiting") and time.monotonic() < until_s:

@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +20,8 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
-from bench.hostile_objects import hostile_objects
 from bench.process import cpu_seconds, peak_resident_bytes
+from unseen_client.gateway.contexts import TRANSFER_SYNTAXES, storage_classes
 
 LARGEST_SENT_BYTES = 64 << 20
 MOST_INFLATED_BYTES = 1 << 20
@@ -39,10 +39,10 @@ def inflated(data: bytes) -> Iterator[bytes]:
             yield inner
 
 
-def send_objects(port: int, count: int, seed: int) -> Counter[str]:
+def send_objects(port: int, objects: Iterable[tuple[str, bytes]]) -> Counter[str]:
     """Store every hostile object, each followed by an echo in its association."""
     outcomes = Counter[str]()
-    for at, (_, data) in enumerate(hostile_objects(count, seed)):
+    for at, (_, data) in enumerate(objects):
         if len(data) > LARGEST_SENT_BYTES:
             outcomes["too large to send"] += 1
             continue
@@ -95,9 +95,12 @@ def _taken_apart(data: bytes) -> tuple[str, str, bytes]:
         stream = BytesIO(data)
         stream.seek(132)
         meta = pydicom.filereader._read_file_meta_info(stream)
-        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID), data[stream.tell() :] or b"\0\0"
+        names = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
     except Exception:  # noqa: BLE001 - a mutant's header may be anything
         return str(CTImageStorage), EXPLICIT, data[132:] or b"\0\0"
+    if names[1] not in TRANSFER_SYNTAXES or names[0] not in storage_classes():
+        names = str(CTImageStorage), EXPLICIT
+    return (*names, data[stream.tell() :] or b"\0\0")
 
 
 def send_streams(port: int, count: int, seed: int) -> Counter[str]:

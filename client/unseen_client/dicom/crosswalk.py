@@ -87,8 +87,9 @@ class Crosswalk:
         sealed = [(row, self._sealed("entry", row, asdict(way))) for row, way in entries.items()]
         with self._writing():
             self._database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", sealed)
+            self._database.executemany("DELETE FROM of_study WHERE row_id = ?", [(row,) for row in entries])
             of_study = [(self._study(way.study), row) for row, way in entries.items() if way.study]
-            self._database.executemany("INSERT OR IGNORE INTO of_study VALUES (?, ?)", of_study)
+            self._database.executemany("INSERT INTO of_study VALUES (?, ?)", of_study)
 
     def rows_of(self, study: str) -> list[bytes]:
         """The ids of the rows that were made of a study, by its real UID."""

@@ -85,7 +85,7 @@ def run(
     """
     _require_collection(client, name)
     queue = open_queue(settings.home, settings.folder, settings.queue_bytes)
-    with _alone(settings.folder):
+    with alone(settings.folder):
         queue.sweep()
         key = queue_key(site_key(settings.home))
         enroller = Enroller(queue, partial(_enrol, client, name, settings))
@@ -131,7 +131,7 @@ def _enrol(client: Client, name: str, settings: GatewaySettings, batch: list[Que
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """One gateway for one queue: a second would sweep away what the first is writing."""
     path = private_folder(folder) / "lock"
     try:

@@ -4,7 +4,7 @@
     refused/<accepted, ns>-<random>              the same bytes
     refused/<accepted, ns>-<random>.reason       sealed JSON {code, reason}
 
-Runs at the edge of the site, in two processes: the one that listens puts objects in, the one that enrols takes them
+Runs at the edge of the site: the processes that listen and that pull put objects in, the one that enrols takes them
 out. Held are whole studies, so every file is sealed with AES-256-GCM under a key derived from the site key, which lies
 elsewhere: whoever steals the queue's disk alone learns how many objects there were, how large, and when they came.
 
@@ -71,7 +71,7 @@ def queue_key(site_key: bytes) -> bytes:
 
 
 class Queue:
-    """The folder of a gateway's objects. Safe for several threads and for one process at either end."""
+    """The folder of a gateway's objects. Safe for several threads, and for several processes of which one takes out."""
 
     def __init__(self, folder: Path, key: bytes, most_bytes: int) -> None:
         """Make the folders; InvalidConfiguration when others can reach them, StoreFailed."""

@@ -178,8 +178,6 @@ def test_help_teaches_every_command_with_an_example_and_names_the_exit_codes(uns
         "keys export",
         "keys import",
         "gateway run",
-        "gateway pull",
-        "gateway quarantine",
         *audit,
     ):
         shown = unseen(*command.split(), "--help").stdout

@@ -46,6 +46,20 @@ def test_what_is_put_is_found_again_by_another_process_with_both_keys(opened: Ca
     assert again.get(ROW) == WayBack("", "", "1.2", 1, "")
 
 
+def test_rows_of_a_study_are_found_by_its_real_name_which_is_nowhere_in_the_file(
+    opened: Callable[..., Crosswalk], path: Path
+) -> None:
+    crosswalk = opened()
+    other = WayBack("1.2.826.0.1.5", "", "1.2.5", 1, "")
+    crosswalk.put({ROW: WAY, b"s" * 16: WAY, b"t" * 16: other, b"u" * 16: WayBack("", "", "1.2.6", 1, "")})
+    assert (sorted(crosswalk.rows_of(WAY.study)), crosswalk.rows_of(other.study)) == ([ROW, b"s" * 16], [b"t" * 16])
+    assert crosswalk.rows_of("") == crosswalk.rows_of("1.2.826.0.1") == []
+    crosswalk.put({ROW: other})
+    forget_rows(path, [b"t" * 16])
+    assert (opened().rows_of(WAY.study), opened().rows_of(other.study)) == ([b"s" * 16], [ROW])
+    assert WAY.study.encode() not in path.read_bytes()
+
+
 def test_one_key_of_the_two_opens_nothing(opened: Callable[..., Crosswalk]) -> None:
     opened().put({ROW: WAY})
     for keys in ({"record_key": b"x" * 32}, {"site_key": b"x" * 32}):

@@ -89,12 +89,12 @@ class RunningGateway:
         _, text = self.ask("/metrics")
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"unseen_gateway_{name} ")))
 
-    def wait_until_enrolled(self, timeout_s: float = 120) -> None:
+    def wait_until_enrolled(self, timeout_s: float = 400) -> None:
         """Until nothing waits."""
         wait_until(lambda: self.count("objects_waiting") == 0, timeout_s)
 
 
-def wait_until(holds: Any, timeout_s: float = 60) -> None:
+def wait_until(holds: Any, timeout_s: float = 200) -> None:
     until_s = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < until_s, "it did not happen in time"

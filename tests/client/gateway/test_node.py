@@ -26,6 +26,7 @@ from tests.client.gateway.running import storescu, wait_until
 from tests.server.identities import issue
 from unseen.errors import InvalidConfiguration
 from unseen_client.gateway.contexts import storage_classes
+from unseen_client.gateway.node import Node
 from unseen_client.gateway.node_process import NodeProcess
 from unseen_client.gateway.node_settings import NodeSettings
 from unseen_client.gateway.queue import Queue
@@ -293,4 +294,4 @@ def test_a_port_or_a_certificate_that_cannot_be_used_is_told(tmp_path: Path) -> 
             NodeProcess(replace(SETTINGS, port=port), tmp_path, KEY, 1 << 30)
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(InvalidConfiguration, match="certificate"):
-        NodeProcess(replace(SETTINGS, certificate=missing, key=missing, authority=missing), tmp_path, KEY, 1 << 30)
+        Node(replace(SETTINGS, certificate=missing, key=missing, authority=missing), lambda _data, _sender: None)
