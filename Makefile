@@ -49,10 +49,10 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 	@touch $@
 
 # What development needs on top of both.
+DEV_EXTRAS := server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,parquet,train,languages,models-transformers,models-open-clip,dev
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
-		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,train,languages]' \
-		-e '.[models-transformers,models-open-clip,dev]'
+		-e '.[$(DEV_EXTRAS)]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------

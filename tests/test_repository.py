@@ -153,6 +153,7 @@ def test_a_deleted_field_is_reported_as_breaking(tmp_path: Path) -> None:
 
 
 SERVERS = ("server", "postgres", "kms", "pkcs11")
+ON_DEVICE = ("deid", "gateway", "keyring", "shares", "parquet", "train")
 
 
 def test_every_dependency_is_bounded_below_and_above() -> None:
@@ -163,8 +164,8 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", *SERVERS, "deid", "gateway", "noise", "keyring", "shares", "train", "languages", "fuzz", "dev")
-    wanted = declared(*extras, "models-transformers", "models-open-clip")
+    extras = ("client", *SERVERS, *ON_DEVICE, "noise", "languages", "models-transformers", "models-open-clip")
+    wanted = declared(*extras, "fuzz", "dev")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -177,12 +178,12 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid", "gateway", "keyring", "shares", "train")),
+        ("client", ON_DEVICE),
         ("core", ("server", "deid")),
         ("server", SERVERS),
-        ("tests", (*SERVERS, "deid", "gateway", "keyring", "shares", "train", "languages", "models-open-clip", "dev")),
+        ("tests", (*SERVERS, *ON_DEVICE, "languages", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
-        ("examples", ("server",)),
+        ("examples", ("server", "deid")),
     ],
 )
 def test_every_imported_package_is_declared(folder: str, extras: tuple[str, ...]) -> None:

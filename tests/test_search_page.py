@@ -1,4 +1,4 @@
-"""The examples of docs/search.md run as they stand, as one program, and its command lines one by one."""
+"""The examples of docs/search.md and docs/data.md run as they stand, a program each, and command lines one by one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from tests.client.real_server import ENVIRONMENT, ROOT, RealServer
 
 PAGE = (ROOT / "docs/search.md").read_text()
+DATA_PAGE = (ROOT / "docs/data.md").read_text()
 ADDRESS_ON_PAGE = "127.0.0.1:7443"
 SHOWN_ID = """
 import json
@@ -30,8 +31,8 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def python_blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+def python_blocks(page: str = PAGE) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
 def command_lines() -> list[str]:
@@ -58,18 +59,29 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def ids(folder: Path, environment: dict[str, str]) -> list[str]:
     """Runs the Python blocks; the ids that their collection has."""
-    program = "\n".join([*python_blocks(), SHOWN_ID]).replace(ADDRESS_ON_PAGE, environment["UNSEEN_SERVER"])
+    found: list[str] = json.loads(run_program([*python_blocks(), SHOWN_ID], folder, environment))
+    return found
+
+
+def run_program(blocks: list[str], folder: Path, environment: dict[str, str]) -> str:
+    program = "\n".join(blocks).replace(ADDRESS_ON_PAGE, environment["UNSEEN_SERVER"])
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found: list[str] = json.loads(done.stdout)
-    return found
+    return done.stdout
 
 
 def test_the_python_blocks_run_and_what_they_assert_is_so(ids: list[str]) -> None:
     assert len(ids) == 6
+
+
+def test_the_python_blocks_of_the_page_about_data_run_too(folder: Path, environment: dict[str, str]) -> None:
+    blocks = python_blocks(DATA_PAGE)
+    assert len(blocks) == 4
+    run_program([*blocks, "client.close()"], folder, environment)
+    assert (folder / "gate.jsonl").exists()
 
 
 def test_the_command_lines_run(folder: Path, environment: dict[str, str], ids: list[str]) -> None:

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from unseen_client.report import (
         BackupMade,
         DicomEnrolReport,
+        Duplicate,
         EnrolReport,
         Hit,
         LogCheck,
@@ -135,6 +136,7 @@ __all__ = [
     "Deidentifier",
     "Describing",
     "DicomEnrolReport",
+    "Duplicate",
     "Emergency",
     "EnrolReport",
     "Erasure",
@@ -221,6 +223,7 @@ _HOMES = {
     "Deidentifier": "unseen_client.deid.deidentifier",
     "Describing": "unseen_client.describing.describer",
     "DicomEnrolReport": "unseen_client.report",
+    "Duplicate": "unseen_client.report",
     "Emergency": "unseen_client.governed",
     "EnrolReport": "unseen_client.report",
     "Erasure": "unseen_client.governed",

@@ -21,6 +21,7 @@ from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.bring_aio import BringAsyncCalls
 from unseen_client.describing.describer import Describing
 from unseen_client.describing_aio import DescribingAsyncCalls
 from unseen_client.flows.audit import Write
@@ -49,7 +50,7 @@ LOOK_S = 0.1
 """Longer than an error needs to come back from most servers."""
 
 
-class AsyncClient(DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
+class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls):
     """Encrypted image search from one device, for asyncio: the methods of ``Client``, awaited.
 
     async with AsyncClient("127.0.0.1:7443") as client:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,16 +27,17 @@ from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import FaceFinder
 from unseen.deid.report import CoverReport
 from unseen.deid.settings import DeidSettings
-from unseen.embed.model import Facet, Registry
+from unseen.embed.model import Facet, Registry, row_of_words, unit_vector
 from unseen.embed.registry import default_registry
-from unseen.errors import ImageRefused, InvalidVector
+from unseen.errors import ImageRefused, InvalidInput, InvalidVector
 from unseen_client.decode import Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
 from unseen_client.in_order import in_order
-from unseen_client.source_file import read_source
+from unseen_client.records import CONTENT_ID_DIGITS
+from unseen_client.source_file import Packed, read_source
 
-Source = str | os.PathLike[str] | bytes
-"""Where a picture comes from: a path, or the bytes of a file."""
+Source = str | os.PathLike[str] | bytes | Packed
+"""Where a picture comes from: a path, the bytes of a file, or a file within another one."""
 SourceT = TypeVar("SourceT", bound=Source)
 Float32Vector = npt.NDArray[np.float32]
 
@@ -43,7 +45,12 @@ LONGEST_SIDE_PX = 1280
 """What is looked at, covered and embedded: larger pictures are reduced to it first."""
 THUMBNAIL_SIDE_PX = 128
 THUMBNAIL_QUALITY = 80
-CONTENT_ID_DIGITS = 16
+LONGEST_TEXT_CHARACTERS = 200_000
+"""A long paper; a book is chapters."""
+PIECE_WORDS = 50
+"""What every text model takes whole: CLIP, 77 tokens; MiniLM here, 128."""
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,40}")
+"""Chinese, Japanese and Korean characters count as words; what is longer than any word is cut."""
 SURE_OF_A_FACE = 0.5
 """Covered is from 0.22 up, for safety; "there is a person" goes into the vector from here up, for truth."""
 
@@ -112,12 +119,29 @@ class Preparer:
 
     def image(self, source: Source) -> PreparedImage:
         """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused."""
-        data = source if isinstance(source, bytes) else read_source(source, LARGEST_FILE_BYTES)
+        data = _read(source)
         picture = self._decoder.picture(data)
         covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
         vector = self.embedded(covered, people=sum(face.score >= SURE_OF_A_FACE for face in report.faces))
         content_id = hashlib.sha256(data).hexdigest()[:CONTENT_ID_DIGITS]
         return PreparedImage(vector, thumbnail_of(covered), report, content_id, covered)
+
+    def both_ways(
+        self, sources: Iterable[SourceT]
+    ) -> Iterator[tuple[SourceT, tuple[Float32Vector, Float32Vector] | ImageRefused]]:
+        """Return the vector of every source with its faces covered, and as it is: to measure what covering costs.
+
+        The second is for this device alone: it knows the faces.
+        """
+        return in_order(sources, self._both, self._decoder.workers)
+
+    def _both(self, source: Source) -> tuple[Float32Vector, Float32Vector]:
+        picture = self._decoder.picture(_read(source))
+        covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
+        people = sum(face.score >= SURE_OF_A_FACE for face in report.faces)
+        vector = self.embedded(covered, people=people)
+        untouched = np.array_equal(covered, picture.pixels)
+        return vector, vector if untouched else self.embedded(picture.pixels, people=people)
 
     def embedded(self, covered: npt.NDArray[np.uint8], *, people: int = 0) -> Float32Vector:
         """Return the unit vector of a picture (height, width, 3) that is de-identified already; ImageRefused."""
@@ -129,6 +153,14 @@ class Preparer:
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (dimension,) of a word query; InvalidInput when empty or too long."""
         return self._embedder.text(words)
+
+    def text_row(self, text: str) -> Float32Vector:
+        """Return the row (dimension,) of a text that is enrolled, of unit length, beside rows of pictures.
+
+        A text longer than a piece is the direction of the sum of its pieces. InvalidInput when empty or too long.
+        """
+        pieces = [self._embedder.text(piece) for piece in pieces_of(text)]
+        return row_of_words(unit_vector(np.sum(pieces, axis=0)), self._embedder.facets)
 
     def images(self, sources: Iterable[SourceT]) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
         """Return every source, in order, with its prepared picture or with the reason why it is refused."""
@@ -147,6 +179,25 @@ class Preparer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _read(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return read_source(source, LARGEST_FILE_BYTES)
+    return source.read()
+
+
+def pieces_of(text: str) -> list[str]:
+    """Cut a text into pieces that a model reads whole; InvalidInput when there are no words in it, or too many."""
+    if len(text) > LONGEST_TEXT_CHARACTERS:
+        raise InvalidInput(f"got a text of {len(text)} characters, expected at most {LONGEST_TEXT_CHARACTERS}; cut it")
+    words = list(_WORD.finditer(text))
+    if not words:
+        raise InvalidInput("got a text without words in it, expected something to embed")
+    runs = [words[start : start + PIECE_WORDS] for start in range(0, len(words), PIECE_WORDS)]
+    return [text[run[0].start() : run[-1].end()] for run in runs]
 
 
 def thumbnail_of(covered: npt.NDArray[np.uint8]) -> bytes:

@@ -26,6 +26,7 @@ from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import (
     access,
     audit,
+    bring,
     collections,
     dicom,
     enrol,
@@ -36,6 +37,7 @@ from unseen_client.flows import (
     rotate,
     rows,
     similar,
+    texts,
 )
 from unseen_client.flows.consents import NOTHING, AnyConsent, Given
 from unseen_client.flows.reveal import SimilarStudy
@@ -137,6 +139,28 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         return enrol.enrol_vectors(
             self._session, name, ids, collections.as_vectors(vectors), records, as_mechanism(noise), given
         )
+
+    def enrol_texts(
+        self,
+        name: str,
+        given_texts: str | Iterable[str],
+        records: Sequence[Record] | None,
+        noise: Noise = None,
+        given: Given = NOTHING,
+    ) -> Flow[EnrolReport]:
+        return texts.enrol_texts(self._session, name, several(given_texts), records, as_mechanism(noise), given)
+
+    def enrol_from(
+        self,
+        name: str,
+        sources: AnyPath | Iterable[AnyPath],
+        choices: bring.Choices,
+        noise: Noise = None,
+        given: Given = NOTHING,
+        describing: Describing | None = None,
+    ) -> Flow[EnrolReport]:
+        paths = as_paths(sources)
+        return bring.enrol_from(self._session, name, paths, choices, as_mechanism(noise), given, describing)
 
     def enrol_dicom(
         self,

@@ -24,6 +24,8 @@ PAD_TO_BYTES = 256
 """Lengths are hidden up to this: short captions and names all look alike."""
 LONGEST_ID_CHARACTERS = 512
 """An id is a handle, not a document."""
+CONTENT_ID_DIGITS = 16
+"""Of the SHA-256, in hex, that names a row whose caller did not."""
 _PAD_MARK = b"\x80"
 
 
@@ -45,6 +47,10 @@ class Record:
     extra: Mapping[str, str] = field(default_factory=dict)
     noise: Event | None = None
     """The noise that the row's vector carries, as the enrolling device says. Set by enrolment, whatever stood here."""
+    content: bytes = field(default=b"", repr=False)
+    """SHA-256 of the file, text or vector that the row was made from, or empty. Set by enrolment."""
+    given: bytes = field(default=b"", repr=False)
+    """SHA-256 of the record as it was given, before anything was found for it, or empty. Set by enrolment."""
 
 
 def require_id(row: object) -> str:
@@ -96,6 +102,8 @@ def encode_record(record: Record, scale: int = 0) -> bytes:
         coordinates=coordinates,
         extra=record.extra,
         noise=_noise_message(record.noise),
+        content=record.content,
+        given=record.given,
     )
     return message.SerializeToString(deterministic=True)
 
@@ -116,6 +124,8 @@ def decode_record(data: bytes) -> Record:
         vector=vector,
         extra=dict(message.extra),
         noise=_noise_event(message.noise) if message.HasField("noise") else None,
+        content=message.content,
+        given=message.given,
     )
 
 

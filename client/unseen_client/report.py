@@ -40,6 +40,16 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Duplicate:
+    """One input with the very content of another."""
+
+    source: str
+    """The path or id as the caller gave it."""
+    of: str
+    """The row that was made from the same content."""
+
+
+@dataclass(frozen=True)
 class Tagged:
     """The tags of one picture or row, best first."""
 
@@ -61,6 +71,10 @@ class EnrolReport:
     refused: tuple[Refusal, ...]
     faces_covered: int
     """Faces found and covered before embedding, over all enrolled images."""
+    replaced: tuple[str, ...] = ()
+    """Of ``ids`` those that were there with other content or another description, and were erased first."""
+    duplicates: tuple[Duplicate, ...] = ()
+    """Inputs with the content of another one or of a row that is there. Those with an id of their own are rows too."""
 
     @property
     def enrolled(self) -> int:
@@ -73,9 +87,10 @@ class EnrolReport:
         return not self.refused
 
     def __str__(self) -> str:
+        replaced = f" ({len(self.replaced)} in place of older ones)" if self.replaced else ""
         return (
-            f"{self.enrolled} enrolled, {len(self.already)} already there, {len(self.refused)} refused, "
-            f"{self.faces_covered} faces covered"
+            f"{self.enrolled} enrolled{replaced}, {len(self.already)} already there, {len(self.refused)} refused, "
+            f"{self.faces_covered} faces covered" + (f", {len(self.duplicates)} duplicates" if self.duplicates else "")
         )
 
 

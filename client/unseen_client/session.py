@@ -152,17 +152,7 @@ class Session:
 
     def models(self, wanted: str) -> Registry:
         """The models among which one is wanted, by name or id: the bundled one, or adapters and pulled ones too."""
-        from unseen.embed.dicom_model import is_dicom_model, with_dicom, without_dicom
-        from unseen.embed.registry import default_registry
-        from unseen_client.adapters import AdapterShelf
-        from unseen_client.models.shelf import ModelShelf
-
-        if is_dicom_model(wanted):
-            return with_dicom(self.models(without_dicom(wanted)))
-        bundled = default_registry()
-        if wanted in {*bundled.names(), *(bundled.entry(name).model_id for name in bundled.names())}:
-            return bundled  # whatever lies among the adapters
-        return ModelShelf(self.home).added_to(AdapterShelf(self.home).registry())
+        return known_models(self.home, wanted)
 
     def preparer(self, model_id: str) -> Preparer:
         """Decoding, de-identification and embedding with one model; loaded at first use, because models are large.
@@ -249,3 +239,18 @@ class Session:
 
     def _mirror_path(self, store_uid: bytes, collection_uid: bytes) -> Path:
         return self.home / "mirrors" / store_uid.hex() / f"{collection_uid.hex()}.sqlite"
+
+
+def known_models(home: Path, wanted: str) -> Registry:
+    """The models of a device among which one is wanted, by name or id: the bundled one, or adapters and pulled ones."""
+    from unseen.embed.dicom_model import is_dicom_model, with_dicom, without_dicom
+    from unseen.embed.registry import default_registry
+    from unseen_client.adapters import AdapterShelf
+    from unseen_client.models.shelf import ModelShelf
+
+    if is_dicom_model(wanted):
+        return with_dicom(known_models(home, without_dicom(wanted)))
+    bundled = default_registry()
+    if wanted in {*bundled.names(), *(bundled.entry(name).model_id for name in bundled.names())}:
+        return bundled  # whatever lies among the adapters
+    return ModelShelf(home).added_to(AdapterShelf(home).registry())

@@ -9,9 +9,24 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from unseen.errors import ImageRefused
+
+
+class Packed(Protocol):
+    """A file that lies within another one."""
+
+    @property
+    def name(self) -> str:
+        """Its own name, for people."""
+
+    def read(self) -> bytes:
+        """Its bytes, at most those of the largest picture; ImageRefused for what should not be unpacked."""
+
+
+PictureFile = Path | Packed
 
 
 def read_source(path: str | os.PathLike[str], largest_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.bring_sync import BringCalls
 from unseen_client.describing.describer import Describing
 from unseen_client.describing_sync import DescribingCalls
 from unseen_client.flows.audit import Write
@@ -45,7 +46,7 @@ Hits = list[Hit]
 Collections = list[CollectionInfo]
 
 
-class Client(DescribingCalls, MedicalCalls, GovernanceCalls):
+class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
     """Encrypted image search from one device, for threads. Make a new one after a fork.
 
     with Client("127.0.0.1:7443") as client:

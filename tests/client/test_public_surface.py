@@ -23,6 +23,7 @@ PUBLIC = {
     "DeidReport",
     "Describing",
     "DicomEnrolReport",
+    "Duplicate",
     "DeidSettings",
     "Deidentifier",
     "Consent",
@@ -80,6 +81,13 @@ METHODS = {
     "enrol_dicom": (
         "(self, name, paths, *, pictures_per_volume=8, every_object=False, text='risky', tags=(), noise=None, "
         "subject=None, consent=None, purpose=None, progress=False)"
+    ),
+    "enrol_from": (
+        "(self, name, sources, *, tags=(), root=None, vector='image', noise=None, subject=None, consent=None, "
+        "purpose=None, describing=None, progress=False)"
+    ),
+    "enrol_texts": (
+        "(self, name, texts, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, describing=None, "

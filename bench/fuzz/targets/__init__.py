@@ -19,6 +19,7 @@ ROOMS = (
     "store_files",
     "children",
     "models",
+    "brought",
 )
 
 

@@ -28,8 +28,9 @@ from unseen.errors import (
 from unseen_client.adapt.plan import Plan
 from unseen_client.adapt.run_folder import RunFolder
 from unseen_client.agreements import Accepted, Agreements
+from unseen_client.array_file import read_array
 from unseen_client.bearer import TokenBearer
-from unseen_client.cli.rows import _read_records, read_array
+from unseen_client.cli.rows import _read_records
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.journal import Journal
 from unseen_client.deid.site_key import site_key
@@ -224,7 +225,7 @@ TARGETS = (
         is_json=False,
     ),
     _file(
-        "client.cli.rows.read_array",
+        "client.array_file.read_array",
         "vectors.npy",
         array,
         (InvalidInput,),

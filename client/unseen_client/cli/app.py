@@ -15,6 +15,7 @@ from unseen_client.cli import (
     deid,
     demo,
     describing,
+    evaluate,
     exceptional,
     gateway,
     keys,
@@ -78,6 +79,7 @@ app.command("collections")(collections.show)
 app.command("delete")(collections.delete)
 app.command("info")(collections.info)
 app.command("budget")(budget.budget)
+app.command("eval")(evaluate.evaluate)
 app.command("adapt")(adapt.adapt)
 app.add_typer(adapters.app, name="adapters")
 app.add_typer(models.app, name="models")

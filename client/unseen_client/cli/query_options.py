@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseen.errors import InvalidInput
-from unseen_client.cli.rows import read_array
 
 if TYPE_CHECKING:
     from unseen_client.retrieval.query import Query
@@ -88,6 +87,7 @@ class QueryOptions:
 
 
 def _vector(path: str) -> Query:
+    from unseen_client.array_file import read_array
     from unseen_client.retrieval.query import Query
 
     return Query.vector(read_array(Path(path)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,13 +21,9 @@ from unseen_client.cli.shown import shown
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""What is taken from a folder; a file named on the command line is tried whatever its name."""
 TEXT_FIELDS = ("id", "name", "caption", "link")
 
 
@@ -36,12 +32,16 @@ TEXT_FIELDS = ("id", "name", "caption", "link")
 def enrol(
     *,
     name: Name,
-    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or one .npy file of vectors.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Images, folders, zip files, texts, manifests, exports, or one .npy file.")
+    ],
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every row; may be repeated.")] = None,
     records: Annotated[
         Path | None, typer.Option(help="JSON file: {path, file name or id: {caption, tags, link, extra, id, name}}.")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of a manifest's pictures; its own if left out.")] = None,
+    vector: Annotated[str, typer.Option(metavar="NAME", help="Which one of an export with several vectors.")] = "image",
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
     ] = None,
@@ -51,13 +51,16 @@ def enrol(
     describe: DescribeOptions,
     link: Link,
 ) -> None:
-    """De-identify, embed and enrol images.
+    """De-identify, embed and enrol images and texts.
 
     All of it happens on this device; the server gets vectors and sealed records.
 
+    A manifest is .csv, .jsonl or .parquet: a column path or text, and any others. Exports are folders of clip-retrieval
+    and the points that Qdrant's scroll call gives, .json or .jsonl.
+
     Faces are found and covered first, as `unseen deid` shows; an image in which a step fails stays here and is listed
-    with the reason (exit code 4). Images that are there already are skipped, so after an interruption run the same
-    command again.
+    with the reason (exit code 4). What is there already is skipped, so after an interruption run the same command
+    again; rows of a manifest or an export that changed are erased and enrolled anew. Duplicates are listed.
 
     Where the collection has a policy, --subject says whom the rows are about and --consent what they rest on.
 
@@ -70,6 +73,7 @@ def enrol(
     Examples:
       unseen enrol photos ~/Pictures --tag holiday
       unseen enrol photos beach.jpg forest.jpg --records captions.json
+      unseen enrol catalogue products.csv --root ~/Products
       unseen enrol articles vectors.npy --ids ids.txt
       unseen enrol scans ~/Scans --subject patient-17 --purpose research
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
@@ -82,7 +86,7 @@ def enrol(
                 "vectors have no pictures to be described; leave the options about tags and captions out"
             )
         report = _enrol_vectors(name, paths, ids, tag or [], records, noise, basis, progress, link)
-    else:
+    elif records is not None:
         described = described_files(files := image_files(paths), tag or [], records)
         with link.client(faces.settings()) as client:
             report = client.enrol_images(
@@ -96,11 +100,24 @@ def enrol(
                 describing=wish,
                 progress=progress and not link.json,
             )
-    say(
-        link.json,
-        _fields(report),
-        "\n".join([str(report), *(f"refused {shown(r.source)}: {r.reason}" for r in report.refused)]),
-    )
+    else:
+        with link.client(faces.settings()) as client:
+            report = client.enrol_from(
+                name,
+                paths,
+                tags=tag or (),
+                root=root,
+                vector=vector,
+                noise=noise,
+                subject=basis.subject,
+                consent=basis.consent,
+                purpose=basis.purpose,
+                describing=wish,
+                progress=progress and not link.json,
+            )
+    refused = [f"refused {shown(one.source)}: {one.reason}" for one in report.refused]
+    duplicates = [f"duplicate {shown(one.source)}: the content of {shown(one.of)}" for one in report.duplicates]
+    say(link.json, _fields(report), "\n".join([str(report), *refused, *duplicates]))
     if not report.complete:
         raise SystemExit(PARTLY)
 
@@ -200,6 +217,8 @@ def _enrol_vectors(
 ) -> EnrolReport:
     if len(paths) != 1 or ids is None:
         raise InvalidInput("vectors come as one .npy file of float32 (n, d) with --ids FILE, one id a line")
+    from unseen_client.array_file import read_array
+
     lines = read_text(ids).splitlines()
     described = _read_records(records) if records else {}
     with link.client() as client:
@@ -218,10 +237,12 @@ def _enrol_vectors(
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """Files as named; from folders every image, at any depth, in order."""
+    from unseen_client.bring.sources import IMAGE_SUFFIXES, images_in
+
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(one for one in path.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file())
+            found += images_in(path)
         else:
             found.append(path)
     if not found:
@@ -271,18 +292,6 @@ def read_text(path: Path) -> str:
         raise InvalidInput(f"cannot read {path} as text; give a UTF-8 file") from error
 
 
-def read_array(path: Path) -> npt.NDArray[Any]:
-    """A .npy file, without pickles; raises InvalidInput."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            array: npt.NDArray[Any] = np.load(file, allow_pickle=False)
-    except Exception as error:  # numpy and what it stands on have no error in common for bytes that are no array
-        raise InvalidInput(f"cannot read {path}; give a .npy file as numpy.save writes it") from error
-    return array
-
-
 def record_fields(record: Record) -> dict[str, object]:
     """A record as JSON has it; thumbnails and vectors by size only."""
     return {
@@ -305,4 +314,6 @@ def _fields(report: EnrolReport) -> dict[str, object]:
         "already": list(report.already),
         "refused": [{"source": one.source, "code": one.code, "reason": one.reason} for one in report.refused],
         "faces_covered": report.faces_covered,
+        "replaced": list(report.replaced),
+        "duplicates": [{"source": one.source, "of": one.of} for one in report.duplicates],
     }

@@ -20,10 +20,9 @@ from unseen_client.describing.language_model import LanguageModel, answer
 from unseen_client.describing.tagger import Tagger
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.flows import rows
-from unseen_client.flows.images import ID_HEX_DIGITS
 from unseen_client.flows.search import preparer_of
 from unseen_client.flows.sync import open_current, open_place
-from unseen_client.records import Record
+from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import Refusal, Tagged
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
@@ -99,7 +98,7 @@ def _picture_of(record: Record, given: Path | None) -> Path:
             "the picture of this row is not on this device: its record names no file here in extra['path'] or "
             "its link; give the file"
         )
-    is_hash = len(record.id) == ID_HEX_DIGITS and not set(record.id) - set("0123456789abcdef")
+    is_hash = len(record.id) == CONTENT_ID_DIGITS and not set(record.id) - set("0123456789abcdef")
     if is_hash:
         with path.open("rb") as file:
             if not hashlib.file_digest(file, "sha256").hexdigest().startswith(record.id):

@@ -33,11 +33,13 @@ from unseen.wire import require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents, owner, pack
 from unseen_client.flows.consents import NOTHING, Given
-from unseen_client.flows.enrol_stream import Row, seal_stream
+from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
+from unseen_client.flows.rows import erase
+from unseen_client.flows.standing import Standing, as_given
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id
-from unseen_client.report import EnrolReport, ServerInfo
+from unseen_client.report import Duplicate, EnrolReport, ServerInfo
 from unseen_client.retrieval.metric import COSINE, comparable
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
@@ -50,8 +52,6 @@ Float32Array = npt.NDArray[np.float32]
 
 ROWS_PER_STREAM = 1000
 """One stream is one transaction on the server: large enough to be quick, small enough to repeat."""
-MOST_TRIES = 16
-"""Of one stream whose block somebody else writes at the same time, again and again."""
 
 
 def enrol_vectors(
@@ -62,8 +62,13 @@ def enrol_vectors(
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
+    *,
+    update: bool = False,
 ) -> Flow[EnrolReport]:
-    """Enrol vectors of the caller's own; ids that are there already are reported and left as they are."""
+    """Enrol vectors of the caller's own; ids that are there already are reported and left as they are.
+
+    ``update``: those that are there with another vector or description are erased and enrolled anew.
+    """
     _require_vectors(ids, vectors, records)
     subjects = subjects_of(given.subject, len(ids))
     place = yield from open_current(session, name)
@@ -83,14 +88,18 @@ def enrol_vectors(
         )
     compared = yield from local(partial(comparable, place.metric, vectors))
     bases = yield from consents.bases(session, place, given, len(ids), noise)
-    enrolment = Enrolment(session, place, len(ids), noise)
+    enrolment = Enrolment(session, place, len(ids), noise, (yield from standing_of(place, update)))
     at_once = enrolment.at_once(ROWS_PER_STREAM)
     for start in range(0, len(ids), at_once):
         stop = min(start + at_once, len(ids))
-        rows = [
-            Row(compared[at], named(records[at] if records else Record(), ids[at]), subjects[at], bases[at])
-            for at in range(start, stop)
-        ]
+        rows: list[Row] = []
+        for at in range(start, stop):
+            record = replace(named(records[at] if records else Record(), ids[at]), content=b"", given=b"")
+            if update:
+                record = as_given(replace(record, content=hashlib.sha256(compared[at].tobytes()).digest()))
+                if not (yield from enrolment.needs(ids[at], record)):
+                    continue
+            rows.append(Row(compared[at], record, subjects[at], bases[at]))
         yield from enrolment.send(rows)
         yield Progress(stop, len(ids), "rows")
     return enrolment.report()
@@ -133,19 +142,53 @@ def _is_name(subject: object) -> bool:
     return isinstance(subject, str) and 0 < len(subject) <= LONGEST_NAME
 
 
+def standing_of(place: Place, update: bool) -> Flow[Standing | None]:
+    """The rows that are there, to be held against those that are given; None when those there stay as they are."""
+    return (yield from local(partial(Standing, place))) if update else None
+
+
 class Enrolment:
     """Sends rows in streams and keeps count of what became of them."""
 
-    def __init__(self, session: Session, place: Place, total: int, noise: Mechanism | None) -> None:
+    def __init__(
+        self, session: Session, place: Place, total: int, noise: Mechanism | None, standing: Standing | None = None
+    ) -> None:
+        """With ``standing``, rows that are there with other content or another description are replaced."""
         self._session = session
         self._place = place
         self._total = total
         self._noise = noise
+        self._standing = standing
+        self._made_from = {} if standing is None else standing.made_from()
+        self._given: set[str] = set()
+        self._changed: set[str] = set()
         self.enrolled: dict[str, None] = {}
         self.already: list[str] = []
+        self.replaced: list[str] = []
+        self.duplicates: list[Duplicate] = []
 
     def report(self) -> EnrolReport:
-        return EnrolReport(tuple(self.enrolled), tuple(self.already), (), 0)
+        return EnrolReport(
+            tuple(self.enrolled), tuple(self.already), (), 0, tuple(self.replaced), tuple(self.duplicates)
+        )
+
+    def needs(self, source: str, record: Record) -> Flow[bool]:
+        """Whether this row is to be made: it was not given before, and is not there, or not as it is given now.
+
+        Notes what has the content of a row that is there or was given before.
+        """
+        first = self._made_from.setdefault(record.content, record.id)
+        given_before = record.id in self._given
+        self._given.add(record.id)
+        if first != record.id or given_before:
+            self.duplicates.append(Duplicate(source, first))
+        if not given_before and not (yield from self.has(record.id)):
+            return True
+        if not given_before and self._standing is not None and self._standing.changed(record):
+            self._changed.add(record.id)
+            return True
+        self.already.append(record.id)
+        return False
 
     def at_once(self, rows: int) -> int:
         """So many rows, or about as many where whole blocks are written."""
@@ -159,6 +202,7 @@ class Enrolment:
     def send(self, rows: Sequence[Row]) -> Flow[None]:
         """Enrol rows, leaving out those that are there; their ids differ."""
         server = yield from collections.server_info(self._session)
+        yield from self._erase_changed([row.record.id for row in rows if row.record.id in self._changed])
         most = min(self.at_once(ROWS_PER_STREAM), server.max_rows_per_enrolment)
         try:
             for alike in _alike(rows):
@@ -177,6 +221,13 @@ class Enrolment:
             return
         with suppress(BlockChanged, RowNotFound):
             yield from pack.move_side_rows(self._session, self._place)
+
+    def _erase_changed(self, rows: Sequence[str]) -> Flow[None]:
+        """Erase rows that come again: a kill between this and their stream leaves rows that a next run enrols."""
+        if rows:
+            yield from erase(self._session, self._place.collection.name, rows, None)
+            self._changed.difference_update(rows)
+            self.replaced += rows
 
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)
@@ -230,7 +281,8 @@ class Enrolment:
             ),
         )
         return [
-            replace(row, vector=vector, record=replace(row.record, noise=event))
+            # Members could hold a hash of the true vector's source against their guesses of it.
+            replace(row, vector=vector, record=replace(row.record, noise=event, content=b""))
             for row, vector in zip(rows, vectors, strict=True)
         ]
 

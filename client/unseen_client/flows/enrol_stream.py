@@ -29,6 +29,8 @@ MESSAGE_BYTES = 1_000_000
 """A little less than the 1 MiB a message may have: field tags and lengths come on top."""
 ROW_FRAMING_BYTES = 16
 """At most, for the tag and length of one sealed record."""
+MOST_TRIES = 16
+"""Of one stream or erasure whose block somebody else writes at the same time, again and again."""
 
 
 @dataclass(frozen=True)

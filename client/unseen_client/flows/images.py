@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unseen.embed.dicom_model import is_dicom_model
-from unseen.errors import InvalidInput, ModelMismatch, UnseenError
+from unseen.errors import ImageRefused, InvalidInput, ModelMismatch, UnseenError
 from unseen_client.describing.describer import Describer, Describing
 from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
-from unseen_client.flows.enrol import Enrolment, require_one_each, subjects_of
+from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.search import preparer_of
+from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
-from unseen_client.records import Record
+from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import EnrolReport, Refusal
 from unseen_client.session import Session
+from unseen_client.source_file import PictureFile
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
@@ -32,14 +34,13 @@ if TYPE_CHECKING:
 
 IMAGES_PER_STREAM = 50
 """Preparing takes longer than sending: what is prepared is soon on the server's disk."""
-ID_HEX_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Image:
     """One image as the caller gave it, and what its row rests on."""
 
-    path: Path
+    path: PictureFile
     record: Record
     subject: str
     basis: Basis | None
@@ -56,13 +57,18 @@ class Prepared:
 def enrol_images(
     session: Session,
     name: str,
-    paths: Sequence[Path],
+    paths: Sequence[PictureFile],
     records: Sequence[Record] | None,
     noise: Mechanism | None = None,
     given: Given = NOTHING,
     describing: Describing | None = None,
+    *,
+    update: bool = False,
 ) -> Flow[EnrolReport]:
-    """Enrol image files; files that are there already and those refused are reported."""
+    """Enrol image files; files that are there already and those refused are reported.
+
+    ``update``: rows that are there with another picture or description are erased and enrolled anew.
+    """
     require_one_each("paths", len(paths), records)
     subjects = subjects_of(given.subject, len(paths))
     place = yield from open_current(session, name)
@@ -75,7 +81,8 @@ def enrol_images(
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
     describer = yield from local(partial(Describer, preparer, describing)) if describing else local(lambda: None)
-    enrolment = Enrolment(session, place, len(paths), noise)
+    standing = yield from standing_of(place, update)
+    enrolment = Enrolment(session, place, len(paths), noise, standing)
     images = _Images(preparer, enrolment, paths, describer)
     described = records or [Record()] * len(paths)
     at_once = enrolment.at_once(IMAGES_PER_STREAM)
@@ -90,7 +97,7 @@ class _Images:
     """Prepares and sends images, and keeps count of what became of them."""
 
     def __init__(
-        self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[Path], describer: Describer | None
+        self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[PictureFile], describer: Describer | None
     ) -> None:
         self._preparer = preparer
         self._describer = describer
@@ -120,23 +127,20 @@ class _Images:
             yield self._one_more()
         yield from self._enrolment.send(rows)
 
-    def _new(self, images: Sequence[Image]) -> Flow[dict[Path, Image]]:
-        """The files that need work, each once, with their records filled in."""
-        new: dict[Path, Image] = {}
-        ids: set[str] = set()
+    def _new(self, images: Sequence[Image]) -> Flow[list[Image]]:
+        """The files that need work, with their records filled in."""
+        new: list[Image] = []
         for given in images:
             try:
                 record = yield from local(partial(describe, given.path, given.record))
-            except InvalidInput as error:
+            except (InvalidInput, ImageRefused) as error:
                 self._refused.append(Refusal(str(given.path), error.code, str(error)))
                 yield self._one_more()
                 continue
-            if record.id in ids or given.path in new or (yield from self._enrolment.has(record.id)):
-                self._enrolment.already.append(record.id)
+            if (yield from self._enrolment.needs(str(given.path), record)):
+                new.append(replace(given, record=record))
+            else:
                 yield self._one_more()
-                continue
-            ids.add(record.id)
-            new[given.path] = replace(given, record=record)
         return new
 
     def _one_more(self) -> Progress:
@@ -144,28 +148,35 @@ class _Images:
         return Progress(self._done, self._total, "images")
 
 
-def describe(path: Path, record: Record) -> Record:
-    """The record with its id and name filled in from the file; raises InvalidInput when it cannot be read."""
+def describe(path: PictureFile, record: Record) -> Record:
+    """The record with what is empty filled in from the file; raises InvalidInput, ImageRefused when unreadable."""
+    digest = _digest(path)
+    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or path.name
+    return as_given(replace(record, id=row, name=name, content=digest))
+
+
+def _digest(path: PictureFile) -> bytes:
+    if not isinstance(path, Path):
+        return hashlib.sha256(path.read()).digest()
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}; give the path of an image file") from error
-    return replace(record, id=record.id or digest[:ID_HEX_DIGITS], name=record.name or path.name)
 
 
 def prepared(
-    preparer: Preparer, images: dict[Path, Image], describer: Describer | None = None
+    preparer: Preparer, images: Sequence[Image], describer: Describer | None = None
 ) -> Iterator[Prepared | Refusal]:
     """Every file, in order, as a row or as the reason why it is none; several are worked on at once.
 
     A picture that was to be described and cannot be is none either: nothing is left out in silence.
     """
-    for path, image in preparer.images(images):
+    outcomes = preparer.images(image.path for image in images)
+    for given, (path, image) in zip(images, outcomes, strict=True):
         if isinstance(image, UnseenError):
             yield Refusal(str(path), image.code, str(image))
         else:
-            given = images[path]
             record = replace(given.record, thumbnail=given.record.thumbnail or image.thumbnail)
             vector = image.vector
             if describer is not None:

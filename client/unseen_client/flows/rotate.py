@@ -39,8 +39,8 @@ from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, index_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
-from unseen_client.flows.enrol import MOST_TRIES, ROWS_PER_STREAM
-from unseen_client.flows.enrol_stream import Row, seal_stream
+from unseen_client.flows.enrol import ROWS_PER_STREAM
+from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
 from unseen_client.flows.rows import erase_rows
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.keystore import ROTATING

@@ -23,7 +23,7 @@ from unseen.v1 import index_pb2
 from unseen.wire import block_to_message, join_row_ids, require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, owner, policies, rights
-from unseen_client.flows.enrol import MOST_TRIES
+from unseen_client.flows.enrol_stream import MOST_TRIES
 from unseen_client.flows.sync import Place, open_current, sync
 from unseen_client.home import write_new_private, write_private
 from unseen_client.records import Record, row_id

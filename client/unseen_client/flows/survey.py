@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from unseen.errors import ImageRefused, InvalidInput
 from unseen_client.flows.consents import Basis
-from unseen_client.flows.images import ID_HEX_DIGITS
 from unseen_client.in_order import in_order
+from unseen_client.records import CONTENT_ID_DIGITS
 from unseen_client.report import Refusal
 from unseen_client.steps import Flow, Progress, local
 
@@ -65,7 +65,7 @@ class Chosen:
 
 def row_name(instance: str, frame: int) -> str:
     """16 hex digits for a frame (counted from 1) of an object, named by its pseudonym."""
-    return hashlib.sha256(f"{instance}/{frame}".encode()).hexdigest()[:ID_HEX_DIGITS]
+    return hashlib.sha256(f"{instance}/{frame}".encode()).hexdigest()[:CONTENT_ID_DIGITS]
 
 
 class Survey:

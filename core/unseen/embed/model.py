@@ -129,6 +129,22 @@ def check_pixels(pixels: Pixels) -> None:
         )
 
 
+def row_of_words(vector: Float32Vector, facets: Mapping[str, Facet]) -> Float32Vector:
+    """Return the row (d,) of a text that is enrolled, from the unit vector of its words.
+
+    What words fill has the weight that it has in a picture's row, so one query scores both alike. A facet that they do
+    not fill points along its last direction: in the bundled model the one that tells classes apart least, on which
+    pictures lie at 0.00 in the mean, 0.06 up and down. So no picture looks like a text, and a row is as long as any.
+    """
+    row = vector.copy()
+    for facet in facets.values():
+        part = row[facet.start : facet.stop]
+        length = np.linalg.norm(part)
+        part *= facet.weight / length if length > 0 else 0
+        part[-1] = facet.weight if length == 0 else part[-1]
+    return row
+
+
 def unit_vector(vector: Float32Vector) -> Float32Vector:
     """Return a vector at length one; InvalidVector for one that is not finite or has no direction."""
     length = np.linalg.norm(vector)

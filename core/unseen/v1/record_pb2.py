@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/record.proto\x12\tunseen.v1\"\x83\x02\n\x06Record\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ption\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x0c\n\x04link\x18\x05 \x01(\t\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12\x0e\n\x06vector\x18\x07 \x01(\x0c\x12+\n\x05\x65xtra\x18\x08 \x03(\x0b\x32\x1c.unseen.v1.Record.ExtraEntry\x12\x1f\n\x05noise\x18\t \x01(\x0b\x32\x10.unseen.v1.Noise\x12\x13\n\x0b\x63oordinates\x18\n \x01(\x0c\x1a,\n\nExtraEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd8\x01\n\x05Noise\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x34\n\nparameters\x18\x05 \x03(\x0b\x32 .unseen.v1.Noise.ParametersEntry\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x14\n\x0cneighbouring\x18\x07 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/record.proto\x12\tunseen.v1\"\xa3\x02\n\x06Record\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ption\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12\x0c\n\x04link\x18\x05 \x01(\t\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12\x0e\n\x06vector\x18\x07 \x01(\x0c\x12+\n\x05\x65xtra\x18\x08 \x03(\x0b\x32\x1c.unseen.v1.Record.ExtraEntry\x12\x1f\n\x05noise\x18\t \x01(\x0b\x32\x10.unseen.v1.Noise\x12\x13\n\x0b\x63oordinates\x18\n \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x0b \x01(\x0c\x12\r\n\x05given\x18\x0c \x01(\x0c\x1a,\n\nExtraEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd8\x01\n\x05Noise\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x34\n\nparameters\x18\x05 \x03(\x0b\x32 .unseen.v1.Noise.ParametersEntry\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x14\n\x0cneighbouring\x18\x07 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOISE_PARAMETERSENTRY']._loaded_options = None
   _globals['_NOISE_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_RECORD']._serialized_start=38
-  _globals['_RECORD']._serialized_end=297
-  _globals['_RECORD_EXTRAENTRY']._serialized_start=253
-  _globals['_RECORD_EXTRAENTRY']._serialized_end=297
-  _globals['_NOISE']._serialized_start=300
-  _globals['_NOISE']._serialized_end=516
-  _globals['_NOISE_PARAMETERSENTRY']._serialized_start=467
-  _globals['_NOISE_PARAMETERSENTRY']._serialized_end=516
+  _globals['_RECORD']._serialized_end=329
+  _globals['_RECORD_EXTRAENTRY']._serialized_start=285
+  _globals['_RECORD_EXTRAENTRY']._serialized_end=329
+  _globals['_NOISE']._serialized_start=332
+  _globals['_NOISE']._serialized_end=548
+  _globals['_NOISE_PARAMETERSENTRY']._serialized_start=499
+  _globals['_NOISE_PARAMETERSENTRY']._serialized_end=548
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Record(_message.Message):
-    __slots__ = ("id", "name", "caption", "tags", "link", "thumbnail", "vector", "extra", "noise", "coordinates")
+    __slots__ = ("id", "name", "caption", "tags", "link", "thumbnail", "vector", "extra", "noise", "coordinates", "content", "given")
     class ExtraEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,8 @@ class Record(_message.Message):
     EXTRA_FIELD_NUMBER: _ClassVar[int]
     NOISE_FIELD_NUMBER: _ClassVar[int]
     COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     caption: str
@@ -35,7 +37,9 @@ class Record(_message.Message):
     extra: _containers.ScalarMap[str, str]
     noise: Noise
     coordinates: bytes
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., caption: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., link: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., extra: _Optional[_Mapping[str, str]] = ..., noise: _Optional[_Union[Noise, _Mapping]] = ..., coordinates: _Optional[bytes] = ...) -> None: ...
+    content: bytes
+    given: bytes
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., caption: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., link: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., extra: _Optional[_Mapping[str, str]] = ..., noise: _Optional[_Union[Noise, _Mapping]] = ..., coordinates: _Optional[bytes] = ..., content: _Optional[bytes] = ..., given: _Optional[bytes] = ...) -> None: ...
 
 class Noise(_message.Message):
     __slots__ = ("mechanism", "version", "epsilon", "delta", "parameters", "unit", "neighbouring")

@@ -14,21 +14,8 @@ import pytest
 from tests.client.real_server import ENVIRONMENT
 from unseen_client.demo.stage import Stage
 
-COMMANDS = [
-    "serve",
-    "create",
-    "enrol",
-    "search",
-    "deid",
-    "list",
-    "erase",
-    "pack",
-    "collections",
-    "delete",
-    "info",
-    "keys",
-]
-COMMANDS += ["demo", "audit", "status", "tokens", "backup", "restore", "doctor"]
+COMMANDS = ["serve", "create", "enrol", "search", "deid", "list", "erase", "pack", "collections", "delete", "info"]
+COMMANDS += ["keys", "demo", "eval", "audit", "status", "tokens", "backup", "restore", "doctor"]
 
 
 def output(done):

@@ -1,0 +1,100 @@
+"""Sources by what they are: folders, pictures, texts, manifests, zip files, exports of other programs.
+
+Read on this device. A source is told by its suffix, a folder by what lies in it; what is none of these is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unseen.errors import InvalidInput
+from unseen.json_text import read_json
+from unseen_client.bring import clip_retrieval, manifest, qdrant, zipped
+from unseen_client.bring.brought import Brought
+from unseen_client.records import Record
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""What is taken from a folder or a zip file; a file that is named is tried whatever its name."""
+TEXT_SUFFIXES = frozenset({".txt", ".md"})
+LARGEST_TEXT_BYTES = 1 << 20
+NOT_READ = {
+    ".snapshot": "a Qdrant snapshot holds RocksDB's own files; scroll the points into JSON instead",
+    ".npy": "a .npy file needs ids: `unseen enrol NAME FILE.npy --ids FILE`, or enrol_vectors",
+    **dict.fromkeys(
+        (".mp4", ".mov", ".mkv", ".avi", ".webm"),
+        "videos are not decoded here; take frames out first (docs/data.md says how) and enrol their manifest",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How sources are read."""
+
+    tags: tuple[str, ...] = ()
+    """For every row."""
+    root: Path | None = None
+    """Where the pictures of manifests lie; None: where the manifest lies."""
+    vector: str = "image"
+    """Which vector is taken of an export that has several."""
+
+
+def read_sources(sources: Sequence[Path], choices: Choices) -> Brought:
+    """Everything that the sources bring; raises InvalidInput before anything is enrolled."""
+    brought = Brought()
+    for source in sources:
+        brought += _read(source, choices)
+    if not brought.size:
+        raise InvalidInput(
+            f"nothing to enrol in {', '.join(map(str, sources))}; folders are searched for "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return brought
+
+
+def _read(source: Path, choices: Choices) -> Brought:
+    kind = source.suffix.lower()
+    if source.is_dir():
+        if clip_retrieval.is_clip_retrieval(source):
+            return clip_retrieval.read_clip_retrieval(source, choices.vector, choices.tags)
+        return Brought([(path, Record(tags=choices.tags)) for path in images_in(source)])
+    if kind in NOT_READ:
+        raise InvalidInput(f"cannot enrol {source}: {NOT_READ[kind]}")
+    if kind == ".json" or (kind in {".jsonl", ".ndjson"} and _is_points(source)):
+        return qdrant.read_points(source, choices.vector, choices.tags)
+    if kind in manifest.SUFFIXES:
+        return manifest.read_manifest(source, choices.root, choices.tags)
+    if kind == ".zip":
+        return zipped.read_zip(source, IMAGE_SUFFIXES, choices.tags)
+    if kind in TEXT_SUFFIXES:
+        return Brought(texts=[(_text(source), Record(name=source.name, tags=choices.tags, link=str(source)))])
+    return Brought([(source, Record(tags=choices.tags))])
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Every image of a folder, at any depth, in order."""
+    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file())
+
+
+def _is_points(source: Path) -> bool:
+    """Whether the first line of a JSONL file is a reply or a point of Qdrant's, not a line of a manifest."""
+    with manifest.opened(source) as file:
+        line = file.readline(manifest.LARGEST_LINE_CHARACTERS + 1)
+    if len(line) > manifest.LARGEST_LINE_CHARACTERS:
+        return True  # a reply with a thousand points
+    try:
+        fields = read_json(line)
+    except ValueError:
+        return False  # whoever reads it as a manifest says what is wrong
+    return isinstance(fields, dict) and qdrant.is_points(fields)
+
+
+def _text(source: Path) -> str:
+    try:
+        if source.stat().st_size > LARGEST_TEXT_BYTES:
+            raise InvalidInput(f"{source} has more than {LARGEST_TEXT_BYTES} bytes; cut it into parts")
+        return source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {source} as text; give a UTF-8 file") from error
