@@ -51,7 +51,7 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 # What development needs on top of both.
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
-		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,train,languages,models-transformers,models-open-clip,dev]'
+		-e '.[server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,train,languages,models-transformers,models-open-clip,dev]'
 	@touch $@
 
 # ---- what a stranger runs --------------------------------------------------------------------------------------------

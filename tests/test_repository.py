@@ -152,6 +152,9 @@ def test_a_deleted_field_is_reported_as_breaking(tmp_path: Path) -> None:
 # ---- dependencies ---------------------------------------------------------------------------------------------------
 
 
+SERVERS = ("server", "postgres", "kms", "pkcs11")
+
+
 def test_every_dependency_is_bounded_below_and_above() -> None:
     every = declared(*project()["optional-dependencies"])
     operators = {name: {part.operator for part in requirement.specifier} for name, requirement in every.items()}
@@ -160,8 +163,8 @@ def test_every_dependency_is_bounded_below_and_above() -> None:
 
 def test_the_tested_versions_are_within_the_bounds() -> None:
     pins = parse((ROOT / "constraints/tested.txt").read_text().splitlines())
-    extras = ("client", "server", "postgres", "kms", "pkcs11", "deid", "gateway", "noise", "train")
-    wanted = declared(*extras, "languages", "models-transformers", "models-open-clip", "fuzz", "dev")
+    extras = ("client", *SERVERS, "deid", "gateway", "noise", "keyring", "shares", "train", "fuzz", "dev")
+    wanted = declared(*extras, "languages", "models-transformers", "models-open-clip")
     missing = sorted(set(wanted) - set(pins))
     outside = [
         name
@@ -174,13 +177,10 @@ def test_the_tested_versions_are_within_the_bounds() -> None:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("client", ("deid", "gateway", "train")),
+        ("client", ("deid", "gateway", "keyring", "shares", "train")),
         ("core", ("server", "deid")),
-        ("server", ("server", "postgres", "kms", "pkcs11")),
-        (
-            "tests",
-            ("server", "postgres", "kms", "pkcs11", "deid", "gateway", "train", "languages", "models-open-clip", "dev"),
-        ),
+        ("server", SERVERS),
+        ("tests", (*SERVERS, "deid", "gateway", "keyring", "shares", "train", "languages", "models-open-clip", "dev")),
         ("bench", ("server", "deid", "gateway", "train", "dev", "fuzz")),
         ("examples", ("server",)),
     ],

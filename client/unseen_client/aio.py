@@ -27,6 +27,7 @@ from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_aio import GovernanceAsyncCalls
 from unseen_client.medical_aio import MedicalAsyncCalls
+from unseen_client.passphrase import PassphraseSource
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
@@ -65,12 +66,15 @@ class AsyncClient(DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls)
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
         deid: DeidSettings | None = None,
+        passphrase: PassphraseSource = None,
     ) -> None:
         """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet. Arguments and errors as for ``Client``."""
         self._server = require_address(server)
         self._bearer = TokenBearer(token)
         self._credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
-        self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
+        self._session = Session(
+            server, timeout_s, Path(home) if home is not None else None, deid=deid, passphrase=passphrase
+        )
         self._protocol = Protocol(self._session)
         self._opened: grpc.aio.Channel | None = None
 
@@ -163,6 +167,15 @@ class AsyncClient(DescribingAsyncCalls, MedicalAsyncCalls, GovernanceAsyncCalls)
     async def delete_collection(self, name: str) -> None:
         """Delete a collection with every row, its mirror and its record key; raises CollectionNotFound."""
         return await self._drive(self._protocol.delete_collection(name))
+
+    async def rotate_keys(self, name: str, *, progress: bool | Watcher = False) -> int:
+        """Give an owner-encrypted collection a new owner key and a new record key; gives how many rows it has.
+
+        Every row goes through this device. The old keys serve until the end and open nothing there afterwards; a
+        rotation that was stopped goes on when called again. Raises InvalidInput for a sealed collection, KeyMissing
+        when another device is at it.
+        """
+        return await self._drive(self._protocol.rotate_keys(name), progress)
 
     async def enrol_images(
         self,

@@ -15,7 +15,8 @@ from pathlib import Path
 from unseen.errors import AlreadyExists, IntegrityError, InvalidInput, KeyMissing
 from unseen.governance.keys import KeyPair
 from unseen.json_text import read_json
-from unseen_client.home import private_folder, refuse_others, write_private
+from unseen_client.home import private_folder
+from unseen_client.vault import Vault
 
 FORMAT = "unseen-controller-key-1"
 DEFAULT_NAME = "controller"
@@ -33,8 +34,10 @@ class ControllerKey:
 class ControllerKeys:
     """By name, in ``home/controller-keys``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, vault: Vault | None = None) -> None:
+        """``vault``: the one that all keys of this home share; by default one that finds its passphrase itself."""
         self._home = home
+        self._vault = vault or Vault(home)
         self._folder = home / "controller-keys"
 
     def make(self, name: str) -> ControllerKey:
@@ -49,7 +52,7 @@ class ControllerKeys:
             "name": name,
             "private_key": base64.b64encode(made.key.private_key).decode("ascii"),
         }
-        write_private(path, json.dumps(document, indent=1, sort_keys=True).encode())
+        self._vault.write(path, json.dumps(document, indent=1, sort_keys=True).encode())
         return made
 
     def get(self, name: str) -> ControllerKey:
@@ -57,9 +60,9 @@ class ControllerKeys:
         path = self._path(name)
         if not path.exists():
             raise KeyMissing(f"this device holds no controller key named {name!r}; `unseen policy keygen` makes one")
-        refuse_others(path, "600")
+        data = self._vault.read(path)
         try:
-            match read_json(path.read_bytes()):
+            match read_json(data):
                 case {"format": "unseen-controller-key-1", "private_key": str(private_key)}:
                     return ControllerKey(name, KeyPair(base64.b64decode(private_key, validate=True)))
         except (ValueError, InvalidInput) as error:

@@ -63,6 +63,24 @@ def write_private(path: Path, data: bytes) -> None:
         fresh.replace(path)
 
 
+def write_over_private(path: Path, data: bytes) -> None:
+    """The same in place of a file whose content may not stay on the disk: that is overwritten afterwards.
+
+    As far as the file system lets it: a copying one, a snapshot or a worn flash cell may keep what was there.
+    """
+    if sys.platform == "win32" or not path.exists():
+        write_private(path, data)
+        return
+    try:
+        with path.open("r+b") as past:
+            write_private(path, data)
+            past.write(bytes(os.fstat(past.fileno()).st_size))
+            past.flush()
+            os.fsync(past.fileno())
+    except OSError as error:
+        raise StoreFailed(f"cannot write over {path}: {error.strerror}; look at its disk") from error
+
+
 def write_new_private(path: Path, data: bytes) -> None:
     """The same under a name that nothing has yet; raises AlreadyExists, StoreFailed."""
     with _waiting(path, data) as fresh:

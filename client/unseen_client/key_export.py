@@ -10,37 +10,31 @@ import base64
 import json
 from pathlib import Path
 
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from unseen import envelope
-from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, InvalidInput, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen_client.home import write_private
-from unseen_client.keystore import KEY_BYTES, CollectionKey
+from unseen_client.keystore import CollectionKey
+from unseen_client.passphrase import Stretching, require_long_enough
 
 FORMAT = "unseen-key-export-1"
-SALT_BYTES = 16
-SCRYPT_N = 1 << 17
-"""Cost: with r = 8 a guess takes 128 MiB."""
-MOST_SCRYPT_N = 1 << 20
-"""A file from elsewhere may not make this device use more than 1 GiB."""
-SCRYPT_R = 8
 LARGEST_FILE_BYTES = 1 << 16
-SHORTEST_PASSPHRASE = 8
 
 
 def export_key(key: CollectionKey, path: Path, passphrase: str) -> None:
     """Write the key to ``path`` (mode 0600), readable with the passphrase only; refuses to overwrite."""
     if path.exists():
         raise InvalidInput(f"{path} exists; name a new file")
-    if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise InvalidInput(f"the passphrase has {len(passphrase)} characters; give at least {SHORTEST_PASSPHRASE}")
-    write_private(path, wrap(key, passphrase, salt=random_bytes(SALT_BYTES)))
+    write_private(path, wrap(key, require_long_enough(passphrase), Stretching.make()))
 
 
 def import_key(path: Path, passphrase: str) -> CollectionKey:
     """The key in an export; raises WrongKey for another passphrase, IntegrityError for another file."""
+    return unwrap(read_small(path), passphrase)
+
+
+def read_small(path: Path) -> bytes:
+    """What a file that carries a key holds; raises InvalidInput, IntegrityError for one that is too large for that."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE_BYTES + 1)
@@ -48,16 +42,16 @@ def import_key(path: Path, passphrase: str) -> CollectionKey:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
     if len(data) > LARGEST_FILE_BYTES:
         raise IntegrityError(f"{path} is larger than any key export; give the file that `unseen keys export` wrote")
-    return unwrap(data, passphrase)
+    return data
 
 
-def wrap(key: CollectionKey, passphrase: str, *, salt: bytes, cost: int = SCRYPT_N) -> bytes:
+def wrap(key: CollectionKey, passphrase: str, stretching: Stretching) -> bytes:
     """The export's bytes."""
     plain = json.dumps(key.to_json(), sort_keys=True).encode()
-    sealed = envelope.seal(_stretch(passphrase, salt, cost), plain, envelope.context("key-export", FORMAT))
+    sealed = envelope.seal(stretching.key(passphrase), plain, envelope.context("key-export", FORMAT))
     fields = {
         "format": FORMAT,
-        "scrypt": {"n": cost, "r": SCRYPT_R, "p": 1, "salt": base64.b64encode(salt).decode("ascii")},
+        "scrypt": stretching.to_json(),
         "sealed": base64.b64encode(sealed).decode("ascii"),
     }
     return json.dumps(fields, indent=1, sort_keys=True).encode() + b"\n"
@@ -70,24 +64,15 @@ def unwrap(data: bytes, passphrase: str) -> CollectionKey:
     except ValueError as error:
         raise IntegrityError("the file is not a key export; give the one that `unseen keys export` wrote") from error
     match fields:
-        case {
-            "format": "unseen-key-export-1",
-            "scrypt": {"n": int(n), "r": 8, "p": 1, "salt": str(salt)},
-            "sealed": str(sealed),
-        }:
-            if not 2 <= n <= MOST_SCRYPT_N or n & (n - 1):
-                raise IntegrityError(f"the export asks for a scrypt cost of {n}; at most {MOST_SCRYPT_N} is accepted")
+        case {"format": "unseen-key-export-1", "scrypt": dict(scrypt), "sealed": str(sealed)}:
             try:
-                key, box = (
-                    _stretch(passphrase, base64.b64decode(salt, validate=True), n),
-                    base64.b64decode(sealed, validate=True),
-                )
+                stretching, box = Stretching.from_json(scrypt), base64.b64decode(sealed, validate=True)
             except ValueError as error:
                 raise IntegrityError("the key export is damaged; export the key again") from error
         case _:
             raise IntegrityError(f"expected a key export of format {FORMAT}; this is another file or a newer format")
     try:
-        plain = envelope.open_sealed(key, box, envelope.context("key-export", FORMAT))
+        plain = envelope.open_sealed(stretching.key(passphrase), box, envelope.context("key-export", FORMAT))
     except (SealBroken, WrongKey) as error:
         raise WrongKey(
             "the passphrase does not open this export, or the file was altered; try the passphrase again"
@@ -96,7 +81,3 @@ def unwrap(data: bytes, passphrase: str) -> CollectionKey:
         return CollectionKey.from_json(read_json(plain))
     except ValueError as error:
         raise IntegrityError("the key export opened but holds no key; export the key again") from error
-
-
-def _stretch(passphrase: str, salt: bytes, cost: int) -> bytes:
-    return Scrypt(salt=salt, length=KEY_BYTES, n=cost, r=SCRYPT_R, p=1).derive(passphrase.encode())

@@ -1,23 +1,26 @@
 """The device's key store: one file per collection with the record key that its members share. Never sent anywhere.
 
 Whoever holds a key reads the names, captions, tags and thumbnails of its collection; a device without it can neither
-enrol into the collection nor tell what a hit is. The files are as safe as the account that owns them: see
-``docs/threat-model.md``. ``key_export`` hands keys to another device under a passphrase.
+enrol into the collection nor tell what a hit is. How the files lie on disk is the vault's doing: under a passphrase,
+the system's keyring, or as safe as the account that owns them (``docs/threat-model.md``). ``key_export``,
+``shared_key`` and ``recovery_sheet`` hand keys to another device.
 """
 
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unseen.entropy import random_bytes
-from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch
+from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch, WrongKey
 from unseen.json_text import read_json
 from unseen.types import UID_BYTES
-from unseen_client.home import private_folder, refuse_others, write_private
+from unseen_client.home import private_folder
+from unseen_client.vault import Vault
 
 KEY_BYTES = 32
 KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")
@@ -26,6 +29,9 @@ FORMAT_WITHOUT_STORE = "unseen-record-key-1"
 FORMAT_WITH_METRIC = "unseen-record-key-3"
 FORMAT_WITH_OWNER_KEY = "unseen-record-key-4"
 COSINE = "cosine"
+KEY_ID_BYTES = 8
+ROTATING = ".rotating"
+"""Added to its name, the name of the collection that takes its place while a key is rotated."""
 SHORTEST, LARGEST = 1e-15, 1e15
 """What ``longest`` may be: squares of longer vectors leave float32."""
 
@@ -75,9 +81,15 @@ class CollectionKey:
         record_key = random_bytes(KEY_BYTES)
         return CollectionKey(collection_uid, name, record_key, keep_vectors, store_uid, metric, longest, owner_key)
 
+    @property
+    def key_id(self) -> str:
+        """Sixteen hex digits that tell keys apart and say nothing about them: for people to compare."""
+        both = b"unseen key id" + (self.owner_key or b"")
+        return hmac.digest(self.record_key, both, "sha256")[:KEY_ID_BYTES].hex()
+
     def require_right(self, name: str, store_uid: bytes) -> None:
         """Refuse what a server calls by this key's uid when it is another collection; raises Mismatch."""
-        if self.name != name:
+        if name not in (self.name, self.name + ROTATING):
             raise Mismatch(
                 f"asked for collection {name!r}, the server named the uid of {self.name!r}, whose record key is not "
                 "for it; nothing was sent. Do not trust this server"
@@ -162,14 +174,17 @@ def _metric(fields: dict[object, object]) -> tuple[str, float]:
 class KeyStore:
     """Record keys by collection uid in ``home/keys``."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, vault: Vault | None = None) -> None:
+        """``vault``: the one that all keys of this home share; by default one that finds its passphrase itself."""
         self._home = home
         self._folder = home / "keys"
+        self.vault = vault or Vault(home)
 
     def require_private(self) -> None:
-        """Make the folder, or refuse one that others can reach: before anything depends on it."""
+        """Make the folder, or refuse one that others can reach or that does not open: before anything depends on it."""
         private_folder(self._home)
         private_folder(self._folder)
+        self.vault.open()
 
     def put(self, key: CollectionKey) -> None:
         """Keep a key for good; on disk when this returns. The same key again is fine, another one is refused.
@@ -187,7 +202,7 @@ class KeyStore:
                 raise IntegrityError(
                     f"this device already holds another record key for collection {held.name!r}; kept that"
                 )
-        write_private(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
+        self.vault.write(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
 
     def get(self, collection_uid: bytes, name: str = "") -> CollectionKey:
         """The key of a collection; raises KeyMissing, and IntegrityError for a damaged file."""
@@ -198,18 +213,30 @@ class KeyStore:
                 f"has it run `unseen keys export {name or 'NAME'} FILE`, then here `unseen keys import FILE`"
             )
         self.require_private()
-        refuse_others(path, "600")
+        data = self.vault.read(path)
         try:
-            return CollectionKey.from_json(read_json(path.read_bytes()))
+            return CollectionKey.from_json(read_json(data))
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; import the key again from an export") from error
 
     def readable(self, collection_uid: bytes) -> CollectionKey | None:
-        """The key of a collection, or None when there is none or it is damaged."""
+        """The key of a collection, or None when there is none or it is damaged; WrongKey without the passphrase."""
         try:
             return self.get(collection_uid)
+        except WrongKey:
+            raise
         except (KeyMissing, IntegrityError):
             return None
+
+    def named(self, name: str) -> CollectionKey:
+        """The key of the collection with this name, or with this uid where names repeat; KeyMissing, InvalidInput."""
+        held = [key for key in self.all() if name in (key.name, key.collection_uid.hex())]
+        if not held:
+            raise KeyMissing(f"this device holds no record key for {name!r}; `unseen keys list` shows those it holds")
+        if len(held) > 1:
+            uids = ", ".join(key.collection_uid.hex() for key in held)
+            raise InvalidInput(f"{len(held)} collections are named {name!r}; give the uid instead: {uids}")
+        return held[0]
 
     def forget(self, collection_uid: bytes) -> None:
         """Destroy the key of a deleted collection; nothing happens when there is none."""

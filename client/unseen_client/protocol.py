@@ -32,6 +32,7 @@ from unseen_client.flows import (
     images,
     operations,
     reveal,
+    rotate,
     rows,
     similar,
 )
@@ -108,6 +109,9 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
 
     def delete_collection(self, name: str) -> Flow[None]:
         return collections.delete(self._session, name)
+
+    def rotate_keys(self, name: str) -> Flow[int]:
+        return rotate.rotate(self._session, name)
 
     def enrol_images(
         self,

@@ -39,6 +39,12 @@ DELETE_COLLECTION = Rpc(
     collections_pb2.DeleteCollectionResponse,
     leaves_receipt=True,
 )
+REPLACE_COLLECTION = Rpc(
+    "/unseen.v1.CollectionService/ReplaceCollection",
+    collections_pb2.ReplaceCollectionRequest,
+    collections_pb2.ReplaceCollectionResponse,
+    leaves_receipt=True,
+)
 ENROL_ROWS = Rpc("/unseen.v1.IndexService/EnrolRows", index_pb2.EnrolRowsRequest, index_pb2.EnrolRowsResponse, True)
 ERASE_ROWS = Rpc("/unseen.v1.IndexService/EraseRows", index_pb2.EraseRowsRequest, index_pb2.EraseRowsResponse, True)
 SYNC_CATALOGUE = Rpc(
@@ -132,6 +138,7 @@ ALL = (
     GET_COLLECTION,
     LIST_COLLECTIONS,
     DELETE_COLLECTION,
+    REPLACE_COLLECTION,
     ENROL_ROWS,
     ERASE_ROWS,
     SYNC_CATALOGUE,

@@ -21,11 +21,14 @@ from unseen_client.controller_keys import ControllerKeys
 from unseen_client.home import default_home, private_folder
 from unseen_client.keystore import CollectionKey, KeyStore
 from unseen_client.mirror import Mirror
+from unseen_client.passphrase import PassphraseSource
 from unseen_client.pool import QueryPool
 from unseen_client.receipts import Act, ReceiptBook, receipts_folder
 from unseen_client.report import ServerInfo
 from unseen_client.retry import Patience
+from unseen_client.rotations import Rotations
 from unseen_client.steps import Exchange
+from unseen_client.vault import Vault
 
 if TYPE_CHECKING:
     from unseen.embed.model import Registry
@@ -51,11 +54,14 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         deid: DeidSettings | None = None,
         wall_clock_s: Callable[[], float] = time.time,
+        passphrase: PassphraseSource = None,
     ) -> None:
         self.patience = Patience(timeout_s, clock, server)
         self.home = home or default_home()
-        self.keys = KeyStore(self.home)
-        self.controller_keys = ControllerKeys(self.home)
+        self.vault = Vault(self.home, passphrase)
+        self.keys = KeyStore(self.home, self.vault)
+        self.controller_keys = ControllerKeys(self.home, self.vault)
+        self.rotations = Rotations(self.home)
         self.agreements = Agreements(self.home)
         self.wall_clock_s = wall_clock_s
         """Seconds since 1970, for the dates of policies and consents."""
@@ -196,7 +202,7 @@ class Session:
         with self._lock:
             if path not in self._crosswalks:
                 private_folder(self.home)
-                self._crosswalks[path] = Crosswalk(path, key, site_key(self.home))
+                self._crosswalks[path] = Crosswalk(path, key, site_key(self.home, self.vault))
             return self._crosswalks[path]
 
     def forget_ways_back(self, collection_uid: bytes, rows: Iterable[bytes]) -> None:

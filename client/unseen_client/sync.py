@@ -27,6 +27,7 @@ from unseen_client.flows.consents import Given
 from unseen_client.governance_sync import GovernanceCalls
 from unseen_client.line import Line
 from unseen_client.medical_sync import MedicalCalls
+from unseen_client.passphrase import PassphraseSource
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens
@@ -61,6 +62,7 @@ class Client(DescribingCalls, MedicalCalls, GovernanceCalls):
         home: AnyPath | None = None,
         insecure_no_tls: bool = False,
         deid: DeidSettings | None = None,
+        passphrase: PassphraseSource = None,
     ) -> None:
         """Prepare to talk to ``server`` (HOST:PORT); nothing is sent yet.
 
@@ -68,12 +70,16 @@ class Client(DescribingCalls, MedicalCalls, GovernanceCalls):
         UNSEEN_HOME, else the platform's data folder). Another machine needs ``tls``, unless ``insecure_no_tls``.
         ``token`` is a token, the path of a file with one, or a function that gives one, asked before every call.
         ``deid`` says how faces are covered before an image is embedded: docs/deidentification.md.
+        ``passphrase`` opens this device's keys where they are under one: the text, or a function that asks for it at
+        the first need; else UNSEEN_KEYS_PASSPHRASE, or the terminal (docs/owner-encrypted.md).
         Raises InvalidConfiguration.
         """
         self._server = require_address(server)
         self._bearer = TokenBearer(token)
         credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
-        self._session = Session(server, timeout_s, Path(home) if home is not None else None, deid=deid)
+        self._session = Session(
+            server, timeout_s, Path(home) if home is not None else None, deid=deid, passphrase=passphrase
+        )
         self._protocol = Protocol(self._session)
         self._line = Line(
             lambda: (
@@ -171,6 +177,15 @@ class Client(DescribingCalls, MedicalCalls, GovernanceCalls):
     def delete_collection(self, name: str) -> None:
         """Delete a collection with every row, its mirror and its record key; raises CollectionNotFound."""
         return self._drive(self._protocol.delete_collection(name))
+
+    def rotate_keys(self, name: str, *, progress: bool | Watcher = False) -> int:
+        """Give an owner-encrypted collection a new owner key and a new record key; gives how many rows it has.
+
+        Every row goes through this device. The old keys serve until the end and open nothing there afterwards; a
+        rotation that was stopped goes on when called again. Raises InvalidInput for a sealed collection, KeyMissing
+        when another device is at it.
+        """
+        return self._drive(self._protocol.rotate_keys(name), progress)
 
     def enrol_images(
         self,

@@ -32,6 +32,7 @@ ACTS: Mapping[str, Kind] = {
     "GetCollection": Kind.READ,
     "ListCollections": Kind.READ,
     "DeleteCollection": Kind.CHANGE,
+    "ReplaceCollection": Kind.CHANGE,
     "EnrolRows": Kind.CHANGE,
     "EraseRows": Kind.CHANGE,
     "SyncCatalogue": Kind.READ,

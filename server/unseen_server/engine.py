@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from unseen import params
 from unseen.errors import (
+    BlockChanged,
     CollectionNotFound,
     InvalidInput,
     InvalidName,
@@ -169,6 +170,44 @@ class Engine:
                 live.delete(request_id)
                 del self._live[uid]
                 del self._uids[live.tenant, live.info.name]
+
+    def require_replaceable(self, caller: Caller, uid: bytes, replaced_uid: bytes, epoch: int, name: str) -> None:
+        """Refuse what ``replace`` could not do, before anything is begun; see there."""
+        live = self.by_uid(caller, uid)
+        if not caller.may_touch(caller.tenant, name):
+            raise NotPermitted("the caller's token names the collections it may touch, and this is none of them")
+        _require_name(name)
+        if not params.is_owner(live.info.parameter_id):
+            raise InvalidInput("only an owner-encrypted collection takes the place of another one")
+        if not self.holds(caller, replaced_uid):
+            return
+        replaced = self.by_uid(caller, replaced_uid)
+        alike = [(one.info.dimension, one.info.parameter_id, one.info.model_id) for one in (live, replaced)]
+        if uid == replaced_uid or alike[0] != alike[1]:
+            raise InvalidInput("an owner-encrypted collection takes the place of another one that is like it, no other")
+        if replaced.info.name != name:
+            raise InvalidInput("the name to be taken is another than that of the collection to be replaced")
+        if replaced.info.epoch != epoch:
+            raise BlockChanged("the collection to be replaced was changed since; bring the other up to it, ask again")
+
+    def replace(
+        self, caller: Caller, request_id: bytes, uid: bytes, replaced_uid: bytes, epoch: int, name: str
+    ) -> CollectionInfo:
+        """Destroy one collection of the caller's and give its name to another; BlockChanged when it moved since."""
+        with self._making:
+            live = self.by_uid(caller, uid)
+            if not self._store.knows_request(request_id):
+                self.require_replaceable(caller, uid, replaced_uid, epoch, name)
+            before = live.info.name
+            if self.holds(caller, replaced_uid):
+                self._live[replaced_uid].give_way(live, request_id, epoch, name)
+                del self._live[replaced_uid]
+            else:  # a crash came between its destruction and the new name, or this request is a repetition
+                gone = _never_drawn(replaced_uid) if replaced_uid in self._live else replaced_uid
+                live.renamed(self._store.replace(request_id, uid, gone, epoch, name))
+            self._uids.pop((live.tenant, before), None)
+            self._uids[live.tenant, live.info.name] = uid
+            return live.info
 
     def _repeat_deletion(self, request_id: bytes, uid_or_none: bytes, uid: bytes) -> None:
         """What the store says to a uid that it does not hold: done before by this request, or not found."""

@@ -117,6 +117,21 @@ class LiveCollection(ABC):
                 self._empty()
         hand_back_freed_memory()
 
+    def give_way(self, to: LiveCollection, request_id: bytes, at_epoch: int, name: str) -> None:
+        """Destroy this collection, as ``delete`` does, and give its name to another one, in one change."""
+        with self.changing(), to.changing():
+            stored = self._store.replace(request_id, to.info.uid, self.info.uid, at_epoch, name)
+            with self._lock.writing():
+                self._is_gone = True
+                self._empty()
+            to.renamed(stored)
+        hand_back_freed_memory()
+
+    def renamed(self, stored: StoredCollection) -> None:
+        """Stand under the name that it has on disk now."""
+        with self.changing(), self._lock.writing():
+            self._stored = stored
+
     @abstractmethod
     def _empty(self) -> None:
         """Drop everything that memory holds."""

@@ -14,7 +14,7 @@ from unseen_server.call import own_request_id
 
 REMEMBERED = frozenset(
     {
-        *("CreateCollection", "DeleteCollection", "EnrolRows", "EraseRows"),
+        *("CreateCollection", "DeleteCollection", "ReplaceCollection", "EnrolRows", "EraseRows"),
         *("SetPolicy", "AcceptPolicy", "RecordConsent", "WithdrawConsent", "SetHold"),
     }
 )

@@ -14,6 +14,7 @@ from unseen import envelope
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
 from unseen_client.key_export import export_key, import_key, unwrap, wrap
 from unseen_client.keystore import CollectionKey
+from unseen_client.passphrase import Stretching
 
 KEY = CollectionKey(bytes(range(16)), "photos", bytes(range(32)), keep_vectors=False)
 CHEAP = 1 << 4
@@ -26,7 +27,7 @@ def altered(data, **fields):
 
 @pytest.fixture
 def exported():
-    return wrap(KEY, "correct horse", salt=bytes(16), cost=CHEAP)
+    return wrap(KEY, "correct horse", Stretching(bytes(16), CHEAP))
 
 
 def test_an_export_opens_with_its_passphrase_only(exported):
@@ -39,7 +40,7 @@ def test_an_export_of_the_first_format_still_opens(exported):
     """Keys made before the store was kept: nothing of them changes on the way."""
     newer = replace(KEY, store_uid=bytes(range(16, 32)))
     assert (unwrap(exported, "correct horse").store_uid, KEY.to_json()["format"]) == (None, "unseen-record-key-1")
-    assert unwrap(wrap(newer, "correct horse", salt=bytes(16), cost=CHEAP), "correct horse") == newer
+    assert unwrap(wrap(newer, "correct horse", Stretching(bytes(16), CHEAP)), "correct horse") == newer
     assert newer.to_json()["format"] == "unseen-record-key-2"
 
 
@@ -67,7 +68,7 @@ def test_nothing_of_the_key_can_be_read_from_the_file(exported):
 
 def test_known_answer_by_the_standard_library():
     """The key that opens an export is hashlib's scrypt of the passphrase: another language can do the same."""
-    fields = json.loads(wrap(KEY, "correct horse", salt=bytes(range(16)), cost=1 << 8))
+    fields = json.loads(wrap(KEY, "correct horse", Stretching(bytes(range(16)), 1 << 8)))
     assert fields["scrypt"] == {"n": 256, "r": 8, "p": 1, "salt": "AAECAwQFBgcICQoLDA0ODw=="}
     key = hashlib.scrypt(b"correct horse", salt=bytes(range(16)), n=256, r=8, p=1, dklen=32)
     assert key.hex()[:16] == "5bab97167b5a4142"

@@ -98,6 +98,7 @@ METHODS = {
     "reveal": "(self, name, id, *, reason)",
     "revoke_token": "(self, uid)",
     "rewrite": "(self, words, model)",
+    "rotate_keys": "(self, name, *, progress=False)",
     "search": (
         "(self, name, query, *, top_k=10, where=None, min_score=None, temperature=None, rerank=False, "
         "candidates=None, purpose=None)"

@@ -131,6 +131,21 @@ class Caller:
         request = collections_pb2.DeleteCollectionRequest(request_id=request_id or random_uid(), collection_uid=uid)
         collections_pb2_grpc.CollectionServiceStub(self.channel).DeleteCollection(request, timeout=30)
 
+    def replace(
+        self, uid: bytes, replaced: bytes = b"", epoch: int = 0, name: str = "", request_id: bytes | None = None
+    ) -> types_pb2.CollectionInfo:
+        """Put an owner-encrypted collection in another one's place; in that of one that is gone, by default."""
+        request = collections_pb2.ReplaceCollectionRequest(
+            request_id=request_id or random_uid(),
+            collection_uid=uid,
+            replaced_uid=replaced or random_uid(),
+            replaced_epoch=epoch,
+            name=name or random_uid().hex(),
+        )
+        return (
+            collections_pb2_grpc.CollectionServiceStub(self.channel).ReplaceCollection(request, timeout=30).collection
+        )
+
     def enrol(
         self, uid: bytes, batch: RowBatch, request_id: bytes | None = None, **header: Any
     ) -> index_pb2.EnrolRowsResponse:

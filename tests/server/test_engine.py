@@ -11,8 +11,10 @@ from tests.key_rings import rings_beside
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.errors import (
+    BlockChanged,
     CollectionExists,
     CollectionNotFound,
+    InvalidInput,
     LimitExceeded,
     ModelMismatch,
     NotPermitted,
@@ -187,3 +189,29 @@ def test_deletion_is_repeated_for_its_tenant_only(engine: Engine) -> None:
     with pytest.raises(CollectionNotFound):
         engine.delete(BOB, Call("DeleteCollection", BOB).own_request_id(request_id), made.uid)
     assert create(engine, caller=ALICE).uid != made.uid
+
+
+def test_a_collection_takes_the_place_of_its_own_tenants_and_of_no_other(engine: Engine) -> None:
+    """Who names another tenant's collection is told what is told of one that is not there, and destroys nothing."""
+    for caller in (ALICE, BOB):
+        for name in ("secret", "secret.rotating"):
+            engine.create(caller, random_uid(), name, 16, params.OWNER_DEFAULT.id, "none")
+    own = {name: engine.by_name(ALICE, name).uid for name in ("secret", "secret.rotating")}
+    theirs = engine.by_name(BOB, "secret").uid
+    with pytest.raises(CollectionNotFound):
+        engine.replace(ALICE, random_uid(), theirs, own["secret"], 0, "secret")
+    with pytest.raises(CollectionExists):  # as for a uid that nobody has
+        engine.replace(ALICE, random_uid(), own["secret.rotating"], theirs, 0, "secret")
+    with pytest.raises(BlockChanged):
+        engine.replace(ALICE, random_uid(), own["secret.rotating"], own["secret"], 1, "secret")
+    with pytest.raises(InvalidInput, match="owner-encrypted"):
+        engine.replace(ALICE, random_uid(), create(engine, caller=ALICE).uid, own["secret"], 0, "secret")
+    request_id = random_uid()
+    for _ in range(2):
+        info = engine.replace(ALICE, request_id, own["secret.rotating"], own["secret"], 0, "secret")
+        assert (info.name, info.uid) == ("secret", own["secret.rotating"])
+        assert engine.by_name(ALICE, "secret") == info
+    assert not engine.holds(ALICE, own["secret"])
+    with pytest.raises(CollectionNotFound):
+        engine.by_name(ALICE, "secret.rotating")
+    assert {info.name for info in engine.collections(BOB)} == {"secret", "secret.rotating"}

@@ -354,6 +354,7 @@ def test_collection_that_cannot_be_is_not_made(caller: Any, fields: dict[str, An
     [
         "CollectionService/CreateCollection",
         "CollectionService/DeleteCollection",
+        "CollectionService/ReplaceCollection",
         "IndexService/EnrolRows",
         "IndexService/EraseRows",
         "IndexService/SyncCatalogue",

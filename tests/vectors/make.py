@@ -37,6 +37,7 @@ from unseen.params import DEFAULT, PUBLISHED
 from unseen.types import SLOTS_PER_EXTENT
 from unseen_client.key_export import wrap
 from unseen_client.keystore import CollectionKey
+from unseen_client.passphrase import Stretching
 from unseen_client.records import Record, encode_record, pad, row_id, seal_record
 from unseen_client.retrieval.fuse import Fused, MadePart, fused
 from unseen_client.retrieval.metric import NAMES, Float64Array, Metric, metric_of
@@ -294,7 +295,7 @@ def key_export() -> object:
         CollectionKey(UID, "photos", KEY, True),
         CollectionKey(UID, "readings", KEY, True, STORE, "l2", 12.5),
     ]
-    exports = [wrap(key, "correct horse battery", salt=bytes(range(16)), cost=1 << 10) for key in keys]
+    exports = [wrap(key, "correct horse battery", Stretching(bytes(range(16)), 1 << 10)) for key in keys]
     pairs = [{"export": json.loads(one), "key": key.to_json()} for one, key in zip(exports, keys, strict=True)]
     return {"passphrase": "correct horse battery", **pairs[0], "without_store": pairs[1], "with_metric": pairs[2]}
 

@@ -14,6 +14,7 @@ ROOMS = (
     "keys",
     "records",
     "device_files",
+    "device_keys",
     "choices",
     "store_files",
     "children",

@@ -28,12 +28,13 @@ from unseen.keys.ring_content import CollectionTree, Destroyed, Erasure, RingCon
 from unseen.keys.tree import KeyTree
 from unseen_client import key_export
 from unseen_client.keystore import CollectionKey
+from unseen_client.passphrase import Stretching
 from unseen_server.access.signed_tokens import JwtSettings, SignedTokens, read_keys
 from unseen_server.keys import passphrase_file
 from unseen_server.master_key import HEADER, _parse
 
 KEY, UID, PLACE = bytes(range(32)), bytes(range(16)), b"place"
-Stretch = Callable[[str, bytes, int], bytes]
+Stretch = Callable[[Stretching, str], bytes]
 SMALL_COST = 2
 """scrypt's n: what is fuzzed is the file's form, not the stretching."""
 
@@ -83,18 +84,18 @@ RING = ring_content.write(UID, WrappedRoot("file", envelope.wrap_key(KEY, KEY, P
 
 def exported(data: bytes) -> None:
     """A cost that a file asks for is brought down to the least: stretching is not what is looked at."""
-    with mock.patch.object(key_export, "_stretch", cheap):
+    with mock.patch.object(Stretching, "key", cheap):
         key_export.unwrap(data, "passphrase")
 
 
-def cheap(passphrase: str, salt: bytes, cost: int, stretch: Stretch = key_export._stretch) -> bytes:
-    return stretch(passphrase, salt, min(cost, SMALL_COST))
+def cheap(stretching: Stretching, passphrase: str, stretch: Stretch = Stretching.key) -> bytes:
+    return stretch(Stretching(stretching.salt, SMALL_COST), passphrase)
 
 
 def sealed_export(data: bytes) -> bytes:
     """An export whose sealed content is these bytes."""
     fields = json.loads(EXPORT)
-    salt, key = bytes(16), key_export._stretch("passphrase", bytes(16), SMALL_COST)
+    salt, key = bytes(16), Stretching(bytes(16), SMALL_COST).key("passphrase")
     sealed = envelope.seal(key, data, envelope.context("key-export", key_export.FORMAT))
     fields["scrypt"]["salt"] = base64.b64encode(salt).decode()
     fields["sealed"] = base64.b64encode(sealed).decode()
@@ -110,7 +111,7 @@ def master_key(data: bytes) -> None:
 
 
 HELD = CollectionKey(UID, "scans", KEY, True, UID)
-EXPORT = key_export.wrap(HELD, "passphrase", salt=bytes(16), cost=SMALL_COST)
+EXPORT = key_export.wrap(HELD, "passphrase", Stretching(bytes(16), SMALL_COST))
 SEALED_MASTER_KEY = passphrase_file.seal(KEY, "passphrase", bytes(16), SMALL_COST)
 
 

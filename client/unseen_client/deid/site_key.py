@@ -18,28 +18,32 @@ from unseen.entropy import random_bytes
 from unseen.errors import AlreadyExists, IntegrityError, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
-from unseen_client.home import private_folder, refuse_others, write_new_private
+from unseen_client.home import private_folder
+from unseen_client.vault import Vault
 
 FILE_NAME = "site-key.json"
 FORMAT = "unseen-site-key-1"
 _MARK_BYTES = 8
 
 
-def site_key(home: Path) -> bytes:
+def site_key(home: Path, vault: Vault | None = None) -> bytes:
     """Return the site key of a device's home, made when there is none yet.
+
+    ``vault``: the one that all keys of this home share; by default one that finds its passphrase itself.
 
     Raises:
         InvalidConfiguration: others can reach the file or the folder.
         IntegrityError: the file is damaged.
+        WrongKey: it is under a passphrase, which was not given or is another.
         StoreFailed: it cannot be read or written.
     """
     private_folder(home)
     path = home / FILE_NAME
+    vault = vault or Vault(home)
     if not path.exists():
-        _make(path)
-    refuse_others(path, "600")
+        _make(path, vault)
     try:
-        return _parsed(path.read_bytes())
+        return _parsed(vault.read(path))
     except OSError as error:
         raise StoreFailed(f"cannot read the site key {path}: {error.strerror}") from error
     except ValueError as error:
@@ -53,11 +57,11 @@ def mark_of(key: bytes) -> str:
     return hmac.new(key, b"unseen site key mark", sha256).digest()[:_MARK_BYTES].hex()
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, vault: Vault) -> None:
     """Put a fresh key there, whole or not at all; one that another process put there in the meantime stays."""
     key = base64.b64encode(random_bytes(SITE_KEY_BYTES)).decode("ascii")
     with suppress(AlreadyExists):
-        write_new_private(path, json.dumps({"format": FORMAT, "site_key": key}, indent=1).encode())
+        vault.write_new(path, json.dumps({"format": FORMAT, "site_key": key}, indent=1).encode())
 
 
 def _parsed(data: bytes) -> bytes:

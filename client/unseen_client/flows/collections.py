@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +26,7 @@ from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
 from unseen_client.flows import known_log
-from unseen_client.keystore import CollectionKey
+from unseen_client.keystore import ROTATING, CollectionKey
 from unseen_client.report import ServerInfo
 from unseen_client.retrieval.metric import Cosine, Metric
 from unseen_client.retry import ask_one
@@ -92,6 +94,49 @@ def create(
         parameter_id=parameters.id,
         model_id=model_id,
     )
+
+    def key_for(uid: bytes) -> CollectionKey:
+        return CollectionKey.make(
+            uid,
+            name,
+            keep_vectors=keep_vectors,
+            store_uid=server.store_uid,
+            metric=metric.name,
+            longest=metric.longest,
+            owner_key=owner_key,
+        )
+
+    return (yield from _made(session, request, key_for))
+
+
+def create_successor(session: Session, like: CollectionInfo) -> Flow[CollectionInfo]:
+    """Make an empty owner-encrypted collection that will take the place of another, with keys of its own.
+
+    Its key is kept under the name that it will have.
+    """
+    server = yield from server_info(session)
+    owner_key = yield from local(lambda: _owner_key(params.owner_by_id(like.parameter_id)))
+    request = collections_pb2.CreateCollectionRequest(
+        request_id=random_uid(),
+        name=like.name + ROTATING,
+        dimension=like.dimension,
+        parameter_id=like.parameter_id,
+        model_id=like.model_id,
+    )
+
+    def key_for(uid: bytes) -> CollectionKey:
+        return CollectionKey.make(uid, like.name, keep_vectors=True, store_uid=server.store_uid, owner_key=owner_key)
+
+    return (yield from _made(session, request, key_for))
+
+
+def _made(
+    session: Session,
+    request: collections_pb2.CreateCollectionRequest,
+    key_for: Callable[[bytes], CollectionKey],
+) -> Flow[CollectionInfo]:
+    """Have a collection made, and keep its key."""
+    name = request.name
     try:
         reply = yield from ask_one(
             session.patience, rpcs.CREATE_COLLECTION, [request], collections_pb2.CreateCollectionResponse
@@ -103,17 +148,8 @@ def create(
         raise
     collection = wire.collection_from_message(reply.collection)
     _require_as_asked(collection, request)
-    key = CollectionKey.make(
-        collection.uid,
-        name,
-        keep_vectors=keep_vectors,
-        store_uid=server.store_uid,
-        metric=metric.name,
-        longest=metric.longest,
-        owner_key=owner_key,
-    )
     try:
-        yield from local(lambda: session.keys.put(key))
+        yield from local(lambda: session.keys.put(key_for(collection.uid)))
     except UnseenError as error:
         error.add_note(
             f"collection {name!r} was made, but without a record key it is of no use: delete it, then create it"

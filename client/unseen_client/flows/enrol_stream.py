@@ -42,11 +42,16 @@ class Row:
     """What it rests on, where the collection has an agreement."""
 
 
-def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row]) -> list[Message]:
-    """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB."""
+def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kept: bool = False) -> list[Message]:
+    """The messages of one enrolment stream under a fresh request id: a header, then batches of up to 1 MiB.
+
+    ``as_kept``: the rows' vectors come from records and stay what they are, to the last bit.
+    """
     collection = place.collection
     stacked = np.stack([row.vector for row in rows])
-    vectors_kept = kept(place.metric, _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
+    vectors_kept = (
+        kept(place.metric, stacked if as_kept else _unit(stacked)) if place.key.keep_vectors else [None] * len(rows)
+    )
     if place.is_owner:
         # As the record will give them back: a block that is written anew holds the same numbers.
         placed = owner.placed(place, np.asarray(vectors_kept).astype(np.float16).astype(np.float32))

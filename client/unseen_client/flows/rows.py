@@ -99,6 +99,13 @@ def erase(session: Session, name: str, rows: Sequence[str], certificate: Path | 
     return len(wanted)
 
 
+def erase_rows(session: Session, place: Place, row_ids: list[bytes]) -> Flow[None]:
+    """Erase rows that this device's mirror names, by the ids that the server knows; no certificates."""
+    for group in (yield from local(lambda: _groups(place, row_ids))):
+        _, reply = yield from _erase_group(session, place, group)
+        yield from sync(session, place, require_epoch(reply.epoch, "an erasure"))
+
+
 def _groups(place: Place, row_ids: list[bytes]) -> list[list[bytes]]:
     """What one request each erases: as much as fits, or the rows of one owner-encrypted block."""
     if place.is_owner:

@@ -160,8 +160,8 @@ class BoundedSocket(AssociationSocket):
         super()._shutdown_socket()
         if connection is not None:
             connection.close()
-        if self.assoc.requestor.primitive is None:
-            self.assoc.dul.to_user_queue.put(None)  # its thread would wait for a request, and keep its place
+        if self.assoc.requestor.primitive is None:  # its thread would wait for a request, and keep its place
+            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type] # None: that no request came in time
 
     def answering(self) -> _Answering:
         """For the length of a block: nothing is read, and then what came before is no longer held."""

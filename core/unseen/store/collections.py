@@ -53,6 +53,11 @@ def remove_collection(tx: Transaction, uid: bytes) -> None:
     tx.run("DELETE FROM collections WHERE number = ?", (number,))
 
 
+def update_name(tx: Transaction, uid: bytes, name: str) -> None:
+    """Write another name down, which is free."""
+    tx.run("UPDATE collections SET name = ? WHERE uid = ?", (name, uid))
+
+
 def update_packing(tx: Transaction, uid: bytes, packing_factor: int, at_slots: int) -> None:
     """Write another packing factor down."""
     tx.run(

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from unseen.entropy import random_uid
-from unseen.errors import SealBroken
+from unseen.errors import BlockChanged, InvalidInput, SealBroken
 from unseen.keys.ring import KeyRing, KeyRings
 from unseen.keys.ring_content import Destroyed
 from unseen.keys.serials import Serials
@@ -34,7 +34,7 @@ from unseen.store import (
     rows,
     slots,
 )
-from unseen.store.database import Database
+from unseen.store.database import Database, Transaction
 from unseen.store.encrypted_rows import EncryptedRows
 from unseen.store.interface import (
     VECTORS_AT_ONCE,
@@ -144,13 +144,39 @@ class DurableStore(EncryptedRows):
         request = self._request(request_id, "delete", uid)
         with self._database.changing() as tx:
             if requests.find_finished(tx, request) is None:
-                collections.find_collection(tx, uid)
-                owner_rows.forget_all(tx, uid, self._seals)
-                self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
-                row_keys.note_ring_state(tx, self.ring.content.state)
-                collections.remove_collection(tx, uid)
+                self._destroy(tx, uid)
                 requests.remember_finished(tx, request, Finished(uid, 0, 0))
         self._database.scrub()
+
+    def replace(
+        self, request_id: bytes, uid: bytes, replaced_uid: bytes, replaced_epoch: int, name: str
+    ) -> StoredCollection:
+        request = self._request(request_id, "replace", uid, replaced_uid, replaced_epoch, name)
+        with self._database.changing() as tx:
+            if done := requests.find_finished(tx, request):
+                return mutations.standing(tx, done)[1]
+            tenant = collections.find_collection(tx, uid)[1].tenant
+            replaced = next((one for one in collections.read_collections(tx) if one.info.uid == replaced_uid), None)
+            if replaced is not None:
+                if (replaced.tenant, replaced.info.name) != (tenant, name):
+                    raise InvalidInput("the collection to be replaced is another tenant's, or has another name")
+                if replaced.info.epoch != replaced_epoch:
+                    raise BlockChanged("the collection to be replaced was changed since; bring the other up to it")
+                self._destroy(tx, replaced_uid)
+            collections.require_free_name(tx, tenant, name)
+            collections.update_name(tx, uid, name)
+            requests.remember_finished(tx, request, Finished(uid, 0, 0))
+            stored = collections.find_collection(tx, uid)[1]
+        self._database.scrub()
+        return stored
+
+    def _destroy(self, tx: Transaction, uid: bytes) -> None:
+        """Take a collection away: its keys first, then all that they sealed."""
+        collections.find_collection(tx, uid)
+        owner_rows.forget_all(tx, uid, self._seals)
+        self.ring.destroy(self.ring.trees_of(uid), Destroyed.COLLECTION_DELETED)
+        row_keys.note_ring_state(tx, self.ring.content.state)
+        collections.remove_collection(tx, uid)
 
     def repacked(self, uid: bytes, packing_factor: int, at_slots: int) -> StoredCollection:
         with self._database.changing() as tx:

@@ -144,6 +144,16 @@ class Store(ABC):
         """Destroy a collection: its key, its rows, its name; CollectionNotFound when there is none."""
 
     @abstractmethod
+    def replace(
+        self, request_id: bytes, uid: bytes, replaced_uid: bytes, replaced_epoch: int, name: str
+    ) -> StoredCollection:
+        """Destroy a collection as ``delete`` does and give its name to the collection ``uid``, in one change.
+
+        BlockChanged unless it stands at ``replaced_epoch``. One that is gone already, because a crash cut this very
+        change short, leaves its name; CollectionExists when that was taken since.
+        """
+
+    @abstractmethod
     def repacked(self, uid: bytes, packing_factor: int, at_slots: int) -> StoredCollection:
         """Remember another packing factor and the slot count it was chosen at; the epoch stays."""
 

@@ -62,3 +62,25 @@ class DeleteCollectionResponse(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     certificate: bytes
     def __init__(self, certificate: _Optional[bytes] = ...) -> None: ...
+
+class ReplaceCollectionRequest(_message.Message):
+    __slots__ = ("request_id", "collection_uid", "replaced_uid", "replaced_epoch", "name")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_UID_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_UID_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    request_id: bytes
+    collection_uid: bytes
+    replaced_uid: bytes
+    replaced_epoch: int
+    name: str
+    def __init__(self, request_id: _Optional[bytes] = ..., collection_uid: _Optional[bytes] = ..., replaced_uid: _Optional[bytes] = ..., replaced_epoch: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ReplaceCollectionResponse(_message.Message):
+    __slots__ = ("collection", "certificate")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    collection: _types_pb2.CollectionInfo
+    certificate: bytes
+    def __init__(self, collection: _Optional[_Union[_types_pb2.CollectionInfo, _Mapping]] = ..., certificate: _Optional[bytes] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CollectionServiceStub(object):
-    """Makes, shows and deletes collections.
+    """Makes, shows, replaces and deletes collections.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,15 @@ class CollectionServiceStub(object):
                 request_serializer=unseen_dot_v1_dot_collections__pb2.DeleteCollectionRequest.SerializeToString,
                 response_deserializer=unseen_dot_v1_dot_collections__pb2.DeleteCollectionResponse.FromString,
                 _registered_method=True)
+        self.ReplaceCollection = channel.unary_unary(
+                '/unseen.v1.CollectionService/ReplaceCollection',
+                request_serializer=unseen_dot_v1_dot_collections__pb2.ReplaceCollectionRequest.SerializeToString,
+                response_deserializer=unseen_dot_v1_dot_collections__pb2.ReplaceCollectionResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer(object):
-    """Makes, shows and deletes collections.
+    """Makes, shows, replaces and deletes collections.
     """
 
     def CreateCollection(self, request, context):
@@ -89,6 +94,14 @@ class CollectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplaceCollection(self, request, context):
+        """Gives an owner-encrypted collection the name of another one, which is destroyed in the same change: how an owner
+        who has encrypted every row anew puts the new collection in place of the old. Until then both are served.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +125,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     request_deserializer=unseen_dot_v1_dot_collections__pb2.DeleteCollectionRequest.FromString,
                     response_serializer=unseen_dot_v1_dot_collections__pb2.DeleteCollectionResponse.SerializeToString,
             ),
+            'ReplaceCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceCollection,
+                    request_deserializer=unseen_dot_v1_dot_collections__pb2.ReplaceCollectionRequest.FromString,
+                    response_serializer=unseen_dot_v1_dot_collections__pb2.ReplaceCollectionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'unseen.v1.CollectionService', rpc_method_handlers)
@@ -121,7 +139,7 @@ def add_CollectionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CollectionService(object):
-    """Makes, shows and deletes collections.
+    """Makes, shows, replaces and deletes collections.
     """
 
     @staticmethod
@@ -222,6 +240,33 @@ class CollectionService(object):
             '/unseen.v1.CollectionService/DeleteCollection',
             unseen_dot_v1_dot_collections__pb2.DeleteCollectionRequest.SerializeToString,
             unseen_dot_v1_dot_collections__pb2.DeleteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/unseen.v1.CollectionService/ReplaceCollection',
+            unseen_dot_v1_dot_collections__pb2.ReplaceCollectionRequest.SerializeToString,
+            unseen_dot_v1_dot_collections__pb2.ReplaceCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,7 @@ TABLE: dict[str, Rule] = {
     "/unseen.v1.CollectionService/GetCollection": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR, Role.STEWARD),
     "/unseen.v1.CollectionService/ListCollections": _rule(Reach.TENANT, Role.READER, Role.CONTRIBUTOR, Role.STEWARD),
     "/unseen.v1.CollectionService/DeleteCollection": _rule(Reach.COLLECTION, Role.CONTRIBUTOR),
+    "/unseen.v1.CollectionService/ReplaceCollection": _rule(Reach.COLLECTION, Role.CONTRIBUTOR),
     "/unseen.v1.IndexService/EnrolRows": _rule(Reach.COLLECTION, Role.CONTRIBUTOR),
     "/unseen.v1.IndexService/EraseRows": _rule(Reach.COLLECTION, Role.CONTRIBUTOR, Role.STEWARD),
     "/unseen.v1.IndexService/SyncCatalogue": _rule(Reach.COLLECTION, Role.READER, Role.CONTRIBUTOR),

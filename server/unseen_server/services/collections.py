@@ -1,9 +1,10 @@
-"""CollectionService: collections made, looked at, deleted."""
+"""CollectionService: collections made, looked at, replaced, deleted."""
 
 from __future__ import annotations
 
 from unseen import wire
 from unseen.audit.leaf import Details
+from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, collections_pb2_grpc
 from unseen_server.call import Call
 from unseen_server.engine import Engine
@@ -73,3 +74,28 @@ class CollectionService(collections_pb2_grpc.CollectionServiceServicer):
             erasing.begin_collection(self._engine.by_uid(call.caller, uid), request_id)
         self._engine.delete(call.caller, request_id.own, uid)
         return erasing.collection_gone(uid, request_id)
+
+    async def ReplaceCollection(  # noqa: N802
+        self, request: collections_pb2.ReplaceCollectionRequest, call: Call
+    ) -> collections_pb2.ReplaceCollectionResponse:
+        """Put one in the place of another, which is destroyed with every row."""
+        request_id = RequestId.of(call, wire.require_uid(request.request_id, "a request id"))
+        uid = wire.require_uid(request.collection_uid, "a collection's uid")
+        replaced = wire.require_uid(request.replaced_uid, "a collection's uid")
+        held = sorted({one for one in (uid, replaced) if self._engine.holds(call.caller, one)})
+        info, certificate = await self._workers.change_in_turn(
+            (MAKING, *held), self._replace, call, request_id, request
+        )
+        collection = wire.collection_to_message(info)
+        return collections_pb2.ReplaceCollectionResponse(collection=collection, certificate=certificate)
+
+    def _replace(
+        self, call: Call, request_id: RequestId, request: collections_pb2.ReplaceCollectionRequest
+    ) -> tuple[CollectionInfo, bytes]:
+        uid, replaced, epoch = request.collection_uid, request.replaced_uid, request.replaced_epoch
+        erasing = self._governance.erasing
+        if self._engine.holds(call.caller, replaced):
+            self._engine.require_replaceable(call.caller, uid, replaced, epoch, request.name)
+            erasing.begin_collection(self._engine.by_uid(call.caller, replaced), request_id)
+        info = self._engine.replace(call.caller, request_id.own, uid, replaced, epoch, request.name)
+        return info, erasing.collection_gone(replaced, request_id)

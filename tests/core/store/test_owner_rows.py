@@ -13,7 +13,7 @@ from tests.key_rings import rings_beside
 from unseen.entropy import random_uid
 from unseen.errors import BlockChanged, InvalidInput, RowExists, RowNotFound
 from unseen.params import OWNER_DEFAULT
-from unseen.store import mutations
+from unseen.store import collections, mutations
 from unseen.store.interface import NewCollection, Store
 from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.store.sqlite_examination import examine_file
@@ -172,6 +172,60 @@ def test_deleted_collection_leaves_no_block(store: Store, uid: bytes) -> None:
     store.delete(random_uid(), uid)
     assert held(store, other) == {0: b"mine"}
     assert not [fact for fact in store.facts("owner block") if fact.key.startswith(uid)]
+
+
+def successor(store: Store, uid: bytes) -> bytes:
+    """One that is to take the place of another, with a row in it; the other has one too."""
+    other = store.create(
+        random_uid(), NewCollection("secret.rotating", 8, OWNER_DEFAULT.id, "none", packing_factor=8)
+    ).info.uid
+    store.enrol_encrypted(random_uid(), uid, batch((0,), block(0, 0, b"old")))
+    store.enrol_encrypted(random_uid(), other, batch((0,), block(0, 0, b"new")))
+    return other
+
+
+def test_a_collection_takes_the_place_of_another_whole_and_once(
+    open_store: OpenStore, store: Store, uid: bytes
+) -> None:
+    other, request_id = successor(store, uid), random_uid()
+    with pytest.raises(BlockChanged):
+        store.replace(random_uid(), other, uid, 0, "secret")
+    assert {one.info.name: one.info.uid for one in store.collections()} == {"secret": uid, "secret.rotating": other}
+    for _ in range(2):  # the second time is a repetition
+        assert store.replace(request_id, other, uid, 1, "secret").info.name == "secret"
+        assert [(one.info.name, one.info.uid) for one in store.collections()] == [("secret", other)]
+    assert held(store, other) == {0: b"new"}
+    assert not [fact for fact in store.facts("owner block") if fact.key.startswith(uid)]
+    store.close()
+    assert [one.info.uid for one in open_store().collections()] == [other]
+
+
+def test_what_is_replaced_is_of_this_tenant_and_has_this_name(store: Store, uid: bytes) -> None:
+    theirs = NewCollection("secret", 8, OWNER_DEFAULT.id, "none", packing_factor=8, tenant="theirs")
+    other, foreign = successor(store, uid), store.create(random_uid(), theirs).info.uid
+    for replaced, name in ((foreign, "secret"), (uid, "another name")):
+        with pytest.raises(InvalidInput):
+            store.replace(random_uid(), other, replaced, 0 if replaced == foreign else 1, name)
+    assert len(store.collections()) == 3
+
+
+def test_a_crash_in_the_middle_of_a_replacement_is_finished_by_repeating_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of the old one are gone, the rest of the change was not written: opening finishes the destruction."""
+    store = SqliteStore(tmp_path, rings_beside(tmp_path))
+    uid = made(store)
+    other, request_id = successor(store, uid), random_uid()
+    with monkeypatch.context() as patched:
+        patched.setattr(collections, "update_name", lambda *_: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            store.replace(request_id, other, uid, 1, "secret")
+    store.close()
+    again = SqliteStore(tmp_path, rings_beside(tmp_path))
+    assert [one.info.name for one in again.collections()] == ["secret.rotating"]
+    assert again.replace(request_id, other, uid, 1, "secret").info.name == "secret"
+    assert held(again, other) == {0: b"new"}
+    again.close()
 
 
 @pytest.mark.parametrize("written_since", [False, True], ids=["newest copy", "older copy"])

@@ -21,6 +21,7 @@ from unseen.bearer import BearerToken, draw_secret, secret_hash
 from unseen.entropy import random_uid
 from unseen.governance.consent import Consent
 from unseen.governance.policy import Policy
+from unseen.params import OWNER_DEFAULT
 from unseen.v1 import types_pb2
 from unseen_server.access.table import TABLE
 from unseen_server.call import Caller, Role
@@ -55,6 +56,8 @@ class Target:
     make_rows: Rows
     agreement: Agreement
     """Of another collection, ``agreement.uid``, which has one."""
+    encrypted: Callable[[], bytes]
+    """Makes an owner-encrypted collection there, and gives its uid."""
 
 
 CALLS: dict[str, Callable[[Any, Target], Any]] = {
@@ -67,6 +70,7 @@ CALLS: dict[str, Callable[[Any, Target], Any]] = {
     "CollectionService/GetCollection": lambda caller, target: caller.collection(target.collection.name),
     "CollectionService/ListCollections": lambda caller, _: caller.collections(),
     "CollectionService/DeleteCollection": lambda caller, target: caller.delete(target.collection.uid),
+    "CollectionService/ReplaceCollection": lambda caller, target: caller.replace(target.encrypted()),
     "IndexService/EnrolRows": lambda caller, target: caller.enrol(target.collection.uid, target.make_rows(2)[1]),
     "IndexService/EraseRows": lambda caller, target: caller.erase(target.collection.uid, [target.row_id]),
     "IndexService/SyncCatalogue": lambda caller, target: caller.sync(target.collection.uid),
@@ -137,7 +141,15 @@ def a_target(world: Any, call: Make, tenant: str, make_rows: Rows) -> Target:
     owner.enrol(collection.uid, batch)
     collection = owner.collection(collection.name)
     token_uid = owner.create_token(tenant=tenant)
-    return Target(tenant, collection, token_uid, batch.row_ids[0], make_rows, an_agreement(owner))
+    return Target(
+        tenant,
+        collection,
+        token_uid,
+        batch.row_ids[0],
+        make_rows,
+        an_agreement(owner),
+        lambda: owner.create(random_uid().hex(), parameter_id=OWNER_DEFAULT.id).uid,
+    )
 
 
 def an_agreement(owner: Any) -> Agreement:
@@ -196,6 +208,7 @@ def test_nobody_is_answered_without_a_token(world: Any, call: Make, make_rows: R
 NAMES_SOMETHING = {
     "CollectionService/GetCollection": "name",
     "CollectionService/DeleteCollection": "uid",
+    "CollectionService/ReplaceCollection": "uid",
     "IndexService/EnrolRows": "uid",
     "IndexService/EraseRows": "uid",
     "IndexService/SyncCatalogue": "uid",
@@ -215,7 +228,7 @@ def test_what_is_anothers_is_answered_as_what_is_not_there(
     caller = call(server, token=texts[HERE, "all"])
     theirs = a_target(world, call, THERE, make_rows)
     agreement = replace(theirs.agreement, uid=random_uid())
-    absent = Target(THERE, types_pb2.CollectionInfo(), random_uid(), theirs.row_id, make_rows, agreement)
+    absent = Target(THERE, types_pb2.CollectionInfo(), random_uid(), theirs.row_id, make_rows, agreement, random_uid)
     absent.collection.CopyFrom(theirs.collection)
     absent.collection.uid, absent.collection.name = random_uid(), random_uid().hex()
     told = []

@@ -42,6 +42,7 @@ def called(running: app.RunningServer, monkeypatch: pytest.MonkeyPatch) -> list[
 METHODS: dict[str, Callable[[Any, Any, bytes], Any]] = {
     "GetCollection": lambda caller, info, _: caller.collection(info.name),
     "DeleteCollection": lambda caller, info, _: caller.delete(info.uid),
+    "ReplaceCollection": lambda caller, info, _: caller.replace(info.uid),
     "EnrolRows": lambda caller, info, rows: caller.enrol(info.uid, rows),
     "EraseRows": lambda caller, info, _: caller.erase(info.uid, [random_uid()]),
     "SyncCatalogue": lambda caller, info, _: caller.sync(info.uid),

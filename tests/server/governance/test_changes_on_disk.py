@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.server.governance.steward import OwnServer, Steward
+from unseen.params import OWNER_DEFAULT
 from unseen.store.sqlite import FILE_NAME
 from unseen_server.audit import AUDIT_FOLDER, Audit
 from unseen_server.config import from_arguments
@@ -53,6 +54,8 @@ def acts(steward: Steward, make_rows: Callable[..., Any]) -> Iterator[tuple[str,
     yield "EraseRows", lambda: steward.caller.erase(steward.uid, [batch.row_ids[0]])
     yield "SetHold", lambda: steward.hold("CASE-1")
     yield "SetHold", lambda: steward.hold("CASE-1", lift=True)
+    ours = [steward.caller.create(name, parameter_id=OWNER_DEFAULT.id).uid for name in ("secret", "secret.rotating")]
+    yield "ReplaceCollection", lambda: steward.caller.replace(ours[1], ours[0], name="secret")
     yield "DeleteCollection", lambda: steward.caller.delete(steward.uid)
 
 

@@ -1,0 +1,121 @@
+"""Keys on the command line, run in this process: protected, shared to another device, printed and split, rotated."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from unseen.entropy import random_bytes
+from unseen_client.cli.app import app
+from unseen_client.passphrase import Stretching
+
+FIRST, SECOND = "first passphrase", "second passphrase"
+
+
+def output(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A passphrase costs little to try: what it costs is no matter here."""
+    monkeypatch.setattr(Stretching, "make", staticmethod(lambda: Stretching(random_bytes(16), 1 << 10)))
+
+
+@pytest.fixture
+def unseen(server, home):
+    """As the fixture of this name, without a process for each run: many of them are needed here."""
+
+    def run(*arguments, **environment):
+        known = {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
+        done = CliRunner().invoke(app, list(map(str, arguments)), env=known)
+        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def filled(unseen, name, tmp_path, unit_vectors):
+    """An owner-encrypted collection with three rows, and what was said when it was made."""
+    np.save(tmp_path / "vectors.npy", unit_vectors(3, 16))
+    (tmp_path / "ids.txt").write_text("one\ntwo\nthree")
+    made = unseen("create", name, "--dimension", 16, "--protection", "owner")
+    assert unseen("enrol", name, tmp_path / "vectors.npy", "--ids", tmp_path / "ids.txt").returncode == 0
+    return made
+
+
+def listed(unseen, name, **environment):
+    return {row["id"] for row in output(unseen("list", name, "--json", **environment))["rows"]}
+
+
+def test_creation_warns_of_keys_in_the_clear_and_a_passphrase_locks_every_command(unseen, name, filled, home):
+    assert "Losing the key loses the collection" in filled.stdout
+    assert "--printable" in filled.stdout
+    assert "warning: the keys of this device lie in the clear" in filled.stdout
+    assert unseen("keys", "protect", "passphrase").returncode == 2
+    assert output(unseen("keys", "protect", "passphrase", "--json", UNSEEN_KEYS_NEW_PASSPHRASE=FIRST)) == {
+        "under": "passphrase"
+    }
+    assert unseen("list", name).returncode == 6
+    assert unseen("list", name, UNSEEN_KEYS_PASSPHRASE=SECOND).returncode == 6
+    assert listed(unseen, name, UNSEEN_KEYS_PASSPHRASE=FIRST) == {"one", "two", "three"}
+    both = {"UNSEEN_KEYS_PASSPHRASE": FIRST, "UNSEEN_KEYS_NEW_PASSPHRASE": SECOND}
+    assert unseen("keys", "protect", "passphrase", **both).returncode == 0
+    assert unseen("keys", "list", UNSEEN_KEYS_PASSPHRASE=FIRST).returncode == 6
+    shown = unseen("keys", "list", UNSEEN_KEYS_PASSPHRASE=SECOND).stdout
+    assert "lie under: passphrase" in shown
+    made = unseen("create", f"{name}2", "--dimension", 16, "--protection", "owner", UNSEEN_KEYS_PASSPHRASE=SECOND)
+    assert "warning" not in made.stdout
+    assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
+
+
+def test_a_key_is_shared_to_one_device_listed_and_revoked_by_rotation(unseen, name, filled, tmp_path):
+    alice, bob = ({"UNSEEN_HOME": str(tmp_path / who)} for who in ("alice", "bob"))
+    public = output(unseen("keys", "device", "--json", **alice))
+    (tmp_path / "alice.device").write_text(unseen("keys", "device", **alice).stdout)
+    shared = tmp_path / "for-alice"
+    told = output(unseen("keys", "share", name, shared, "--to", tmp_path / "alice.device", "--as", "Alice", "--json"))
+    assert told["device"] == public["fingerprint"]
+    assert unseen("keys", "accept", shared, **bob).returncode == 6
+    accepted = output(unseen("keys", "accept", shared, "--json", **alice))
+    assert (accepted["accepted"], accepted["key_id"]) == (name, told["key_id"])
+    assert listed(unseen, name, **alice) == {"one", "two", "three"}
+    (given,) = output(unseen("keys", "list", "--json"))["given"]
+    assert (given["label"], given["to"], given["key_id"], given["still_in_use"]) == (
+        "Alice", public["fingerprint"], told["key_id"], True
+    )  # fmt: skip
+    assert output(unseen("keys", "rotate", name, "--json")) == {"rotated": name, "rows": 3}
+    assert unseen("list", name, **alice).returncode == 6
+    assert listed(unseen, name) == {"one", "two", "three"}
+    assert "not in use here any more\tdevice" in unseen("keys", "list").stdout
+    again = tmp_path / "again"
+    assert unseen("keys", "share", name, again, "--to", public["public_key"]).returncode == 0
+    assert unseen("keys", "accept", again, **alice).returncode == 0
+    assert listed(unseen, name, **alice) == {"one", "two", "three"}
+
+
+def test_sheets_bring_the_collection_to_a_device_that_has_nothing(unseen, name, filled, tmp_path):
+    sheet, shares = tmp_path / "sheet.txt", [tmp_path / f"shares-{number}-of-3.txt" for number in (1, 2, 3)]
+    assert unseen("keys", "export", name, sheet, "--printable").returncode == 0
+    assert unseen("keys", "export", name, sheet, "--printable").returncode == 2
+    assert (
+        "any 2 of these 3 open" in unseen("keys", "export", name, tmp_path / "shares.txt", "--shares", "2-of-3").stdout
+    )
+    assert unseen("keys", "import", shares[0], UNSEEN_HOME=str(tmp_path / "lost")).returncode == 2
+    for number, files in enumerate(([sheet], [shares[2], shares[0]], shares)):
+        other = {"UNSEEN_HOME": str(tmp_path / f"home{number}")}
+        assert output(unseen("keys", "import", *files, "--json", **other))["imported"] == name
+        assert listed(unseen, name, **other) == {"one", "two", "three"}
+    assert [one["how"] for one in output(unseen("keys", "list", "--json"))["given"]] == ["sheet", "shares"]
+
+
+@pytest.mark.parametrize("command", ["protect", "device", "share", "accept", "rotate", "list", "export", "import"])
+def test_every_command_shows_an_example_and_speaks_json(command):
+    shown = CliRunner().invoke(app, ["keys", command, "--help"]).stdout
+    assert f"  unseen keys {command}" in shown
+    assert "--json" in shown

@@ -1,0 +1,167 @@
+"""Keys on their way to another device or to paper and back: bound to where they belong, and every mistake found."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives import hpke
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unseen.errors import IntegrityError, InvalidInput, WrongKey
+from unseen_client.device_key import DevicePublicKey, device_key
+from unseen_client.keystore import CollectionKey
+from unseen_client.recovery_sheet import key_of, sheets
+from unseen_client.shared_key import accept_key, share_key
+from unseen_client.vault import Vault
+
+UID, STORE = bytes(range(16)), bytes(range(16, 32))
+KEY = CollectionKey(UID, "secret", bytes(range(32)), True, STORE, owner_key=bytes(range(32, 64)))
+KEYS = [
+    KEY,
+    replace(KEY, owner_key=None, name="a name with ü"),
+    CollectionKey(UID, "old", bytes(32), keep_vectors=False),
+    replace(KEY, owner_key=None, metric="l2", longest=12.5),
+]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    return device_key(tmp_path / "mine", Vault(tmp_path / "mine"))
+
+
+def accepted(data, device, tmp_path):
+    path = tmp_path / "shared"
+    path.write_bytes(data)
+    return accept_key(path, device)
+
+
+def test_a_shared_key_opens_on_its_device_and_on_no_other(mine, tmp_path):
+    other = device_key(tmp_path / "other", Vault(tmp_path / "other"))
+    data = share_key(KEY, mine.public)
+    assert accepted(data, mine, tmp_path) == KEY
+    with pytest.raises(WrongKey, match="wrapped to the device"):
+        accepted(data, other, tmp_path)
+    renamed = json.dumps(json.loads(data) | {"device": other.public.fingerprint}).encode()
+    with pytest.raises(WrongKey, match="altered"):
+        accepted(renamed, other, tmp_path)
+    assert device_key(tmp_path / "mine", Vault(tmp_path / "mine")).public == mine.public
+
+
+@pytest.mark.parametrize("field", ["store_uid", "collection_uid", "key_id"])
+def test_a_shared_key_is_bound_to_store_collection_and_key(mine, tmp_path, field):
+    fields = json.loads(share_key(KEY, mine.public))
+    fields[field] = ("0" if fields[field][0] != "0" else "1") + fields[field][1:]
+    with pytest.raises(WrongKey):
+        accepted(json.dumps(fields).encode(), mine, tmp_path)
+
+
+def test_a_shared_key_that_holds_another_one_than_it_says_is_refused(mine, tmp_path):
+    """Whoever wraps can write anything: what is inside has to be what stands outside."""
+    other = replace(KEY, collection_uid=STORE)
+    fields = json.loads(share_key(KEY, mine.public))
+    from unseen_client import shared_key
+
+    info = shared_key._head_of(KEY, mine.public).info
+    sealed = mine.public.wrap(json.dumps(other.to_json()).encode(), info)
+    fields["sealed"] = __import__("base64").b64encode(sealed).decode()
+    with pytest.raises(IntegrityError, match="another one than its file says"):
+        accepted(json.dumps(fields).encode(), mine, tmp_path)
+
+
+def test_what_is_wrapped_is_hpke_as_the_standard_has_it(mine):
+    """Against the library's own call, without ours: encapsulated key, then ciphertext; info and suite as documented."""
+    suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+    private = hpke.MLKEM768X25519PrivateKey(mine._lattice, mine._curve)
+    assert suite.decrypt(mine.public.wrap(b"plain", b"info"), private, b"info") == b"plain"
+    assert mine.unwrap(suite.encrypt(b"plain", private.public_key(), b"info"), b"info") == b"plain"
+
+
+def test_a_public_key_comes_as_text_or_in_a_file_and_damage_is_named(mine, tmp_path):
+    path = tmp_path / "alice.device"
+    path.write_text(mine.public.text + "\n")
+    assert DevicePublicKey.parse(mine.public.text) == DevicePublicKey.parse(str(path)) == mine.public
+    for wrong in (mine.public.text[:-4], "unseen-device-1:", "nowhere", mine.public.text + "AAAA"):
+        with pytest.raises(InvalidInput):
+            DevicePublicKey.parse(wrong)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+def test_a_sheet_and_every_pair_of_shares_give_the_key_back(key):
+    assert key_of(sheets(key)) == key
+    made = sheets(key, 2, 3)
+    for chosen in ((0, 1), (1, 2), (2, 0), (0, 1, 2), (0, 0, 1)):
+        assert key_of([made[at] for at in chosen]) == key
+    with pytest.raises(InvalidInput, match="got 1 different shares, and it takes 2 of 3"):
+        key_of([made[0], made[0]])
+    with pytest.raises(InvalidInput, match="do not belong together"):
+        key_of([made[0], sheets(key, 2, 3)[1]])
+
+
+def test_a_sheet_says_what_it_is_and_holds_no_key_in_the_clear_of_another_form():
+    (sheet,) = sheets(KEY)
+    assert "Collection secret, key " + KEY.key_id in sheet
+    assert "Keep it in a safe" in sheet
+    assert "any 2 of them open the collection" in sheets(KEY, 2, 3)[2]
+    assert max(map(len, sheet.splitlines())) <= 95
+
+
+def lines_of(sheet):
+    return [line for line in sheet.splitlines() if re.match(r" *\d+  ", line) and "lines" not in line]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_sheet_is_read_however_it_was_typed_and_a_mistyped_letter_is_found_in_its_line(data):
+    sheet = SHEET
+    typed = sheet.lower() if data.draw(st.booleans()) else sheet
+    if data.draw(st.booleans()):
+        typed = "\n".join(line.replace(" ", "  ").rstrip() for line in typed.splitlines())
+    typed = typed.replace("unseen recovery sheet", "Unseen recovery sheet")
+    assert key_of([typed]) == KEY
+    number = data.draw(st.integers(0, len(lines_of(sheet)) - 1))
+    line = lines_of(sheet)[number]
+    at = data.draw(st.sampled_from([at for at in range(4, len(line)) if line[at] != " "]))
+    other = data.draw(st.sampled_from(sorted(set("0123456789ABCDEFGHJKMNPQRSTVWXYZ") - {line[at]})))
+    with pytest.raises(IntegrityError, match=f"line {number + 1} of the sheet is mistyped"):
+        key_of([sheet.replace(line, line[:at] + other + line[at + 1 :])])
+
+
+SHEET = sheets(KEY)[0]
+
+
+def test_letters_that_look_like_others_are_read_as_those():
+    body = "\n".join(lines_of(SHEET))
+    swapped = body.replace("0", "O").replace("1", "l")
+    numbers = [line[:4] for line in lines_of(SHEET)]
+    lines = [number + line[4:] for number, line in zip(numbers, swapped.splitlines(), strict=True)]
+    assert key_of(["Unseen recovery sheet\n" + "\n".join(lines)]) == KEY
+
+
+def test_a_missing_line_is_named():
+    for number, line in enumerate(lines_of(SHEET)[:-1], 1):
+        with pytest.raises(IntegrityError, match=f"line {number} of the sheet is missing"):
+            key_of([SHEET.replace(line + "\n", "")])
+    with pytest.raises(IntegrityError, match="do not open"):
+        key_of([SHEET.replace(lines_of(SHEET)[-1] + "\n", "")])
+
+
+def test_one_share_alone_says_nothing_about_the_key():
+    """The share that is there fits every secret: for any other key there is a second share that gives it."""
+    from Crypto.Protocol.SecretSharing import Shamir, _Element
+
+    secret, other = bytes(range(16)), bytes(range(100, 116))
+    share = Shamir.split(2, 2, secret)[0][1]
+    # The line through (0, other) and (1, share), at 2.
+    slope = _Element(other) + _Element(share)
+    second = (_Element(2) * slope + _Element(other)).encode()
+    assert Shamir.combine([(1, share), (2, second)]) == other
+
+
+@pytest.mark.parametrize("shares", [(1, 2), (0, 0), (3, 2), (2, 17), (1, 3)])
+def test_shares_that_cannot_be_are_refused(shares):
+    with pytest.raises(InvalidInput, match="give 2 of 3"):
+        sheets(KEY, *shares)
