@@ -20,6 +20,7 @@ ROOMS = (
     "children",
     "models",
     "brought",
+    "neighbours",
 )
 
 
