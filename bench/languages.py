@@ -5,8 +5,8 @@
 Needs `make pictures` and `unseen[languages]`. Each caption is a query among all stamps. The figure is the part of the
 captions whose own stamp is among the ten best (chance 0.025); beside it, the same without the multilingual encoder. The
 map between the encoders was learned from English words of WordNet (scripts/learn_language_map.py), the bounds that tell
-English from other languages on Open Clip Art's names and names of emoji. That there are two bounds and not one was decided
-after the English stamps had been looked at (docs/models.md).
+English from other languages on Open Clip Art's names and names of emoji. That there are two bounds and not one was
+decided after the English stamps had been looked at (docs/models.md).
 """
 
 from __future__ import annotations

@@ -90,15 +90,17 @@ def _prepared(running: ChildProcess, mask: Mask | None) -> FrameViews:
     fits = fits and samples * rows * columns <= LARGEST_FRAME_BYTES
     if not fits or not (left < right <= columns and top < bottom <= rows):
         raise ImageRefused(OUT_OF_TURN)
-    painted = np.zeros((rows, columns), np.bool_) if mask is None else mask
-    if painted.shape != (rows, columns):
+    if mask is not None and mask.shape != (rows, columns):
         raise ImageRefused(OUT_OF_TURN)
-    hidden = _mask_made_small(painted[top:bottom, left:right])
+    # Nothing as large as what the child says the frame is, before it has sent a frame as large.
+    nothing = np.zeros(_small_size((bottom - top, right - left))[::-1], np.bool_)
+    hidden = nothing if mask is None else _mask_made_small(mask[top:bottom, left:right])
     looks: list[Pixels] = []
     for _ in range(several):
         picture = np.empty((rows, columns, samples) if samples == 3 else (rows, columns), np.uint8)
         running.receive_into(picture.data.cast("B"))
-        picture[painted] = 0  # the child did so already, if it is what it was
+        if mask is not None:
+            picture[mask] = 0  # the child did so already, if it is what it was
         looks.append(_as_rgb(made_small(picture[top:bottom, left:right])))
     shown = looks[0].copy()
     shown[hidden] = 0
@@ -131,8 +133,14 @@ def _mask_made_small(mask: Mask) -> Mask:
     size = _small_size(mask.shape)
     if size == (mask.shape[1], mask.shape[0]):
         return mask
-    share = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    return np.asarray(np.asarray(share) > 0, np.bool_)
+    return _touched(_touched(mask, size[1], axis=0), size[0], axis=1)
+
+
+def _touched(mask: Mask, cells: int, axis: int) -> Mask:
+    """Which of so many equal cells along an axis have anything of the mask in them, be it a part of a pixel."""
+    edges = np.arange(cells + 1) * mask.shape[axis]
+    between = np.stack([edges[:-1] // cells, -(-edges[1:] // cells)], axis=1).ravel()[:-1]
+    return np.asarray(np.logical_or.reduceat(mask, between, axis=axis).take(range(0, 2 * cells, 2), axis=axis))
 
 
 def _small_size(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,7 @@ from unseen.deid.dicom.options import Option
 from unseen.embed.dicom_model import BACKGROUND
 from unseen.errors import ImageRefused, InvalidConfiguration
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
+from unseen_client.dicom import views as views_of_frames
 from unseen_client.dicom import views_child
 from unseen_client.dicom.prepare import DicomPreparer, centre_of
 from unseen_client.dicom.views import Views, made_small, received, without_border
@@ -95,6 +97,36 @@ def test_what_is_masked_is_black_for_people_and_its_surroundings_for_the_model(v
     (frame,) = views.pictures(as_file(clip(4, np.full((20, 30), 200, np.uint8))), (0,), mask)
     np.testing.assert_array_equal(frame.shown[..., 0] == 0, mask)
     assert (frame.looks[0] == 200).all()  # the colours around it, not what was there nor a black box
+
+
+@pytest.mark.parametrize("shape", [(3000, 1700), (1281, 7), (5, 2600)])
+def test_whatever_is_painted_stays_painted_in_a_smaller_picture(shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(3).random(shape) < 0.001
+    small = views_of_frames._mask_made_small(mask)
+    assert max(small.shape) == 1280
+    wanted = np.zeros(small.shape, np.bool_)
+    for row, column in zip(*np.nonzero(mask), strict=True):  # every cell that the pixel's square reaches into
+        reach = [
+            range(at * parts // whole, -(-(at + 1) * parts // whole))
+            for at, parts, whole in zip((row, column), small.shape, shape, strict=True)
+        ]
+        wanted[np.ix_(*reach)] = True
+    np.testing.assert_array_equal(small, wanted)
+
+
+def test_a_frame_that_is_announced_and_does_not_come_costs_its_own_size_and_no_more() -> None:
+    sides = 1 << 14, 1 << 15
+    head = (
+        views_child.REPLY.pack(views_child.REPLY_MAGIC, 0)
+        + b"\1"
+        + views_child.FRAME.pack(2, 1, *sides, 0, 0, *sides[::-1])
+    )
+    tracemalloc.start()
+    with pytest.raises(EOFError):
+        received(Pipe(head), 1, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 513 << 20
 
 
 def test_burned_in_text_is_in_no_picture(views: Views, preparer: DicomPreparer) -> None:
