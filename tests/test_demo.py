@@ -119,8 +119,8 @@ def test_a_folder_in_which_nothing_can_be_enrolled_is_refused(tmp_path: Path, sc
 def unsealed_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose sealing does nothing: the bug that the demo exists to show."""
 
-    def seal_nothing(record_key: bytes, collection_uid: bytes, record: records.Record) -> bytes:
-        return records.pad(records.encode_record(record))
+    def seal_nothing(record_key: bytes, collection_uid: bytes, record: records.Record, scale: int = 0) -> bytes:
+        return records.pad(records.encode_record(record, scale))
 
     def open_nothing(record_key: bytes, collection_uid: bytes, row: bytes, sealed: bytes) -> records.Record:
         return records.decode_record(records.unpad(sealed))

@@ -159,6 +159,12 @@ def _changing(kind: type[Any], **fields: Any) -> Right:
     return _asking(kind, request_id=lambda _: random_uid(), **fields)
 
 
+def _replacing(uid: bytes, replaced_uid: bytes) -> Message:
+    return collections_pb2.ReplaceCollectionRequest(
+        request_id=random_uid(), collection_uid=uid, replaced_uid=replaced_uid, name="renamed"
+    )
+
+
 _G = governance_pb2
 RIGHT: dict[str, tuple[Right, ...]] = {
     "InfoService/GetServerInfo": (lambda _: [info_pb2.GetServerInfoRequest()],),
@@ -174,6 +180,10 @@ RIGHT: dict[str, tuple[Right, ...]] = {
     "CollectionService/DeleteCollection": (
         lambda cast: [collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=cast.foreign[0])],
         lambda cast: [collections_pb2.DeleteCollectionRequest(request_id=random_uid(), collection_uid=cast.made)],
+    ),
+    "CollectionService/ReplaceCollection": (
+        lambda cast: [_replacing(cast.foreign[2], cast.owned.uid)],
+        lambda cast: [_replacing(cast.owned.uid, random_uid())],  # gone already, so it takes the name alone
     ),
     "IndexService/EnrolRows": (
         lambda cast: enrolment(cast, cast.free),

@@ -73,6 +73,7 @@ GRPC_STATUS: dict[type[UnseenError], str] = {
     errors.WrongKey: "DATA_LOSS",
     errors.ProofBroken: "DATA_LOSS",
     errors.LogWentBack: "DATA_LOSS",
+    errors.ReplyRefused: "DATA_LOSS",
     errors.ControllerChanged: "DATA_LOSS",
     errors.KeyMissing: "FAILED_PRECONDITION",
     errors.KeyServiceFailed: "INTERNAL",

@@ -96,6 +96,8 @@ LISTING = seed("client.models.hub.listing")
 DEEP_RECIPE = b"[files]\n[recipe]\na" + b".a" * 1900 + b" = 1"
 HUGE_HEX = b"0x" + b"f" * 3800
 """More than the 4300 decimal digits that Python writes."""
+ENDLESS = b"HTTP/1.1 302 d\r\nLocation: \nTransfer-Encoding: chunked\n\n" + b"c" * 50
+"""A piece of more bytes than any number of them."""
 
 FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("audit.receipt.from_bytes", half_a_character(), ProofBroken),
@@ -126,6 +128,7 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("client.keystore", DEEP, IntegrityError),
     ("client.models.fetching.answer", ANSWER.replace(b"2\r\n\r\nok", b"\xb2\r\n\r\n" + bytes(101)), LimitExceeded),
     ("client.models.fetching.answer", ELSEWHERE.replace(b"127.0.0.1:2", b"[x"), ServerUnavailable),
+    ("client.models.fetching.answer", ENDLESS, ServerUnavailable),
     ("client.models.hub.listing", LISTING.replace(b'"size": 3', b'"size": 1e999'), IntegrityError),
     ("client.models.hub.listing", of_json(LISTING, cardData={"license": "\ud800"}), IntegrityError),
     ("client.privacy.read_budgets", DEEP, IntegrityError),

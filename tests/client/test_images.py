@@ -71,7 +71,7 @@ def test_an_image_finds_itself_and_its_record_has_a_thumbnail_and_its_name(share
 def test_faces_are_counted_and_words_find_photographs(shared, name):
     shared.create_collection(name)
     files = [PHOTOS / one for one in ("astronaut.jpg", "citrus-slices.jpg", "dahlia.jpg", "autumn-mountain.jpg")]
-    assert shared.enrol_images("scenes", files).faces_covered >= 1
+    assert shared.enrol_images(name, files).faces_covered >= 1
     assert shared.search_text(name, "a slice of orange", top_k=1)[0].record.name == "citrus-slices.jpg"
 
 

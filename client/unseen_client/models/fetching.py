@@ -129,8 +129,8 @@ def _telling(address: str) -> Iterator[None]:
             raise ServerUnavailable(f"{_host(address)} answered {error.code}; try again later") from error
     except TimeoutError as error:
         raise DeadlineExceeded(f"{_host(address)} sent nothing for {TIMEOUT_S:.0f} s; try again") from error
-    except (URLError, OSError, http.client.HTTPException, ValueError) as error:
-        # ValueError: what a host sends on to is no address.
+    except (URLError, OSError, http.client.HTTPException, ValueError, OverflowError) as error:
+        # ValueError: what a host sends on to is no address. OverflowError: a piece longer than any number of bytes.
         raise ServerUnavailable(f"cannot read from {_host(address)}: {type(error).__name__}; try again") from error
 
 
