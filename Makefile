@@ -61,7 +61,7 @@ demo: $(VENV)/.run-stamp  ## enrol photographs, search them encrypted, show who 
 	$(BIN)/unseen demo $(if $(IMAGES),--images "$(IMAGES)") --out "$(OUT)"
 
 test: $(VENV)/.dev-stamp  ## run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # ---- what a change must pass -----------------------------------------------------------------------------------------
 

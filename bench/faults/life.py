@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.faults.plan import BACKUP, COLLECTION, CREATE, ENROL, ERASE, FACT, REKEY, ROTATE, Plan, Step
 from unseen.audit.leaf import ASKED, DONE, Details
-from unseen.errors import AuditUnavailable, LimitExceeded, StoreFailed
+from unseen.errors import AuditUnavailable, IntegrityError, LimitExceeded, StoreFailed
 from unseen.keys.provider import HeldKey
 from unseen.keys.ring import KeyRings
 from unseen.store.sqlite import SqliteStore
@@ -115,7 +115,10 @@ class Life:
             made.close()
         incoming.take(Reply(end=BackupEnd(sha256=digest.digest())))
         incoming.finish()
-        incoming.keep()
+        try:
+            incoming.keep()
+        except IntegrityError as error:  # it read what it had written: the disk had lied
+            raise StoreFailed("the backup is not on the disk as it was sent") from error
 
 
 @dataclass(frozen=True)
