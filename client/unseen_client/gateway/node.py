@@ -161,7 +161,8 @@ class BoundedSocket(AssociationSocket):
         if connection is not None:
             connection.close()
         if self.assoc.requestor.primitive is None:  # its thread would wait for a request, and keep its place
-            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type] # None: that no request came in time
+            requests: Any = self.assoc.dul.to_user_queue
+            requests.put(None)  # as if none had come in time
 
     def answering(self) -> _Answering:
         """For the length of a block: nothing is read, and then what came before is no longer held."""
