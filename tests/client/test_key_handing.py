@@ -149,6 +149,12 @@ def test_a_missing_line_is_named():
         key_of([SHEET.replace(lines_of(SHEET)[-1] + "\n", "")])
 
 
+def test_runs_of_spaces_take_no_time_to_speak_of():
+    """A pattern that tries every way to share them out would take hours for these."""
+    with pytest.raises(IntegrityError):
+        key_of(["1 " + " " * 1_000_000 + "!"])
+
+
 def test_one_share_alone_says_nothing_about_the_key():
     """The share that is there fits every secret: for any other key there is a second share that gives it."""
     from Crypto.Protocol.SecretSharing import Shamir, _Element
