@@ -100,7 +100,9 @@ class Engine:
         uid = self._uids.get((caller.tenant, name))
         live = None if uid is None else self._live.get(uid)
         if live is None or not _reaches(caller, live):
-            raise CollectionNotFound("no collection has this name; `unseen collections` lists those there are")
+            raise CollectionNotFound(
+                "no collection has this name; `unseen collections` lists those there are, `unseen create` makes one"
+            )
         return live.info
 
     def by_uid(self, caller: Caller, uid: bytes) -> LiveCollection:
