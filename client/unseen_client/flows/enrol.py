@@ -36,7 +36,7 @@ from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
 from unseen_client.flows.rows import erase
 from unseen_client.flows.standing import Standing, as_given
-from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.flows.sync import Place, look_again, open_current, sync
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id
 from unseen_client.report import Duplicate, EnrolReport, ServerInfo
@@ -242,14 +242,14 @@ class Enrolment:
                 )
             except RowExists:  # another device was faster
                 before = len(new)
-                yield from self._look_again()
+                yield from look_again(self._session, self._place)
                 new = yield from self._leave_out_known(new)
                 if len(new) == before:
                     raise
             except BlockChanged:  # another device wrote into the same block
                 if tries == MOST_TRIES:
                     raise
-                yield from self._look_again()
+                yield from look_again(self._session, self._place)
                 new = yield from self._leave_out_known(new)
             else:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
@@ -292,10 +292,6 @@ class Enrolment:
 
     def _row_ids(self, rows: Sequence[Row]) -> list[bytes]:
         return [row_id(self._place.key.record_key, row.record.id) for row in rows]
-
-    def _look_again(self) -> Flow[None]:
-        collection = yield from collections.get(self._session, self._place.collection.name)
-        yield from sync(self._session, self._place, collection.epoch)
 
 
 def _unnamed(row: str) -> str:

@@ -18,15 +18,14 @@ from unseen.types import RowBatch
 from unseen.v1 import index_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections, owner
-from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.flows.enrol_stream import MOST_TRIES
+from unseen_client.flows.sync import Place, look_again, open_current, sync
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
 MOST_ROWS = 1000
 """That move in one stream."""
-MOST_TRIES = 16
-"""Of one stream whose blocks or rows others change at the same time, again and again."""
 
 
 def pack(session: Session, name: str) -> Flow[int]:
@@ -53,7 +52,7 @@ def move_side_rows(session: Session, place: Place) -> Flow[int]:
         except (BlockChanged, RowNotFound):
             if next(tries) == MOST_TRIES:
                 raise
-            yield from sync(session, place, (yield from collections.get(session, place.collection.name)).epoch)
+            yield from look_again(session, place)
         else:
             count += len(moved.row_ids)
             yield from sync(session, place, wire.require_epoch(reply.epoch, "a move"))

@@ -42,7 +42,7 @@ from unseen_client.flows import collections
 from unseen_client.flows.enrol import ROWS_PER_STREAM
 from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
 from unseen_client.flows.rows import erase_rows
-from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.flows.sync import Place, look_again, open_current, sync
 from unseen_client.keystore import ROTATING
 from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
@@ -202,7 +202,7 @@ def _carry_page(session: Session, old: Place, new: Place, page: Sequence[tuple[b
         except (BlockChanged, RowExists):  # another run of this device is at it too
             if tries == MOST_TRIES:
                 raise
-            yield from sync(session, new, (yield from collections.get(session, new.collection.name)).epoch)
+            yield from look_again(session, new)
     yield from local(partial(_carry_ways_back, session, old, new, page, list(records)))
     return set(records)
 

@@ -24,7 +24,7 @@ from unseen.wire import block_to_message, join_row_ids, require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, owner, policies, rights
 from unseen_client.flows.enrol_stream import MOST_TRIES
-from unseen_client.flows.sync import Place, open_current, sync
+from unseen_client.flows.sync import Place, look_again, open_current, sync
 from unseen_client.home import write_new_private, write_private
 from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
@@ -131,7 +131,7 @@ def _erase_group(
         except BlockChanged:
             if tries == MOST_TRIES:
                 raise
-            yield from sync(session, place, (yield from collections.get(session, place.collection.name)).epoch)
+            yield from look_again(session, place)
         else:
             if place.is_owner:
                 yield from local(partial(place.mirror.remember_erased, copies))

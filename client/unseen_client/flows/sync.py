@@ -115,6 +115,12 @@ def sync(session: Session, place: Place, epoch: int) -> Flow[None]:
         yield from _take_changes(session, place, since, epoch, budget)
 
 
+def look_again(session: Session, place: Place) -> Flow[None]:
+    """Bring the mirror up to what others changed meanwhile: the server just refused what was made from it."""
+    collection = yield from collections.get(session, place.collection.name)
+    yield from sync(session, place, collection.epoch)
+
+
 class _Budget:
     """The time one synchronisation may take, however many streams it has."""
 
