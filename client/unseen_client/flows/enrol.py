@@ -160,7 +160,7 @@ class Enrolment:
         self._noise = noise
         self._standing = standing
         self._made_from = {} if standing is None else standing.made_from()
-        self._given: set[str] = set()
+        self._given: dict[str, bytes] = {}
         self._changed: set[str] = set()
         self.enrolled: dict[str, None] = {}
         self.already: list[str] = []
@@ -175,11 +175,13 @@ class Enrolment:
     def needs(self, source: str, record: Record) -> Flow[bool]:
         """Whether this row is to be made: it was not given before, and is not there, or not as it is given now.
 
-        Notes what has the content of a row that is there or was given before.
+        Notes what has the content of a row that is there or was given before. Raises InvalidInput when something else
+        was given under its id before: one of them would be lost.
         """
-        first = self._made_from.setdefault(record.content, record.id)
         given_before = record.id in self._given
-        self._given.add(record.id)
+        if self._given.setdefault(record.id, record.content) != record.content:
+            raise InvalidInput("its id was given to something else before; every row needs an id of its own")
+        first = self._made_from.setdefault(record.content, record.id)
         if first != record.id or given_before:
             self.duplicates.append(Duplicate(source, first))
         if not given_before and not (yield from self.has(record.id)):

@@ -135,6 +135,16 @@ def test_a_row_is_not_erased_for_one_that_cannot_be_sent(client, name, tmp_path)
     assert client.get(name, "7").caption == "blue"
 
 
+def test_two_pictures_under_one_id_are_not_one_of_them_in_silence(shared, name, shop, tmp_path):
+    shared.create_collection(name)
+    report = shared.enrol_from(name, shop(id="1.png"))
+    assert [(one.source, one.code) for one in report.refused] == [(str(tmp_path / "1.png"), "INVALID_INPUT")]
+    assert report.ids == ("1.png", "2.png", "t")
+    (tmp_path / "m.csv").write_text("id,text\na,a red shoe\na,a blue hat\na,a red shoe\n")
+    texts = shared.enrol_from(name, tmp_path / "m.csv")
+    assert (texts.ids, len(texts.refused), len(texts.duplicates)) == (("a",), 1, 1)
+
+
 KILLED = """
 import os, signal, sys
 from unseen_client import Client
