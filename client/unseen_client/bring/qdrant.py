@@ -19,7 +19,7 @@ import numpy as np
 from unseen.errors import InvalidInput
 from unseen.json_text import read_json
 from unseen_client.bring.brought import Brought, Float32Array
-from unseen_client.bring.fields import described
+from unseen_client.bring.fields import PATH_FIELDS, TEXT_FIELD, described
 from unseen_client.bring.manifest import opened
 from unseen_client.records import Record
 
@@ -39,8 +39,10 @@ def read_points(path: Path, vector: str, tags: tuple[str, ...] = ()) -> Brought:
 
 
 def is_points(fields: Mapping[Any, Any]) -> bool:
-    """Whether the JSON object of a line is a point or a reply with points."""
-    return "result" in fields or "points" in fields or {"id", "vector"} <= set(fields)
+    """Whether the JSON object of a line is a point or a reply with points, not a picture that scored points."""
+    if not fields.keys().isdisjoint((*PATH_FIELDS, TEXT_FIELD)):
+        return False
+    return "result" in fields or "points" in fields or {"id", "vector"} <= fields.keys()
 
 
 def _points(path: Path) -> Iterator[Any]:

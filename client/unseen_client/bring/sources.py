@@ -51,7 +51,19 @@ def read_sources(sources: Sequence[Path], choices: Choices) -> Brought:
             f"nothing to enrol in {', '.join(map(str, sources))}; folders are searched for "
             f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
+    _require_apart(brought)
     return brought
+
+
+def _require_apart(brought: Brought) -> None:
+    """Refuse what could only be enrolled in part, or row by row in the place of each other; raises InvalidInput."""
+    if brought.vectors and (brought.pictures or brought.texts):
+        raise InvalidInput(
+            "got vectors and also pictures or texts; a collection takes the one or the other, so enrol them apart"
+        )
+    both = {record.id for _, record in brought.pictures} & {record.id for _, record in brought.texts} - {""}
+    if both:
+        raise InvalidInput(f"{len(both)} ids name a picture and a text; every row needs an id of its own")
 
 
 def _read(source: Path, choices: Choices) -> Brought:

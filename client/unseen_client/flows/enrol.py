@@ -33,7 +33,7 @@ from unseen.wire import require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents, owner, pack
 from unseen_client.flows.consents import NOTHING, Given
-from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
+from unseen_client.flows.enrol_stream import MOST_TRIES, Row, require_sendable, seal_stream
 from unseen_client.flows.rows import erase
 from unseen_client.flows.standing import Standing, as_given
 from unseen_client.flows.sync import Place, look_again, open_current, sync
@@ -160,7 +160,7 @@ class Enrolment:
         self._noise = noise
         self._standing = standing
         self._made_from = {} if standing is None else standing.made_from()
-        self._given: set[str] = set()
+        self._given: dict[str, bytes] = {}
         self._changed: set[str] = set()
         self.enrolled: dict[str, None] = {}
         self.already: list[str] = []
@@ -175,11 +175,13 @@ class Enrolment:
     def needs(self, source: str, record: Record) -> Flow[bool]:
         """Whether this row is to be made: it was not given before, and is not there, or not as it is given now.
 
-        Notes what has the content of a row that is there or was given before.
+        Notes what has the content of a row that is there or was given before. Raises InvalidInput when something else
+        was given under its id before: one of them would be lost.
         """
-        first = self._made_from.setdefault(record.content, record.id)
         given_before = record.id in self._given
-        self._given.add(record.id)
+        if self._given.setdefault(record.id, record.content) != record.content:
+            raise InvalidInput("its id was given to something else before; every row needs an id of its own")
+        first = self._made_from.setdefault(record.content, record.id)
         if first != record.id or given_before:
             self.duplicates.append(Duplicate(source, first))
         if not given_before and not (yield from self.has(record.id)):
@@ -202,7 +204,7 @@ class Enrolment:
     def send(self, rows: Sequence[Row]) -> Flow[None]:
         """Enrol rows, leaving out those that are there; their ids differ."""
         server = yield from collections.server_info(self._session)
-        yield from self._erase_changed([row.record.id for row in rows if row.record.id in self._changed])
+        yield from self._erase_changed(server, [row for row in rows if row.record.id in self._changed])
         most = min(self.at_once(ROWS_PER_STREAM), server.max_rows_per_enrolment)
         try:
             for alike in _alike(rows):
@@ -222,12 +224,18 @@ class Enrolment:
         with suppress(BlockChanged, RowNotFound):
             yield from pack.move_side_rows(self._session, self._place)
 
-    def _erase_changed(self, rows: Sequence[str]) -> Flow[None]:
-        """Erase rows that come again: a kill between this and their stream leaves rows that a next run enrols."""
+    def _erase_changed(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
+        """Erase rows that come again: a kill between this and their stream leaves rows that a next run enrols.
+
+        First what they need is spent and tried, so that a budget or a record that is too long costs no row. Noise that
+        is drawn here is the noise that they are sent with: the book keeps it until they are.
+        """
         if rows:
-            yield from erase(self._session, self._place.collection.name, rows, None)
-            self._changed.difference_update(rows)
-            self.replaced += rows
+            yield from local(lambda: require_sendable(self._place, server, self._released(rows)))
+            ids = [row.record.id for row in rows]
+            yield from erase(self._session, self._place.collection.name, ids, None)
+            self._changed.difference_update(ids)
+            self.replaced += ids
 
     def _send_stream(self, server: ServerInfo, rows: Sequence[Row]) -> Flow[None]:
         new = yield from self._leave_out_known(rows)

@@ -51,25 +51,9 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kep
     ``as_kept``: the rows' vectors come from records of an owner-encrypted collection and stay what they are.
     """
     collection = place.collection
-    stacked = np.stack([row.vector for row in rows])
-    vectors_kept: Sequence[Float32Array | None] = [None] * len(rows)
-    placed, scale = owner.Placed((), ()), 0
-    if place.is_owner:
-        # Records keep what is encrypted: a block that is written anew holds the same numbers.
-        parameters = params.owner_by_id(collection.parameter_id)
-        scale = parameters.row_scale
-        coordinates = as_coordinates(stacked, scale) if as_kept else quantise_rows(parameters, stacked)
-        placed = owner.placed(place, coordinates)
-        vectors_kept = list(as_vector(coordinates, scale))
-        vectors = np.zeros((len(rows), 0), np.int16)
-    else:
-        vectors = quantise_rows(params.by_id(collection.parameter_id), stacked)
-        if place.key.keep_vectors:
-            vectors_kept = list(kept(place.metric, _unit(stacked)))
-    sealed = [
-        _sealed(place, server, replace(row.record, vector=one), scale)
-        for row, one in zip(rows, vectors_kept, strict=True)
-    ]
+    numbers, sealed = _sealed_rows(place, server, rows, as_kept)
+    placed = owner.placed(place, numbers) if place.is_owner else owner.Placed((), ())
+    vectors = np.zeros((len(rows), 0), np.int16) if place.is_owner else numbers
     row_ids = [row_id(place.key.record_key, row.record.id) for row in rows]
     consented = [b"" if row.basis is None else row.basis.record_id for row in rows]
     header = index_pb2.EnrolHeader(
@@ -88,6 +72,33 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kep
         batch = RowBatch(*of_part, placed.slots[part])
         messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
     return messages
+
+
+def require_sendable(place: Place, server: ServerInfo, rows: Sequence[Row]) -> None:
+    """Raise what ``seal_stream`` would raise, for whoever erases something first to have these rows in its place."""
+    _sealed_rows(place, server, rows, as_kept=False)
+
+
+def _sealed_rows(
+    place: Place, server: ServerInfo, rows: Sequence[Row], as_kept: bool
+) -> tuple[npt.NDArray[np.int16], list[bytes]]:
+    """Rows as whole numbers (n, d), and their sealed records with the vectors that the collection keeps."""
+    collection = place.collection
+    stacked = np.stack([row.vector for row in rows])
+    vectors_kept: Sequence[Float32Array | None] = [None] * len(rows)
+    scale = 0
+    if place.is_owner:
+        # Records keep what is encrypted: a block that is written anew holds the same numbers.
+        parameters = params.owner_by_id(collection.parameter_id)
+        scale = parameters.row_scale
+        numbers = as_coordinates(stacked, scale) if as_kept else quantise_rows(parameters, stacked)
+        vectors_kept = list(as_vector(numbers, scale))
+    else:
+        numbers = quantise_rows(params.by_id(collection.parameter_id), stacked)
+        if place.key.keep_vectors:
+            vectors_kept = list(kept(place.metric, _unit(stacked)))
+    each = zip(rows, vectors_kept, strict=True)
+    return numbers, [_sealed(place, server, replace(row.record, vector=one), scale) for row, one in each]
 
 
 def _unit(vectors: Float32Array) -> Float32Array:

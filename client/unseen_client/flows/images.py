@@ -133,11 +133,12 @@ class _Images:
         for given in images:
             try:
                 record = yield from local(partial(describe, given.path, given.record))
+                is_needed = yield from self._enrolment.needs(str(given.path), record)
             except (InvalidInput, ImageRefused) as error:
                 self._refused.append(Refusal(str(given.path), error.code, str(error)))
                 yield self._one_more()
                 continue
-            if (yield from self._enrolment.needs(str(given.path), record)):
+            if is_needed:
                 new.append(replace(given, record=record))
             else:
                 yield self._one_more()

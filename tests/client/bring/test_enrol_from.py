@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.client.bring.test_sources import POINTS, SEVEN, zipped
+from tests.client.bring.test_sources import OTHER, POINTS, SEVEN, zipped
 from tests.client.real_server import ENVIRONMENT, ROOT
-from unseen.errors import InvalidInput, InvalidVector
+from unseen.errors import BudgetExceeded, InvalidInput, InvalidVector, LimitExceeded
 from unseen_client import AsyncClient, Client, Describing, Vocabulary
 
 
@@ -116,6 +116,33 @@ def test_with_noise_nothing_in_a_record_tells_the_true_vector(shared, name, tmp_
     assert {record.content for record in shared.list(name)} == {b""}
     again = shared.enrol_from(name, tmp_path / "p.json", noise="privunit:8")
     assert (again.ids, again.replaced) == ((), ())
+
+
+def test_a_row_is_not_erased_for_one_that_cannot_be_sent(client, name, tmp_path):
+    client.create_collection(name, dimension=8)
+    (tmp_path / "p.json").write_text(json.dumps(POINTS))
+    client.enrol_from(name, tmp_path / "p.json")
+    (tmp_path / "q.json").write_text(json.dumps([POINTS[0] | {"vector": OTHER, "payload": {"long": "x" * 100_000}}]))
+    with pytest.raises(LimitExceeded, match="shorten"):
+        client.enrol_from(name, tmp_path / "q.json")
+    (tmp_path / "q.json").write_text(json.dumps([POINTS[0] | {"vector": OTHER, "payload": {"caption": "blue"}}]))
+    client.set_budget(per_subject=1)
+    with pytest.raises(BudgetExceeded):
+        client.enrol_from(name, tmp_path / "q.json", noise="privunit:8")
+    assert (client.get(name, "7").caption, client.count(name)) == ("red", 2)
+    client.set_budget(per_subject=8)
+    assert client.enrol_from(name, tmp_path / "q.json", noise="privunit:8").replaced == ("7",)
+    assert client.get(name, "7").caption == "blue"
+
+
+def test_two_pictures_under_one_id_are_not_one_of_them_in_silence(shared, name, shop, tmp_path):
+    shared.create_collection(name)
+    report = shared.enrol_from(name, shop(id="1.png"))
+    assert [(one.source, one.code) for one in report.refused] == [(str(tmp_path / "1.png"), "INVALID_INPUT")]
+    assert report.ids == ("1.png", "2.png", "t")
+    (tmp_path / "m.csv").write_text("id,text\na,a red shoe\na,a blue hat\na,a red shoe\n")
+    texts = shared.enrol_from(name, tmp_path / "m.csv")
+    assert (texts.ids, len(texts.refused), len(texts.duplicates)) == (("a",), 1, 1)
 
 
 KILLED = """

@@ -123,6 +123,22 @@ def test_what_cannot_be_read_is_told_before_anything_is_enrolled(tmp_path, name,
         brought(tmp_path / name)
 
 
+def test_what_cannot_be_enrolled_together_is_refused_before_anything_is(tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps(POINTS))
+    (tmp_path / "t.txt").write_text("words")
+    with pytest.raises(InvalidInput, match="apart"):
+        read_sources([tmp_path / "t.txt", tmp_path / "p.json"], Choices())
+    (tmp_path / "m.jsonl").write_text('{"path": "a.jpg", "id": "x"}\n{"text": "words", "id": "x"}')
+    with pytest.raises(InvalidInput, match="1 ids"):
+        brought(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize("field", ["points", "result"])
+def test_a_manifest_may_have_a_column_that_qdrant_has_too(tmp_path, field):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.jpg", field: 3}))
+    assert brought(tmp_path / "m.jsonl").pictures[0][1].extra == {field: "3"}
+
+
 # ---- zip files ------------------------------------------------------------------------------------------------------
 
 
