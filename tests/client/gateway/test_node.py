@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -288,6 +289,21 @@ def test_a_node_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
         os.kill(first, 9)
         wait_until(lambda: node.restarts == 1 and node.process_id != first)
         assert echo(port, "-aec", "UNSEEN") == 0
+
+
+def test_a_node_that_dies_is_started_again_once_the_system_has_a_process_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "queue") as node:
+        with monkeypatch.context() as without:
+            without.setattr(sys, "executable", str(tmp_path / "missing"))
+            os.kill(node.process_id, 9)
+            time.sleep(2.5)  # it is tried every second
+            assert (node.is_running, node.restarts) == (False, 0)
+            with pytest.raises(InvalidConfiguration, match="no process for the node"):
+                NodeProcess(SETTINGS, tmp_path, KEY, 1 << 30)
+        wait_until(lambda: node.restarts == 1)
+        assert echo(node.port, "-aec", "UNSEEN") == 0
 
 
 @pytest.mark.parametrize(
