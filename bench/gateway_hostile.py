@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any
 
 import pydicom
+from pydicom.uid import CTImageStorage
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
 from bench.process import cpu_seconds, peak_resident_bytes
-from unseen_client.gateway.contexts import TRANSFER_SYNTAXES, storage_classes
+from unseen_client.gateway.contexts import TRANSFER_SYNTAXES, VERIFICATION, storage_classes
 
 LARGEST_SENT_BYTES = 64 << 20
 MOST_INFLATED_BYTES = 1 << 20
@@ -56,7 +56,7 @@ def _stored(port: int, at: int, data: bytes) -> str:
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60
     entity.add_requested_context(sop_class, syntax)
     entity.add_requested_context(CTImageStorage, EXPLICIT)
-    entity.add_requested_context(Verification)
+    entity.add_requested_context(VERIFICATION)
     made: Any = entity.associate("127.0.0.1", port, ae_title="UNSEEN", max_pdu=0)
     if not made.is_established:
         return "no association"
@@ -135,7 +135,7 @@ def send_streams(port: int, count: int, seed: int) -> Counter[str]:
 
 def _echoed(port: int) -> bool:
     entity = AE(ae_title="PYNETDICOM")
-    entity.add_requested_context(Verification)
+    entity.add_requested_context(VERIFICATION)
     made = entity.associate("127.0.0.1", port, ae_title="UNSEEN")
     try:
         return bool(made.is_established and getattr(made.send_c_echo(), "Status", None) == 0)

@@ -6,11 +6,12 @@ documents, waveforms, presentation states, plans; video, JPEG XL.
 
 from __future__ import annotations
 
+from pydicom.uid import EnhancedUSVolumeStorage
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
-from pynetdicom.sop_class import EnhancedUSVolumeStorage, Verification  # type: ignore[attr-defined]
 
 from unseen.deid.dicom.dictionary import is_image_class
 
+VERIFICATION = "1.2.840.10008.1.1"
 TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
@@ -36,7 +37,7 @@ def storage_classes() -> list[str]:
 
 def _contexts() -> list[PresentationContext]:
     of_pictures = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in storage_classes()]
-    return [build_context(Verification, list(TRANSFER_SYNTAXES[:2])), *of_pictures]
+    return [build_context(VERIFICATION, list(TRANSFER_SYNTAXES[:2])), *of_pictures]
 
 
 CONTEXTS = _contexts()

@@ -101,7 +101,7 @@ class Enroller:
         try:
             with self._in_hand(batch):
                 self._settle(batch, self._enrol(batch))
-        except Exception as error:
+        except Exception as error:  # the models, the libraries: whatever it is, the next object is not to wait for it
             if isinstance(error, UnseenError) and not _may_be_one_objects_fault(error):
                 raise
             self._alone |= {_stem(one) for one in batch}
@@ -121,7 +121,7 @@ class Enroller:
                 self._queue.tried(one.name, -1)
                 raise
             self._refuse(one, error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next object is not to wait for it
+        except Exception as error:  # noqa: BLE001 - as above: an object that fails alone is kept
             self._refuse(one, "FAILED", f"the gateway failed on this object with {type(error).__name__}")
         self._alone.discard(_stem(one))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -71,9 +71,9 @@ class GatewaySettings:
         return self.queue or self.home / QUEUE_NAME
 
 
-def open_queue(settings_home: Path, folder: Path, most_bytes: int = DEFAULT_QUEUE_BYTES) -> Queue:
-    """The queue of this device; InvalidConfiguration, IntegrityError, StoreFailed."""
-    return Queue(folder, queue_key(site_key(settings_home)), most_bytes)
+def open_queue(home: Path, folder: Path, most_bytes: int = DEFAULT_QUEUE_BYTES) -> Queue:
+    """The queue of the device with this folder of keys; InvalidConfiguration, IntegrityError, StoreFailed."""
+    return Queue(folder, queue_key(site_key(home)), most_bytes)
 
 
 def run(
@@ -139,17 +139,17 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # not a POSIX system
         yield
         return
-    try:
-        with path.open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InvalidConfiguration(
-                    f"another gateway works on the queue {folder}; end it, or give another --queue"
-                ) from None
-            yield
-    except OSError as error:
-        raise StoreFailed(f"cannot use {path}: {error.strerror}") from error
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(path.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidConfiguration(
+                f"another gateway works on the queue {folder}; end it, or give another --queue"
+            ) from None
+        except OSError as error:
+            raise StoreFailed(f"cannot use {path}: {error.strerror}; look at its disk") from error
+        yield
 
 
 class Asked:

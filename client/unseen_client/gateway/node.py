@@ -35,8 +35,8 @@ LARGEST_UNIT_BYTES = 256 << 10
 MOST_COMMAND_BYTES = 1 << 20
 """Of everything beside the object between two answers: headers of its fragments and the command set."""
 HANDSHAKE_S = 10.0
-SUCCESS, OUT_OF_RESOURCES, TOO_LARGE, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA702, 0xC000
-"""PS3.4 table B.2-1: Success; Refused: Out of Resources (twice); Error: Cannot understand."""
+SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+"""PS3.4 table B.2-1: Success; Refused: Out of Resources."""
 
 
 class Node:
@@ -84,14 +84,13 @@ class Node:
         self._server.shutdown()
 
     def _stored(self, event: evt.Event) -> int:
+        """Anything else that fails, such as UIDs that are none, is C211, Cannot Understand: pynetdicom answers so."""
         with bounds_of(event.assoc).answering():
             try:
                 with self._sealing:  # one at a time: each is held several times over until it is on the disk
                     self._accept(event.encoded_dataset(), event.assoc.requestor.ae_title.strip())
             except (StoreFailed, MemoryError):
                 return OUT_OF_RESOURCES
-            except Exception:  # noqa: BLE001 - UIDs that are none, a command set without them
-                return NOT_UNDERSTOOD
             return SUCCESS
 
 

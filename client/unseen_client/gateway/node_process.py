@@ -70,7 +70,12 @@ class NodeProcess:
     def _started(self, settings: NodeSettings) -> tuple[subprocess.Popen[bytes], int]:
         # -P: without it, code that lies in the working directory would run beside the key.
         command = [sys.executable, "-P", "-m", MODULE]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            raise InvalidConfiguration(
+                f"the system starts no process for the node: {error.strerror}; look at its memory and its limits"
+            ) from error
         told = _asked(process, json.dumps(self._start | {"node": settings.as_dict()}).encode() + b"\n")
         if "port" in told:
             return process, int(told["port"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ class Pacs:
         """Connections to it; InvalidConfiguration."""
         session = requests.Session()
         session.trust_env = False  # no proxies, no passwords of ~/.netrc
+        session.max_redirects = 0  # studies are asked for at this address, and at none that an answer names
         if self.authority is not None:
             session.verify = str(self.authority)
         if self.token_file is not None:
@@ -110,26 +112,43 @@ def _filters(query: Sequence[str]) -> dict[str, str]:
 
 
 def _studies(client: Any, filters: dict[str, str], most: int) -> Iterator[str]:
-    """UIDs of studies, page after page; a PACS that gives the same page again ends it."""
-    seen: set[str] = set()
-    while len(seen) < most:
-        page = client.search_for_studies(
-            search_filters=filters, limit=min(PAGE, most - len(seen)), offset=len(seen), get_remaining=False
-        )
-        new = [uid for uid in dict.fromkeys(_value(one, STUDY) for one in page) if uid and uid not in seen]
-        if not new:
-            return
-        for uid in new[: most - len(seen)]:
-            seen.add(uid)
-            yield uid
+    """UIDs of studies, at most so many."""
+
+    def page(at: int) -> Any:
+        return client.search_for_studies(search_filters=filters, limit=min(PAGE, most), offset=at)
+
+    return islice(_each(page, lambda one: _value(one, STUDY)), most)
 
 
 def _instances(client: Any, base: str, study: str) -> Iterator[str]:
     """Where the PACS has each instance of a study."""
-    for one in client.search_for_instances(study_instance_uid=study, get_remaining=True):
+
+    def page(at: int) -> Any:
+        return client.search_for_instances(study_instance_uid=study, offset=at)
+
+    def place(one: Any) -> str:
         series, instance = _value(one, SERIES), _value(one, INSTANCE)
-        if series and instance:
-            yield f"{base}/studies/{study}/series/{series}/instances/{instance}"
+        return f"{base}/studies/{study}/series/{series}/instances/{instance}" if series and instance else ""
+
+    return _each(page, place)
+
+
+def _each(page: Callable[[int], Any], name: Callable[[Any], str]) -> Iterator[str]:
+    """What a query names, each once, page after page until one says nothing new.
+
+    dicomweb-client would go on until a page is empty, which a PACS that does not know of offsets never gives.
+    """
+    seen: set[str] = set()
+    at = 0
+    while True:
+        records = page(at)
+        named = map(name, records) if isinstance(records, list) else ()
+        new = [one for one in dict.fromkeys(named) if one and one not in seen]
+        if not new:
+            return
+        at += len(records)
+        seen.update(new)
+        yield from new
 
 
 def _fetched(session: requests.Session, url: str) -> bytes | None:
@@ -137,9 +156,7 @@ def _fetched(session: requests.Session, url: str) -> bytes | None:
 
     dicomweb-client would parse it here and write it anew.
     """
-    with session.get(
-        url, headers={"Accept": ACCEPTED}, timeout=TIMEOUT_S, stream=True, allow_redirects=False
-    ) as answer:
+    with session.get(url, headers={"Accept": ACCEPTED}, timeout=TIMEOUT_S, stream=True) as answer:
         if answer.status_code != requests.codes.ok:
             return None
         body = bytearray()

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,8 @@ from unseen_client.deid.kinds import HEAD_BYTES
 from unseen_client.home import private_folder, sync_folder, write_private
 
 WAITING, REFUSED, REASON = "waiting", "refused", ".reason"
+_ENTRY = re.compile(r"([0-9]{20}-[0-9a-f]{16})(\.[0-9]+|\.reason)?")
+"""Names of our own files. Beside them lie those that are being written, and what people and file systems put there."""
 _HEADER = struct.Struct("<I")
 _MOST_HEADER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
@@ -80,18 +84,20 @@ class Queue:
         self._refused = private_folder(folder / REFUSED)
         self._key = SealingKey(key)
         self._most_bytes = most_bytes
+        self._putting = threading.Lock()
         self._counted = Counts(0, 0, 0, 0.0)
         self._counted_at_s = float("-inf")
         self._since_bytes = 0
 
     def put(self, data: bytes, sender: str) -> str:
         """Accept a Part 10 file, on the disk when this returns its name; StoreFailed, for want of room too."""
-        self._require_room(len(data))
         name = f"{time.time_ns():020}-{random_bytes(8).hex()}"
         header = json.dumps({"sender": sender, "at_s": time.time()}).encode()
-        sealed = self._key.seal(b"".join((_HEADER.pack(len(header)), header, data)), _where(name))
-        write_private(self._waiting / f"{name}.0", sealed)
-        self._since_bytes += len(sealed)
+        with self._putting:  # one at a time: the room is looked at and taken, and the object is held several times over
+            self._require_room(len(data))
+            sealed = self._key.seal(b"".join((_HEADER.pack(len(header)), header, data)), _where(name))
+            write_private(self._waiting / f"{name}.0", sealed)
+            self._since_bytes += len(sealed)
         return name
 
     def waiting(self) -> list[QueuedObject]:
@@ -100,9 +106,10 @@ class Queue:
 
     def sweep(self) -> None:
         """Remove what was being written when a process died; while nobody else puts anything in."""
-        for folder in (self._waiting, self._refused):
-            for path in folder.glob(".*"):
-                path.unlink(missing_ok=True)
+        with _disk_failures(self.folder):
+            for folder in (self._waiting, self._refused):
+                for path in folder.glob(".*"):
+                    path.unlink(missing_ok=True)
 
     def counts(self, believed_for_s: float = 0.0) -> Counts:
         """How much lies here, counted anew when the last count is older."""
@@ -131,8 +138,8 @@ class Queue:
 
     def done(self, entry: str) -> None:
         """Let go of an object whose rows are on the server's disk."""
-        with suppress(FileNotFoundError):
-            (self._waiting / entry).unlink()
+        with _disk_failures(self.folder):
+            (self._waiting / entry).unlink(missing_ok=True)
 
     def tried(self, entry: str, more: int) -> str:
         """Count tries of an object that may have brought the process down; gives its file's new name."""
@@ -163,13 +170,15 @@ class Queue:
         """Let an object in quarantine wait again; NotFound."""
         self._require_refused(name)
         self._move(self._refused / name, self._waiting / f"{name}.0")
-        (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
+        with _disk_failures(self.folder):
+            (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
 
     def drop(self, name: str) -> None:
         """Destroy an object in quarantine; NotFound."""
         self._require_refused(name)
-        (self._refused / name).unlink()
-        (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
+        with _disk_failures(self.folder):
+            (self._refused / name).unlink()
+            (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
 
     def _reason(self, name: str) -> tuple[str, str]:
         try:
@@ -180,15 +189,14 @@ class Queue:
             return "UNKNOWN", "the reason cannot be read"
 
     def _require_refused(self, name: str) -> None:
-        if "/" in name or name.endswith(REASON) or not (self._refused / name).is_file():
+        entry = _ENTRY.fullmatch(name)
+        if entry is None or entry[2] or not (self._refused / name).is_file():
             raise NotFound(f"there is no object {name!r} in quarantine; `unseen gateway quarantine` lists them")
 
     def _require_room(self, size: int) -> None:
         held = self.counts(COUNTED_FOR_S).size_bytes + self._since_bytes + size + SEAL_OVERHEAD_BYTES
-        try:
+        with _disk_failures(self.folder):
             disk = os.statvfs(self.folder)
-        except OSError as error:
-            raise StoreFailed(f"cannot look at the disk of {self.folder}: {error.strerror}") from error
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         reserve = min(RESERVE_BYTES, int(RESERVE_SHARE * total))
         if held > self._most_bytes or free - size < reserve:
@@ -197,12 +205,10 @@ class Queue:
             )
 
     def _move(self, source: Path, target: Path) -> None:
-        try:
+        with _disk_failures(self.folder):
             source.replace(target)
             for folder in {source.parent, target.parent}:
                 sync_folder(folder)
-        except OSError as error:
-            raise StoreFailed(f"cannot move an object in {self.folder}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -248,15 +254,24 @@ def _name_of(entry: str) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    """Files that are whole: those with a dot in front are being written, or were when a process died."""
-    return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 - no Path for each name
+    with _disk_failures(folder):
+        return [name for name in os.listdir(folder) if _ENTRY.fullmatch(name)]  # noqa: PTH208 - no Path for each name
 
 
 def _sizes(folder: Path) -> dict[str, int]:
     found = {}
-    with os.scandir(folder) as entries:
+    with _disk_failures(folder), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # moved or done meanwhile
-                if not entry.name.startswith("."):
+                if _ENTRY.fullmatch(entry.name):
                     found[entry.name] = entry.stat().st_size
     return found
+
+
+@contextmanager
+def _disk_failures(folder: Path) -> Iterator[None]:
+    """As errors that senders and the enroller wait for: what is on the disk is not lost with it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFailed(f"cannot use the queue in {folder}: {error.strerror}; look at its disk") from error

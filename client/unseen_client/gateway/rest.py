@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,7 @@ TOKEN_NAME = "gateway-token"  # noqa: S105 - the file's name
 MOST_ASKED_BYTES = 64 << 10
 MOST_AT_ONCE = 8
 IDLE_S = 15.0
+_LENGTH = re.compile("[0-9]{1,18}")
 JSON_TYPE, TEXT_TYPE = "application/json", "text/plain; version=0.0.4"
 
 STATUSES: tuple[tuple[type[UnseenError], int], ...] = (
@@ -127,28 +129,41 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "unseen", ""
 
     def do_GET(self) -> None:
-        self._answer(b"")
+        self._answer()
 
     def do_POST(self) -> None:
-        stored = self.path == "/studies"
-        length = self.headers.get("Content-Length", "")
-        most = self.server.largest_bytes if stored else MOST_ASKED_BYTES
-        if not self._is_let_in() or not (length.isascii() and length.isdigit()) or int(length) > most:
-            self.close_connection = True  # what follows is not read
-            self._send(refused(413 if self._is_let_in() else 401, "give a token, and a Content-Length that is allowed"))
-            return
-        self._answer(self.rfile.read(int(length)))
+        self._answer()
 
-    def _answer(self, body: bytes) -> None:
-        ask = self.server.asked.get((self.command, self.path))
+    def _answer(self) -> None:
+        refusal = self._turned_away()
+        if refusal is not None:
+            self.close_connection = True  # a body may follow that nobody reads
+            self._send(refusal)
+            return
+        body = self.rfile.read(self._length() or 0)
+        ask = self.server.asked[self.command, self.path]
+        self._send(answered(ask, self.headers.get("Content-Type", ""), body))
+
+    def _turned_away(self) -> Answer | None:
+        """Why nothing more of the request is looked at; None for one that is answered."""
         if self.headers.get("Host", "").partition(":")[0] not in {"127.0.0.1", "localhost"}:
-            self._send(refused(403, "this machine is 127.0.0.1 or localhost"))
-        elif self.path != "/health" and not self._is_let_in():
-            self._send(refused(401, f"send the token of the file {TOKEN_NAME}: Authorization: Bearer TOKEN"))
-        elif ask is None:
-            self._send(refused(404, "there are GET /health, GET /metrics, POST /similar and POST /studies"))
-        else:
-            self._send(answered(ask, self.headers.get("Content-Type", ""), body))
+            return refused(403, "this machine is 127.0.0.1 or localhost")
+        if self.path != "/health" and not self._is_let_in():
+            return refused(401, f"send the token of the file {TOKEN_NAME}: Authorization: Bearer TOKEN")
+        if (self.command, self.path) not in self.server.asked:
+            return refused(404, "there are GET /health, GET /metrics, POST /similar and POST /studies")
+        length = self._length()
+        if length is None:
+            return refused(411, "give the length of the body as Content-Length, and no Transfer-Encoding")
+        most = self.server.largest_bytes if self.path == "/studies" else MOST_ASKED_BYTES
+        return refused(413, f"got {length} bytes, expected at most {most}") if length > most else None
+
+    def _length(self) -> int | None:
+        """Of the body that follows; None where that is not said."""
+        told = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
+        if "Transfer-Encoding" in self.headers or not _LENGTH.fullmatch(told):
+            return None
+        return int(told)
 
     def _is_let_in(self) -> bool:
         given = self.headers.get("Authorization", "").encode("utf-8", "replace")
@@ -160,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 

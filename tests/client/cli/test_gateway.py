@@ -15,7 +15,7 @@ from tests.client.dicom.objects import as_file, slice_of
 from tests.client.gateway.running import RunningGateway, storescu, wait_until
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
-from unseen.errors import InvalidConfiguration
+from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client import Client
 from unseen_client.demo.proxy import RecordingProxy
 from unseen_client.demo.search_bytes import Needles
@@ -108,3 +108,12 @@ def written(folder: Path, slices: list[tuple[int, int]]) -> list[Path]:
 def test_a_collection_of_photographs_is_refused_before_anything_listens(unseen: Run, client: Client, name: str) -> None:
     client.create_collection(name)
     assert "bundled+dicom" in unseen("gateway", "run", name, "--sender", "A", "--listen", "127.0.0.1:0").stderr
+
+
+def test_what_fails_beside_a_queue_that_is_held_is_not_told_as_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match="anything else"), alone(tmp_path / "queue"):
+        raise ConnectionError("anything else")
+    (tmp_path / "queue" / "lock").unlink()
+    (tmp_path / "queue" / "lock").mkdir()
+    with pytest.raises(StoreFailed, match="cannot use"), alone(tmp_path / "queue"):
+        pass

@@ -7,6 +7,8 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,15 +18,15 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import CTImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from bench.process import peak_resident_bytes
 from tests.client.dicom.objects import as_file, as_jpeg_2000, slice_of
 from tests.client.gateway.running import storescu, wait_until
 from tests.server.identities import issue
-from unseen.errors import InvalidConfiguration
+from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client.gateway.contexts import storage_classes
 from unseen_client.gateway.node import Node
 from unseen_client.gateway.node_process import NodeProcess
@@ -125,6 +127,23 @@ def test_a_full_queue_tells_the_sender_to_come_again(tmp_path: Path) -> None:
         queue.done(queue.waiting()[0].name)
         time.sleep(1.1)  # the node believes its last count for a second
         assert sender.send_c_store(source).Status == 0x0000
+
+
+def test_only_what_will_not_pass_by_itself_is_told_as_a_failure_for_good() -> None:
+    failures: list[Exception] = [StoreFailed("no room"), MemoryError(), ValueError("no UID")]
+
+    def accept(_data: bytes, _sender: str) -> None:
+        raise failures.pop(0)
+
+    node = Node(SETTINGS, accept)
+    serving = threading.Thread(target=node.serve)
+    serving.start()
+    try:
+        with association(node.port) as sender:
+            assert [sender.send_c_store(slice_of(1)).Status for _ in range(3)] == [0xA700, 0xA700, 0xC211]
+    finally:
+        node.stop()
+        serving.join()
 
 
 def test_an_object_larger_than_allowed_ends_its_association_and_no_other(shared: tuple[NodeProcess, Queue]) -> None:
@@ -270,6 +289,21 @@ def test_a_node_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
         os.kill(first, 9)
         wait_until(lambda: node.restarts == 1 and node.process_id != first)
         assert echo(port, "-aec", "UNSEEN") == 0
+
+
+def test_a_node_that_dies_is_started_again_once_the_system_has_a_process_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path / "queue") as node:
+        with monkeypatch.context() as without:
+            without.setattr(sys, "executable", str(tmp_path / "missing"))
+            os.kill(node.process_id, 9)
+            time.sleep(2.5)  # it is tried every second
+            assert (node.is_running, node.restarts) == (False, 0)
+            with pytest.raises(InvalidConfiguration, match="no process for the node"):
+                NodeProcess(SETTINGS, tmp_path, KEY, 1 << 30)
+        wait_until(lambda: node.restarts == 1)
+        assert echo(node.port, "-aec", "UNSEEN") == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -57,3 +61,67 @@ def test_a_pacs_that_does_not_answer_and_wrong_words_are_told(tmp_path: Path) ->
             Pacs(wrong)
     with pytest.raises(InvalidConfiguration, match="--insecure-pacs"):
         Pacs("http://pacs.example/dicom-web")
+
+
+@contextmanager
+def lying_pacs(studies: object) -> Iterator[tuple[str, list[str]]]:
+    """Answers every query for studies with the same, every one for instances with two, /moved with another address."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path.startswith("/moved"):
+                self.send_response(302)
+                self.send_header("Location", self.path.removeprefix("/moved"))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path = self.path.partition("?")[0]
+            body = b"none"
+            if path == "/studies":
+                body = json.dumps(studies).encode()
+            elif path.endswith("/instances"):
+                named = [{"0020000E": {"Value": ["1.3"]}, "00080018": {"Value": [f"1.{at}"]}} for at in (4, 5)]
+                body = json.dumps(named).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_pacs_that_knows_no_pages_and_gives_no_objects_ends_the_pull(tmp_path: Path) -> None:
+    put = Queue(tmp_path / "queue", KEY, MANY).put
+    study = {"0020000D": {"Value": ["1.2"]}}
+    with lying_pacs([study, study, {"0020000D": {"Value": ["../1"]}}, {}, 7]) as (url, asked):
+        pulled = pull_studies(Pacs(url), ["PatientID=1"], 5, put)
+    assert (pulled.studies, pulled.objects, pulled.failed) == (1, 0, 2)
+    assert len(asked) == 2 + 2 + 2
+    for no_list in ({}, 7, "studies", None):
+        with lying_pacs(no_list) as (url, asked):
+            assert pull_studies(Pacs(url), ["PatientID=1"], 5, put).studies == 0
+
+
+def test_a_pull_asks_at_no_address_that_an_answer_names(tmp_path: Path) -> None:
+    put = Queue(tmp_path / "queue", KEY, MANY).put
+    with (
+        lying_pacs([]) as (url, asked),
+        pytest.raises(ServerUnavailable, match="TooManyRedirects"),
+    ):
+        pull_studies(Pacs(f"{url}/moved"), ["PatientID=1"], 5, put)
+    assert asked
+    assert all(path.startswith("/moved/studies") for path in asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,7 @@ def test_what_was_being_written_when_a_process_died_was_not_accepted_and_is_swep
     """The process is killed in the middle of putting objects in; each that it told of is there, whole."""
     code = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unseen_client.gateway.queue import Queue
 queue = Queue(Path({str(tmp_path / "queue")!r}), {KEY!r}, {MANY})
@@ -121,6 +123,43 @@ while True:
     assert {one.name.partition(".")[0] for one in waiting} >= set(told)
     assert {len(one.read()) for one in waiting} == {300_132}
     assert not list((queue.folder / "waiting").glob(".*"))
+
+
+def test_files_that_somebody_put_beside_the_objects_are_none(queue: Queue) -> None:
+    name = queue.put(as_file(slice_of(1)), "CT1")
+    before = queue.counts()
+    for folder in ("waiting", "refused"):
+        for stray in ("README", "1.0", f"{name}.0~", f"{name}.x", "lost+found"):
+            (queue.folder / folder / stray).write_text("anything")
+    assert [one.name for one in queue.waiting()] == [f"{name}.0"]
+    assert (queue.counts(), list(queue.refused())) == (before, [])
+    with pytest.raises(NotFound):
+        queue.drop("README")
+
+
+def test_a_disk_that_fails_is_waited_for_and_never_an_objects_fault(queue: Queue) -> None:
+    name = queue.put(as_file(slice_of(1)), "CT1")
+    (queue.folder / "waiting").rename(queue.folder / "gone")
+    for use in (queue.waiting, queue.counts, lambda: queue.put(b"", "CT1"), lambda: queue.tried(f"{name}.0", 1)):
+        with pytest.raises(StoreFailed, match="cannot"):
+            use()
+
+
+def test_objects_that_come_at_once_take_no_more_than_there_is_room_for(tmp_path: Path) -> None:
+    data = as_file(slice_of(1))
+    queue = Queue(tmp_path / "queue", KEY, 3 * len(data))
+    queue.put(data, "CT1")
+
+    def put(_: int) -> bool:
+        try:
+            queue.put(data, "CT1")
+        except StoreFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(put, range(8))) == 1
+    assert len(queue.waiting()) == 2
 
 
 def test_a_folder_that_others_can_reach_is_refused(tmp_path: Path) -> None:

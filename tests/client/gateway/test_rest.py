@@ -75,13 +75,37 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
         rest.token_of(tmp_path)
 
 
+def told_of_lines(server: rest.RestServer, what: str, token: str, *lines: str, host: str = "localhost") -> int:
+    """The status that is answered before a body is sent, and that the connection is closed with it."""
+    head = "\r\n".join([f"{what} HTTP/1.1", f"Host: {host}", f"Authorization: {token}", *lines, "", ""])
+    with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
+        peer.sendall(head.encode())
+        answer = b""
+        while piece := peer.recv(4096):
+            answer += piece
+    assert b"\r\nConnection: close\r\n" in answer
+    return int(answer.split()[1])
+
+
+def test_every_method_is_turned_away_for_the_same_reasons_in_the_same_order(
+    server: rest.RestServer, tmp_path: Path
+) -> None:
+    token, much = f"Bearer {rest.token_of(tmp_path)}", f"Content-Length: {1 << 40}"
+    for what in ("GET /similar", "POST /similar"):
+        assert told_of_lines(server, what, "Bearer wrong", much, host="evil.example") == 403
+        assert told_of_lines(server, what, "Bearer wrong", much) == 401
+        assert told_of_lines(server, f"{what}/other", token, much) == 404
+    assert told_of_lines(server, "GET /health", "", much) == 413
+    assert told_of_lines(server, "POST /similar", token, much) == 413
+
+
 def test_bodies_are_bounded_before_they_are_read(server: rest.RestServer, tmp_path: Path) -> None:
     token = rest.token_of(tmp_path)
-    for path, length in (("/similar", rest.MOST_ASKED_BYTES + 1), ("/studies", LARGEST + 1), ("/similar", "-1")):
-        with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
-            lines = (f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}")
-            peer.sendall("\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode())
-            assert b" 413 " in peer.recv(4096)
+    too_large = (("/similar", rest.MOST_ASKED_BYTES + 1), ("/studies", LARGEST + 1), ("/similar", "9" * 18))
+    for path, length in too_large:
+        assert told_of_lines(server, f"POST {path}", f"Bearer {token}", f"Content-Length: {length}") == 413
+    for line in ("X: none", "Content-Length: -1", f"Content-Length: {'9' * 5000}", "Transfer-Encoding: chunked"):
+        assert told_of_lines(server, "POST /similar", f"Bearer {token}", line) == 411
     with socket.create_connection(("127.0.0.1", server.port), 20) as peer:
         peer.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         peer.recv(4096)
