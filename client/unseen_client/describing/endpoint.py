@@ -15,6 +15,7 @@ import json
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ class Endpoint:
             port = parts.port
         except ValueError as error:
             raise InvalidInput(f"got something that is no address, expected {WHERE}") from error
-        plain = parts.scheme in PORTS and parts.hostname and "@" not in parts.netloc and not parts.query
+        plain = parts.scheme in PORTS and parts.hostname and "@" not in parts.netloc and not parts.query and port != 0
         if not plain or not address.isprintable() or not all(33 <= ord(one) < 127 for one in address + key):
             raise InvalidInput(f"got an address or key that a language model's cannot be, expected {WHERE}")
         self._host, self._secure = str(parts.hostname), parts.scheme == "https"
@@ -89,6 +90,11 @@ class Endpoint:
             finally:
                 ending.cancel()
                 connection.close()
+        except ssl.SSLCertVerificationError as error:
+            raise ServerUnavailable(
+                "the language model's certificate is not for the host in its address, or of nobody that this device "
+                "trusts; nothing was sent"
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             if over.is_set() or isinstance(error, TimeoutError):
                 raise DeadlineExceeded(f"the language model did not answer within {self._timeout_s:g} s") from error
@@ -137,10 +143,9 @@ def _connected(
 def _end(sock: socket.socket, over: threading.Event) -> None:
     """Stop whoever waits for this socket: a server that sends a byte now and then is late all the same."""
     over.set()
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        sock.close()
+    with suppress(OSError):  # it may be over already
+        # Not SSLSocket's own: that takes TLS off first, and a thread that is sending would send its rest in the clear.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes:

@@ -48,7 +48,7 @@ class Vocabulary:
         try:
             if path.stat().st_size > LARGEST_FILE_BYTES:
                 raise InvalidInput(f"{path} is no list of tags: it is larger than {LARGEST_FILE_BYTES >> 20} MiB")
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"cannot read {path} as text; give a UTF-8 file with one tag a line") from error
         return Vocabulary(tuple(line for line in map(str.strip, lines) if line and line[0] != "#"), prompts)

@@ -7,6 +7,7 @@ pictures, tags, questions or answers.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 PATH = "path"
 """The field of ``extra`` that may say where a row's picture lies on this device; else its link does."""
+_HASH = re.compile(f"[0-9a-f]{{{CONTENT_ID_DIGITS}}}")
+"""The id of a row whose enroller gave none, also before records said what they were made from."""
 
 
 def tag_pictures(
@@ -88,19 +91,22 @@ def _vector(record: Record) -> npt.NDArray[np.float32]:
 def _picture_of(record: Record, given: Path | None) -> Path:
     """The file on this device that a row was made of; raises InvalidInput when there is none, or it is another now.
 
-    A record comes from whoever may enrol: the file that it names is opened as a picture only, and where the row's id is
-    the hash of its file, as it is for images unless another was given, only when the file is that very one.
+    A record comes from whoever may enrol: the file that it names is opened as a picture only, and where the record says
+    what it was made from, or the row's id does, only when the file is that very one.
     """
     named = record.extra.get(PATH) or record.link.removeprefix("file://")
     path = given or Path(named or ".")
-    if not path.is_file():
-        raise InvalidInput(
-            "the picture of this row is not on this device: its record names no file here in extra['path'] or "
-            "its link; give the file"
-        )
-    is_hash = len(record.id) == CONTENT_ID_DIGITS and not set(record.id) - set("0123456789abcdef")
-    if is_hash:
+    made_from = record.content.hex() or (record.id if _HASH.fullmatch(record.id) else "")
+    try:
+        if not path.is_file():
+            raise FileNotFoundError
         with path.open("rb") as file:
-            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(record.id):
-                raise InvalidInput("the file is not the one that this row was made of; give the file that was enrolled")
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:  # is_file raises for a name that is too long, or a folder that is not ours to look into
+        raise InvalidInput(
+            "the picture of this row cannot be read on this device: give its file; its record's extra['path'] and its "
+            "link name none here"
+        ) from error
+    if not found.startswith(made_from):
+        raise InvalidInput("the file is not the one that this row was made of; give the file that was enrolled")
     return path

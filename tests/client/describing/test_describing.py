@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,9 +45,11 @@ def client(server, home):
 
 @pytest.fixture(scope="module")
 def album(client):
-    """Five photographs, tagged while they were enrolled; one of them by its owner as well."""
+    """Five photographs, tagged while they were enrolled; one of them by its owner as well, another with an own id."""
     client.create_collection("described-album")
-    records = [Record(extra={"path": str(file)}, tags=("holiday",) if at == 2 else ()) for at, file in enumerate(FILES)]
+    records = [Record(extra={"path": str(file)}) for file in FILES]
+    records[2] = replace(records[2], tags=("holiday",))
+    records[4] = Record("my bee", extra={"path": 5000 * "b"})
     report = client.enrol_images("described-album", FILES, records=records, describing=Describing(VOCABULARY))
     assert report.complete
     return dict(zip(FITTING, report.ids, strict=True))
@@ -59,7 +62,7 @@ def test_the_tag_that_fits_comes_first_and_pictures_and_rows_agree(client, album
     assert (of_pictures[-1].tags, of_pictures[-1].refusal is None) == ((), False)
     of_rows = client.tag_rows("described-album", VOCABULARY)
     assert [(one.source, one.tags[0].text) for one in of_rows] == [(album[n], tag) for n, tag in FITTING.items()]
-    (one,) = client.tag_rows("described-album", ["bridge", "boat"], ids=album["suspension-bridge.jpg"])
+    (one,) = client.tag_rows("described-album", VOCABULARY, ids=album["suspension-bridge.jpg"])
     assert one.tags[0].text == "bridge"
     with pytest.raises(RowNotFound):
         client.tag_rows("described-album", VOCABULARY, ids="absent")
@@ -121,6 +124,10 @@ async def test_a_question_is_answered_from_the_file_on_the_device(client, album,
     assert query.parts == Query.words("a cup").parts
     with pytest.raises(InvalidInput, match="not the one"):
         client.ask("described-album", row, "What?", asked, picture=FILES[0])
+    with pytest.raises(InvalidInput, match="not the one"):
+        client.ask("described-album", "my bee", "What?", asked, picture=FILES[0])
+    with pytest.raises(InvalidInput, match="give its file"):
+        client.ask("described-album", "my bee", "What?", asked)
     moved = tmp_path / "moved.jpg"
     moved.write_bytes(FILES[2].read_bytes())
     assert client.ask("described-album", row, "What colour is it?", asked, picture=moved) == "Black, in a white cup."

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.client.describing.language_server import language_server
+from tests.server.keys.certificate import write_certificate
 from unseen.errors import DeadlineExceeded, InvalidInput, LimitExceeded, MalformedMessage, ServerUnavailable
 from unseen_client.describing.endpoint import LARGEST_ANSWER_BYTES, Endpoint, is_loopback
 from unseen_client.describing.language_model import answer, caption, open_language_model
@@ -87,6 +88,39 @@ def test_neither_a_redirect_nor_a_proxy_is_followed(server, monkeypatch):
         assert other.asked == []
 
 
+@pytest.fixture
+def secure_server(tmp_path):
+    """Behind TLS, with a certificate for 127.0.0.1 that vouches for itself: ``tmp_path / "certificate"``."""
+    write_certificate(tmp_path / "certificate", tmp_path / "key")
+    with language_server(tmp_path / "certificate", tmp_path / "key") as running:
+        yield running
+
+
+def test_tls_is_spoken_with_a_server_whose_certificate_holds_and_its_drips_are_late(
+    secure_server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+    assert Endpoint(secure_server.address).reply("x", PICTURE, 5) == "a picture"
+    secure_server.seconds_a_byte = 0.05
+    with pytest.raises(DeadlineExceeded):
+        Endpoint(secure_server.address, timeout_s=0.3).reply("x", None, 5)
+
+
+def test_nothing_is_sent_to_a_server_whose_certificate_is_of_nobody_known_or_for_another_name(
+    secure_server, tmp_path, monkeypatch
+):
+    with pytest.raises(ServerUnavailable, match="certificate"):
+        Endpoint(secure_server.address).reply("x", PICTURE, 5)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+    real = socket.getaddrinfo
+    named = {"other.test": "127.0.0.1"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **by: real(named.get(host, host), *more, **by))
+    for anywhere in (False, True):
+        with pytest.raises(ServerUnavailable, match="certificate"):
+            Endpoint(secure_server.address.replace("127.0.0.1", "other.test"), anywhere=anywhere).reply("x", PICTURE, 5)
+    assert secure_server.asked == []
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
@@ -135,6 +169,7 @@ def test_nothing_said_is_no_caption_and_no_question_is_no_question(server):
         "http://me:pw@127.0.0.1/v1",
         "http:///v1",
         "http://127.0.0.1:x/",
+        "http://127.0.0.1:0/",
         "http://a b/",
         "http://h/?q",
     ],
@@ -154,5 +189,7 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 
 def test_loopback_is_told_from_what_looks_like_it():
-    assert [one for one in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1") if not is_loopback(one)] == []
+    assert [
+        one for one in ("127.0.0.1", "127.9.9.9", "::1", "::1%lo", "::ffff:127.0.0.1") if not is_loopback(one)
+    ] == []
     assert [one for one in ("0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1%1") if is_loopback(one)] == []

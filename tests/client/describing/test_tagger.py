@@ -12,6 +12,7 @@ from unseen.errors import InvalidInput
 from unseen_client.describing.describer import Describing, moved
 from unseen_client.describing.tagger import NULL_WORDS, Tagger
 from unseen_client.describing.vocabulary import PLACE, Vocabulary
+from unseen_client.describing_protocol import as_vocabulary
 
 DIMENSION = 24
 
@@ -106,10 +107,18 @@ def test_what_is_no_vocabulary_and_no_weight_is_refused(make):
         make()
 
 
+def test_bare_tags_are_a_vocabulary_with_the_usual_prompts():
+    assert as_vocabulary(["dog", "boat"]) == Vocabulary(("dog", "boat"))
+    assert as_vocabulary("a red car") == Vocabulary(("a red car",))
+    assert as_vocabulary(VOCABULARY) is VOCABULARY
+
+
 def test_a_vocabulary_is_read_from_lines(tmp_path):
     file = tmp_path / "tags.txt"
     file.write_text("# mine\ndog\n\n  a red car \ndog\n海滩\n", encoding="utf-8")
     assert Vocabulary.read(file).tags == ("dog", "a red car", "海滩")
+    file.write_text("\ufeffdog\n", encoding="utf-8")  # as Windows writes it
+    assert Vocabulary.read(file).tags == ("dog",)
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput, match="UTF-8"):
         Vocabulary.read(file)
