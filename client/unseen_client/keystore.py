@@ -19,7 +19,7 @@ from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch, WrongKey
 from unseen.json_text import read_json
 from unseen.types import UID_BYTES
-from unseen_client.home import private_folder
+from unseen_client.home import destroy_private, private_folder
 from unseen_client.vault import Vault
 
 KEY_BYTES = 32
@@ -239,8 +239,8 @@ class KeyStore:
         return held[0]
 
     def forget(self, collection_uid: bytes) -> None:
-        """Destroy the key of a deleted collection; nothing happens when there is none."""
-        self._path(collection_uid).unlink(missing_ok=True)
+        """Destroy the key of a deleted collection, for good when this returns; nothing happens when there is none."""
+        destroy_private(self._path(collection_uid))
 
     def all(self) -> list[CollectionKey]:
         """Every key held, by name; files that are no keys by their names are passed over."""
