@@ -44,15 +44,18 @@ class ControllerKeys:
         """A fresh one, on disk when this returns; AlreadyExists rather than losing one."""
         path = self._path(name)
         private_folder(private_folder(self._home) / self._folder.name)
-        if path.exists():
-            raise AlreadyExists(f"this device holds a controller key named {name!r} already; choose another name")
         made = ControllerKey(name, KeyPair.make())
         document = {
             "format": FORMAT,
             "name": name,
             "private_key": base64.b64encode(made.key.private_key).decode("ascii"),
         }
-        self._vault.write(path, json.dumps(document, indent=1, sort_keys=True).encode())
+        try:
+            self._vault.write_new(path, json.dumps(document, indent=1, sort_keys=True).encode())
+        except AlreadyExists as error:
+            raise AlreadyExists(
+                f"this device holds a controller key named {name!r} already; choose another name"
+            ) from error
         return made
 
     def get(self, name: str) -> ControllerKey:

@@ -71,9 +71,32 @@ def write_over_private(path: Path, data: bytes) -> None:
     if sys.platform == "win32" or not path.exists():
         write_private(path, data)
         return
+    with _overwritten_afterwards(path):
+        write_private(path, data)
+
+
+def destroy_private(path: Path) -> None:
+    """Remove a file whose content may not stay on the disk, as far as ``write_over_private`` can; on disk then.
+
+    Nothing happens when there is none; raises StoreFailed.
+    """
+    if not path.exists():
+        return
+    if sys.platform == "win32":
+        path.unlink(missing_ok=True)
+        return
+    with _overwritten_afterwards(path):
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _overwritten_afterwards(path: Path) -> Iterator[None]:
+    """A block that takes a file's name away; then what the file held is overwritten, never before: a crash between
+    the two leaves the content, but no file that is damaged."""
     try:
         with path.open("r+b") as past:
-            write_private(path, data)
+            yield
             past.write(bytes(os.fstat(past.fileno()).st_size))
             past.flush()
             os.fsync(past.fileno())

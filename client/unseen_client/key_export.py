@@ -13,7 +13,7 @@ from pathlib import Path
 from unseen import envelope
 from unseen.errors import IntegrityError, InvalidInput, SealBroken, WrongKey
 from unseen.json_text import read_json
-from unseen_client.home import write_private
+from unseen_client.home import write_new_private
 from unseen_client.keystore import CollectionKey
 from unseen_client.passphrase import Stretching, require_long_enough
 
@@ -25,7 +25,7 @@ def export_key(key: CollectionKey, path: Path, passphrase: str) -> None:
     """Write the key to ``path`` (mode 0600), readable with the passphrase only; refuses to overwrite."""
     if path.exists():
         raise InvalidInput(f"{path} exists; name a new file")
-    write_private(path, wrap(key, require_long_enough(passphrase), Stretching.make()))
+    write_new_private(path, wrap(key, require_long_enough(passphrase), Stretching.make()))
 
 
 def import_key(path: Path, passphrase: str) -> CollectionKey:

@@ -19,7 +19,7 @@ from unseen.entropy import random_bytes
 from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch, WrongKey
 from unseen.json_text import read_json
 from unseen.types import UID_BYTES
-from unseen_client.home import private_folder
+from unseen_client.home import destroy_private, private_folder
 from unseen_client.vault import Vault
 
 KEY_BYTES = 32
@@ -29,6 +29,7 @@ FORMAT_WITHOUT_STORE = "unseen-record-key-1"
 FORMAT_WITH_METRIC = "unseen-record-key-3"
 FORMAT_WITH_OWNER_KEY = "unseen-record-key-4"
 COSINE = "cosine"
+METRICS = (COSINE, "dot", "l2", "l1")
 KEY_ID_BYTES = 8
 ROTATING = ".rotating"
 """Added to its name, the name of the collection that takes its place while a key is rotated."""
@@ -65,6 +66,8 @@ class CollectionKey:
             raise InvalidInput("an owner-encrypted collection is compared by cosine, keeps vectors and names its store")
         if self.metric != COSINE and self.store_uid is None:
             raise InvalidInput("a key with another metric than cosine names the store that its collection is in")
+        if self.metric not in METRICS or not SHORTEST <= self.longest <= LARGEST:
+            raise InvalidInput(f"a key's metric is one of {', '.join(METRICS)}, and its longest vector has a length")
 
     @staticmethod
     def make(
@@ -165,9 +168,9 @@ class CollectionKey:
 def _metric(fields: dict[object, object]) -> tuple[str, float]:
     """The metric of a key of the third format; raises KeyError or ValueError for what is none."""
     match fields:
-        case {"metric": "dot" | "l2" | "l1" as metric, "longest": int() | float() as longest}:
-            if not isinstance(longest, bool) and SHORTEST <= longest <= LARGEST:
-                return str(metric), float(longest)
+        case {"metric": str(metric), "longest": int() | float() as longest}:
+            if metric != COSINE and not isinstance(longest, bool) and SHORTEST <= longest <= LARGEST:
+                return metric, float(longest)
     raise ValueError("no metric")
 
 
@@ -239,8 +242,8 @@ class KeyStore:
         return held[0]
 
     def forget(self, collection_uid: bytes) -> None:
-        """Destroy the key of a deleted collection; nothing happens when there is none."""
-        self._path(collection_uid).unlink(missing_ok=True)
+        """Destroy the key of a deleted collection, for good when this returns; nothing happens when there is none."""
+        destroy_private(self._path(collection_uid))
 
     def all(self) -> list[CollectionKey]:
         """Every key held, by name; files that are no keys by their names are passed over."""

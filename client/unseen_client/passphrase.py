@@ -48,8 +48,9 @@ class Stretching:
         return Stretching(random_bytes(SALT_BYTES))
 
     def key(self, passphrase: str) -> bytes:
-        """The 32-byte key of a passphrase."""
-        return Scrypt(salt=self.salt, length=KEY_BYTES, n=self.cost, r=SCRYPT_R, p=1).derive(passphrase.encode())
+        """The 32-byte key of a passphrase; of bytes from the system that are no UTF-8, of these bytes."""
+        said = passphrase.encode("utf-8", "surrogateescape")
+        return Scrypt(salt=self.salt, length=KEY_BYTES, n=self.cost, r=SCRYPT_R, p=1).derive(said)
 
     def to_json(self) -> dict[str, object]:
         return {"n": self.cost, "r": SCRYPT_R, "p": 1, "salt": base64.b64encode(self.salt).decode("ascii")}

@@ -96,7 +96,7 @@ def key_of(texts: Sequence[str]) -> CollectionKey:
     opens = first.share if first.made == 1 else _combined(chosen)
     try:
         return _unpacked(envelope.open_sealed(opens, first.box, _context(first.needed, first.made)))
-    except (SealBroken, ValueError, struct.error) as error:
+    except (SealBroken, ValueError, InvalidInput) as error:
         raise IntegrityError("the sheets do not open: one of them is not what was printed; compare them") from error
 
 
@@ -188,7 +188,7 @@ def _packed(key: CollectionKey) -> bytes:
 
 
 def _unpacked(data: bytes) -> CollectionKey:
-    flags, at = data[0], 1
+    at = 0
 
     def take(count: int) -> bytes:
         nonlocal at
@@ -197,6 +197,7 @@ def _unpacked(data: bytes) -> CollectionKey:
             raise ValueError("cut")
         return data[at - count : at]
 
+    flags = take(1)[0]
     collection_uid = take(UID_BYTES)
     store_uid = take(UID_BYTES) if flags & _WITH_STORE else None
     record_key = take(KEY_BYTES)

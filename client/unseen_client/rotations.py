@@ -2,7 +2,7 @@
 
 A note lies in ``home/rotations`` from before the first row is carried over until after the old key is destroyed, so
 that whoever runs the rotation again after a stop goes on at the right place, and never takes a finished one for a new
-one or the other way round.
+one or the other way round. It says whether every row was there, so that no server's word ends one before that.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Rotation:
     name: str
     old_uid: bytes
     new_uid: bytes
+    is_asked: bool = False
+    """Whether the new one held every row, and the server was asked to put it in place."""
 
 
 class Rotations:
@@ -46,6 +48,7 @@ class Rotations:
             "name": rotation.name,
             "old_uid": rotation.old_uid.hex(),
             "new_uid": rotation.new_uid.hex(),
+            "is_asked": rotation.is_asked,
         }
         write_private(self._path(rotation), json.dumps(fields, indent=1, sort_keys=True).encode())
 
@@ -69,10 +72,11 @@ class Rotations:
                     "name": str(name),
                     "old_uid": str(old_uid),
                     "new_uid": str(new_uid),
+                    "is_asked": bool(is_asked),
                 }:
                     uids = [bytes.fromhex(uid) for uid in (store_uid, old_uid, new_uid)]
                     if all(len(uid) == UID_BYTES for uid in uids):
-                        return Rotation(uids[0], name, uids[1], uids[2])
+                        return Rotation(uids[0], name, uids[1], uids[2], is_asked)
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; remove it, and rotate the key again") from error
         raise IntegrityError(f"{path} is of a newer release of Unseen, or damaged")

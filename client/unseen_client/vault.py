@@ -27,7 +27,14 @@ from unseen.envelope import KEY_BYTES
 from unseen.errors import IntegrityError, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen_client import keyring_secret
-from unseen_client.home import private_folder, refuse_others, write_new_private, write_over_private, write_private
+from unseen_client.home import (
+    destroy_private,
+    private_folder,
+    refuse_others,
+    write_new_private,
+    write_over_private,
+    write_private,
+)
 from unseen_client.passphrase import PassphraseSource, Stretching, found, require_long_enough
 
 FILE_NAME = "key-store.json"
@@ -123,8 +130,7 @@ class Vault:
             if _sealed_in(data) is None:
                 write_over_private(path, self._sealed(path, data))
         for path in self._found(_UNFINISHED):
-            write_over_private(path, b"")
-            path.unlink()
+            destroy_private(path)
 
     def _found(self, patterns: Iterable[str]) -> Iterator[Path]:
         for pattern in patterns:

@@ -112,20 +112,21 @@ class LiveCollection(ABC):
         """Destroy the collection: gone from disk, then from memory, then returned."""
         with self.changing():
             self._store.delete(request_id, self.info.uid)
-            with self._lock.writing():
-                self._is_gone = True
-                self._empty()
+            self._leave_memory()
         hand_back_freed_memory()
 
     def give_way(self, to: LiveCollection, request_id: bytes, at_epoch: int, name: str) -> None:
         """Destroy this collection, as ``delete`` does, and give its name to another one, in one change."""
         with self.changing(), to.changing():
             stored = self._store.replace(request_id, to.info.uid, self.info.uid, at_epoch, name)
-            with self._lock.writing():
-                self._is_gone = True
-                self._empty()
+            self._leave_memory()
             to.renamed(stored)
         hand_back_freed_memory()
+
+    def _leave_memory(self) -> None:
+        with self._lock.writing():
+            self._is_gone = True
+            self._empty()
 
     def renamed(self, stored: StoredCollection) -> None:
         """Stand under the name that it has on disk now."""

@@ -1,7 +1,7 @@
 """Run as a script in a process of its own: rotate the keys of a collection and be killed on the way.
 
 python crashing_rotation.py SERVER HOME NAME POINT
-POINT: carrying (some rows are there), carried (all are, nothing is replaced),
+POINT: made (the new one is there, its key is nowhere), carrying (some rows are), carried (all are, not replaced),
        replaced (the server has done it, this device does not know), destroyed (the old key is gone, the note is not)
 """
 
@@ -31,7 +31,7 @@ def crash_at(point: str) -> None:
             die()
         true_exchange(self, step)
         sent.append(method)
-        if (point, method) == ("replaced", "ReplaceCollection"):
+        if (point, method) in (("made", "CreateCollection"), ("replaced", "ReplaceCollection")):
             die()
         if point == "carrying" and sent.count("EnrolRows") == 2:
             die()

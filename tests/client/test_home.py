@@ -12,7 +12,15 @@ import pytest
 
 from unseen.errors import AlreadyExists, InvalidConfiguration, StoreFailed
 from unseen_client import home
-from unseen_client.home import default_home, private_folder, refuse_others, write_new_private, write_private
+from unseen_client.home import (
+    default_home,
+    destroy_private,
+    private_folder,
+    refuse_others,
+    write_new_private,
+    write_over_private,
+    write_private,
+)
 from unseen_client.session import Session
 
 
@@ -71,6 +79,29 @@ def test_a_file_is_written_whole_under_any_number_of_writers(tmp_path):
     assert path.read_bytes() in contents
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     refuse_others(path, "600")
+
+
+@pytest.mark.parametrize("end", [destroy_private, lambda path: write_over_private(path, b"other")])
+def test_what_a_destroyed_file_held_is_overwritten_on_the_disk(tmp_path, end):
+    path = tmp_path / "file"
+    write_private(path, b"secret")
+    with path.open("rb") as held:
+        end(path)
+        assert held.read() == bytes(len(b"secret"))
+    destroy_private(path)
+    destroy_private(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_destroyed_stays_whole(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    write_private(tmp_path / "file", b"secret")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreFailed, match="cannot write over"):
+        destroy_private(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"secret"
 
 
 def test_a_folder_that_is_not_there_is_a_store_failure(tmp_path):

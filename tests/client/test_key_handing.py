@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
+from unseen_client import recovery_sheet
 from unseen_client.device_key import DevicePublicKey, device_key
 from unseen_client.keystore import CollectionKey
 from unseen_client.recovery_sheet import key_of, sheets
@@ -99,6 +100,16 @@ def test_a_sheet_and_every_pair_of_shares_give_the_key_back(key):
         key_of([made[0], made[0]])
     with pytest.raises(InvalidInput, match="do not belong together"):
         key_of([made[0], sheets(key, 2, 3)[1]])
+
+
+@pytest.mark.parametrize("part", [b"", b"\0", "metric"])
+def test_a_sheet_that_somebody_made_up_is_refused(monkeypatch, part):
+    packed = recovery_sheet._packed(KEYS[3])
+    made_up = packed.replace(b"\x02l2", b"\x02l9") if part == "metric" else part
+    assert made_up != packed
+    monkeypatch.setattr(recovery_sheet, "_packed", lambda _: made_up)
+    with pytest.raises(IntegrityError, match="do not open"):
+        key_of(sheets(KEYS[3]))
 
 
 def test_a_sheet_says_what_it_is_and_holds_no_key_in_the_clear_of_another_form():

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from tests.client.real_server import ENVIRONMENT
-from unseen.errors import CollectionNotFound, InvalidInput, KeyMissing, SealBroken, UnseenError
+from unseen.errors import CollectionNotFound, IntegrityError, InvalidInput, KeyMissing, SealBroken, UnseenError
 from unseen_client import AsyncClient, Client, Record
 from unseen_client.dicom.crosswalk import WayBack
+from unseen_client.flows import rotate
 from unseen_client.keystore import KeyStore
 from unseen_client.records import open_record, row_id
 from unseen_client.rotations import Rotations
@@ -46,6 +47,12 @@ def keys_of(home):
 
 def names(client):
     return [one.name for one in client.list_collections()]
+
+
+def killed_at(point, server, home, name):
+    """Have a rotation begun, and killed there."""
+    command = [sys.executable, str(CRASHES), server.address, str(home), name, point]
+    assert subprocess.run(command, env=ENVIRONMENT, timeout=120, check=False).returncode == -signal.SIGKILL
 
 
 def test_after_a_rotation_the_old_keys_open_nothing_that_the_server_has(own_server, home, tmp_path, unit_vectors):
@@ -97,8 +104,7 @@ def test_killed_anywhere_it_goes_on_and_both_are_served_meanwhile(server, home, 
     vectors = unit_vectors(45, DIMENSION)
     with Client(server.address, home=home) as client:
         fill(client, name, vectors)
-    command = [sys.executable, str(CRASHES), server.address, str(home), name, point]
-    assert subprocess.run(command, env=ENVIRONMENT, timeout=120, check=False).returncode == -signal.SIGKILL
+    killed_at(point, server, home, name)
     with Client(server.address, home=home) as client:
         assert right(client, name, vectors)
         replaced = point in ("replaced", "destroyed")
@@ -113,6 +119,47 @@ def test_killed_anywhere_it_goes_on_and_both_are_served_meanwhile(server, home, 
         held = [key for key in keys_of(home).values() if key.name == name]
         assert len(held) == 1
         assert not list((home / "rotations").iterdir())
+
+
+def test_killed_before_the_new_key_is_on_the_disk_the_error_names_the_way_out(server, home, name, unit_vectors):
+    vectors = unit_vectors(5, DIMENSION)
+    with Client(server.address, home=home) as client:
+        fill(client, name, vectors)
+    killed_at("made", server, home, name)
+    with Client(server.address, home=home) as client:
+        with pytest.raises(KeyMissing, match=f"`unseen delete {name}.rotating`, then rotate again"):
+            client.rotate_keys(name)
+        assert right(client, name, vectors)
+        client.delete_collection(f"{name}.rotating")
+        assert client.rotate_keys(name) == 5
+        assert right(client, name, vectors)
+
+
+def test_the_word_of_a_server_alone_destroys_no_key(server, home, name, unit_vectors):
+    with Client(server.address, home=home) as client:
+        fill(client, name, unit_vectors(45, DIMENSION))
+    (old,) = (key for key in KeyStore(home).all() if key.name == name)
+    killed_at("carrying", server, home, name)
+    with Client(server.address, home=home) as client:
+        session = client._protocol._session
+        client._drive(
+            rotate._put_in_place(session, session.rotations.of(old.store_uid, name), client.collection(name).epoch)
+        )
+        with pytest.raises(IntegrityError, match="the old key was kept"):
+            client.rotate_keys(name)
+    assert KeyStore(home).get(old.collection_uid) == old
+
+
+def test_a_server_without_the_old_collection_gets_no_half_one_in_its_place(server, home, tmp_path, name, unit_vectors):
+    with Client(server.address, home=home) as client:
+        fill(client, name, unit_vectors(45, DIMENSION))
+    (old,) = (key for key in KeyStore(home).all() if key.name == name)
+    killed_at("carrying", server, home, name)
+    with Client(server.address, home=tmp_path / "second") as second:
+        second.delete_collection(name)
+    with Client(server.address, home=home) as client, pytest.raises(CollectionNotFound):
+        client.rotate_keys(name)
+    assert KeyStore(home).get(old.collection_uid) == old
 
 
 def test_what_another_device_writes_meanwhile_is_carried_over(server, home, tmp_path, name, unit_vectors):

@@ -125,6 +125,17 @@ def test_the_passphrase_comes_from_the_argument_the_environment_or_a_descriptor(
     os.close(writing)
 
 
+def test_a_passphrase_that_is_no_utf8_protects_and_opens_too(filled, monkeypatch):
+    secrets, said = everything(filled), b"passphrase \xff\xfe"
+    protected(filled, os.fsdecode(said))
+    reading, writing = os.pipe()
+    os.write(writing, said + b"\n")
+    monkeypatch.setenv("UNSEEN_KEYS_PASSPHRASE_FD", str(reading))
+    assert everything(filled) == secrets
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_key_that_somebody_puts_there_in_the_clear_is_refused_until_its_owner_takes_it_in(filled, tmp_path):
     protected(filled, FIRST)
     planted = CollectionKey(bytes(16), "planted", bytes(32))

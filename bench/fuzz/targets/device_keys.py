@@ -58,7 +58,7 @@ GivenKeys(GIVEN.path, Vault(GIVEN.path)).note(HELD, "file", "there", "", 1.0)
 for written in (GIVEN.path / "keys-given").iterdir():
     written.unlink()
 ROTATING = Home("rotations/one.json", lambda home: Rotations(home).of(UID, "scans"))
-ROTATION = {"format": "unseen-rotation-1", "name": "scans"} | {
+ROTATION = {"format": "unseen-rotation-1", "name": "scans", "is_asked": True} | {
     name: UID.hex() for name in ("store_uid", "old_uid", "new_uid")
 }
 

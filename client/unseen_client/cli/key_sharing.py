@@ -62,7 +62,7 @@ def share(
         where, public = home or default_home(), DevicePublicKey.parse(to)
         store = KeyStore(where)
         key = store.named(name)
-        path = file or Path(f"{key.name}-{public.fingerprint}.unseen-shared")
+        path = file or Path(Path(f"{key.name}-{public.fingerprint}.unseen-shared").name)  # a name may say a folder
         write_new_private(path, share_key(key, public))
         GivenKeys(where, store.vault).note(key, "device", public.fingerprint, label, time.time())
         fields: dict[str, object] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from enum import StrEnum
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from unseen_client.given_keys import GivenKey
     from unseen_client.keystore import CollectionKey
 
-PASSPHRASE_VARIABLE = "UNSEEN_PASSPHRASE"  # noqa: S105 - the variable's name
-NEW_PASSPHRASE_VARIABLE = "UNSEEN_KEYS_NEW_PASSPHRASE"  # noqa: S105
+EXPORT_VARIABLE = "UNSEEN_PASSPHRASE"
+NEW_VARIABLE = "UNSEEN_KEYS_NEW_PASSPHRASE"
+"""Where passphrases come from when nobody is there to ask: an export's, and the next one of this device's keys."""
 
 Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of record keys on this device.")]
 
@@ -29,8 +30,8 @@ Home = Annotated[Path | None, typer.Option(envvar="UNSEEN_HOME", help="Folder of
 class Protection(StrEnum):
     """What the keys of a device can be put under."""
 
-    PASSPHRASE = "passphrase"  # noqa: S105 - the word, not one
-    KEYRING = "keyring"
+    PASSPHRASE = auto()
+    KEYRING = auto()
 
 
 app = typer.Typer(
@@ -119,7 +120,7 @@ def protect(
             vault.protect_with_keyring()
         else:
             vault.open()  # the old passphrase before the new one
-            vault.protect_with_passphrase(_passphrase(NEW_PASSPHRASE_VARIABLE, "New passphrase", confirm=True))
+            vault.protect_with_passphrase(_passphrase(NEW_VARIABLE, "New passphrase", confirm=True))
         say(as_json, {"under": str(under)}, f"every key of this device lies under the {under} now")
 
 
@@ -160,7 +161,7 @@ def export(
             files = _write_sheets(key, file, needed, made)
             how, to = ("sheet", "1") if made == 1 else ("shares", f"{needed}-of-{made}")
         else:
-            export_key(key, file, _passphrase(PASSPHRASE_VARIABLE, "Passphrase", confirm=True))
+            export_key(key, file, _passphrase(EXPORT_VARIABLE, "Passphrase", confirm=True))
             files = [file]
         GivenKeys(where, store.vault).note(key, how, to, "", time.time())
         words = "\n".join(f"{one} holds the key of {key.name}" for one in files)
@@ -221,7 +222,7 @@ def import_(
         if all(map(is_sheet, data)):
             key = key_of([one.decode("utf-8", "replace") for one in data])
         elif len(data) == 1:
-            key = unwrap(data[0], _passphrase(PASSPHRASE_VARIABLE, "Passphrase", confirm=False))
+            key = unwrap(data[0], _passphrase(EXPORT_VARIABLE, "Passphrase", confirm=False))
         else:
             raise InvalidInput(
                 f"got {len(data)} files, not all of them recovery sheets; import other exports one by one"

@@ -8,7 +8,8 @@
 
 Until the replacement others read and write the old one as ever; what they write makes it be refused, and is carried
 over first. Everything may stop anywhere: what is there already is found there the next time. The server learns that a
-collection was written anew, and which rows are of one size.
+collection was written anew, and which rows are of one size. That it has replaced one is believed only where this device
+had seen every row in the new one and asked for it: else its word alone would have the only key destroyed.
 
 Done from records, as blocks are written anew: never from what the server's ciphertexts decrypt to.
 """
@@ -64,7 +65,7 @@ def rotate(session: Session, name: str) -> Flow[int]:
     try:
         current: CollectionInfo | None = yield from collections.get(session, name)
     except CollectionNotFound:
-        if begun is None:
+        if begun is None or not begun.is_asked:
             raise
         current = None  # a crash of the server between the old one's end and the new one's name
     if begun is not None and current is not None and current.uid not in (begun.old_uid, begun.new_uid):
@@ -75,10 +76,21 @@ def rotate(session: Session, name: str) -> Flow[int]:
             begun = yield from _carry_all(session, name, begun)
         elif current is None:
             yield from _put_in_place(session, begun, 0)
+        elif not begun.is_asked:
+            yield from local(partial(_require_destroyed, session, begun))
     except UnseenError as error:
         error.add_note("nothing is lost: the old keys serve until all is done; rotate again to go on")
         raise
     return (yield from _end(session, begun))
+
+
+def _require_destroyed(session: Session, rotation: Rotation) -> None:
+    """Refuse a replacement that nobody asked for, unless another run of this device has ended it already."""
+    if session.keys.readable(rotation.old_uid) is not None:
+        raise IntegrityError(
+            f"the server shows a collection as {rotation.name!r} that was to take its place, before this device had "
+            "put every row there and asked for that; the old key was kept. Do not trust this server"
+        )
 
 
 def _carry_all(session: Session, name: str, begun: Rotation | None) -> Flow[Rotation]:
@@ -91,11 +103,13 @@ def _carry_all(session: Session, name: str, begun: Rotation | None) -> Flow[Rota
         )
     new, rotation = yield from _successor(session, old, begun)
     for tries in itertools.count(1):
+        yield from local(partial(session.rotations.note, rotation))
         epoch = old.mirror.epoch
         yield from _carry(session, old, new)
         try:
             if old.mirror.epoch != epoch:  # another call of this device has brought it up to date meanwhile
                 raise BlockChanged("the collection was changed while its rows were carried over")
+            yield from local(partial(session.rotations.note, replace(rotation, is_asked=True)))
             yield from _put_in_place(session, rotation, epoch)
             return rotation
         except BlockChanged:
@@ -124,15 +138,15 @@ def _successor(session: Session, old: Place, begun: Rotation | None) -> Flow[tup
     if held is None:
         raise KeyMissing(
             f"another device is giving collection {collection.name!r} new keys: wait for it and ask there for the new "
-            f"key. If that device is lost, `unseen delete {name}`, then rotate again"
+            f"key. If that device is lost, or it was this one and was stopped at once, `unseen delete {name}`, then "
+            "rotate again"
         )
     if held.owner_key in (None, old.key.owner_key) or held.record_key == old.key.record_key:
         raise IntegrityError(f"the server shows a collection as {name!r} whose keys are no new ones; do not trust it")
     server = yield from collections.server_info(session)
     rotation = Rotation(server.store_uid, collection.name, collection.uid, made.uid)
-    if begun is not None and begun != rotation:
+    if begun is not None and begun.new_uid != rotation.new_uid:
         yield from local(partial(session.rotations.forget, begun))
-    yield from local(partial(session.rotations.note, rotation))
     return (yield from open_current(session, name)), rotation
 
 

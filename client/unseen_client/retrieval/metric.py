@@ -25,12 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import InvalidInput, InvalidVector
-from unseen_client.keystore import LARGEST, SHORTEST
+from unseen_client.keystore import LARGEST, METRICS, SHORTEST
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
-COSINE, DOT, L2, L1 = NAMES = ("cosine", "dot", "l2", "l1")
+COSINE, DOT, L2, L1 = NAMES = METRICS
 ROWS_AT_ONCE = 4096
 """Rows are worked through in float64 in runs of this many."""
 LENGTH_SLACK = 1e-5

@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 
 from unseen.entropy import random_bytes
 from unseen_client.cli.app import app
+from unseen_client.device_key import device_key
+from unseen_client.keystore import CollectionKey, KeyStore
 from unseen_client.passphrase import Stretching
+from unseen_client.vault import Vault
 
 FIRST, SECOND = "first passphrase", "second passphrase"
 
@@ -97,6 +100,19 @@ def test_a_key_is_shared_to_one_device_listed_and_revoked_by_rotation(unseen, na
     assert unseen("keys", "share", name, again, "--to", public["public_key"]).returncode == 0
     assert unseen("keys", "accept", again, **alice).returncode == 0
     assert listed(unseen, name, **alice) == {"one", "two", "three"}
+
+
+def test_a_key_whose_name_says_a_folder_is_shared_to_a_file_here(tmp_path, monkeypatch):
+    here, home = tmp_path / "here", tmp_path / "home"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    key = CollectionKey.make(bytes(16), "../there", keep_vectors=True, store_uid=bytes(16))
+    KeyStore(home).put(key)
+    to = device_key(home, Vault(home)).public
+    told = CliRunner().invoke(app, ["keys", "share", "../there", "--to", to.text, "--home", str(home)])
+    assert told.exit_code == 0, told.output
+    assert [path.name for path in here.iterdir()] == [f"there-{to.fingerprint}.unseen-shared"]
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "home"}
 
 
 def test_sheets_bring_the_collection_to_a_device_that_has_nothing(unseen, name, filled, tmp_path):
