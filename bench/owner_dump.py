@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.measure import print_table, write_json
+from bench.vectors import unit_vectors
 from tests.server.memory import OpenServer, dumped
 from unseen.entropy import random_uid
 from unseen_client import Client
@@ -156,11 +157,6 @@ def experiment(protection: str, pairs: int, rows: int, dimension: int, seed: int
     order = orders(pairs, random)
     dumps = [dump(protection, both[which]) for pair in order for which in pair]
     return {place: guesses([one[place] for one in dumps], order, random) for place in PLACES}
-
-
-def unit_vectors(count: int, dimension: int, seed: int) -> npt.NDArray[np.float32]:
-    drawn = np.random.default_rng(seed).normal(size=(count, dimension))
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
 
 
 def lines(found: dict[str, dict[str, Guessed]]) -> Iterator[tuple[str, ...]]:

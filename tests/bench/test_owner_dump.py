@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.owner_dump import Guessed, Order, guesses, orders, unit_vectors, words_of
+from bench.owner_dump import Guessed, Order, guesses, orders, words_of
+from bench.vectors import unit_vectors
 from unseen.he.mask import MaskSource
 from unseen.he.owner.layout import Layout
 from unseen.he.owner.message import read_ciphertexts
