@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.measure import medians, print_table, write_json
+from bench.vectors import unit_vectors
 from tests.client.hand_driver import Driver
 from tests.client.owner_paper import OwnerPaperServer
 from unseen.errors import ReplyRefused
@@ -57,11 +58,6 @@ def device(vectors: Float32Array) -> Iterator[tuple[Driver, OwnerPaperServer]]:
 def enrol(driver: Driver, vectors: Float32Array, first: int) -> None:
     ids = [str(at) for at in range(first, first + len(vectors))]
     driver(driver.protocol.enrol_vectors("rows", ids, vectors, None))
-
-
-def unit_vectors(count: int, dimension: int, seed: int) -> Float32Array:
-    drawn = np.random.default_rng(seed).normal(size=(count, dimension))
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
 
 
 def costs(rows: int, dimension: int) -> dict[str, float]:

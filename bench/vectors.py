@@ -22,3 +22,9 @@ def clustered_vectors(count: int, dimension: int, seed: int) -> npt.NDArray[np.f
         part += centres[random.integers(0, len(centres), len(part))]
         part /= np.linalg.norm(part, axis=1, keepdims=True)
     return vectors
+
+
+def unit_vectors(count: int, dimension: int, seed: int) -> npt.NDArray[np.float32]:
+    """Unit vectors (count, dimension) in every direction alike."""
+    drawn = np.random.default_rng(seed).normal(size=(count, dimension))
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)

@@ -48,7 +48,8 @@ class Mirror(MirrorFile):
     @property
     def moved_epoch(self) -> int:
         """A reply of an earlier epoch may have scored rows where they stand no more."""
-        return self._moved_epoch
+        with self._reading():  # another process may have taken moves in
+            return self._moved_epoch
 
     @property
     def rows(self) -> int:

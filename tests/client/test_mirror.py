@@ -152,6 +152,16 @@ def test_another_process_that_wrote_is_noticed(mirror, path):
     other.close()
 
 
+def test_a_row_that_another_process_saw_moving_says_since_when_replies_are_too_old(mirror, path):
+    mirror.apply(0, 1, [], [entry(0, 0, 1)])
+    with contextlib.closing(Mirror(path)) as other:
+        other.apply(1, 2, [], [entry(1, 1, 2)])
+        assert other.moved_epoch <= 1, "nothing moved"
+        other.apply(2, 3, [], [entry(0, 5, 3)])
+        assert other.moved_epoch == 3
+    assert mirror.moved_epoch == 3
+
+
 def test_opening_sees_one_moment_of_the_file(mirror, path, monkeypatch):
     """Another process commits between the statements of opening: its rows are all there or none of them is."""
     mirror.apply(0, 1, [], [entry(0, 0, 1), entry(1, 1, 1)])

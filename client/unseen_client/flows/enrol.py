@@ -192,9 +192,10 @@ class Enrolment:
         self.already.append(record.id)
         return False
 
-    def at_once(self, rows: int) -> int:
-        """So many rows, or about as many where whole blocks are written."""
-        return min(owner.rows_at_once(self._place, rows), ROWS_PER_STREAM) if self._place.is_owner else rows
+    def at_once(self, about: int) -> int:
+        """How many rows to send together, about so many: whole blocks, for a part is written anew with what follows."""
+        block = owner.layout_of(self._place).whole.rows_per_block if self._place.is_owner else 1
+        return min(max(1, about // block) * block, ROWS_PER_STREAM)
 
     def has(self, row: str) -> Flow[bool]:
         """Whether this id needs no work: the server has it, or this enrolment has just sent it."""

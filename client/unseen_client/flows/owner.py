@@ -105,12 +105,6 @@ def by_block(place: Place, row_ids: Sequence[bytes]) -> list[list[bytes]]:
     return list(apart.values())
 
 
-def rows_at_once(place: Place, about: int) -> int:
-    """How many rows fill whole blocks, about so many: a part of a block is written anew with the rows that follow."""
-    size = layout_of(place).whole.rows_per_block
-    return max(1, about // size) * size
-
-
 def choose_slots(layout: Layout, taken: npt.NDArray[np.intp], count: int) -> list[int]:
     """Free slots for new rows: of whole blocks, and for a small rest of side blocks."""
     size = layout.whole.rows_per_block
