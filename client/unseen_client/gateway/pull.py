@@ -168,7 +168,8 @@ def _fetched(session: requests.Session, url: str) -> bytes | None:
         parts = parts_of(answer.headers.get("Content-Type", ""), bytes(body))
     except InvalidInput:
         return None
-    return parts[0] if len(parts) == 1 and kind_of(parts[0]) is Kind.DICOM else None
+    data = bytes(parts[0]) if len(parts) == 1 else b""
+    return data if kind_of(data) is Kind.DICOM else None
 
 
 def _value(attributes: Any, tag: str) -> str:

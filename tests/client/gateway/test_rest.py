@@ -14,6 +14,8 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.client.dicom.objects import as_file, slice_of
 from unseen.errors import InvalidConfiguration, InvalidInput, NotPermitted
@@ -60,8 +62,8 @@ def test_only_health_is_told_without_the_token(server: rest.RestServer, tmp_path
     token = rest.token_of(tmp_path)
     assert ((tmp_path / "gateway-token").stat().st_mode & 0o777, len(token)) == (0o600, 44)
     assert ask(server, "GET", "/health", None)[0] == 200
-    for given in ("", token, "Bearer ", f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer é"):
-        assert ask(server, "POST", "/similar", b"{}", Authorization=given.encode().decode("latin-1"))[0] == 401
+    for header in ("", token, "Bearer ", f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer é"):
+        assert ask(server, "POST", "/similar", b"{}", Authorization=header.encode().decode("latin-1"))[0] == 401
     assert ask(server, "POST", "/similar", b"hello", Authorization=f"Bearer {token}") == (200, b'{"body": "hello"}')
     assert ask(server, "GET", "/similar", None, Authorization=f"Bearer {token}")[0] == 404
     assert ask(server, "POST", "/similar", b"forbidden", Authorization=f"Bearer {token}")[0] == 403
@@ -149,3 +151,27 @@ def test_parts_are_taken_apart_and_what_is_no_multipart_is_refused(queue: Queue)
             stow.parts_of(wrong_kind, wrong)
     with pytest.raises(InvalidInput, match="none of the parts"):
         stow.store(queue.put, kind, multipart(b"text"))
+
+
+@given(st.lists(st.sampled_from([b"--cut", b"--", b"\r\n", b"\r\n\r\n", b"x", b"--cu"]), max_size=14).map(b"".join))
+@example(multipart(b"a", b"", b"\r\n--cu"))
+@example(b"preamble\r\n" + multipart(b"a") + b"epilogue")
+def test_parts_are_those_between_the_boundaries_as_splitting_finds_them(body: bytes) -> None:
+    pieces = (b"\r\n" + body).split(b"\r\n--cut")
+    expected = [piece.partition(b"\r\n\r\n")[1:] for piece in pieces[1:-1]]
+    is_whole = len(pieces) > 2 and pieces[-1].startswith(b"--") and all(blank for blank, _ in expected)
+    kind = "multipart/related; boundary=cut"
+    if is_whole:
+        assert stow.parts_of(kind, body) == [content for _, content in expected]
+    else:
+        with pytest.raises(InvalidInput):
+            stow.parts_of(kind, body)
+
+
+def test_a_body_is_not_copied_to_be_taken_apart_and_parts_are_counted() -> None:
+    kind = "multipart/related; boundary=cut"
+    body = multipart(bytes(1000), bytes(1000))
+    assert all(part.obj is body for part in stow.parts_of(kind, body))
+    assert len(stow.parts_of(kind, multipart(*[b""] * stow.MOST_PARTS))) == stow.MOST_PARTS
+    with pytest.raises(InvalidInput, match="more than"):
+        stow.parts_of(kind, multipart(*[b""] * (stow.MOST_PARTS + 1)))
