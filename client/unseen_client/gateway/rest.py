@@ -218,4 +218,8 @@ def read_fields(body: bytes) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict):
         raise InvalidInput("got no JSON object")
+    try:
+        "".join(one for one in fields.values() if isinstance(one, str)).encode()
+    except UnicodeEncodeError:  # JSON can say half a pair of surrogates, and nothing behind this can write it
+        raise InvalidInput("got a text that is none in UTF-8") from None
     return fields

@@ -127,6 +127,18 @@ def test_a_dicomweb_client_stores_and_each_object_is_in_the_queue(
     assert {one.origin for one in queue.waiting()} == {"sent by a DICOMweb client"}
 
 
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"[" * 60_000, b"\xff", b'{"study": "\\ud800"}', b'{"purpose": "a\\udfff"}']
+)
+def test_what_is_no_object_of_texts_is_told(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match="got"):
+        rest.read_fields(body)
+
+
+def test_texts_beyond_ascii_are_read() -> None:
+    assert rest.read_fields('{"reason": "Zweitmeinung für é \\ud83d\\ude00", "top_k": 3}'.encode())["top_k"] == 3
+
+
 def multipart(*parts: bytes, boundary: bytes = b"cut") -> bytes:
     pieces = (b"--" + boundary + b"\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts)
     return b"".join(pieces) + b"--" + boundary + b"--\r\n"
