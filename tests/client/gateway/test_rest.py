@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.client.dicom.objects import as_file, slice_of
+from tests.client.gateway.running import wait_until
 from unseen.errors import InvalidConfiguration, InvalidInput, NotPermitted
 from unseen_client.gateway import rest, stow
 from unseen_client.gateway.queue import Queue
@@ -99,6 +100,26 @@ def test_every_method_is_turned_away_for_the_same_reasons_in_the_same_order(
         assert told_of_lines(server, f"{what}/other", token, much) == 404
     assert told_of_lines(server, "GET /health", "", much) == 413
     assert told_of_lines(server, "POST /similar", token, much) == 413
+
+
+def test_one_connection_too_many_is_closed_and_the_next_is_answered_once_another_ended(server: rest.RestServer) -> None:
+    address = ("127.0.0.1", server.port)
+    held = [socket.create_connection(address, 20) for _ in range(rest.MOST_AT_ONCE)]
+    try:
+        with socket.create_connection(address, 20) as one_more:
+            assert one_more.recv(1) == b""
+        held.pop().close()
+        wait_until(lambda: answers(server))
+    finally:
+        for peer in held:
+            peer.close()
+
+
+def answers(server: rest.RestServer) -> bool:
+    try:
+        return ask(server, "GET", "/health", None)[0] == 200
+    except (http.client.HTTPException, OSError):
+        return False
 
 
 def test_bodies_are_bounded_before_they_are_read(server: rest.RestServer, tmp_path: Path) -> None:
