@@ -97,8 +97,10 @@ def failures(figures: dict[str, Any]) -> list[str]:
     if wire := figures.get("wire"):
         wrong += ["identifiers on the wire"] * bool(wire["identifiers found"])
         wrong += ["the search is blind"] * (not wire["identifiers found in the originals"])
+        wrong += ["nothing was sent on"] * (wire["accepted"] <= wire["refused"])
     if hostile := figures.get("hostile"):
         wrong += ["stuck"] * bool(hostile["left waiting"]) + ["the node died"] * bool(hostile["node restarts"])
+        wrong += ["nothing came through"] * (not hostile["enrolled"] + hostile["in quarantine"])
         wrong += ["memory"] * (max(hostile["peak MiB"].values()) > MOST_WORKER_MIB)
     return wrong
 

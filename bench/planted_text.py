@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from unseen.deid.dicom.stored import Shown, StoredFrames
 
 SIDE_PX, GAP_PX = 512, 40
-STRINGS_PER_PICTURE = 4
+STRINGS_PER_PICTURE, MOST_TRIES = 4, 10_000
 SIZES_PX = (10, 11, 12, 14, 16, 20, 24, 32, 48)
 CONTRASTS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2)
 """Share of the way from the mean of the background to white or black."""
@@ -105,7 +105,10 @@ def planted_picture(
     scripts: Mapping[str, Script] = SCRIPTS,
     side_px: int = SIDE_PX,
 ) -> PlantedPicture:
-    """A square picture with four strings that do not touch each other; the same for the same seed, side and fonts."""
+    """A square picture with four strings that do not touch each other; the same for the same seed, side and fonts.
+
+    ValueError where no place for them is found.
+    """
     chance = random.Random(seed)
     name = chance.choice(sorted(backgrounds))
     picture = _cut(backgrounds[name], chance, side_px).astype(np.float64)
@@ -114,11 +117,17 @@ def planted_picture(
     drawn = [one for one, script in usable.items() for _ in range(script.share)]
     strings: list[PlantedString] = []
     taken = np.zeros(picture.shape[:2], np.bool_)
-    while len(strings) < STRINGS_PER_PICTURE:
+    for _ in range(MOST_TRIES):
         script = chance.choice(drawn)
         string = _planted(picture, taken, chance, script, usable[script], most)
         if string is not None:
             strings.append(string)
+        if len(strings) == STRINGS_PER_PICTURE:
+            break
+    else:
+        raise ValueError(
+            f"found no place for {STRINGS_PER_PICTURE} strings in {side_px} pixels; take another seed or side"
+        )
     kind = np.uint16 if most > 255 else np.uint8
     stored = picture.clip(0, most).round().astype(kind)[None]
     shown = Shown.RGB if picture.ndim == 3 else Shown.GREY

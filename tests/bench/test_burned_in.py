@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from bench import planted_text
 from bench.burned_in import common, measured, summary, table
 from bench.planted_text import DEJAVU, SCRIPTS, Script, plain_backgrounds, planted_picture
 from unseen.deid.text.finder import TextFinder
@@ -55,3 +56,11 @@ def test_planting_gives_the_same_picture_for_the_same_seed() -> None:
 )
 def test_letters_in_a_row_are_counted(read: str, planted: str, letters: int) -> None:
     assert common(read, planted) == letters
+
+
+def test_a_picture_without_room_for_its_strings_is_told_instead_of_sought_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planted_text, "MOST_TRIES", 50)
+    with pytest.raises(ValueError, match="another seed or side"):
+        planted_picture(5, {"black": plain_backgrounds()["black"]}, READABLE, side_px=16)

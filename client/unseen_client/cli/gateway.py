@@ -21,7 +21,10 @@ app = typer.Typer(
     help="A DICOM node beside a PACS that enrols what it is sent.", no_args_is_help=True, rich_markup_mode=None
 )
 QueueFolder = Annotated[
-    Path | None, typer.Option("--queue", help="Folder of the queue; `gateway` in the folder of keys if left out.")
+    Path | None,
+    typer.Option(
+        "--queue", help="Folder of the queue, on another disk than the keys; `gateway` beside them if left out."
+    ),
 ]
 
 

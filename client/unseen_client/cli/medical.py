@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +13,13 @@ from unseen_client.cli.collections import Name
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
 from unseen_client.cli.spread import spread
+from unseen_client.dicom.uid import is_uid
 
 if TYPE_CHECKING:
     from unseen_client.dicom.crosswalk import WayBack
     from unseen_client.report import DicomEnrolReport
 
 PACS_VARIABLE = "UNSEEN_PACS"
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-"""PS3.5 section 9.1; leading zeros are wrong there, and written all the same."""
 
 
 @spread(basis=BasisOptions)
@@ -149,7 +147,7 @@ def wado_path(pacs: str, way: WayBack) -> str | None:
 
     A file may call its study anything, and what it says must not choose another path of the PACS.
     """
-    if not all(map(_UID.fullmatch, (way.study, way.series, way.instance))):
+    if not all(map(is_uid, (way.study, way.series, way.instance))):
         return None
     place = f"studies/{way.study}/series/{way.series}/instances/{way.instance}/frames/{way.frame}"
     return f"{pacs.rstrip('/')}/{place}"

@@ -103,10 +103,14 @@ def _crosswalk(session: Session, place: Place) -> Flow[Crosswalk]:
 def _rows_of(session: Session, place: Place, crosswalk: Crosswalk, study: str, reason: str) -> list[str]:
     """The rows of a study that is asked about, some of them where there are many; RowNotFound, NotPermitted."""
     who, now_s = reveals.account(), session.wall_clock_s()
-    is_granted = crosswalk.granted_until_s(who) > now_s
-    rows = sorted(place.mirror.has(crosswalk.rows_of(study))) if is_granted else []
-    outcome = "asked about" if rows else "refused"
-    reveals.write_line(session.home, now_s, who, place.collection.uid, "", reason, outcome)
+    log = partial(reveals.write_line, session.home, now_s, who, place.collection.uid, "", reason)
+    try:
+        is_granted = crosswalk.granted_until_s(who) > now_s
+        rows = _standing(place, crosswalk, study) if is_granted else []
+    except UnseenError:  # such as a grant that somebody put there without the keys
+        log("refused")
+        raise
+    log("asked about" if rows else "refused")
     if not is_granted:
         raise _no_grant(place, who)
     if not rows:
@@ -114,7 +118,13 @@ def _rows_of(session: Session, place: Place, crosswalk: Crosswalk, study: str, r
             f"collection {place.collection.name!r} has no row of this study that this device knows of; enrol the study "
             "here first, or again if it was enrolled by an earlier release"
         )
-    records = ((row, place.mirror.sealed_record(row)) for row in (rows[at] for at in spread(len(rows), ROWS_COMPARED)))
+    return rows
+
+
+def _standing(place: Place, crosswalk: Crosswalk, study: str) -> list[str]:
+    """Up to ROWS_COMPARED of a study's rows that are live, spread over all of them."""
+    rows = sorted(place.mirror.has(crosswalk.rows_of(study)))
+    records = ((rows[at], place.mirror.sealed_record(rows[at])) for at in spread(len(rows), ROWS_COMPARED))
     return [place.opened(row, sealed).id for row, sealed in records if sealed is not None]
 
 

@@ -25,6 +25,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from unseen.errors import InvalidConfiguration, StoreFailed
+from unseen_client.gateway.bounded_threads import BoundedThreads
 from unseen_client.gateway.contexts import CONTEXTS
 from unseen_client.gateway.node_settings import NodeSettings
 
@@ -188,16 +189,14 @@ def bounds_of(association: Association) -> BoundedSocket:
     return connection
 
 
-class _Server(ThreadedAssociationServer):
+class _Server(BoundedThreads, ThreadedAssociationServer):
     """Counts connections, and leaves the TLS handshake to the connection's own thread."""
 
-    daemon_threads = True
-    block_on_close = False
     request_queue_size = 64
 
     def __init__(self, *given: Any, limits: Limits, **named: Any) -> None:
         self.limits = limits
-        self.beginning = threading.BoundedSemaphore(limits.connections)
+        self.free = threading.BoundedSemaphore(limits.connections)
         super().__init__(*given, **named)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -210,23 +209,9 @@ class _Server(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return len(self.active_associations) < self.limits.connections and self.beginning.acquire(blocking=False)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self.beginning.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.beginning.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A handshake that failed, or a peer that left: no word of it, it may hold anything."""
+        return len(self.active_associations) < self.limits.connections and super().verify_request(
+            request, client_address
+        )
 
 
 class _Handler(RequestHandler):

@@ -6,7 +6,6 @@ answers only the JSON of the query is parsed here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from dicomweb_client.api import DICOMwebClient
 from unseen.errors import InvalidConfiguration, InvalidInput, ServerUnavailable
 from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES
 from unseen_client.deid.kinds import Kind, kind_of
+from unseen_client.dicom.uid import is_uid
 from unseen_client.gateway.stow import parts_of
 from unseen_client.transport import is_loopback
 
@@ -28,7 +28,6 @@ ACCEPTED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """As it is stored: nothing is decoded on the way for us."""
 PAGE = 100
 TIMEOUT_S = 60.0
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,8 @@ def _fetched(session: requests.Session, url: str) -> bytes | None:
         parts = parts_of(answer.headers.get("Content-Type", ""), bytes(body))
     except InvalidInput:
         return None
-    return parts[0] if len(parts) == 1 and kind_of(parts[0]) is Kind.DICOM else None
+    data = bytes(parts[0]) if len(parts) == 1 else b""
+    return data if kind_of(data) is Kind.DICOM else None
 
 
 def _value(attributes: Any, tag: str) -> str:
@@ -177,4 +177,4 @@ def _value(attributes: Any, tag: str) -> str:
         value = attributes[tag]["Value"][0]
     except (KeyError, IndexError, TypeError):
         return ""
-    return value if isinstance(value, str) and _UID.fullmatch(value) else ""
+    return value if isinstance(value, str) and is_uid(value) else ""

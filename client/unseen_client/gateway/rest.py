@@ -18,7 +18,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from unseen.errors import (
     UnseenError,
 )
 from unseen.json_text import read_json
+from unseen_client.gateway.bounded_threads import BoundedThreads
 from unseen_client.home import refuse_others, write_new_private
 
 TOKEN_NAME = "gateway-token"  # noqa: S105 - the file's name
@@ -91,35 +92,14 @@ class RestServer:
         self._thread.join()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(BoundedThreads, HTTPServer):
     token: bytes
     asked: dict[tuple[str, str], Ask]
     largest_bytes: int
 
     def __init__(self, *given: Any) -> None:
-        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.free = threading.BoundedSemaphore(MOST_AT_ONCE)
         super().__init__(*given)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        return self._free.acquire(blocking=False)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._free.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that left in the middle: nobody needs to know."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -218,4 +198,8 @@ def read_fields(body: bytes) -> dict[str, Any]:
         fields = None
     if not isinstance(fields, dict):
         raise InvalidInput("got no JSON object")
+    try:
+        "".join(one for one in fields.values() if isinstance(one, str)).encode()
+    except UnicodeEncodeError:  # JSON can say half a pair of surrogates, and nothing behind this can write it
+        raise InvalidInput("got a text that is none in UTF-8") from None
     return fields

@@ -53,7 +53,7 @@ def test_rows_of_a_study_are_found_by_its_real_name_which_is_nowhere_in_the_file
     other = WayBack("1.2.826.0.1.5", "", "1.2.5", 1, "")
     crosswalk.put({ROW: WAY, b"s" * 16: WAY, b"t" * 16: other, b"u" * 16: WayBack("", "", "1.2.6", 1, "")})
     assert (sorted(crosswalk.rows_of(WAY.study)), crosswalk.rows_of(other.study)) == ([ROW, b"s" * 16], [b"t" * 16])
-    assert crosswalk.rows_of("") == crosswalk.rows_of("1.2.826.0.1") == []
+    assert crosswalk.rows_of("") == crosswalk.rows_of("1.2.826.0.1") == crosswalk.rows_of("\ud800") == []
     crosswalk.put({ROW: other})
     forget_rows(path, [b"t" * 16])
     assert (opened().rows_of(WAY.study), opened().rows_of(other.study)) == ([b"s" * 16], [ROW])

@@ -209,9 +209,12 @@ def test_a_row_is_revealed_with_a_grant_and_a_reason_and_every_try_is_logged(
             database.execute("INSERT INTO granted VALUES (?, zeroblob(300))", (account,))
         with pytest.raises(IntegrityError):
             client.reveal(name, row, reason="second reading")
+        with pytest.raises(IntegrityError):
+            client.similar_studies(name, str(source.StudyInstanceUID), reason="second reading")
     lines = [json.loads(line) for line in (home / "crosswalks" / "reveals.jsonl").read_text().splitlines()]
     assert [line["outcome"] for line in lines] == [
         "refused", "granted for 1 days", "shown", "refused", "refused", "grant ended", "refused", "refused",
+        "refused",
     ]  # fmt: skip
     assert {line["account"] for line in lines} == {account}
     assert slice_of(2, 3).StudyInstanceUID.encode() not in crosswalk.read_bytes()

@@ -14,8 +14,11 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.client.dicom.objects import as_file, slice_of
+from tests.client.gateway.running import wait_until
 from unseen.errors import InvalidConfiguration, InvalidInput, NotPermitted
 from unseen_client.gateway import rest, stow
 from unseen_client.gateway.queue import Queue
@@ -60,8 +63,8 @@ def test_only_health_is_told_without_the_token(server: rest.RestServer, tmp_path
     token = rest.token_of(tmp_path)
     assert ((tmp_path / "gateway-token").stat().st_mode & 0o777, len(token)) == (0o600, 44)
     assert ask(server, "GET", "/health", None)[0] == 200
-    for given in ("", token, "Bearer ", f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer é"):
-        assert ask(server, "POST", "/similar", b"{}", Authorization=given.encode().decode("latin-1"))[0] == 401
+    for header in ("", token, "Bearer ", f"Bearer {token[:-1]}", f"Bearer {token}x", "Bearer é"):
+        assert ask(server, "POST", "/similar", b"{}", Authorization=header.encode().decode("latin-1"))[0] == 401
     assert ask(server, "POST", "/similar", b"hello", Authorization=f"Bearer {token}") == (200, b'{"body": "hello"}')
     assert ask(server, "GET", "/similar", None, Authorization=f"Bearer {token}")[0] == 404
     assert ask(server, "POST", "/similar", b"forbidden", Authorization=f"Bearer {token}")[0] == 403
@@ -99,6 +102,26 @@ def test_every_method_is_turned_away_for_the_same_reasons_in_the_same_order(
     assert told_of_lines(server, "POST /similar", token, much) == 413
 
 
+def test_one_connection_too_many_is_closed_and_the_next_is_answered_once_another_ended(server: rest.RestServer) -> None:
+    address = ("127.0.0.1", server.port)
+    held = [socket.create_connection(address, 20) for _ in range(rest.MOST_AT_ONCE)]
+    try:
+        with socket.create_connection(address, 20) as one_more:
+            assert one_more.recv(1) == b""
+        held.pop().close()
+        wait_until(lambda: answers(server))
+    finally:
+        for peer in held:
+            peer.close()
+
+
+def answers(server: rest.RestServer) -> bool:
+    try:
+        return ask(server, "GET", "/health", None)[0] == 200
+    except (http.client.HTTPException, OSError):
+        return False
+
+
 def test_bodies_are_bounded_before_they_are_read(server: rest.RestServer, tmp_path: Path) -> None:
     token = rest.token_of(tmp_path)
     too_large = (("/similar", rest.MOST_ASKED_BYTES + 1), ("/studies", LARGEST + 1), ("/similar", "9" * 18))
@@ -125,6 +148,18 @@ def test_a_dicomweb_client_stores_and_each_object_is_in_the_queue(
     assert {one.origin for one in queue.waiting()} == {"sent by a DICOMweb client"}
 
 
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"[" * 60_000, b"\xff", b'{"study": "\\ud800"}', b'{"purpose": "a\\udfff"}']
+)
+def test_what_is_no_object_of_texts_is_told(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match="got"):
+        rest.read_fields(body)
+
+
+def test_texts_beyond_ascii_are_read() -> None:
+    assert rest.read_fields('{"reason": "Zweitmeinung für é \\ud83d\\ude00", "top_k": 3}'.encode())["top_k"] == 3
+
+
 def multipart(*parts: bytes, boundary: bytes = b"cut") -> bytes:
     pieces = (b"--" + boundary + b"\r\nContent-Type: application/dicom\r\n\r\n" + part + b"\r\n" for part in parts)
     return b"".join(pieces) + b"--" + boundary + b"--\r\n"
@@ -149,3 +184,27 @@ def test_parts_are_taken_apart_and_what_is_no_multipart_is_refused(queue: Queue)
             stow.parts_of(wrong_kind, wrong)
     with pytest.raises(InvalidInput, match="none of the parts"):
         stow.store(queue.put, kind, multipart(b"text"))
+
+
+@given(st.lists(st.sampled_from([b"--cut", b"--", b"\r\n", b"\r\n\r\n", b"x", b"--cu"]), max_size=14).map(b"".join))
+@example(multipart(b"a", b"", b"\r\n--cu"))
+@example(b"preamble\r\n" + multipart(b"a") + b"epilogue")
+def test_parts_are_those_between_the_boundaries_as_splitting_finds_them(body: bytes) -> None:
+    pieces = (b"\r\n" + body).split(b"\r\n--cut")
+    expected = [piece.partition(b"\r\n\r\n")[1:] for piece in pieces[1:-1]]
+    is_whole = len(pieces) > 2 and pieces[-1].startswith(b"--") and all(blank for blank, _ in expected)
+    kind = "multipart/related; boundary=cut"
+    if is_whole:
+        assert stow.parts_of(kind, body) == [content for _, content in expected]
+    else:
+        with pytest.raises(InvalidInput):
+            stow.parts_of(kind, body)
+
+
+def test_a_body_is_not_copied_to_be_taken_apart_and_parts_are_counted() -> None:
+    kind = "multipart/related; boundary=cut"
+    body = multipart(bytes(1000), bytes(1000))
+    assert all(part.obj is body for part in stow.parts_of(kind, body))
+    assert len(stow.parts_of(kind, multipart(*[b""] * stow.MOST_PARTS))) == stow.MOST_PARTS
+    with pytest.raises(InvalidInput, match="more than"):
+        stow.parts_of(kind, multipart(*[b""] * (stow.MOST_PARTS + 1)))
