@@ -287,7 +287,7 @@ class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, Gove
         """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
         return await self._drive(self._protocol.search_vector(name, vector, top_k, purpose))
 
-    async def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:  # noqa: A002 - the contract's name
+    async def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
         return await self._drive(self._protocol.search_like(name, id, top_k, purpose))
 
@@ -299,7 +299,7 @@ class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, Gove
         """Records in the order of enrolment, from this device's mirror; raises KeyMissing, CollectionNotFound."""
         return await self._drive(self._protocol.list(name, limit, offset))
 
-    async def get(self, name: str, id: str) -> Record:  # noqa: A002 - the contract's name
+    async def get(self, name: str, id: str) -> Record:
         """The record of one row; raises RowNotFound, KeyMissing."""
         return await self._drive(self._protocol.get(name, id))
 

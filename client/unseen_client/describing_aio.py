@@ -59,7 +59,7 @@ class DescribingAsyncCalls(ABC):
     async def ask(
         self,
         name: str,
-        id: str,  # noqa: A002 - the contract's name
+        id: str,
         question: str,
         model: LanguageModel,
         *,

@@ -57,7 +57,7 @@ class MedicalCalls(ABC):
         given = Given(subject, consent, purpose)
         return self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
 
-    def reveal(self, name: str, id: str, *, reason: str) -> WayBack:  # noqa: A002 - the contract's name
+    def reveal(self, name: str, id: str, *, reason: str) -> WayBack:
         """The real object that a row was made of, from this device's crosswalk; it is sent nowhere.
 
         This machine's account needs a grant (``grant_reveal``), and every try is written to a log on this device with

@@ -295,7 +295,7 @@ class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
         """The rows most like a vector (d,), best first; raises InvalidVector, KeyMissing."""
         return self._drive(self._protocol.search_vector(name, vector, top_k, purpose))
 
-    def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:  # noqa: A002 - the contract's name
+    def search_like(self, name: str, id: str, *, top_k: int = 10, purpose: str | None = None) -> Hits:
         """More like the row ``id``, which is left out itself; raises RowNotFound, KeyMissing."""
         return self._drive(self._protocol.search_like(name, id, top_k, purpose))
 
@@ -307,7 +307,7 @@ class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
         """Records in the order of enrolment, from this device's mirror; raises KeyMissing, CollectionNotFound."""
         return self._drive(self._protocol.list(name, limit, offset))
 
-    def get(self, name: str, id: str) -> Record:  # noqa: A002 - the contract's name
+    def get(self, name: str, id: str) -> Record:
         """The record of one row; raises RowNotFound, KeyMissing."""
         return self._drive(self._protocol.get(name, id))
 

@@ -13,6 +13,7 @@ from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import PARTLY, say, telling
 from unseen_client.cli.rows import described_files, image_files
+from unseen_client.cli.shown import refused_lines
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _words(report: AdaptReport) -> str:
         f"{report.path} is {report.model}: epsilon {plan.epsilon:g} at delta {plan.delta:g} for each image",
         f"learned from {plan.learned_from} images in {outcome.steps_counted} of {plan.steps} steps",
         f"{plan.held_out} held-out images score {score}",
-        *(f"refused {one.source}: {one.reason}" for one in report.refused),
+        *refused_lines(report.refused),
         f"next: unseen adapters add {report.path}",
     ]
     return "\n".join(lines)

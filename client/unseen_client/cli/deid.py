@@ -12,6 +12,7 @@ from unseen_client.cli.dicom_options import DicomOptions
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import FAILED, PARTLY, say, telling
+from unseen_client.cli.shown import refused_lines
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -101,5 +102,5 @@ def _deidentifier(run: RunOptions, faces: FaceOptions, dicom: DicomOptions) -> D
 
 
 def _words(report: DeidReport) -> str:
-    lines = [str(report), *(f"refused {one.source}: {one.reason}" for one in report.refused)]
+    lines = [str(report), *refused_lines(report.refused)]
     return "\n".join([*lines, f"report: {report.report_file}"])

@@ -96,5 +96,5 @@ def _fields(one: Tagged) -> dict[str, object]:
 
 def _line(one: Tagged) -> str:
     if one.refusal is not None:
-        return f"{shown(one.source)}\trefused: {one.refusal.reason}"
+        return f"{shown(one.source)}\trefused: {shown(one.refusal.reason)}"
     return "\t".join([shown(one.source), *(f"{shown(tag.text)} {tag.score:.2f} {tag.chance:.1%}" for tag in one.tags)])

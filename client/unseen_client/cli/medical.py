@@ -12,6 +12,7 @@ from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.collections import Name
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
+from unseen_client.cli.shown import refused_lines
 from unseen_client.cli.spread import spread
 from unseen_client.dicom.uid import is_uid
 
@@ -70,7 +71,7 @@ def enrol_dicom(
             purpose=basis.purpose,
             progress=progress and not link.json,
         )
-    words = "\n".join([str(report), *(f"refused {one.source}: {one.reason}" for one in report.refused)])
+    words = "\n".join([str(report), *refused_lines(report.refused)])
     say(link.json, report_fields(report), words)
     if not report.complete:
         raise SystemExit(PARTLY)

@@ -17,7 +17,7 @@ from unseen_client.cli.describe_options import DescribeOptions
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
-from unseen_client.cli.shown import shown
+from unseen_client.cli.shown import refused_lines, shown
 from unseen_client.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -115,9 +115,8 @@ def enrol(
                 describing=wish,
                 progress=progress and not link.json,
             )
-    refused = [f"refused {shown(one.source)}: {one.reason}" for one in report.refused]
     duplicates = [f"duplicate {shown(one.source)}: the content of {shown(one.of)}" for one in report.duplicates]
-    say(link.json, _fields(report), "\n".join([str(report), *refused, *duplicates]))
+    say(link.json, _fields(report), "\n".join([str(report), *refused_lines(report.refused), *duplicates]))
     if not report.complete:
         raise SystemExit(PARTLY)
 

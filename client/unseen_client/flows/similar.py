@@ -39,7 +39,8 @@ def to_query(session: Session, name: str, query: Query, choice: Choice, purpose:
     liked = yield from local(lambda: {row: rows.read_record(place, row) for row in named})
     parts: list[MadePart] = []
     for part in query.parts:
-        parts.append((yield from _made(session, place, part, liked)))  # noqa: PERF401 - no yield in comprehensions
+        made = yield from _made(session, place, part, liked)
+        parts.append(made)
     whole = yield from local(partial(fused, place.metric, parts))
     without = frozenset(row_id(place.key.record_key, row) for row in named)
     return (yield from search(session, name, Wanted(whole, choice, without, purpose, _studies(place, liked.values()))))

@@ -104,7 +104,7 @@ class Query:
         return Query((Part(Vector(vector)),))
 
     @staticmethod
-    def like(id: str) -> Query:  # noqa: A002 - the contract's name
+    def like(id: str) -> Query:
         """Rows like one that is there, which is left out itself."""
         return Query((Part(Like(id)),))
 

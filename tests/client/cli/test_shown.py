@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from unseen_client import Record
 from unseen_client.cli.rows import row_line
 from unseen_client.cli.search import print_hits
-from unseen_client.cli.shown import shown
-from unseen_client.report import Hit
+from unseen_client.cli.shown import refused_lines, shown
+from unseen_client.report import Hit, Refusal
 
 EVIL = "\x1b]0;owned\x07\x9b2J\u202egpj.exe"
 
@@ -44,3 +44,9 @@ def test_hits_and_rows_are_shown_without_control_characters(capsys):
     written = capsys.readouterr().out
     assert "gpj.exe" in written
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(written)
+
+
+def test_a_refused_file_is_shown_without_control_characters():
+    (line,) = refused_lines([Refusal(EVIL, "IMAGE_REFUSED", f"cannot read {EVIL}")])
+    assert line.count("gpj.exe") == 2
+    assert shown(line) == line

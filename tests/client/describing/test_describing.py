@@ -12,6 +12,8 @@ from tests.client.describing.language_server import language_server
 from tests.client.real_server import ROOT
 from unseen.errors import InvalidInput, MalformedMessage, RowNotFound
 from unseen_client import AsyncClient, Client, Describing, Query, Record, Vocabulary, open_language_model
+from unseen_client.cli.query_options import QueryOptions
+from unseen_client.cli.search import _rewritten
 from unseen_client.retrieval.query import Words
 
 PHOTOS = ROOT / "examples/demo/photos"
@@ -148,9 +150,15 @@ class Says:
         pass
 
 
-def test_the_command_line_does_the_same(unseen, name, album, model, tmp_path):
+def test_a_rewriting_that_cannot_be_used_is_said_and_the_words_are_searched_as_they_are(client, capsys):
+    wanted = QueryOptions(words=["0.5:a flower"], not_like=["r1"])
+    assert _rewritten(client, wanted, Says("I am a helpful assistant")).parts == wanted.query().parts
+    assert "searched with the words as they are" in capsys.readouterr().err
+
+
+def test_the_command_line_does_the_same(unseen, name, client, model, tmp_path):
     (tmp_path / "tags.txt").write_text("\n".join(FITTING.values()))
-    assert unseen("create", name).returncode == 0
+    client.create_collection(name)
     model.says = lambda asked: (
         '{"parts": [{"words": "a flower", "weight": 1}, {"words": "an insect", "weight": -0.5}]}'
         if isinstance(asked["messages"][0]["content"], str)
@@ -168,12 +176,9 @@ def test_the_command_line_does_the_same(unseen, name, album, model, tmp_path):
     assert (hits[0]["id"], hits[0]["caption"], hits[0]["tags"][0]) == (first, "a bright thing", "flower")
     assert "note: 1.00 a flower" in done.stderr
     assert "note: -0.50 an insect" in done.stderr
-    model.says = lambda asked: "I am a helpful assistant"
-    done = unseen("search", name, "--words", "a flower", "--rewrite", *language, "--json")
-    assert json.loads(done.stdout)["hits"][0]["id"] == first
-    assert "searched with the words as they are" in done.stderr
+    model.says = lambda asked: "I am \x1b[2Ja helpful assistant"
     done = unseen("ask", name, first, "What is it?", "--picture", FILES[0], *language)
-    assert (done.returncode, done.stdout.strip()) == (0, "I am a helpful assistant")
+    assert (done.returncode, done.stdout.strip()) == (0, "I am [2Ja helpful assistant")
     done = unseen("tag", name, FILES[1], "--try", "tiger", "--try", "zebra", *prompt, "--json")
     assert json.loads(done.stdout)["tagged"][0]["tags"][0]["tag"] == "tiger"
     assert unseen("tag", name).returncode == 2
