@@ -93,8 +93,8 @@ def test_what_is_refused_stays_out_and_the_rest_goes_on(shared, name, tmp_path):
     assert shared.list(name)[0].name == "ok.png"
 
 
-def test_points_are_enrolled_as_they_are_and_replaced_where_they_changed(shared, name, tmp_path):
-    shared.create_collection(name, dimension=8)
+def test_points_are_enrolled_as_they_are_and_replaced_where_they_changed(shared, name, tmp_path, protection):
+    shared.create_collection(name, dimension=8, protection=protection)
     (tmp_path / "p.json").write_text(json.dumps(POINTS))
     assert shared.enrol_from(name, tmp_path / "p.json").enrolled == 2
     assert shared.search_vector(name, SEVEN, top_k=1)[0].id == "7"
