@@ -56,9 +56,16 @@ class Record:
 def require_id(row: object) -> str:
     """Pass an id through that can name a row; raises InvalidInput for an empty, overlong or non-text one."""
     if isinstance(row, str) and 0 < len(row) <= LONGEST_ID_CHARACTERS:
+        if not _is_unicode(row):
+            raise InvalidInput("an id is Unicode text; got half a character in it, write it as UTF-8")
         return row
     got = f"{len(row)} characters" if isinstance(row, str) else type(row).__name__
     raise InvalidInput(f"an id is text of 1 to {LONGEST_ID_CHARACTERS} characters; got {got}")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it: a file's name in another encoding, or JSON, may bring half of a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def row_id(record_key: bytes, row: str) -> bytes:
@@ -82,7 +89,7 @@ def open_record(record_key: bytes, collection_uid: bytes, row: bytes, sealed: by
 
 
 def encode_record(record: Record, scale: int = 0) -> bytes:
-    """The record as protobuf bytes, the same bytes every time.
+    """The record as protobuf bytes, the same bytes every time; raises InvalidInput for text that is no Unicode.
 
     ``scale``: of a vector whose numbers are whole multiples of 1 / scale, and are kept exactly; else 0.
     """
@@ -91,7 +98,15 @@ def encode_record(record: Record, scale: int = 0) -> bytes:
         coordinates = write_coordinates(as_coordinates(record.vector, scale), scale)
     elif record.vector is not None:
         vector = np.asarray(record.vector, dtype="<f2").tobytes()
-    message = record_pb2.Record(
+    try:
+        message = _message(record, vector, coordinates)
+    except UnicodeEncodeError as error:
+        raise InvalidInput("got a record with half a Unicode character in its text; write it as UTF-8") from error
+    return message.SerializeToString(deterministic=True)
+
+
+def _message(record: Record, vector: bytes, coordinates: bytes) -> record_pb2.Record:
+    return record_pb2.Record(
         id=require_id(record.id),
         name=record.name,
         caption=record.caption,
@@ -105,7 +120,6 @@ def encode_record(record: Record, scale: int = 0) -> bytes:
         content=record.content,
         given=record.given,
     )
-    return message.SerializeToString(deterministic=True)
 
 
 def decode_record(data: bytes) -> Record:

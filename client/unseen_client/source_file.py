@@ -9,8 +9,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from unseen.errors import ImageRefused
 
@@ -31,7 +32,7 @@ PictureFile = Path | Packed
 
 def read_source(path: str | os.PathLike[str], largest_bytes: int) -> bytes:
     """Return a file's bytes; ImageRefused for what is no plain file (a pipe would be waited for) or too large."""
-    with _opened(path) as file:
+    with opened_source(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > largest_bytes:
             raise ImageRefused(f"got a file of {size} bytes, expected at most {largest_bytes}")
@@ -40,12 +41,13 @@ def read_source(path: str | os.PathLike[str], largest_bytes: int) -> bytes:
 
 def read_head(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     """Return the first bytes of a file of any size; ImageRefused as ``read_source``."""
-    with _opened(path) as file:
+    with opened_source(path) as file:
         return file.read(most_bytes)
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def opened_source(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+    """A plain file, open for reading; ImageRefused as ``read_source``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:

@@ -110,7 +110,7 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("client.adapt.run_folder.kept", zip_directory(10, 99), IntegrityError),
     ("client.array_file.read_array", b"", InvalidInput),
     ("client.array_file.read_array", b"\x93NUMPY\x01\x00\x06\x00{'a\n('", InvalidInput),
-    ("client.cli.rows.read_records", DEEP, InvalidInput),
+    ("client.cli.described.read_records", DEEP, InvalidInput),
     ("client.controller_keys", DEEP, IntegrityError),
     ("client.deid.attributes.told", DEEP, ImageRefused),
     ("client.deid.attributes.told", b"[]", ImageRefused),

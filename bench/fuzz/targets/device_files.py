@@ -30,7 +30,7 @@ from unseen_client.adapt.run_folder import RunFolder
 from unseen_client.agreements import Accepted, Agreements
 from unseen_client.array_file import read_array
 from unseen_client.bearer import TokenBearer
-from unseen_client.cli.rows import _read_records
+from unseen_client.cli.described import read_records
 from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.journal import Journal
 from unseen_client.deid.site_key import site_key
@@ -233,9 +233,9 @@ TARGETS = (
         is_json=False,
     ),
     _file(
-        "client.cli.rows.read_records",
+        "client.cli.described.read_records",
         "records.json",
-        lambda home: _read_records(home / "records.json"),
+        lambda home: read_records(home / "records.json"),
         (InvalidInput,),
         b'{"a.jpg":{"caption":"x","tags":["y"]}}',
     ),

@@ -24,12 +24,18 @@ class Brought:
     vectors: Sequence[tuple[Float32Array, Record]] = field(default=(), repr=False)
     """(d,), each with the id of its row in the record."""
 
-    def __add__(self, other: Brought) -> Brought:
-        return Brought([*self.pictures, *other.pictures], [*self.texts, *other.texts], [*self.vectors, *other.vectors])
-
     @property
     def size(self) -> int:
         return len(self.pictures) + len(self.texts) + len(self.vectors)
+
+
+def together(parts: Sequence[Brought]) -> Brought:
+    """What several sources bring, in their order."""
+    return Brought(
+        [one for part in parts for one in part.pictures],
+        [one for part in parts for one in part.texts],
+        [one for part in parts for one in part.vectors],
+    )
 
 
 def stacked(vectors: Sequence[Float32Array]) -> Float32Array:

@@ -24,7 +24,7 @@ from unseen_client.bring.manifest import opened
 from unseen_client.records import Record
 
 LARGEST_CHARACTERS = 1 << 30
-"""JSON is read whole: a million points of 512 numbers have 10 GB; fetch them as one reply a line, in several files."""
+"""JSON is read whole, JSONL by lines: a million points of 512 numbers have 10 GB; fetch them as one reply a line."""
 
 
 def read_points(path: Path, vector: str, tags: tuple[str, ...] = ()) -> Brought:
@@ -48,22 +48,17 @@ def is_points(fields: Mapping[Any, Any]) -> bool:
 def _points(path: Path) -> Iterator[Any]:
     if path.suffix.lower() != ".json":
         with opened(path) as file:
-            for line in file:
+            while line := file.readline(LARGEST_CHARACTERS + 1):
                 if line.strip():
                     yield from _unwrapped(_parsed(path, line))
         return
-    yield from _unwrapped(_parsed(path, _text(path)))
-
-
-def _text(path: Path) -> str:
     with opened(path) as file:
-        text = file.read(LARGEST_CHARACTERS + 1)
-    if len(text) > LARGEST_CHARACTERS:
-        raise InvalidInput(f"{path} has more than {LARGEST_CHARACTERS} characters; give JSONL, one reply a line")
-    return text
+        yield from _unwrapped(_parsed(path, file.read(LARGEST_CHARACTERS + 1)))
 
 
 def _parsed(path: Path, text: str) -> Any:
+    if len(text) > LARGEST_CHARACTERS:
+        raise InvalidInput(f"{path}: more than {LARGEST_CHARACTERS} characters of JSON; give JSONL, one reply a line")
     try:
         return read_json(text)
     except ValueError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from unseen.errors import InvalidInput
 from unseen.json_text import read_json
 from unseen_client.bring import clip_retrieval, manifest, qdrant, zipped
-from unseen_client.bring.brought import Brought
+from unseen_client.bring.brought import Brought, together
 from unseen_client.records import Record
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -43,9 +43,7 @@ class Choices:
 
 def read_sources(sources: Sequence[Path], choices: Choices) -> Brought:
     """Everything that the sources bring; raises InvalidInput before anything is enrolled."""
-    brought = Brought()
-    for source in sources:
-        brought += _read(source, choices)
+    brought = together([_read(source, choices) for source in sources])
     if not brought.size:
         raise InvalidInput(
             f"nothing to enrol in {', '.join(map(str, sources))}; folders are searched for "

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseen.errors import InvalidInput
+from unseen_client.cli.described import described_files, image_files
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import PARTLY, say, telling
-from unseen_client.cli.rows import described_files, image_files
 from unseen_client.cli.shown import refused_lines
 from unseen_client.cli.spread import spread
 

@@ -9,11 +9,11 @@ import typer
 
 from unseen.errors import InvalidInput
 from unseen_client.cli.collections import Name
+from unseen_client.cli.described import image_files
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.language_options import LanguageOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
-from unseen_client.cli.rows import image_files
 from unseen_client.cli.shown import shown
 from unseen_client.cli.spread import spread
 from unseen_client.cli.tag_options import TagOptions

@@ -83,14 +83,17 @@ def evaluate(
             client = stack.enter_context(Client(f"{LOOPBACK}:{stage.port}", home=stage.home))
         watch = stack.enter_context(watching(progress and not link.json))
         found = measure(items, preparer, client, wanted, watch)
+    # What was measured is shown first: a place that cannot be written to loses the picture of it, not the numbers.
+    if link.json:
+        say(True, _fields(found), "")
+    else:
+        _print(found)
     try:
         curves.write_bytes(draw(found.lines))
     except OSError as error:
         raise InvalidInput(f"cannot write {curves}: {error.strerror}; give --curves another place") from error
-    if link.json:
-        say(True, _fields(found), "")
-    else:
-        _print(found, curves)
+    if not link.json:
+        say(False, {}, f"curves: {curves}")
 
 
 def _fields(found: Evaluation) -> dict[str, object]:
@@ -115,7 +118,7 @@ def _line_fields(line: Line) -> dict[str, object]:
     }
 
 
-def _print(found: Evaluation, curves: Path) -> None:
+def _print(found: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -133,6 +136,4 @@ def _print(found: Evaluation, curves: Path) -> None:
             table.add_row(line.way, *(f"{one:.3f}" for one in numbers), f"{measures.median_rank:g}")
         console.print(table)
     console.print("R: recall, P: precision, rank: the median rank of the first right answer")
-    console.print(
-        f"{found.refused} pictures refused, something covered in {found.with_faces}; curves: {curves}", markup=False
-    )
+    console.print(f"{found.refused} pictures refused, something covered in {found.with_faces}", markup=False)

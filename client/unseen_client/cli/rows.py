@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unseen.errors import InvalidInput
-from unseen.json_text import read_json
 from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.budget import noise_fields, noise_words
 from unseen_client.cli.collections import Name
 from unseen_client.cli.describe_options import DescribeOptions
+from unseen_client.cli.described import described_file, described_files, image_files, read_records, read_text
 from unseen_client.cli.face_options import FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import PARTLY, say
@@ -23,8 +23,6 @@ from unseen_client.cli.spread import spread
 if TYPE_CHECKING:
     from unseen_client.records import Record
     from unseen_client.report import EnrolReport
-
-TEXT_FIELDS = ("id", "name", "caption", "link")
 
 
 @spread(faces=FaceOptions, basis=BasisOptions, describe=DescribeOptions)
@@ -219,7 +217,7 @@ def _enrol_vectors(
     from unseen_client.array_file import read_array
 
     lines = read_text(ids).splitlines()
-    described = _read_records(records) if records else {}
+    described = read_records(records) if records else {}
     with link.client() as client:
         return client.enrol_vectors(
             name,
@@ -232,63 +230,6 @@ def _enrol_vectors(
             purpose=basis.purpose,
             progress=progress and not link.json,
         )
-
-
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Files as named; from folders every image, at any depth, in order."""
-    from unseen_client.bring.sources import IMAGE_SUFFIXES, images_in
-
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += images_in(path)
-        else:
-            found.append(path)
-    if not found:
-        raise InvalidInput(f"no images in {', '.join(map(str, paths))}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
-    return found
-
-
-def described_files(files: Sequence[Path], tags: Sequence[str], records: Path | None) -> list[Record]:
-    """One record per file, from the JSON file and the tags given for all."""
-    described = _read_records(records) if records else {}
-    return [
-        described_file(described.get(str(file), described.get(file.name, {})), tags, str(records)) for file in files
-    ]
-
-
-def described_file(fields: dict[str, object], tags: Sequence[str], source: str) -> Record:
-    """One record from its JSON fields; raises InvalidInput for a field that records do not have."""
-    from unseen_client.records import Record
-
-    own_id, name, caption, link = (str(fields.get(key, "")) for key in TEXT_FIELDS)
-    own_tags, extra = fields.get("tags", []), fields.get("extra", {})
-    if set(fields) - {*TEXT_FIELDS, "tags", "extra"} or not isinstance(own_tags, list) or not isinstance(extra, dict):
-        raise InvalidInput(
-            f"{source}: a record may have {', '.join(TEXT_FIELDS)}, a list of tags, and an object of extra fields; "
-            f"got {', '.join(fields)}"
-        )
-    all_tags = (*map(str, own_tags), *tags)
-    all_extra = {str(key): str(value) for key, value in extra.items()}
-    return Record(id=own_id, name=name, caption=caption, link=link, tags=all_tags, extra=all_extra)
-
-
-def _read_records(path: Path) -> dict[str, dict[str, object]]:
-    try:
-        described = read_json(read_text(path))
-    except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {error}") from error
-    if isinstance(described, dict) and all(isinstance(fields, dict) for fields in described.values()):
-        return described
-    raise InvalidInput(f'{path} needs one JSON object: {{"beach.jpg": {{"caption": "..."}}}}')
-
-
-def read_text(path: Path) -> str:
-    """A text file; raises InvalidInput."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path} as text; give a UTF-8 file") from error
 
 
 def record_fields(record: Record) -> dict[str, object]:

@@ -89,11 +89,11 @@ def evaluate(items: Sequence[Item], preparer: Preparer, client: Client, wanted: 
 def embed(items: Sequence[Item], preparer: Preparer, watch: Watcher) -> Embedded:
     """Every picture that is not refused, twice; raises InvalidInput when fewer than two are left."""
     kept, covered, seen = [], [], []
-    by_path = {item.path: item for item in items}
-    for done, (path, made) in enumerate(preparer.both_ways(by_path), 1):
-        watch(Progress(done, len(by_path), "images"))
+    outcomes = preparer.both_ways(item.path for item in items)
+    for done, (item, (_, made)) in enumerate(zip(items, outcomes, strict=True), 1):
+        watch(Progress(done, len(items), "images"))
         if not isinstance(made, ImageRefused):
-            kept.append(by_path[path])
+            kept.append(item)
             covered.append(made[0])
             seen.append(made[1])
     if len(kept) < 2:

@@ -25,7 +25,7 @@ from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import EnrolReport, Refusal
 from unseen_client.session import Session
-from unseen_client.source_file import PictureFile
+from unseen_client.source_file import PictureFile, opened_source
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
@@ -152,18 +152,23 @@ class _Images:
 def describe(path: PictureFile, record: Record) -> Record:
     """The record with what is empty filled in from the file; raises InvalidInput, ImageRefused when unreadable."""
     digest = _digest(path)
-    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or path.name
+    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or _readable(path.name)
     return as_given(replace(record, id=row, name=name, content=digest))
+
+
+def _readable(name: str) -> str:
+    """A file's name as text: one in another encoding than UTF-8 keeps the file from nothing."""
+    return name.encode(errors="replace").decode()
 
 
 def _digest(path: PictureFile) -> bytes:
     if not isinstance(path, Path):
         return hashlib.sha256(path.read()).digest()
     try:
-        with path.open("rb") as file:
+        with opened_source(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}; give the path of an image file") from error
+    except ImageRefused as error:  # it is the path that is wrong, no picture was looked at
+        raise InvalidInput(str(error)) from error
 
 
 def prepared(

@@ -14,7 +14,7 @@ from unseen_client.records import CONTENT_ID_DIGITS, Record, encode_record
 ROWS_AT_ONCE = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Row:
     given: bytes
     """SHA-256 over what people wrote of it; empty where its record does not say."""

@@ -61,9 +61,10 @@ def enrol_texts(
     enrolment = Enrolment(session, place, len(texts), noise, (yield from standing_of(place, update)))
     refused: list[Refusal] = []
     described = records or [Record()] * len(texts)
-    for start in range(0, len(texts), TEXTS_PER_STREAM):
+    at_once = enrolment.at_once(TEXTS_PER_STREAM)
+    for start in range(0, len(texts), at_once):
         rows: list[Row] = []
-        stop = min(start + TEXTS_PER_STREAM, len(texts))
+        stop = min(start + at_once, len(texts))
         for at in range(start, stop):
             source = described[at].id or f"text {at + 1}"
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -92,8 +93,8 @@ def test_what_is_refused_stays_out_and_the_rest_goes_on(shared, name, tmp_path):
     assert shared.list(name)[0].name == "ok.png"
 
 
-def test_points_are_enrolled_as_they_are_and_replaced_where_they_changed(shared, name, tmp_path):
-    shared.create_collection(name, dimension=8)
+def test_points_are_enrolled_as_they_are_and_replaced_where_they_changed(shared, name, tmp_path, protection):
+    shared.create_collection(name, dimension=8, protection=protection)
     (tmp_path / "p.json").write_text(json.dumps(POINTS))
     assert shared.enrol_from(name, tmp_path / "p.json").enrolled == 2
     assert shared.search_vector(name, SEVEN, top_k=1)[0].id == "7"
@@ -143,6 +144,37 @@ def test_two_pictures_under_one_id_are_not_one_of_them_in_silence(shared, name, 
     (tmp_path / "m.csv").write_text("id,text\na,a red shoe\na,a blue hat\na,a red shoe\n")
     texts = shared.enrol_from(name, tmp_path / "m.csv")
     assert (texts.ids, len(texts.refused), len(texts.duplicates)) == (("a",), 1, 1)
+
+
+def test_half_a_character_refuses_its_row_and_no_other(shared, name, tmp_path):
+    shared.create_collection(name)
+    rows = [
+        {"text": "a shoe"},
+        {"text": "a \ud800 shoe"},
+        {"text": "a hat", "label": "\udfff"},
+        {"text": "b", "id": "\ud800"},
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = shared.enrol_from(name, tmp_path / "m.jsonl")
+    assert (report.enrolled, [one.code for one in report.refused]) == (1, ["INVALID_INPUT"] * 3)
+
+
+def test_a_file_named_in_another_encoding_is_enrolled(shared, name, tmp_path):
+    shared.create_collection(name)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture(tmp_path / "0.png", 1)
+    (tmp_path / "0.png").rename(folder / os.fsdecode(b"stra\xdfe.png"))
+    assert shared.enrol_from(name, folder).enrolled == 1
+    assert shared.list(name)[0].name == "stra?e.png"
+
+
+def test_a_pipe_that_a_manifest_names_is_not_waited_for(shared, name, tmp_path):
+    shared.create_collection(name)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "m.csv").write_text("path,text\npipe.png,\n,a shoe\n")
+    report = shared.enrol_from(name, tmp_path / "m.csv")
+    assert (report.enrolled, [one.code for one in report.refused]) == (1, ["INVALID_INPUT"])
 
 
 KILLED = """

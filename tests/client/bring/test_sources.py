@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unseen.errors import ImageRefused, InvalidInput
+from unseen_client.bring import qdrant
 from unseen_client.bring.fields import described
 from unseen_client.bring.sources import Choices, read_sources
 from unseen_client.bring.zipped import read_zip
@@ -273,6 +274,14 @@ def test_points_of_qdrant_are_taken_as_its_scroll_call_gives_them(tmp_path, name
     assert (first.tolist(), second.tolist()) == (SEVEN, OTHER)
     assert seven == Record("7", caption="red", extra={"size": "3"})
     assert other == Record(POINTS[1]["id"])
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
+def test_json_that_is_too_long_is_not_read_whole(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(qdrant, "LARGEST_CHARACTERS", 100)
+    (tmp_path / name).write_text(json.dumps(POINTS[:1]) + " " * 100)
+    with pytest.raises(InvalidInput, match="more than 100 characters"):
+        qdrant.read_points(tmp_path / name, "image")
 
 
 def test_one_of_several_named_vectors_is_chosen(tmp_path):

@@ -61,6 +61,20 @@ def test_every_way_is_measured_on_a_server_of_its_own(folder, home, tmp_path, mo
     assert [path.name for path in tmp_path.glob("unseen-demo-*")] == []
 
 
+def test_a_picture_that_a_manifest_names_twice_is_asked_for_by_both_captions(tmp_path, unit_vectors):
+    rows = unit_vectors(3)
+
+    class Paper:
+        dimension = 16
+
+        def both_ways(self, paths):
+            yield from ((path, (rows[at], rows[at])) for at, path in enumerate(paths))
+
+    (tmp_path / "m.csv").write_text("path,caption\na.jpg,one\na.jpg,two\nb.jpg,three\n")
+    pictures = run.embed(read_material(tmp_path / "m.csv", None, 10), Paper(), lambda _: None)
+    assert sorted(item.caption for item in pictures.items) == ["one", "three", "two"]
+
+
 def test_a_server_that_is_given_holds_nothing_afterwards(client, folder, unit_vectors):
     rows = unit_vectors(5)
 
