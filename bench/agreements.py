@@ -29,7 +29,7 @@ from bench.sides import in_turn, parser_of, ratios, show, spread_ms
 from bench.terms import OTHER, PURPOSE, TERMS
 from bench.timed_client import TimedClient
 from bench.vectors import clustered_vectors
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_server.process import STARTED_OVER
 
 SEED = 19

@@ -16,7 +16,7 @@ from unseen.governance.keys import KeyPair
 from unseen.governance.policy import Policy
 from unseen.v1 import collections_pb2, governance_pb2, index_pb2, types_pb2
 from unseen_client import rpcs
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.steps import Rpc
 
 TRIES = 5

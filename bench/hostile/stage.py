@@ -22,7 +22,7 @@ from bench.server_process import serving
 from bench.terms import PURPOSE, TERMS
 from unseen.errors import PolicyNotFound
 from unseen_client import Client
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_server.access.table import TABLE
 from unseen_server.call import Role
 

@@ -27,8 +27,8 @@ from unseen_client.describing_aio import DescribingAsyncCalls
 from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_aio import GovernanceAsyncCalls
+from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.medical_aio import MedicalAsyncCalls
-from unseen_client.passphrase import PassphraseSource
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens

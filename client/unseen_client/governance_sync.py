@@ -8,7 +8,6 @@ from typing import TypeAlias, TypeVar
 
 from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
-from unseen_client.controller_keys import DEFAULT_NAME as DEFAULT_KEY
 from unseen_client.flows.consents import AnyConsent
 from unseen_client.governance_protocol import Terms
 from unseen_client.governed import (
@@ -20,6 +19,7 @@ from unseen_client.governed import (
     Hold,
     SubjectExport,
 )
+from unseen_client.keys.controller_keys import DEFAULT_NAME as DEFAULT_KEY
 from unseen_client.protocol import AnyPath, Protocol
 from unseen_client.steps import Flow
 

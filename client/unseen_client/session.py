@@ -17,18 +17,18 @@ from unseen.deid.settings import DeidSettings
 from unseen.errors import MalformedMessage, ProofBroken
 from unseen.types import CollectionInfo
 from unseen_client.agreements import Agreements
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.home import default_home, private_folder
-from unseen_client.keystore import CollectionKey, KeyStore
+from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.keystore import CollectionKey, KeyStore
+from unseen_client.keys.passphrase import PassphraseSource
+from unseen_client.keys.rotations import Rotations
+from unseen_client.keys.vault import Vault
 from unseen_client.mirror import Mirror
-from unseen_client.passphrase import PassphraseSource
 from unseen_client.pool import QueryPool
 from unseen_client.receipts import Act, ReceiptBook, receipts_folder
 from unseen_client.report import ServerInfo
 from unseen_client.retry import Patience
-from unseen_client.rotations import Rotations
 from unseen_client.steps import Exchange
-from unseen_client.vault import Vault
 
 if TYPE_CHECKING:
     from unseen.embed.model import Registry

@@ -26,9 +26,9 @@ from unseen_client.describing_sync import DescribingCalls
 from unseen_client.flows.audit import Write
 from unseen_client.flows.consents import Given
 from unseen_client.governance_sync import GovernanceCalls
+from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.line import Line
 from unseen_client.medical_sync import MedicalCalls
-from unseen_client.passphrase import PassphraseSource
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher, watching
 from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Receipts, Records, Subject, Tokens

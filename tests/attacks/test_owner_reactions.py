@@ -24,7 +24,7 @@ from unseen.he.owner.message import SwitchedBlocks, write_reply_blocks
 from unseen.he.owner.secret import OwnerKey
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen_client.flows import plausible, search
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 from unseen_client.records import row_id
 
 DIMENSION, ROWS = 16, 30

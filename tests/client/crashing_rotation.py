@@ -14,7 +14,7 @@ from pathlib import Path
 
 from unseen_client import Client
 from unseen_client.flows import rotate
-from unseen_client.rotations import Rotations
+from unseen_client.keys.rotations import Rotations
 
 
 def die(*_: object) -> None:

@@ -11,11 +11,11 @@ from unseen import params
 from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
 from unseen_client import Client, Query
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.flows import search
 from unseen_client.flows.sync import sync
-from unseen_client.key_export import export_key, import_key
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.key_export import export_key, import_key
+from unseen_client.keys.keystore import KeyStore
 
 DIMENSION = 64
 ERROR = 7 * 0.00074

@@ -14,7 +14,7 @@ from unseen.errors import IntegrityError, InvalidInput, Mismatch
 from unseen.he.owner.layout import SIDE_BLOCKS, Layout, choose
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen_client.flows.owner import choose_slots
-from unseen_client.keystore import CollectionKey, KeyStore
+from unseen_client.keys.keystore import CollectionKey, KeyStore
 
 LAYOUT = Layout.of(OWNER, 1024, choose(OWNER, 1024))
 SIZE = LAYOUT.whole.rows_per_block

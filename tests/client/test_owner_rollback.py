@@ -13,7 +13,7 @@ from tests.client.hand_driver import Driver
 from tests.client.owner_paper import OwnerPaperServer
 from unseen.errors import IntegrityError, ReplyRefused
 from unseen.types import CatalogueEntry
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 from unseen_client.report import StoreWentBack
 
 DIMENSION, QUERIES = 64, 12

@@ -9,7 +9,7 @@ import sys
 from tests.client.real_server import ENVIRONMENT
 from unseen.audit.leaf import leaf_fields
 from unseen_client import Client
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 
 PROTECTIONS = ("sealed", "owner")
 

@@ -16,9 +16,9 @@ from unseen.errors import CollectionNotFound, IntegrityError, InvalidInput, KeyM
 from unseen_client import AsyncClient, Client, Record
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import rotate
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
+from unseen_client.keys.rotations import Rotations
 from unseen_client.records import open_record, row_id
-from unseen_client.rotations import Rotations
 
 DIMENSION = 64
 CRASHES = Path(__file__).with_name("crashing_rotation.py")

@@ -111,7 +111,7 @@ def test_many_threads_share_one_client(client, name, unit_vectors, protection):
 
 
 def test_two_devices_with_one_key_see_the_same_rows(client, server, name, tmp_path, unit_vectors, protection):
-    from unseen_client.keystore import KeyStore
+    from unseen_client.keys.keystore import KeyStore
 
     client.create_collection(name, dimension=16, protection=protection)
     client.enrol_vectors(name, ["a", "b"], unit_vectors(2))

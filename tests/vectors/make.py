@@ -35,9 +35,9 @@ from unseen.he.scan import ScanIndex
 from unseen.he.secret import ReplyKey
 from unseen.params import DEFAULT, PUBLISHED
 from unseen.types import SLOTS_PER_EXTENT
-from unseen_client.key_export import wrap
-from unseen_client.keystore import CollectionKey
-from unseen_client.passphrase import Stretching
+from unseen_client.keys.key_export import wrap
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.passphrase import Stretching
 from unseen_client.records import Record, encode_record, pad, row_id, seal_record
 from unseen_client.retrieval.fuse import Fused, MadePart, fused
 from unseen_client.retrieval.metric import NAMES, Float64Array, Metric, metric_of

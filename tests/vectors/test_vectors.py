@@ -14,7 +14,7 @@ from tests.vectors import make
 from unseen import envelope, params
 from unseen.he.message import write_query
 from unseen.he.secret import ReplyKey
-from unseen_client.key_export import unwrap
+from unseen_client.keys.key_export import unwrap
 from unseen_client.records import Record, open_record, unpad
 
 HERE = Path(__file__).parent

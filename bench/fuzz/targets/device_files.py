@@ -31,10 +31,10 @@ from unseen_client.agreements import Accepted, Agreements
 from unseen_client.array_file import read_array
 from unseen_client.bearer import TokenBearer
 from unseen_client.cli.described import read_records
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.journal import Journal
 from unseen_client.deid.site_key import site_key
-from unseen_client.keystore import CollectionKey, KeyStore
+from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.keystore import CollectionKey, KeyStore
 from unseen_client.privacy.budgets import default_budgets, read_budgets, write_budgets
 
 UID, KEY = bytes(range(16)), bytes(range(32))

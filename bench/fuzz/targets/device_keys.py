@@ -11,14 +11,14 @@ from bench.fuzz.target import Target
 from bench.fuzz.targets.device_files import Home
 from bench.fuzz.targets.keys import cheap
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, WrongKey
-from unseen_client.device_key import DeviceKey, DevicePublicKey, device_key
-from unseen_client.given_keys import GivenKeys
-from unseen_client.keystore import CollectionKey, KeyStore
-from unseen_client.passphrase import Stretching
-from unseen_client.recovery_sheet import key_of, sheets
-from unseen_client.rotations import Rotations
-from unseen_client.shared_key import accept_key, share_key
-from unseen_client.vault import FILE_NAME, Vault
+from unseen_client.keys.device_key import DeviceKey, DevicePublicKey, device_key
+from unseen_client.keys.given_keys import GivenKeys
+from unseen_client.keys.keystore import CollectionKey, KeyStore
+from unseen_client.keys.passphrase import Stretching
+from unseen_client.keys.recovery_sheet import key_of, sheets
+from unseen_client.keys.rotations import Rotations
+from unseen_client.keys.shared_key import accept_key, share_key
+from unseen_client.keys.vault import FILE_NAME, Vault
 
 UID, KEY, PASSPHRASE = bytes(range(16)), bytes(range(32)), "a passphrase"
 HELD = CollectionKey(UID, "scans", KEY, True, UID, owner_key=KEY)

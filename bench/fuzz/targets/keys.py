@@ -26,9 +26,9 @@ from unseen.errors import (
 from unseen.keys import ring_content
 from unseen.keys.ring_content import CollectionTree, Destroyed, Erasure, RingContent, WrappedRoot
 from unseen.keys.tree import KeyTree
-from unseen_client import key_export
-from unseen_client.keystore import CollectionKey
-from unseen_client.passphrase import Stretching
+from unseen_client.keys import key_export
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.passphrase import Stretching
 from unseen_server.access.signed_tokens import JwtSettings, SignedTokens, read_keys
 from unseen_server.keys import passphrase_file
 from unseen_server.master_key import HEADER, _parse

@@ -153,7 +153,7 @@ def fields_of(one: CollectionInfo) -> dict[str, object]:
 def under_protection(link: Link) -> bool:
     """Whether the keys of this device lie under anything."""
     from unseen_client.home import default_home
-    from unseen_client.vault import NOTHING, Vault
+    from unseen_client.keys.vault import NOTHING, Vault
 
     return Vault(link.home or default_home()).protection != NOTHING
 

@@ -22,9 +22,9 @@ def device(*, home: Home = None, as_json: Json = False) -> None:
     Example:
       unseen keys device > alice.device
     """
-    from unseen_client.device_key import device_key
     from unseen_client.home import default_home
-    from unseen_client.vault import Vault
+    from unseen_client.keys.device_key import device_key
+    from unseen_client.keys.vault import Vault
 
     with telling(as_json):
         where = home or default_home()
@@ -52,11 +52,11 @@ def share(
     Example:
       unseen keys share photos --to alice.device --as Alice
     """
-    from unseen_client.device_key import DevicePublicKey
-    from unseen_client.given_keys import GivenKeys
     from unseen_client.home import default_home, write_new_private
-    from unseen_client.keystore import KeyStore
-    from unseen_client.shared_key import share_key
+    from unseen_client.keys.device_key import DevicePublicKey
+    from unseen_client.keys.given_keys import GivenKeys
+    from unseen_client.keys.keystore import KeyStore
+    from unseen_client.keys.shared_key import share_key
 
     with telling(as_json):
         where, public = home or default_home(), DevicePublicKey.parse(to)
@@ -89,10 +89,10 @@ def accept(
     Example:
       unseen keys accept photos-0123456789abcdef.unseen-shared
     """
-    from unseen_client.device_key import device_key
     from unseen_client.home import default_home
-    from unseen_client.keystore import KeyStore
-    from unseen_client.shared_key import accept_key
+    from unseen_client.keys.device_key import device_key
+    from unseen_client.keys.keystore import KeyStore
+    from unseen_client.keys.shared_key import accept_key
 
     with telling(as_json):
         where = home or default_home()

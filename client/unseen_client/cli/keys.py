@@ -17,8 +17,8 @@ from unseen_client.cli.link import Json
 from unseen_client.cli.outcome import say, telling
 
 if TYPE_CHECKING:
-    from unseen_client.given_keys import GivenKey
-    from unseen_client.keystore import CollectionKey
+    from unseen_client.keys.given_keys import GivenKey
+    from unseen_client.keys.keystore import CollectionKey
 
 EXPORT_VARIABLE = "UNSEEN_PASSPHRASE"
 NEW_VARIABLE = "UNSEEN_KEYS_NEW_PASSPHRASE"
@@ -53,9 +53,9 @@ def show(*, home: Home = None, as_json: Json = False) -> None:
     Example:
       unseen keys list
     """
-    from unseen_client.given_keys import GivenKeys
     from unseen_client.home import default_home
-    from unseen_client.keystore import KeyStore
+    from unseen_client.keys.given_keys import GivenKeys
+    from unseen_client.keys.keystore import KeyStore
 
     with telling(as_json):
         store = KeyStore(home or default_home())
@@ -112,7 +112,7 @@ def protect(
       unseen keys protect keyring
     """
     from unseen_client.home import default_home
-    from unseen_client.vault import Vault
+    from unseen_client.keys.vault import Vault
 
     with telling(as_json):
         vault = Vault(home or default_home())
@@ -146,10 +146,10 @@ def export(
       unseen keys export secret sheet.txt --printable
       unseen keys export secret sheet.txt --shares 2-of-3
     """
-    from unseen_client.given_keys import GivenKeys
     from unseen_client.home import default_home
-    from unseen_client.key_export import export_key
-    from unseen_client.keystore import KeyStore
+    from unseen_client.keys.given_keys import GivenKeys
+    from unseen_client.keys.key_export import export_key
+    from unseen_client.keys.keystore import KeyStore
 
     with telling(as_json):
         where = home or default_home()
@@ -182,7 +182,7 @@ def _needed_of(shares: str | None) -> tuple[int, int]:
 
 def _write_sheets(key: CollectionKey, file: Path, needed: int, made: int) -> list[Path]:
     from unseen_client.home import write_new_private
-    from unseen_client.recovery_sheet import sheets
+    from unseen_client.keys.recovery_sheet import sheets
 
     texts = sheets(key, needed, made)
     files = [
@@ -213,9 +213,9 @@ def import_(
       unseen keys import sheet-1-of-3.txt sheet-3-of-3.txt
     """
     from unseen_client.home import default_home
-    from unseen_client.key_export import read_small, unwrap
-    from unseen_client.keystore import KeyStore
-    from unseen_client.recovery_sheet import is_sheet, key_of
+    from unseen_client.keys.key_export import read_small, unwrap
+    from unseen_client.keys.keystore import KeyStore
+    from unseen_client.keys.recovery_sheet import is_sheet, key_of
 
     with telling(as_json):
         data = [read_small(file) for file in files]

@@ -53,8 +53,8 @@ def keygen(*, controller_key: ControllerKey = "controller", home: Home = None, a
       unseen policy keygen
     """
     from unseen.governance.keys import fingerprint
-    from unseen_client.controller_keys import ControllerKeys
     from unseen_client.home import default_home
+    from unseen_client.keys.controller_keys import ControllerKeys
 
     with telling(as_json):
         made = ControllerKeys(home or default_home()).make(controller_key)

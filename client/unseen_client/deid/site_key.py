@@ -19,7 +19,7 @@ from unseen.errors import AlreadyExists, IntegrityError, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
 from unseen_client.home import private_folder
-from unseen_client.vault import Vault
+from unseen_client.keys.vault import Vault
 
 FILE_NAME = "site-key.json"
 FORMAT = "unseen-site-key-1"

@@ -27,7 +27,7 @@ from unseen_client.demo.secrets import Secrets
 from unseen_client.demo.show import draw_sheet, picture_bytes, show
 from unseen_client.demo.stage import LOOPBACK, Stage, ending_cleanly
 from unseen_client.demo.tables import Call
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 from unseen_client.prepare import Preparer
 from unseen_client.records import Record
 from unseen_client.report import Hit

@@ -28,7 +28,7 @@ from unseen import envelope
 from unseen.errors import IntegrityError, SealBroken, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.home import private_folder, refuse_others
-from unseen_client.keystore import CollectionKey
+from unseen_client.keys.keystore import CollectionKey
 from unseen_client.records import pad, unpad
 
 BUSY_TIMEOUT_S = 30.0

@@ -26,7 +26,7 @@ from unseen.types import CollectionInfo
 from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
 from unseen_client.flows import known_log
-from unseen_client.keystore import ROTATING, CollectionKey
+from unseen_client.keys.keystore import ROTATING, CollectionKey
 from unseen_client.report import ServerInfo
 from unseen_client.retrieval.metric import Cosine, Metric
 from unseen_client.retry import ask_one

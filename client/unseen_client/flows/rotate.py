@@ -44,10 +44,10 @@ from unseen_client.flows.enrol import ROWS_PER_STREAM
 from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
 from unseen_client.flows.rows import erase_rows
 from unseen_client.flows.sync import Place, look_again, open_current, sync
-from unseen_client.keystore import ROTATING
+from unseen_client.keys.keystore import ROTATING
+from unseen_client.keys.rotations import Rotation
 from unseen_client.records import Record, row_id
 from unseen_client.retry import ask_one
-from unseen_client.rotations import Rotation
 from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
 

@@ -21,7 +21,7 @@ from unseen.types import CatalogueEntry, CollectionInfo
 from unseen.v1 import index_pb2, types_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
-from unseen_client.keystore import CollectionKey
+from unseen_client.keys.keystore import CollectionKey
 from unseen_client.mirror import Mirror
 from unseen_client.records import Record, open_record
 from unseen_client.report import StoreWentBack

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import InvalidInput, InvalidVector
-from unseen_client.keystore import LARGEST, METRICS, SHORTEST
+from unseen_client.keys.keystore import LARGEST, METRICS, SHORTEST
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from unseen.entropy import random_bytes
 from unseen_client.cli.app import app
-from unseen_client.device_key import device_key
-from unseen_client.keystore import CollectionKey, KeyStore
-from unseen_client.passphrase import Stretching
-from unseen_client.vault import Vault
+from unseen_client.keys.device_key import device_key
+from unseen_client.keys.keystore import CollectionKey, KeyStore
+from unseen_client.keys.passphrase import Stretching
+from unseen_client.keys.vault import Vault
 
 FIRST, SECOND = "first passphrase", "second passphrase"
 

@@ -12,7 +12,7 @@ import pytest
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, StoreFailed
 from unseen_client.dicom.crosswalk import Crosswalk, WayBack, forget_rows
 from unseen_client.dicom.reveals import LOG_NAME, require_reason, write_line
-from unseen_client.keystore import CollectionKey
+from unseen_client.keys.keystore import CollectionKey
 
 UID = bytes(range(16))
 SITE = bytes(range(32))

@@ -25,8 +25,8 @@ from unseen.errors import (
     RowNotFound,
 )
 from unseen_client import AsyncClient, Client, DicomEnrolReport
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.dicom_file import DicomPipeline
+from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.records import encode_record
 
 STUDIES, SLICES, PICTURES = 3, 4, 2

@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.governance.written import terms
 from unseen_client import Client
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from unseen.errors import (
     PurposeNotAllowed,
 )
 from unseen_client import Client
-from unseen_client.controller_keys import ControllerKeys
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.keystore import KeyStore
 
 Governed = Callable[..., str]
 IDS = [f"row {at}" for at in range(12)]

@@ -17,7 +17,7 @@ from unseen.errors import (
     Mismatch,
 )
 from unseen_client.agreements import Accepted, Agreements
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 
 UID = bytes(range(16))
 KEY, OTHER = bytes(range(32)), bytes(32)

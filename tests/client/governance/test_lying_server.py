@@ -34,8 +34,8 @@ from unseen.governance.policy import Policy
 from unseen.v1 import governance_pb2 as pb
 from unseen.v1.info_pb2 import GetServerInfoResponse
 from unseen_client import Client
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.flows import consents, enrol, policies, rights
+from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.session import Session
 from unseen_client.steps import Exchange, Flow, Local, Progress
 

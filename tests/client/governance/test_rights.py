@@ -25,7 +25,7 @@ from unseen.errors import (
 from unseen.governance.certificate import Asked, ErasureCertificate
 from unseen.governance.terms import ConsentState
 from unseen_client import AsyncClient, Client, Record
-from unseen_client.controller_keys import ControllerKeys
+from unseen_client.keys.controller_keys import ControllerKeys
 
 Governed = Callable[..., str]
 IDS = [f"row {at}" for at in range(12)]

@@ -13,7 +13,7 @@ from tests.core.embed.pulled.tiny_onnx import FILES, RECIPE, picture_twin, tiny_
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.errors import InvalidConfiguration, InvalidInput, ModelMismatch
 from unseen_client import Client
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 from unseen_client.models.shelf import FOLDER_NAME, folder_name
 
 

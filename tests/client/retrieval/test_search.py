@@ -11,7 +11,7 @@ from unseen_client import Query, Record
 from unseen_client.flows.search import Wanted
 from unseen_client.flows.search import search as flow
 from unseen_client.flows.sync import open_place
-from unseen_client.keystore import KeyStore
+from unseen_client.keys.keystore import KeyStore
 from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.fuse import MadePart, fused
 

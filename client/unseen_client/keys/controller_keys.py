@@ -16,7 +16,7 @@ from unseen.errors import AlreadyExists, IntegrityError, InvalidInput, KeyMissin
 from unseen.governance.keys import KeyPair
 from unseen.json_text import read_json
 from unseen_client.home import private_folder
-from unseen_client.vault import Vault
+from unseen_client.keys.vault import Vault
 
 FORMAT = "unseen-controller-key-1"
 DEFAULT_NAME = "controller"

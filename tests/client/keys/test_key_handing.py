@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
-from unseen_client import recovery_sheet
-from unseen_client.device_key import DevicePublicKey, device_key
-from unseen_client.keystore import CollectionKey
-from unseen_client.recovery_sheet import key_of, sheets
-from unseen_client.shared_key import accept_key, share_key
-from unseen_client.vault import Vault
+from unseen_client.keys import recovery_sheet
+from unseen_client.keys.device_key import DevicePublicKey, device_key
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.recovery_sheet import key_of, sheets
+from unseen_client.keys.shared_key import accept_key, share_key
+from unseen_client.keys.vault import Vault
 
 UID, STORE = bytes(range(16)), bytes(range(16, 32))
 KEY = CollectionKey(UID, "secret", bytes(range(32)), True, STORE, owner_key=bytes(range(32, 64)))
@@ -64,7 +64,7 @@ def test_a_shared_key_that_holds_another_one_than_it_says_is_refused(mine, tmp_p
     """Whoever wraps can write anything: what is inside has to be what stands outside."""
     other = replace(KEY, collection_uid=STORE)
     fields = json.loads(share_key(KEY, mine.public))
-    from unseen_client import shared_key
+    from unseen_client.keys import shared_key
 
     info = shared_key._head_of(KEY, mine.public).info
     sealed = mine.public.wrap(json.dumps(other.to_json()).encode(), info)

@@ -28,7 +28,7 @@ from unseen.entropy import random_bytes
 from unseen.envelope import KEY_BYTES
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, SealBroken
 from unseen.types import UID_BYTES
-from unseen_client.keystore import CollectionKey
+from unseen_client.keys.keystore import CollectionKey
 
 if TYPE_CHECKING:
     from Crypto.Protocol.SecretSharing import Shamir

@@ -16,9 +16,9 @@ from pathlib import Path
 from unseen import envelope
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
 from unseen.json_text import read_json
-from unseen_client.device_key import DeviceKey, DevicePublicKey
-from unseen_client.key_export import read_small
-from unseen_client.keystore import CollectionKey
+from unseen_client.keys.device_key import DeviceKey, DevicePublicKey
+from unseen_client.keys.key_export import read_small
+from unseen_client.keys.keystore import CollectionKey
 
 FORMAT = "unseen-shared-key-1"
 _HEX = re.compile("[0-9a-f]{16,32}")

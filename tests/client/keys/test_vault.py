@@ -16,11 +16,11 @@ from keyring.errors import PasswordDeleteError
 
 from tests.client.real_server import ENVIRONMENT
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, WrongKey
-from unseen_client.controller_keys import ControllerKeys
 from unseen_client.deid.site_key import site_key
-from unseen_client.device_key import device_key
-from unseen_client.keystore import CollectionKey, KeyStore
-from unseen_client.vault import Vault
+from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.device_key import device_key
+from unseen_client.keys.keystore import CollectionKey, KeyStore
+from unseen_client.keys.vault import Vault
 
 CHEAP = 1 << 10
 UID, OTHER = bytes(range(16)), bytes(range(1, 17))

@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from unseen_client.vault import Vault
+from unseen_client.keys.vault import Vault
 
 writes = 0
 

@@ -20,7 +20,7 @@ from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch, Wr
 from unseen.json_text import read_json
 from unseen.types import UID_BYTES
 from unseen_client.home import destroy_private, private_folder
-from unseen_client.vault import Vault
+from unseen_client.keys.vault import Vault
 
 KEY_BYTES = 32
 KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")

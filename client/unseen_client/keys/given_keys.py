@@ -14,8 +14,8 @@ from pathlib import Path
 from unseen.errors import IntegrityError
 from unseen.json_text import read_json
 from unseen_client.home import private_folder
-from unseen_client.keystore import CollectionKey
-from unseen_client.vault import Vault
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.vault import Vault
 
 FORMAT = "unseen-key-given-1"
 

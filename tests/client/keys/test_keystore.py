@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyMissing, Mismatch, StoreFailed
-from unseen_client.keystore import CollectionKey, KeyStore
+from unseen_client.keys.keystore import CollectionKey, KeyStore
 
 UID = bytes(range(16))
 KEY_FIELDS = CollectionKey(UID, "photos", bytes(32)).to_json()

@@ -14,8 +14,8 @@ from unseen import envelope
 from unseen.errors import IntegrityError, InvalidInput, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen_client.home import write_new_private
-from unseen_client.keystore import CollectionKey
-from unseen_client.passphrase import Stretching, require_long_enough
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.passphrase import Stretching, require_long_enough
 
 FORMAT = "unseen-key-export-1"
 LARGEST_FILE_BYTES = 1 << 16

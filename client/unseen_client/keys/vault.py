@@ -26,7 +26,6 @@ from unseen.entropy import random_bytes
 from unseen.envelope import KEY_BYTES
 from unseen.errors import IntegrityError, SealBroken, WrongKey
 from unseen.json_text import read_json
-from unseen_client import keyring_secret
 from unseen_client.home import (
     destroy_private,
     private_folder,
@@ -35,7 +34,8 @@ from unseen_client.home import (
     write_over_private,
     write_private,
 )
-from unseen_client.passphrase import PassphraseSource, Stretching, found, require_long_enough
+from unseen_client.keys import keyring_secret
+from unseen_client.keys.passphrase import PassphraseSource, Stretching, found, require_long_enough
 
 FILE_NAME = "key-store.json"
 FORMAT = "unseen-key-store-1"

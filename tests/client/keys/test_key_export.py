@@ -12,9 +12,9 @@ import pytest
 
 from unseen import envelope
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
-from unseen_client.key_export import export_key, import_key, unwrap, wrap
-from unseen_client.keystore import CollectionKey
-from unseen_client.passphrase import Stretching
+from unseen_client.keys.key_export import export_key, import_key, unwrap, wrap
+from unseen_client.keys.keystore import CollectionKey
+from unseen_client.keys.passphrase import Stretching
 
 KEY = CollectionKey(bytes(range(16)), "photos", bytes(range(32)), keep_vectors=False)
 CHEAP = 1 << 4

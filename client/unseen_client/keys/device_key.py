@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from unseen.errors import AlreadyExists, IntegrityError, InvalidConfiguration, InvalidInput, WrongKey
 from unseen.json_text import read_json
 from unseen_client.home import private_folder
-from unseen_client.vault import Vault
+from unseen_client.keys.vault import Vault
 
 FILE_NAME = "device-key.json"
 FORMAT = "unseen-device-key-1"
