@@ -189,6 +189,7 @@ class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, Gove
         consent: GivenConsent = None,
         purpose: Purpose = None,
         describing: Describing | None = None,
+        deid_report: AnyPath | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -205,10 +206,12 @@ class AsyncClient(BringAsyncCalls, DescribingAsyncCalls, MedicalAsyncCalls, Gove
         (else all that it allows).
 
         ``describing`` finds tags and writes captions on this device (docs/describing.md): they enter the sealed record
-        and, weighed, the row. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
+        and, weighed, the row. ``deid_report``: the report of ``Deidentifier.run``; pictures that it wrote, with the
+        settings of this client, are not looked at again. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
         given = Given(subject, consent, purpose)
-        return await self._drive(self._protocol.enrol_images(name, paths, records, noise, given, describing), progress)
+        flow = self._protocol.enrol_images(name, paths, records, noise, given, describing, deid_report)
+        return await self._drive(flow, progress)
 
     async def enrol_vectors(
         self,

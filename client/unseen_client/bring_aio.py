@@ -62,6 +62,7 @@ class BringAsyncCalls(ABC):
         consent: GivenConsent = None,
         purpose: Purpose = None,
         describing: Describing | None = None,
+        deid_report: AnyPath | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """Enrol what sources bring: folders and zip files of pictures, pictures, text files, manifests, exports.
@@ -71,9 +72,10 @@ class BringAsyncCalls(ABC):
         Qdrant's scroll call gave; their vectors are taken as they are, and ``vector`` chooses one of several.
 
         Rows that are there with other content or another description are erased and enrolled anew, others left; what
-        has the content of another row is reported. ``describing`` as for ``enrol_images``.
+        has the content of another row is reported. ``describing`` and ``deid_report`` as for ``enrol_images``.
         Raises InvalidInput before anything is enrolled, and as ``enrol_images``.
         """
         choices = Choices(tuple(tags), None if root is None else Path(root), vector)
         given = Given(subject, consent, purpose)
-        return await self._drive(self._protocol.enrol_from(name, sources, choices, noise, given, describing), progress)
+        flow = self._protocol.enrol_from(name, sources, choices, noise, given, describing, deid_report)
+        return await self._drive(flow, progress)

@@ -199,6 +199,7 @@ class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
         consent: GivenConsent = None,
         purpose: Purpose = None,
         describing: Describing | None = None,
+        deid_report: AnyPath | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
         """De-identify, embed and enrol image files; the report says what was enrolled, what was refused and why.
@@ -215,10 +216,12 @@ class Client(BringCalls, DescribingCalls, MedicalCalls, GovernanceCalls):
         (else all that it allows).
 
         ``describing`` finds tags and writes captions on this device (docs/describing.md): they enter the sealed record
-        and, weighed, the row. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
+        and, weighed, the row. ``deid_report``: the report of ``Deidentifier.run``; pictures that it wrote, with the
+        settings of this client, are not looked at again. Raises PolicyNotAccepted, ConsentNotValid, PurposeNotAllowed.
         """
         given = Given(subject, consent, purpose)
-        return self._drive(self._protocol.enrol_images(name, paths, records, noise, given, describing), progress)
+        flow = self._protocol.enrol_images(name, paths, records, noise, given, describing, deid_report)
+        return self._drive(flow, progress)
 
     def enrol_vectors(
         self,

@@ -43,6 +43,9 @@ def enrol(
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
     ] = None,
+    deid_report: Annotated[
+        Path | None, typer.Option(help="Of `unseen deid`: what it wrote is covered, and not looked at again.")
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
     faces: FaceOptions,
     basis: BasisOptions,
@@ -76,6 +79,7 @@ def enrol(
       unseen enrol scans ~/Scans --subject patient-17 --purpose research
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
       unseen enrol photos ~/Pictures --tags-from tags.txt
+      unseen deid holiday clean && unseen enrol photos clean --deid-report clean.report.jsonl
     """
     wish = describe.wish()
     if paths[0].suffix == ".npy":
@@ -96,6 +100,7 @@ def enrol(
                 consent=basis.consent,
                 purpose=basis.purpose,
                 describing=wish,
+                deid_report=deid_report,
                 progress=progress and not link.json,
             )
     else:
@@ -111,6 +116,7 @@ def enrol(
                 consent=basis.consent,
                 purpose=basis.purpose,
                 describing=wish,
+                deid_report=deid_report,
                 progress=progress and not link.json,
             )
     duplicates = [f"duplicate {shown(one.source)}: the content of {shown(one.of)}" for one in report.duplicates]
