@@ -175,9 +175,12 @@ class Memory:
                     continue
 
 
-def cpu_below(process_id: int) -> float:
-    """Processor time of the gateway and its children so far."""
-    return sum(cpu_seconds(one) for one, _ in _below(process_id))
+def cpu_below(process_id: int) -> Counter[str]:
+    """Processor seconds of the gateway and its children so far, by what each is."""
+    used = Counter[str]()
+    for one, name in _below(process_id):
+        used[name] += cpu_seconds(one)  # type: ignore[assignment]  # a Counter of seconds
+    return used
 
 
 def _below(process_id: int) -> Iterator[tuple[int, str]]:
