@@ -6,9 +6,9 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk and to fail
-# it, a clock that is wrong).
-SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc orthanc-dicomweb \
-	postgresql softhsm2 strace \
+# it, a clock that is wrong, a keyring and the bus that it is asked over).
+SYSTEM_PACKAGES := dataset-fashion-mnist dbus-daemon dcmtk faketime fonts-dejavu-core gnome-keyring openssl orthanc \
+	orthanc-dicomweb postgresql softhsm2 strace \
 	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
