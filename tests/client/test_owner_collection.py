@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 
@@ -10,12 +11,13 @@ from tests.core.governance.written import terms
 from unseen import params
 from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
-from unseen_client import Client, Query
+from unseen_client import Client, OnlyKeyHere, Query
 from unseen_client.flows import search
 from unseen_client.flows.sync import sync
 from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.keys.key_export import export_key, import_key
 from unseen_client.keys.keystore import KeyStore
+from unseen_client.keys.vault import Vault
 
 DIMENSION = 64
 ERROR = 7 * 0.00074
@@ -150,6 +152,21 @@ def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vect
         assert right(second, name, vectors, range(2, 20))
 
 
+def test_creation_says_once_that_losing_the_key_loses_the_collection(server, client, home, name):
+    """What the command line shows comes of the same warning; a lock on the keys takes the rest of it away."""
+    with pytest.warns(OnlyKeyHere, match=f"key of {name} loses the collection.*in the clear") as said:
+        client.create_collection(name, dimension=16, protection="owner")
+    assert len(said) == 1
+    Vault(home, "long enough words").protect_with_passphrase("long enough words", cost=1 << 10)
+    with Client(server.address, home=home, passphrase="long enough words") as locked:
+        with pytest.warns(OnlyKeyHere) as said:
+            locked.create_collection(f"{name}-2", dimension=16, protection="owner")
+        assert "in the clear" not in str(said[0].message)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            locked.create_collection(f"{name}-3", dimension=16)
+
+
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
     for wrong, words in (
         ({"protection": "secret"}, "expected 'sealed' or 'owner'"),
@@ -187,6 +204,7 @@ def test_no_agreement_can_be_set_on_it(client, home, name):
 def test_the_command_line_says_which_protection_and_that_the_key_is_all(unseen, name):
     made = unseen("create", name, "--dimension", DIMENSION, "--protection", "owner")
     assert made.returncode == 0
-    assert "Losing the key loses the collection" in made.stdout
+    assert made.stderr.startswith(f"warning: losing the key of {name} loses the collection")
+    assert made.stderr.count("\n") == 1
     line = next(line for line in unseen("collections").stdout.splitlines() if line.startswith(name))
     assert line.endswith("owner-encrypted: the server sees sizes only")
