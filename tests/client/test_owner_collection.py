@@ -167,6 +167,38 @@ def test_creation_says_once_that_losing_the_key_loses_the_collection(server, cli
             locked.create_collection(f"{name}-3", dimension=16)
 
 
+def test_rows_that_a_device_wrote_are_not_sent_back_to_it(server, home, tmp_path, name, unit_vectors, monkeypatch):
+    """Its mirror is the one that another device gets from the server; what others wrote meanwhile is asked for."""
+    vectors, asked, exchange = unit_vectors(310, DIMENSION), [], Client._exchange
+
+    def counted(self, step):
+        asked.append((self, step.rpc.path.rpartition("/")[2]))
+        exchange(self, step)
+
+    monkeypatch.setattr(Client, "_exchange", counted)
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=DIMENSION, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        first.enrol_vectors(name, ids(300), vectors[:300])
+        first.enrol_vectors(name, ids(5, 300), vectors[300:305])
+        assert (first, "SyncCatalogue") not in asked
+        second.enrol_vectors(name, ids(2, 305), vectors[305:307])
+        assert asked.count((second, "SyncCatalogue")) == 1, "what was there, and not its own two"
+        first.enrol_vectors(name, ids(3, 307), vectors[307:310])
+        assert asked.count((first, "SyncCatalogue")) == 1
+        assert len(second.list(name)) == 310
+        mirrors = [one._protocol._session.mirror(server_uid(one), made.uid) for one in (first, second)]
+        assert mirrors[0].page(-1, 0) == mirrors[1].page(-1, 0)
+        (epoch, slots), (other_epoch, other_slots) = (one.standing() for one in mirrors)
+        assert epoch == other_epoch
+        assert slots.tolist() == other_slots.tolist()
+        assert right(first, name, vectors, (0, 299, 304, 306, 309))
+
+
+def server_uid(client):
+    return client.server_info().store_uid
+
+
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
     for wrong, words in (
         ({"protection": "secret"}, "expected 'sealed' or 'owner'"),
