@@ -48,6 +48,7 @@ PUBLIC = {
     "Refusal",
     "ServerInfo",
     "ServerStatus",
+    "OnlyKeyHere",
     "StoreWentBack",
     "SubjectExport",
     "TLS",
