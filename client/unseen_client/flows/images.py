@@ -167,7 +167,7 @@ def _readable(name: str) -> str:
 
 def _digest(path: PictureFile) -> bytes:
     if not isinstance(path, Path):
-        return hashlib.sha256(path.read()).digest()
+        return path.content()
     try:
         with opened_source(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
