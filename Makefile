@@ -49,7 +49,7 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 	@touch $@
 
 # What development needs on top of both.
-DEV_EXTRAS := server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,parquet,train,languages,models-transformers,models-open-clip,dev
+DEV_EXTRAS := server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,parquet,video,train,languages,models-transformers,models-open-clip,dev
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
 		-e '.[$(DEV_EXTRAS)]'
@@ -107,6 +107,7 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.retrieval --json $(BENCH_OUT)/retrieval.json
 	$(BIN)/python -m bench.retrieval --pictures /usr/share/openclipart/png --most 2000 --repeats 1 \
 		--json $(BENCH_OUT)/retrieval-pictures.json
+	$(BIN)/python -m bench.device --json $(BENCH_OUT)/device.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json

@@ -153,7 +153,7 @@ def test_a_deleted_field_is_reported_as_breaking(tmp_path: Path) -> None:
 
 
 SERVERS = ("server", "postgres", "kms", "pkcs11")
-ON_DEVICE = ("deid", "gateway", "keyring", "shares", "parquet", "train")
+ON_DEVICE = ("deid", "gateway", "keyring", "shares", "parquet", "video", "train")
 
 
 def test_every_dependency_is_bounded_below_and_above() -> None:

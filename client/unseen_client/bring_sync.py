@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from unseen_client.describing.describer import Describing
 from unseen_client.flows.bring import Choices
 from unseen_client.flows.consents import Given
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Subject
+from unseen_client.protocol import AnyPath, GivenConsent, Noise, Protocol, Purpose, Subject, as_path
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport
 from unseen_client.steps import Flow
@@ -57,6 +56,7 @@ class BringCalls(ABC):
         tags: Sequence[str] = (),
         root: AnyPath | None = None,
         vector: str = "image",
+        every_s: float = 1.0,
         noise: Noise = None,
         subject: str | None = None,
         consent: GivenConsent = None,
@@ -65,17 +65,18 @@ class BringCalls(ABC):
         deid_report: AnyPath | None = None,
         progress: bool | Watcher = False,
     ) -> EnrolReport:
-        """Enrol what sources bring: folders and zip files of pictures, pictures, text files, manifests, exports.
+        """Enrol what sources bring: pictures, folders and zip files of them, videos, text files, manifests, exports.
 
         A manifest is CSV, JSONL or Parquet with a ``path`` or a ``text`` in each row and any fields beside it; paths
         stay within its folder, or within ``root``. Exports are folders of `clip-retrieval inference` and points that
         Qdrant's scroll call gave; their vectors are taken as they are, and ``vector`` chooses one of several.
+        Of a video, a frame is taken every ``every_s`` seconds; its record's extra has "clip" and "second".
 
         Rows that are there with other content or another description are erased and enrolled anew, others left; what
         has the content of another row is reported. ``describing`` and ``deid_report`` as for ``enrol_images``.
         Raises InvalidInput before anything is enrolled, and as ``enrol_images``.
         """
-        choices = Choices(tuple(tags), None if root is None else Path(root), vector)
+        choices = Choices(tuple(tags), as_path(root), vector, every_s)
         given = Given(subject, consent, purpose)
         flow = self._protocol.enrol_from(name, sources, choices, noise, given, describing, deid_report)
         return self._drive(flow, progress)

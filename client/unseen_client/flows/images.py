@@ -19,7 +19,7 @@ from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
-from unseen_client.flows.search import preparer_of
+from unseen_client.flows.model import preparer_of
 from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
@@ -167,7 +167,7 @@ def _readable(name: str) -> str:
 
 def _digest(path: PictureFile) -> bytes:
     if not isinstance(path, Path):
-        return hashlib.sha256(path.read()).digest()
+        return path.content()
     try:
         with opened_source(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
