@@ -101,6 +101,7 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
 	$(BIN)/python -m bench.owner_checks --json $(BENCH_OUT)/owner-checks.json
 	$(BIN)/python -m bench.owner_dump --json $(BENCH_OUT)/owner-dump.json
+	$(BIN)/python -m bench.owner_road --json $(BENCH_OUT)/owner-road.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
