@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from bench.accuracy import DEMO, WORDS
@@ -42,7 +41,6 @@ from unseen_client.child_process import worker_count
 from unseen_client.demo.stage import LOOPBACK, Stage
 
 Figures = dict[str, dict[str, float]]
-Pixels = npt.NDArray[np.uint8]
 
 COLLECTION = "photos"
 SECONDS = "s"

@@ -36,6 +36,7 @@ from bench.measure import print_table, write_json
 from unseen.embed.bundled import FOLDER, BundledEmbedder
 from unseen.embed.preprocess import network_input
 from unseen.params import PUBLISHED
+from unseen.pixels import Pixels
 from unseen.types import CatalogueEntry
 from unseen.weights import open_session, read_manifest
 from unseen_client import Client, Query, Record
@@ -47,7 +48,6 @@ from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.rank import Ranking, hits
 
 Float32Matrix = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 Figures = dict[str, dict[str, float]]
 
 BEST = 10

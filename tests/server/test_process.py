@@ -21,6 +21,7 @@ Make = Callable[..., Any]
 
 
 def test_process_leaves_no_core_dump_and_no_file_for_others(server: ServerProcess) -> None:
+    assert server.process
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert line.split()[4:6] == ["0", "0"]
@@ -30,6 +31,7 @@ def test_process_leaves_no_core_dump_and_no_file_for_others(server: ServerProces
 
 def test_memory_is_closed_to_other_processes_of_the_same_user(server: ServerProcess) -> None:
     """What Linux shows of a process that is not dumpable belongs to root, so that only root may attach."""
+    assert server.process
     memory = Path(f"/proc/{server.process.pid}/mem")
     assert memory.stat().st_uid == 0
     assert os.access(memory, os.R_OK) == (os.getuid() == 0)

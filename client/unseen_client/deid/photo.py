@@ -17,7 +17,7 @@ from PIL import Image
 
 from unseen.deid.deidentify import deidentify
 from unseen.deid.draw import drawn
-from unseen.deid.faces import FaceFinder, Pixels
+from unseen.deid.faces import FaceFinder
 from unseen.deid.report import CoverReport
 from unseen.deid.settings import DeidSettings
 from unseen.deid.text.cover import cover_text
@@ -25,6 +25,7 @@ from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import TextFinder
 from unseen.deid.text.report import TextReport
 from unseen.errors import InvalidConfiguration
+from unseen.pixels import Pixels
 from unseen_client.decode import LARGEST_SIDE_PX, SMALLEST_SIDE_PX, Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
 from unseen_client.deid.pipeline import Cleaned, Facts

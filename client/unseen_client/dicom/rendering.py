@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from unseen.embed.dicom_model import EMPTY_SHARE, TAILS_PERCENT
-from unseen.embed.model import Pixels
+from unseen.pixels import Pixels
 
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]

@@ -16,8 +16,8 @@ from PIL import Image
 from unseen.deid.text.blend import blended
 from unseen.deid.text.patches import Mask
 from unseen.embed.dicom_model import BACKGROUND, LONGEST_SIDE_PX
-from unseen.embed.model import Pixels
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 from unseen_client.child_process import ChildPool, ChildProcess
 from unseen_client.deid.attributes import NEEDS, OUT_OF_TURN, memory_for
 from unseen_client.deid.frames import BYTES_PER_S, COPIES, OBJECTS_PER_CHILD, REASONS, TIMEOUT_S

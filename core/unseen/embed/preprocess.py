@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from unseen.embed.model import Pixels, check_pixels
+from unseen.embed.model import check_pixels
+from unseen.pixels import Pixels
 
 MIDDLE, RANGE = 127.0, 128.0
 """EfficientNet-lite was trained on (value - 127) / 128."""
