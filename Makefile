@@ -68,6 +68,7 @@ test: $(VENV)/.dev-stamp  ## run every test
 check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire contract, generated code, sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python scripts/blocking_calls.py --check
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench examples
 	$(BIN)/lint-imports --no-logo
@@ -77,6 +78,7 @@ check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire co
 
 format: $(VENV)/.dev-stamp  ## rewrite files the way `make check` wants them
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/blocking_calls.py
 	$(BIN)/ruff format .
 
 proto: $(VENV)/.dev-stamp  ## generate core/unseen/v1 from proto/

@@ -51,7 +51,6 @@ from unseen_client.demo.unwrap import views
 
 NAME, MODEL = "scans", "bundled+dicom"
 PARTS = ("once", "wire", "speed", "hostile")
-MOST_WORKER_MIB = 512
 SECONDS_A_SLICE = 3
 PIECES = 20
 MODEL_ALONE_SLICES = 20
@@ -101,7 +100,7 @@ def failures(figures: dict[str, Any]) -> list[str]:
     if hostile := figures.get("hostile"):
         wrong += ["stuck"] * bool(hostile["left waiting"]) + ["the node died"] * bool(hostile["node restarts"])
         wrong += ["nothing came through"] * (not hostile["enrolled"] + hostile["in quarantine"])
-        wrong += ["memory"] * (max(hostile["peak MiB"].values()) > MOST_WORKER_MIB)
+        wrong += ["memory"] * any(peak > gateway_hostile.most_mib(name) for name, peak in hostile["peak MiB"].items())
     return wrong
 
 

@@ -49,6 +49,14 @@ def leave_the_log_to_us() -> None:
     os.environ.setdefault(GRPC_LOG, "NONE")
 
 
+def leave_scipy_out() -> None:
+    """Have numba find no SciPy where there happens to be one; before numba is loaded.
+
+    It would load it whole, for linear algebra that nothing compiled here uses: a quarter of a second of every start.
+    """
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+
+
 def prepare_process() -> None:
     """Leave no core dump, let no debugger in, make files that others cannot read, keep freed memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold opened vectors and keys

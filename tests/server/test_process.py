@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.server.server_process import ServerProcess
+
 Make = Callable[..., Any]
 
 
-def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -> None:
-    server = make_server().start()
+def test_process_leaves_no_core_dump_and_no_file_for_others(server: ServerProcess) -> None:
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert line.split()[4:6] == ["0", "0"]
@@ -27,12 +28,27 @@ def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_memory_is_closed_to_other_processes_of_the_same_user(make_server: Make) -> None:
+def test_memory_is_closed_to_other_processes_of_the_same_user(server: ServerProcess) -> None:
     """What Linux shows of a process that is not dumpable belongs to root, so that only root may attach."""
-    server = make_server().start()
     memory = Path(f"/proc/{server.process.pid}/mem")
     assert memory.stat().st_uid == 0
     assert os.access(memory, os.R_OK) == (os.getuid() == 0)
+
+
+def test_compiled_steps_are_loaded_without_scipy() -> None:
+    """numba would load it where it finds it, as it does here, for nothing: a quarter of a second of every start."""
+    program = """
+import contextlib, importlib.metadata, sys
+from unseen_server import __main__
+with contextlib.suppress(SystemExit):
+    __main__.main()
+from unseen_server.warm_up import warm_up
+warm_up()
+print(importlib.metadata.version("scipy"), [name for name, module in sys.modules.items() if module and "scipy" in name])
+"""
+    command = [sys.executable, "-c", program, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1].split(maxsplit=1)[1] == "[]"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
