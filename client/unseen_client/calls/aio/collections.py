@@ -37,7 +37,7 @@ class CollectionAsyncCalls(AsyncCalls):
 
         ``metric`` says how vectors of your own are compared: "cosine", "dot", "l2" or "l1". All but cosine take vectors
         up to the length ``longest``: docs/search.md. ``protection="owner"`` encrypts the rows on this device, under a
-        key that stays here: who loses it loses the collection (docs/owner-encrypted.md).
+        key that stays here: who loses it loses the collection, as ``OnlyKeyHere`` warns (docs/owner-encrypted.md).
 
         Raises CollectionExists, InvalidName, InvalidInput.
         """
