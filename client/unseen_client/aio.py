@@ -14,6 +14,7 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from unseen.deid.settings import DeidSettings
+from unseen_client.arguments import AnyPath
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.calls.aio.collections import CollectionAsyncCalls
 from unseen_client.calls.aio.describing import DescribingAsyncCalls
@@ -25,7 +26,7 @@ from unseen_client.calls.aio.searching import SearchingAsyncCalls
 from unseen_client.calls.aio.server import ServerAsyncCalls
 from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Protocol
+from unseen_client.protocol import Protocol
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
+from unseen_client.arguments import AnyPath
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.calls.blocking.collections import CollectionCalls
 from unseen_client.calls.blocking.describing import DescribingCalls
@@ -24,7 +25,7 @@ from unseen_client.calls.blocking.server import ServerCalls
 from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.line import Line
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import AnyPath, Protocol
+from unseen_client.protocol import Protocol
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import subprocess
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -125,17 +128,24 @@ def test_only_containers_that_are_named_are_opened(clip: Path, monkeypatch: pyte
 
 
 async def test_a_video_is_found_by_what_it_shows_and_when(
-    server: RealServer, name: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RealServer,
+    name: str,
+    home: Path,
+    unseen: Callable[..., subprocess.CompletedProcess[str]],
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Client(server.address, home=tmp_path / "device") as client:
+    with Client(server.address, home=home) as client:
         client.create_collection(name)
-        assert client.enrol_from(name, clip, every_s=2).enrolled == 3
+        done = unseen("enrol", name, clip, "--every", "2", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["enrolled"] == 3
         for picture, second in zip(SHOWN, ("0", "2", "4"), strict=True):
             best = client.search(name, Query.picture(PHOTOS / picture))[0]
             assert (best.record.extra["second"], best.record.extra["clip"]) == (second, "gate.mp4")
         assert len(client.search(name, Query.words("an animal"), where="second >= 1")) == 2
     monkeypatch.setattr(VideoReader, "frame", None)  # what is there is known without decoding
-    async with AsyncClient(server.address, home=tmp_path / "device") as client:
+    async with AsyncClient(server.address, home=home) as client:
         again = await client.enrol_from(name, clip, every_s=2)
         assert (again.enrolled, len(again.already)) == (0, 3)
 

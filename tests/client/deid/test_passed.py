@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,17 +109,26 @@ def test_what_is_no_report_is_refused(preparer: Preparer, covered: DeidReport, t
             preparer.passed(broken)
 
 
-async def test_enrolment_takes_the_report_by_both_clients(
-    server: RealServer, name: str, covered: DeidReport, looks: list[tuple[int, ...]], tmp_path: Path
+async def test_enrolment_takes_the_report_by_both_clients_and_the_command(
+    server: RealServer,
+    name: str,
+    home: Path,
+    unseen: Callable[..., subprocess.CompletedProcess[str]],
+    covered: DeidReport,
+    looks: list[tuple[int, ...]],
 ) -> None:
     files = [out(covered, "astronaut.jpg"), out(covered, "dahlia.jpg")]
-    with Client(server.address, home=tmp_path / "device") as client:
+    with Client(server.address, home=home) as client:
         client.create_collection(name)
         report = client.enrol_images(name, files[0], deid_report=covered.report_file)
         assert (report.enrolled, report.faces_covered) == (1, 1)
         assert client.enrol_from(name, files, deid_report=str(covered.report_file)).enrolled == 1
         client.erase(name, [hit.id for hit in client.list(name)])
-    async with AsyncClient(server.address, home=tmp_path / "device") as client:
-        assert (await client.enrol_images(name, files[0], deid_report=covered.report_file)).enrolled == 1
-        assert (await client.enrol_from(name, files, deid_report=covered.report_file)).enrolled == 1
+    async with AsyncClient(server.address, home=home) as client:
+        assert (await client.enrol_images(name, files[1], deid_report=covered.report_file)).enrolled == 1
+        assert (await client.enrol_from(name, files[1:], deid_report=covered.report_file)).enrolled == 0
     assert not looks
+    done = unseen("enrol", name, *files, "--deid-report", covered.report_file, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["enrolled"], len(told["already"]), told["faces_covered"]) == (1, 1, 1)  # by the report alone

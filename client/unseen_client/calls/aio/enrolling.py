@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy.typing as npt
 
+from unseen_client.arguments import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
 from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.describing.describer import Describing
 from unseen_client.flows.bring import Choices
 from unseen_client.flows.consents import Given
 from unseen_client.privacy.book import BudgetReport
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
 from unseen_client.records import Record
 from unseen_client.report import EnrolReport
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
+from unseen_client.arguments import AnyPath
 from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.flows.consents import AnyConsent
 from unseen_client.governance_protocol import Terms
@@ -21,7 +22,6 @@ from unseen_client.governed import (
     SubjectExport,
 )
 from unseen_client.keys.controller_keys import DEFAULT_NAME as DEFAULT_KEY
-from unseen_client.protocol import AnyPath
 
 History: TypeAlias = tuple[list[Agreement], list[Acceptance]]
 Consents: TypeAlias = list[ConsentStatus]

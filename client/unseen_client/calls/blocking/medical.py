@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from unseen_client.arguments import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.calls.blocking.calls import Calls
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.report import DicomEnrolReport
 
 

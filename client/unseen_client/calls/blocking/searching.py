@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
+from unseen_client.arguments import AnyPath
 from unseen_client.calls.blocking.calls import Calls
-from unseen_client.protocol import AnyPath
 from unseen_client.report import Hit
 from unseen_client.retrieval.query import Query
 from unseen_client.retrieval.where import Where
