@@ -124,8 +124,10 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
         wish: Describing | None = None,
+        deid_report: AnyPath | None = None,
     ) -> Flow[EnrolReport]:
-        return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given, wish)
+        files, noised, report = as_paths(paths), as_mechanism(noise), as_path(deid_report)
+        return images.enrol_images(self._session, name, files, records, noised, given, wish, report)
 
     def enrol_vectors(
         self,
@@ -158,9 +160,10 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
         describing: Describing | None = None,
+        deid_report: AnyPath | None = None,
     ) -> Flow[EnrolReport]:
-        paths = as_paths(sources)
-        return bring.enrol_from(self._session, name, paths, choices, as_mechanism(noise), given, describing)
+        paths, noised, report = as_paths(sources), as_mechanism(noise), as_path(deid_report)
+        return bring.enrol_from(self._session, name, paths, choices, noised, given, describing, report)
 
     def enrol_dicom(
         self,
@@ -231,8 +234,7 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         return rows.get_record(self._session, name, row)
 
     def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
-        path = None if certificate is None else Path(certificate)
-        return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), path)
+        return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), as_path(certificate))
 
     def pack(self, name: str) -> Flow[int]:
         return pack.pack(self._session, name)
@@ -286,6 +288,11 @@ def several(given: str | Iterable[str]) -> tuple[str, ...]:
 def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
     """One path or several, as several."""
     return [Path(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+
+
+def as_path(given: AnyPath | None) -> Path | None:
+    """A path, where one is given."""
+    return None if given is None else Path(given)
 
 
 def as_sources(given: AnySource | Iterable[AnySource]) -> list[Path | DicomSource]:

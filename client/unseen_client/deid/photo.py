@@ -30,6 +30,8 @@ from unseen_client.decode_child import LARGEST_FILE_BYTES
 from unseen_client.deid.pipeline import Cleaned, Facts
 
 QUALITIES = range(1, 101)
+PHOTO = "photo"
+"""What the description of this pipeline calls it."""
 
 
 class PhotoFormat(StrEnum):
@@ -82,7 +84,7 @@ class PhotoPipeline:
     def description(self) -> Facts:
         """Return the release, the detector and every setting."""
         return {
-            "pipeline": "photo",
+            "pipeline": PHOTO,
             "release": version("unseen"),
             "detector_sha256": self._finder.detector_sha256,
             "settings": self._settings.as_dict(),

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TypeVar
 
+from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, Protocol
+from unseen_client.protocol import AnyPath
 from unseen_client.retrieval.query import Query
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class DescribingAsyncCalls(ABC):
+class DescribingAsyncCalls(AsyncCalls):
     """Part of ``AsyncClient``."""
-
-    _protocol: Protocol
-
-    @abstractmethod
-    async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
 
     async def tag(
         self,

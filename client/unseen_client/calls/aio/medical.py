@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
+from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnySource, GivenConsent, Noise, Protocol, Purpose
+from unseen_client.protocol import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.report import DicomEnrolReport
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class MedicalAsyncCalls(ABC):
+class MedicalAsyncCalls(AsyncCalls):
     """Part of ``AsyncClient``."""
-
-    _protocol: Protocol
-
-    @abstractmethod
-    async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
 
     async def enrol_dicom(
         self,

@@ -1,30 +1,23 @@
-"""The calls of ``Client`` about tags and language models on this device: docs/describing.md."""
+"""The calls of ``Client`` about tags and language models on this device: docs/describing.md.
+
+Made of calls/aio by scripts/blocking_calls.py: change that and run it.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TypeVar
 
+from unseen_client.calls.blocking.calls import Calls
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, Protocol
+from unseen_client.protocol import AnyPath
 from unseen_client.retrieval.query import Query
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class DescribingCalls(ABC):
+class DescribingCalls(Calls):
     """Part of ``Client``."""
-
-    _protocol: Protocol
-
-    @abstractmethod
-    def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
 
     def tag(
         self,

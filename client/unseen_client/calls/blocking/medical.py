@@ -1,31 +1,24 @@
-"""The calls about DICOM objects of ``Client``: docs/medical.md."""
+"""The calls about DICOM objects of ``Client``: docs/medical.md.
+
+Made of calls/aio by scripts/blocking_calls.py: change that and run it.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
+from unseen_client.calls.blocking.calls import Calls
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnySource, GivenConsent, Noise, Protocol, Purpose
+from unseen_client.protocol import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.report import DicomEnrolReport
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class MedicalCalls(ABC):
+class MedicalCalls(Calls):
     """Part of ``Client``."""
-
-    _protocol: Protocol
-
-    @abstractmethod
-    def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
 
     def enrol_dicom(
         self,
