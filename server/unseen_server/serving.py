@@ -15,7 +15,7 @@ from typing import Any
 from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, Mismatch, StoreFailed
 from unseen_server.config import Config, from_arguments
 from unseen_server.operations.log_lines import say_only_what_is_allowed
-from unseen_server.process import prepare_process
+from unseen_server.process import keep_handing_back, prepare_process
 
 STOPPED, FAILED, REFUSED = 0, 1, 2
 
@@ -50,7 +50,7 @@ async def _serve(config: Config) -> int:
     server = starting.result()
     sys.stdout.write(f"unseen server listening on {config.address(server.port)}\n")
     sys.stdout.flush()
-    await _first(asked_to_stop.wait(), server.store_failed.wait())
+    await _first(asked_to_stop.wait(), server.store_failed.wait(), keep_handing_back())
     await server.stop()
     return FAILED if server.store_failed.is_set() else STOPPED
 
