@@ -6,9 +6,9 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 # Debian packages that tests against real peers need (a system call tracer to look at what reaches the disk and to fail
-# it, a clock that is wrong).
-SYSTEM_PACKAGES := dataset-fashion-mnist dcmtk faketime fonts-dejavu-core openssl orthanc orthanc-dicomweb \
-	postgresql softhsm2 strace \
+# it, a clock that is wrong, a keyring and the bus that it is asked over).
+SYSTEM_PACKAGES := dataset-fashion-mnist dbus-daemon dcmtk faketime fonts-dejavu-core gnome-keyring openssl orthanc \
+	orthanc-dicomweb postgresql softhsm2 strace \
 	tesseract-ocr
 
 # Real pictures for the tables that need some: drawings with their folders and captions, photographs of clothes.
@@ -49,7 +49,7 @@ $(VENV)/.torch-stamp: constraints/torch.txt | $(BIN)/python
 	@touch $@
 
 # What development needs on top of both.
-DEV_EXTRAS := server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,parquet,train,languages,models-transformers,models-open-clip,dev
+DEV_EXTRAS := server,postgres,kms,pkcs11,deid,gateway,noise,keyring,shares,parquet,video,train,languages,models-transformers,models-open-clip,dev
 $(VENV)/.dev-stamp: $(VENV)/.run-stamp $(VENV)/.torch-stamp
 	$(PIP) install -q -c constraints/tested.txt \
 		-e '.[$(DEV_EXTRAS)]'
@@ -68,6 +68,7 @@ test: $(VENV)/.dev-stamp  ## run every test
 check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire contract, generated code, sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python scripts/blocking_calls.py --check
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench examples
 	$(BIN)/lint-imports --no-logo
@@ -77,6 +78,7 @@ check: $(VENV)/.dev-stamp  ## formatting, lint, types, import contracts, wire co
 
 format: $(VENV)/.dev-stamp  ## rewrite files the way `make check` wants them
 	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/blocking_calls.py
 	$(BIN)/ruff format .
 
 proto: $(VENV)/.dev-stamp  ## generate core/unseen/v1 from proto/
@@ -101,12 +103,14 @@ evidence: bench faults hostile pictures fonts  ## every measured table of the do
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
 	$(BIN)/python -m bench.owner_checks --json $(BENCH_OUT)/owner-checks.json
 	$(BIN)/python -m bench.owner_dump --json $(BENCH_OUT)/owner-dump.json
+	$(BIN)/python -m bench.owner_road --json $(BENCH_OUT)/owner-road.json
 	$(BIN)/python -m bench.search --rows 1000 --dim 512 --json $(BENCH_OUT)/search-1k.json
 	$(BIN)/python -m bench.search --rows 100000 --dim 512 --json $(BENCH_OUT)/search-100k.json
 	$(BIN)/python -m bench.search --rows 1000000 --dim 512 --json $(BENCH_OUT)/search-1m.json
 	$(BIN)/python -m bench.retrieval --json $(BENCH_OUT)/retrieval.json
 	$(BIN)/python -m bench.retrieval --pictures /usr/share/openclipart/png --most 2000 --repeats 1 \
 		--json $(BENCH_OUT)/retrieval-pictures.json
+	$(BIN)/python -m bench.device --json $(BENCH_OUT)/device.json
 	$(BIN)/python -m bench.noise_utility --rows 10000 --dim 512 --project 128 32 --json $(BENCH_OUT)/noise-utility.json
 	$(BIN)/python -m bench.noise_utility --pictures /usr/share/openclipart/png --most 2000 --project 128 32 \
 		--json $(BENCH_OUT)/noise-utility-pictures.json

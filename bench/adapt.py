@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bench import labelled_pictures
 from bench.labelled_pictures import Pictures
@@ -31,7 +30,6 @@ from unseen.embed.adapter import Adapter, adapt_rows
 from unseen.embed.bundled import VISUAL_DIMENSION, public_texts
 from unseen_client.adapt.plan import STEPS, TEMPERATURE, Plan, make_plan, spent
 from unseen_client.adapt.task import Float32Matrix, Task, captions_task, labels_task
-from unseen_client.adapt.torch_training import Moved, Training
 
 EPSILONS = (8.0, 4.0, 2.0, 1.0)
 DELTA = 1e-5
@@ -65,6 +63,8 @@ def plan_for(task: Task, epsilon: float, steps: int = STEPS) -> Plan:
 
 def teach_privately(task: Task, plan: Plan) -> Float32Matrix:
     """All steps of the plan, as `unseen adapt` takes them."""
+    from unseen_client.adapt.torch_training import Training
+
     training = Training(task, plan)
     for _ in range(plan.steps):
         training.step()
@@ -73,6 +73,10 @@ def teach_privately(task: Task, plan: Plan) -> Float32Matrix:
 
 def teach_without_privacy(task: Task, steps: int = STEPS_WITHOUT_PRIVACY) -> Float32Matrix:
     """The same adapter, loss and pictures; no cutting, no noise, until it knows them by heart."""
+    import torch
+
+    from unseen_client.adapt.torch_training import Moved
+
     torch.manual_seed(SEED)
     model = Moved(task.up, task.rows.shape[1])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)

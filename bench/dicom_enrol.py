@@ -66,21 +66,40 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["files", "itself", "speed"], default=["files", "itself", "speed"])
     parser.add_argument("--sources", nargs="+", default=[], help="only these of pydicom, pydicom-data, deid-data")
     parser.add_argument("--pictures", type=int, default=2, help="of each volume and clip")
+    parser.add_argument("--megapixels", type=float, help="of files, only those whose frames have at most so many")
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()
     warnings.simplefilter("ignore")  # pydicom warns of what is wrong with these files; that is what they are for
-    files = partial(chosen_files, wanted.packages, wanted.sources)
+    files = partial(chosen_files, wanted.packages, wanted.sources, wanted.megapixels)
     figures = measured(files, wanted.only, wanted.pictures, wanted.slices)
     print(json.dumps(figures, indent=1))
     if wanted.json:
         wanted.json.write_text(json.dumps(figures, indent=1))
 
 
-def chosen_files(packages: Path, sources: list[str]) -> Iterator[tuple[str, bytes]]:
-    """The real files, or those of some packages; pydicom's own need no other archive."""
+def chosen_files(packages: Path, sources: list[str], megapixels: float | None = None) -> Iterator[tuple[str, bytes]]:
+    """The real files, or some of them; pydicom's own need no other archive.
+
+    megapixels: larger frames, in which looking for text takes minutes each, are left out and named.
+    """
     every = pydicom_files() if sources == ["pydicom"] else real_files(packages)
-    return ((name, data) for name, data in every if not sources or name.partition("/")[0] in sources)
+    for name, data in every:
+        if sources and name.partition("/")[0] not in sources:
+            continue
+        if megapixels is not None and (size := pixels_of(data)) > 1_000_000 * megapixels:
+            print(f"left out, {size} pixels: {name}")
+            continue
+        yield name, data
+
+
+def pixels_of(data: bytes) -> int:
+    """How many pixels a frame has by its header; 0 where that says nothing."""
+    try:
+        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
+        return int(dataset.Rows) * int(dataset.Columns)
+    except Exception:  # noqa: BLE001 - as below: it may be anything
+        return 0
 
 
 def measured(files: Files, parts: list[str], pictures: int, slices: int) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+from unseen.pixels import Pixels
+
 Box = tuple[float, float, float, float]
 LIST = Path(__file__).with_name("face_photos.json")
 DEMO = Path(__file__).parents[1] / "examples" / "demo"

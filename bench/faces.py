@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from bench.face_photos import DEMO, Box, Packages, Photo, Pixels, opened
+from bench.face_photos import DEMO, Box, Packages, Photo, opened
 from unseen.deid.cover import covered
 from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import FaceFinder
 from unseen.deid.settings import DeidSettings, Turned
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 from unseen_client.deid.photo import PhotoOutput, PhotoPipeline
 
 Figures = dict[str, Any]

@@ -21,8 +21,10 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 
 from bench.process import cpu_seconds, peak_resident_bytes
+from unseen_client.child_process import worker_count
 from unseen_client.gateway.contexts import TRANSFER_SYNTAXES, VERIFICATION, storage_classes
 
+MOST_WORKER_MIB = 512
 LARGEST_SENT_BYTES = 64 << 20
 MOST_INFLATED_BYTES = 1 << 20
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -175,9 +177,17 @@ class Memory:
                     continue
 
 
-def cpu_below(process_id: int) -> float:
-    """Processor time of the gateway and its children so far."""
-    return sum(cpu_seconds(one) for one, _ in _below(process_id))
+def most_mib(process: str) -> int:
+    """Memory that a process may take: the gateway works on several objects at once, every other one on one."""
+    return MOST_WORKER_MIB * (worker_count(None) if process == "gateway" else 1)
+
+
+def cpu_below(process_id: int) -> Counter[str]:
+    """Processor seconds of the gateway and its children so far, by what each is."""
+    used = Counter[str]()
+    for one, name in _below(process_id):
+        used[name] += cpu_seconds(one)  # type: ignore[assignment]  # a Counter of seconds
+    return used
 
 
 def _below(process_id: int) -> Iterator[tuple[int, str]]:

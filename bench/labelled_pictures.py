@@ -10,6 +10,7 @@ No faces are covered: a bench of what an adapter learns, not of de-identificatio
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -138,6 +139,15 @@ def stamp_captions() -> Iterator[tuple[Path, dict[str, str]]]:
         }
         if english.strip():
             yield path, {**captions, "en": english.strip()}
+
+
+def is_reported(stamp: Path) -> bool:
+    """Whether a stamp is of the half that is reported and chooses nothing; the other half is there to choose with.
+
+    By the hash of the path, so that nobody picks. Queries are of one half, what they are searched in is all stamps.
+    """
+    name = stamp.relative_to(STAMPS).as_posix()
+    return hashlib.sha256(name.encode()).digest()[0] % 2 == 1
 
 
 def on_white(paths: Iterator[Path]) -> Iterator[npt.NDArray[np.uint8]]:

@@ -39,6 +39,7 @@ ORDERS = 999
 """Drawn anew, to see how many guesses are right by chance."""
 MOST_PAIRS = 32
 """Which of all dumps hold a word is a number of 64 bits."""
+PROTECTIONS = ("sealed", "owner")
 PLACES = ("memory", "disk", "log")
 Words = npt.NDArray[np.uint64]
 """Distinct words of a dump, rising."""
@@ -175,6 +176,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20, help="a multiple of four")
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--protection", choices=PROTECTIONS, help="of one alone; left out, of each")
     parser.add_argument("--seed", type=int, help="of an earlier run, which is repeated; left out, drawn anew")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
@@ -183,7 +185,8 @@ def main() -> None:
     seed = int.from_bytes(random_uid()[:4], "little") if chosen.seed is None else chosen.seed
     found = {
         protection: experiment(protection, chosen.pairs, chosen.rows, chosen.dim, seed)
-        for protection in ("sealed", "owner")
+        for protection in PROTECTIONS
+        if chosen.protection in (None, protection)
     }
     print_table(
         f"guesses which of two collections of {chosen.rows} rows of {chosen.dim} a server holds; seed {seed}",

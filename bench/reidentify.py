@@ -36,10 +36,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter
 
-from bench.face_photos import Box, Packages, Pixels
+from bench.face_photos import Box, Packages
 from unseen.deid.cover import covered
 from unseen.deid.faces import Face
 from unseen.deid.settings import DeidSettings, Method
+from unseen.pixels import Pixels
 
 Floats = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float64]

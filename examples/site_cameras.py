@@ -1,7 +1,7 @@
 """A site's camera: frames enrolled with their time, searched by words, and only those of some seconds.
 
-The clip is made here: a garden path, and from second 5 to 8 an animal on it. Frames of a clip of your own come out of
-`ffmpeg -i clip.mp4 -vf fps=1 frames/%06d.jpg` (docs/data.md).
+The frames are made here: a garden path, and from second 5 to 8 an animal on it. A clip of your own is enrolled by
+`client.enrol_from(NAME, "clip.mp4")`, with `unseen[video]` (docs/data.md).
 """
 
 import json

@@ -7,6 +7,7 @@ skips: they were tried. Tests run side by side on busy machines: no example of a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -16,6 +17,13 @@ from tests import postgres
 
 settings.register_profile("unseen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unseen")
+
+# Tests start hundreds of Python processes: where an environment forbids to keep compiled modules, each would compile
+# every module again, more than a second of it.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# They run side by side: a library that shares one task among all cores would only get in the others' way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REASON = "skipped, and CI=true: a promise that was not tried counts as broken. "
 

@@ -115,6 +115,12 @@ def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 
 
+def test_the_blocking_calls_are_those_for_asyncio() -> None:
+    command = [sys.executable, "scripts/blocking_calls.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # ---- the contract on the wire ---------------------------------------------------------------------------------------
 
 
@@ -153,7 +159,7 @@ def test_a_deleted_field_is_reported_as_breaking(tmp_path: Path) -> None:
 
 
 SERVERS = ("server", "postgres", "kms", "pkcs11")
-ON_DEVICE = ("deid", "gateway", "keyring", "shares", "parquet", "train")
+ON_DEVICE = ("deid", "gateway", "keyring", "shares", "parquet", "video", "train")
 
 
 def test_every_dependency_is_bounded_below_and_above() -> None:

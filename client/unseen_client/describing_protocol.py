@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TypeAlias
 
+from unseen_client.arguments import AnyPath, as_path, as_paths, several
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.rewrite import rewritten
 from unseen_client.describing.vocabulary import Vocabulary
@@ -17,7 +16,6 @@ from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
 Tags: TypeAlias = list[Tagged]
-_Path: TypeAlias = str | os.PathLike[str]
 
 
 class DescribingProtocol:
@@ -26,20 +24,19 @@ class DescribingProtocol:
     _session: Session
 
     def tag(
-        self, name: str, paths: _Path | Iterable[_Path], vocabulary: Vocabulary | Iterable[str], most_chance: float
+        self, name: str, paths: AnyPath | Iterable[AnyPath], vocabulary: Vocabulary | Iterable[str], most_chance: float
     ) -> Flow[Tags]:
-        files = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+        files = as_paths(paths)
         return describing.tag_pictures(self._session, name, files, as_vocabulary(vocabulary), most_chance)
 
     def tag_rows(
         self, name: str, ids: str | Iterable[str] | None, vocabulary: Vocabulary | Iterable[str], most_chance: float
     ) -> Flow[Tags]:
-        chosen = (ids,) if isinstance(ids, str) else ids if ids is None else tuple(ids)
+        chosen = None if ids is None else several(ids)
         return describing.tag_rows(self._session, name, chosen, as_vocabulary(vocabulary), most_chance)
 
-    def ask(self, name: str, row: str, question: str, model: LanguageModel, picture: _Path | None) -> Flow[str]:
-        path = None if picture is None else Path(picture)
-        return describing.ask(self._session, name, row, question, model, path)
+    def ask(self, name: str, row: str, question: str, model: LanguageModel, picture: AnyPath | None) -> Flow[str]:
+        return describing.ask(self._session, name, row, question, model, as_path(picture))
 
     def rewrite(self, words: str, model: LanguageModel) -> Flow[Query]:
         return local(lambda: rewritten(words, model))
@@ -47,4 +44,4 @@ class DescribingProtocol:
 
 def as_vocabulary(given: Vocabulary | Iterable[str]) -> Vocabulary:
     """A vocabulary, from bare tags too; raises InvalidInput."""
-    return given if isinstance(given, Vocabulary) else Vocabulary((given,) if isinstance(given, str) else tuple(given))
+    return given if isinstance(given, Vocabulary) else Vocabulary(several(given))

@@ -15,7 +15,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -32,6 +34,7 @@ from unseen.embed.registry import default_registry
 from unseen.errors import ImageRefused, InvalidInput, InvalidVector
 from unseen_client.decode import Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
+from unseen_client.deid.passed import Passed
 from unseen_client.in_order import in_order
 from unseen_client.records import CONTENT_ID_DIGITS
 from unseen_client.source_file import Packed, read_source
@@ -117,14 +120,23 @@ class Preparer:
         """The parts of a row that a query may weigh one by one."""
         return self._embedder.facets
 
-    def image(self, source: Source) -> PreparedImage:
-        """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused."""
+    def image(self, source: Source, passed: Passed | None = None) -> PreparedImage:
+        """Return one picture, given as a path or as bytes, ready to be enrolled or searched with; ImageRefused.
+
+        passed: what a report of `unseen deid` says; a picture that it wrote is covered, and not looked at again.
+        """
         data = _read(source)
         picture = self._decoder.picture(data)
-        covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
+        sha256 = hashlib.sha256(data).hexdigest()
+        covered, report = picture.pixels, passed.report(sha256) if passed else None
+        if report is None:
+            covered, report = deidentify(picture.pixels, self._finder, self._settings, upright=picture.upright)
         vector = self.embedded(covered, people=sum(face.score >= SURE_OF_A_FACE for face in report.faces))
-        content_id = hashlib.sha256(data).hexdigest()[:CONTENT_ID_DIGITS]
-        return PreparedImage(vector, thumbnail_of(covered), report, content_id, covered)
+        return PreparedImage(vector, thumbnail_of(covered), report, sha256[:CONTENT_ID_DIGITS], covered)
+
+    def passed(self, report: Path) -> Passed:
+        """What a report of `unseen deid` says of pictures that were covered as they would be here; InvalidInput."""
+        return Passed.read(report, self._settings, self._finder.detector_sha256)
 
     def both_ways(
         self, sources: Iterable[SourceT]
@@ -162,9 +174,11 @@ class Preparer:
         pieces = [self._embedder.text(piece) for piece in pieces_of(text)]
         return row_of_words(unit_vector(np.sum(pieces, axis=0)), self._embedder.facets)
 
-    def images(self, sources: Iterable[SourceT]) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
+    def images(
+        self, sources: Iterable[SourceT], passed: Passed | None = None
+    ) -> Iterator[tuple[SourceT, PreparedImage | ImageRefused]]:
         """Return every source, in order, with its prepared picture or with the reason why it is refused."""
-        return in_order(sources, self.image, self._decoder.workers)
+        return in_order(sources, partial(self.image, passed=passed), self._decoder.workers)
 
     def close(self) -> None:
         """End the child processes and let go of the models."""

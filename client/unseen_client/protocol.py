@@ -5,21 +5,34 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
 from unseen.audit.receipt import Receipt
 from unseen.bearer import life_s
-from unseen.errors import InvalidInput
 from unseen.params import ParameterSet
-from unseen.types import UID_BYTES, CollectionInfo
-from unseen_client.access import Access, Quota, TokenInfo
+from unseen.types import CollectionInfo
+from unseen_client.access import Access, Quota
+from unseen_client.arguments import (
+    AnyPath,
+    AnySource,
+    Noise,
+    Receipts,
+    Records,
+    Tokens,
+    as_mechanism,
+    as_path,
+    as_paths,
+    as_sources,
+    as_uid,
+    milliseconds,
+    several,
+)
 from unseen_client.describing.describer import Describing
 from unseen_client.describing_protocol import DescribingProtocol
 from unseen_client.dicom.crosswalk import WayBack
@@ -39,7 +52,7 @@ from unseen_client.flows import (
     similar,
     texts,
 )
-from unseen_client.flows.consents import NOTHING, AnyConsent, Given
+from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.governance_protocol import GovernanceProtocol
@@ -53,12 +66,7 @@ from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
 if TYPE_CHECKING:
-    from unseen.dp.mechanism import Mechanism
-    from unseen_client.dicom.source import DicomSource
     from unseen_client.privacy.book import BudgetReport
-
-AnyPath: TypeAlias = str | os.PathLike[str]
-AnySource: TypeAlias = "AnyPath | DicomSource"
 
 
 class Protocol(DescribingProtocol, GovernanceProtocol):
@@ -124,8 +132,10 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
         wish: Describing | None = None,
+        deid_report: AnyPath | None = None,
     ) -> Flow[EnrolReport]:
-        return images.enrol_images(self._session, name, as_paths(paths), records, as_mechanism(noise), given, wish)
+        files, noised, report = as_paths(paths), as_mechanism(noise), as_path(deid_report)
+        return images.enrol_images(self._session, name, files, records, noised, given, wish, report)
 
     def enrol_vectors(
         self,
@@ -158,9 +168,10 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         noise: Noise = None,
         given: Given = NOTHING,
         describing: Describing | None = None,
+        deid_report: AnyPath | None = None,
     ) -> Flow[EnrolReport]:
-        paths = as_paths(sources)
-        return bring.enrol_from(self._session, name, paths, choices, as_mechanism(noise), given, describing)
+        paths, noised, report = as_paths(sources), as_mechanism(noise), as_path(deid_report)
+        return bring.enrol_from(self._session, name, paths, choices, noised, given, describing, report)
 
     def enrol_dicom(
         self,
@@ -231,8 +242,7 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         return rows.get_record(self._session, name, row)
 
     def erase(self, name: str, ids: str | Iterable[str], certificate: AnyPath | None = None) -> Flow[int]:
-        path = None if certificate is None else Path(certificate)
-        return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), path)
+        return rows.erase(self._session, name, tuple(dict.fromkeys(several(ids))), as_path(certificate))
 
     def pack(self, name: str) -> Flow[int]:
         return pack.pack(self._session, name)
@@ -257,60 +267,3 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
 
     def audit_accept(self) -> Flow[LogCheck]:
         return audit.accept(self._session)
-
-
-def milliseconds(moment: datetime | None) -> int:
-    """Since 1970, 0 for None; a moment without a time zone is this machine's."""
-    return 0 if moment is None else max(0, int(moment.timestamp() * 1000))
-
-
-Receipts: TypeAlias = list[Receipt]
-Noise: TypeAlias = "Mechanism | str | None"
-"""A mechanism, or its text: PrivUnit(64) is "privunit:64"."""
-Subject: TypeAlias = str | Sequence[str] | None
-"""Whom rows are about, and whose privacy they cost: one for all rows, one for each, or each row for itself."""
-GivenConsent: TypeAlias = "AnyConsent | Sequence[AnyConsent] | None"
-"""What rows rest on: a consent or its record id, one for all or one for each."""
-Purpose: TypeAlias = str | Sequence[str] | None
-"""What rows may be searched for: one or more purposes of the agreement."""
-Tokens: TypeAlias = list[TokenInfo]
-Records: TypeAlias = list[Record]
-"""What lists give; named, because inside the classes ``list`` is the method."""
-
-
-def several(given: str | Iterable[str]) -> tuple[str, ...]:
-    """One text or several, as several."""
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def as_paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
-    """One path or several, as several."""
-    return [Path(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
-
-
-def as_sources(given: AnySource | Iterable[AnySource]) -> list[Path | DicomSource]:
-    """The same for what may come from somewhere else than a path."""
-    if isinstance(given, (str, os.PathLike)) or not isinstance(given, Iterable):
-        given = [given]
-    return [Path(one) if isinstance(one, (str, os.PathLike)) else one for one in given]
-
-
-def as_uid(text: str) -> bytes:
-    """A uid from its 32 hex digits; raises InvalidInput."""
-    try:
-        uid = bytes.fromhex(text)
-    except ValueError:
-        uid = b""
-    if len(uid) != UID_BYTES:
-        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits")
-    return uid
-
-
-def as_mechanism(noise: Noise) -> Mechanism | None:
-    """The mechanism that was given or named; raises InvalidConfiguration for what is none."""
-    from unseen.dp.mechanism import Mechanism
-    from unseen.dp.text import mechanism_from_text
-
-    if noise is None or isinstance(noise, Mechanism):
-        return noise
-    return mechanism_from_text(noise)

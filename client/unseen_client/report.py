@@ -16,6 +16,10 @@ class StoreWentBack(UserWarning):
     """
 
 
+class OnlyKeyHere(UserWarning):
+    """An owner-encrypted collection has a new key, which is on this device alone: losing it loses the collection."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """One result of a search."""

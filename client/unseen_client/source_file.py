@@ -23,6 +23,9 @@ class Packed(Protocol):
     def name(self) -> str:
         """Its own name, for people."""
 
+    def content(self) -> bytes:
+        """SHA-256 of what it is, 32 bytes; ImageRefused as ``read``."""
+
     def read(self) -> bytes:
         """Its bytes, at most those of the largest picture; ImageRefused for what should not be unpacked."""
 

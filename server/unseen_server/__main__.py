@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 
-from unseen_server.process import leave_the_log_to_us, overwrite_freed_memory
+from unseen_server.process import leave_scipy_out, leave_the_log_to_us, overwrite_freed_memory
 
 
 def main() -> int:
     """Run the server that the command line asks for; the exit code."""
     leave_the_log_to_us()
+    leave_scipy_out()
     from unseen_server import serving  # only now: the first time none of it is needed
 
     return serving.main()

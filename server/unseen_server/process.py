@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import resource
@@ -23,6 +24,7 @@ GRPC_LOG = "GRPC_VERBOSITY"
 SMALL_ARRAY_BYTES = 1024
 """numpy keeps freed arrays below this size, eight of each, and never asks the C library."""
 KEPT_OF_EACH_SIZE = 8
+HANDED_BACK_EVERY_S = 30.0
 
 
 def overwrite_freed_memory() -> None:
@@ -45,6 +47,14 @@ def leave_the_log_to_us() -> None:
     It writes past every logger, in a form of its own, a line for every stranger whose handshake fails.
     """
     os.environ.setdefault(GRPC_LOG, "NONE")
+
+
+def leave_scipy_out() -> None:
+    """Have numba find no SciPy where there happens to be one; before numba is loaded.
+
+    It would load it whole, for linear algebra that nothing compiled here uses: a quarter of a second of every start.
+    """
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
 
 
 def prepare_process() -> None:
@@ -75,6 +85,21 @@ def hand_back_freed_memory() -> None:
     Only where the C library can (glibc). For what is freed page or not: ``overwrite_freed_memory``.
     """
     _forget_small_arrays()
+    _hand_back_whole_pages()
+
+
+async def keep_handing_back() -> None:
+    """Hand whole freed pages back now and then, until cancelled.
+
+    What a burst of calls frees lies between pieces that are in use, where the C library leaves it: memory would grow
+    with the largest burst that each thread has had.
+    """
+    while True:
+        await asyncio.sleep(HANDED_BACK_EVERY_S)
+        await asyncio.to_thread(_hand_back_whole_pages)
+
+
+def _hand_back_whole_pages() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)

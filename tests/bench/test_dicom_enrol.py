@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from bench.dicom_enrol import measured
+import pytest
+
+from bench.dicom_enrol import chosen_files, measured
 from bench.real_dicom import pydicom_files
 
 SAMPLE = {
@@ -36,3 +39,13 @@ def test_every_file_is_enrolled_or_refused_with_a_reason_and_slices_find_themsel
     for kind in ("windows", "syntaxes", "crops"):
         found, _, tried = itself[kind].partition(" of ")
         assert found == tried != "0"
+
+
+def test_large_frames_that_are_left_out_are_named_and_what_has_no_frame_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = [name for name, _ in chosen_files(Path("nowhere"), ["pydicom"], megapixels=0.1)]
+    told = capsys.readouterr().out
+    assert {"pydicom/CT_small.dcm", "pydicom/README.txt"} < set(small)
+    assert "left out, 262144 pixels: pydicom/liver_1frame.dcm" in told
+    assert len(small) + len(told.splitlines()) == len(list(pydicom_files()))

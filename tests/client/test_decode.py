@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen.pixels import Pixels
 from unseen_client import child_limits
 from unseen_client.child_limits import CPU_S_IN_ALL
 from unseen_client.child_process import ChildProcess
@@ -25,7 +25,6 @@ from unseen_client.decode import Decoder
 from unseen_client.decode_child import CPU_S_PER_PICTURE
 from unseen_client.deid import dicom_file, frames_child
 
-Pixels = npt.NDArray[np.uint8]
 PHOTO = Path(__file__).parents[2] / "examples" / "demo" / "photos" / "tabby-cat.jpg"
 MEBIBYTE = 1 << 20
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 
@@ -10,12 +11,13 @@ from tests.core.governance.written import terms
 from unseen import params
 from unseen.errors import InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
-from unseen_client import Client, Query
+from unseen_client import Client, OnlyKeyHere, Query
 from unseen_client.flows import search
 from unseen_client.flows.sync import sync
 from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.keys.key_export import export_key, import_key
 from unseen_client.keys.keystore import KeyStore
+from unseen_client.keys.vault import Vault
 
 DIMENSION = 64
 ERROR = 7 * 0.00074
@@ -150,6 +152,53 @@ def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vect
         assert right(second, name, vectors, range(2, 20))
 
 
+def test_creation_says_once_that_losing_the_key_loses_the_collection(server, client, home, name):
+    """What the command line shows comes of the same warning; a lock on the keys takes the rest of it away."""
+    with pytest.warns(OnlyKeyHere, match=f"key of {name} loses the collection.*in the clear") as said:
+        client.create_collection(name, dimension=16, protection="owner")
+    assert len(said) == 1
+    Vault(home, "long enough words").protect_with_passphrase("long enough words", cost=1 << 10)
+    with Client(server.address, home=home, passphrase="long enough words") as locked:
+        with pytest.warns(OnlyKeyHere) as said:
+            locked.create_collection(f"{name}-2", dimension=16, protection="owner")
+        assert "in the clear" not in str(said[0].message)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            locked.create_collection(f"{name}-3", dimension=16)
+
+
+def test_rows_that_a_device_wrote_are_not_sent_back_to_it(server, home, tmp_path, name, unit_vectors, monkeypatch):
+    """Its mirror is the one that another device gets from the server; what others wrote meanwhile is asked for."""
+    vectors, asked, exchange = unit_vectors(310, DIMENSION), [], Client._exchange
+
+    def counted(self, step):
+        asked.append((self, step.rpc.path.rpartition("/")[2]))
+        exchange(self, step)
+
+    monkeypatch.setattr(Client, "_exchange", counted)
+    with Client(server.address, home=home) as first, Client(server.address, home=tmp_path / "second") as second:
+        made = first.create_collection(name, dimension=DIMENSION, protection="owner")
+        KeyStore(tmp_path / "second").put(KeyStore(home).get(made.uid))
+        first.enrol_vectors(name, ids(300), vectors[:300])
+        first.enrol_vectors(name, ids(5, 300), vectors[300:305])
+        assert (first, "SyncCatalogue") not in asked
+        second.enrol_vectors(name, ids(2, 305), vectors[305:307])
+        assert asked.count((second, "SyncCatalogue")) == 1, "what was there, and not its own two"
+        first.enrol_vectors(name, ids(3, 307), vectors[307:310])
+        assert asked.count((first, "SyncCatalogue")) == 1
+        assert len(second.list(name)) == 310
+        mirrors = [one._protocol._session.mirror(server_uid(one), made.uid) for one in (first, second)]
+        assert mirrors[0].page(-1, 0) == mirrors[1].page(-1, 0)
+        (epoch, slots), (other_epoch, other_slots) = (one.standing() for one in mirrors)
+        assert epoch == other_epoch
+        assert slots.tolist() == other_slots.tolist()
+        assert right(first, name, vectors, (0, 299, 304, 306, 309))
+
+
+def server_uid(client):
+    return client.server_info().store_uid
+
+
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):
     for wrong, words in (
         ({"protection": "secret"}, "expected 'sealed' or 'owner'"),
@@ -187,6 +236,7 @@ def test_no_agreement_can_be_set_on_it(client, home, name):
 def test_the_command_line_says_which_protection_and_that_the_key_is_all(unseen, name):
     made = unseen("create", name, "--dimension", DIMENSION, "--protection", "owner")
     assert made.returncode == 0
-    assert "Losing the key loses the collection" in made.stdout
+    assert made.stderr.startswith(f"warning: losing the key of {name} loses the collection")
+    assert made.stderr.count("\n") == 1
     line = next(line for line in unseen("collections").stdout.splitlines() if line.startswith(name))
     assert line.endswith("owner-encrypted: the server sees sizes only")

@@ -158,6 +158,17 @@ def test_erasure_that_is_acknowledged_and_not_made_is_noticed(owner_device) -> N
         erase(owner_device, 0)
 
 
+def test_enrolment_that_is_acknowledged_and_not_made_is_noticed(owner_device, unit_vectors: Vectors) -> None:
+    """The device takes its own rows into its mirror at once: a server that has not kept them cannot score them."""
+    kept = dict(owner_device.server.collections["secret"].rows)
+    enrol(owner_device, unit_vectors(6, DIMENSION), [5])
+    owner_device.server.collections["secret"].rows = kept
+    owner_device.server.served[0] = -2
+    queries = unit_vectors(QUERIES, DIMENSION, 9)
+    assert refusals(owner_device, queries) >= QUERIES - 3
+    assert names(owner_device) == set("012345")
+
+
 def test_row_that_is_enrolled_anew_is_another_row(owner_device, unit_vectors: Vectors) -> None:
     vectors = unit_vectors(6, DIMENSION)
     for _ in range(2):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from io import BytesIO
@@ -170,3 +172,17 @@ def test_close_leaves_no_process_behind() -> None:
     for pid in running:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_words_and_pictures_of_the_bundled_model_import_no_torch_and_no_video_decoder() -> None:
+    program = (
+        "import sys\n"
+        "from unseen_client import Client\n"
+        "from unseen_client.prepare import Preparer\n"
+        "with Preparer(workers=1) as preparer:\n"
+        "    preparer.text('a dog')\n"
+        f"    preparer.image({str(PHOTOS / 'dahlia.jpg')!r})\n"
+        "print([one for one in ('torch', 'transformers', 'open_clip', 'cv2', 'pyarrow') if one in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

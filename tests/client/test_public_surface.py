@@ -48,6 +48,7 @@ PUBLIC = {
     "Refusal",
     "ServerInfo",
     "ServerStatus",
+    "OnlyKeyHere",
     "StoreWentBack",
     "SubjectExport",
     "TLS",
@@ -83,15 +84,15 @@ METHODS = {
         "tags=(), noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_from": (
-        "(self, name, sources, *, tags=(), root=None, vector='image', noise=None, subject=None, consent=None, "
-        "purpose=None, describing=None, progress=False)"
+        "(self, name, sources, *, tags=(), root=None, vector='image', every_s=1.0, noise=None, subject=None, "
+        "consent=None, purpose=None, describing=None, deid_report=None, progress=False)"
     ),
     "enrol_texts": (
         "(self, name, texts, *, records=None, noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_images": (
         "(self, name, paths, *, records=None, noise=None, subject=None, consent=None, purpose=None, describing=None, "
-        "progress=False)"
+        "deid_report=None, progress=False)"
     ),
     "enrol_vectors": (
         "(self, name, ids, vectors, *, records=None, "

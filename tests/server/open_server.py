@@ -15,6 +15,8 @@ process._close_to_debuggers = lambda: None
 if os.environ.get("OVERWRITE") != "no":
     process.overwrite_freed_memory()
 
+process.leave_scipy_out()
+
 from unseen_server import serving  # noqa: E402 - as the server does: only when it has started over
 
 sys.exit(serving.main())

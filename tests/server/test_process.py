@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from tests.server.server_process import ServerProcess
+
 Make = Callable[..., Any]
 
 
-def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -> None:
-    server = make_server().start()
+def test_process_leaves_no_core_dump_and_no_file_for_others(server: ServerProcess) -> None:
+    assert server.process
     limits = Path(f"/proc/{server.process.pid}/limits").read_text()
     line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
     assert line.split()[4:6] == ["0", "0"]
@@ -27,12 +29,28 @@ def test_process_leaves_no_core_dump_and_no_file_for_others(make_server: Make) -
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_memory_is_closed_to_other_processes_of_the_same_user(make_server: Make) -> None:
+def test_memory_is_closed_to_other_processes_of_the_same_user(server: ServerProcess) -> None:
     """What Linux shows of a process that is not dumpable belongs to root, so that only root may attach."""
-    server = make_server().start()
+    assert server.process
     memory = Path(f"/proc/{server.process.pid}/mem")
     assert memory.stat().st_uid == 0
     assert os.access(memory, os.R_OK) == (os.getuid() == 0)
+
+
+def test_compiled_steps_are_loaded_without_scipy() -> None:
+    """numba would load it where it finds it, as it does here, for nothing: a quarter of a second of every start."""
+    program = """
+import contextlib, importlib.metadata, sys
+from unseen_server import __main__
+with contextlib.suppress(SystemExit):
+    __main__.main()
+from unseen_server.warm_up import warm_up
+warm_up()
+print(importlib.metadata.version("scipy"), [name for name, module in sys.modules.items() if module and "scipy" in name])
+"""
+    command = [sys.executable, "-c", program, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1].split(maxsplit=1)[1] == "[]"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -83,3 +101,31 @@ print(full - kept, full - pages())
     kept_back, handed_back = map(int, result.stdout.split())
     assert kept_back < 1024
     assert handed_back * resource.getpagesize() > 48 << 20
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc hands memory back when asked")
+def test_what_a_burst_of_calls_frees_goes_back_by_itself() -> None:
+    """Pieces that stay in use lie between those that are freed: without being asked the C library keeps the holes."""
+    waiting = """
+import asyncio
+from pathlib import Path
+from unseen_server import process
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+process.prepare_process()
+pieces = [b"x" * 65536 for _ in range(1024)]
+burst, stays = pieces[::2], pieces[1::2]
+full = pages()
+del pieces, burst
+kept = pages()
+async def wait_for_it():
+    process.HANDED_BACK_EVERY_S = 0.01
+    handing_back = asyncio.create_task(process.keep_handing_back())
+    while pages() > full - 4096:
+        await asyncio.sleep(0.01)
+    handing_back.cancel()
+asyncio.run(wait_for_it())
+print(full - kept, len(stays))
+"""
+    result = subprocess.run([sys.executable, "-c", waiting], capture_output=True, text=True, check=True, timeout=60)
+    assert int(result.stdout.split()[0]) < 1024, "the C library gave it back unasked: the task proves nothing"

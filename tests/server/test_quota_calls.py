@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from tests.server.in_process import config, in_thread
+from unseen.audit.leaf import leaf_fields
 from unseen.entropy import random_uid
-from unseen.errors import ServerBusy
+from unseen.errors import QuotaExceeded, ServerBusy
 from unseen.params import DEFAULT
+from unseen_client import Client
 from unseen_server import app
 from unseen_server.call import Allowance, Caller, Role
 from unseen_server.workers import ScanPlace
@@ -54,6 +56,32 @@ async def test_search_beyond_its_bits_is_refused_with_the_time_and_other_collect
     assert (await in_thread(caller.access, "first")).bits_per_row_left == 0
     assert (await in_thread(caller.access, "second")).bits_per_row_left == 27
     await in_thread(caller.search, second, ONES)
+
+
+@pytest.mark.parametrize("protection", ["sealed", "owner"])
+async def test_quotas_and_the_audit_log_hold_for_either_protection(
+    running: app.RunningServer, token: str, tmp_path: Path, protection: str
+) -> None:
+    """The client's own calls: bits about a row run out, and every act is written down with its rows."""
+    address, answered = f"127.0.0.1:{running.port}", []
+
+    def session() -> None:
+        with Client(address, token=token, home=tmp_path / "home") as client:
+            client.create_collection("one", dimension=16, protection=protection)
+            client.enrol_vectors("one", ["a", "b"], np.eye(2, 16, dtype=np.float32))
+            with pytest.raises(QuotaExceeded, match="bits"):
+                answered.extend(client.search_vector("one", ONES)[0].score for _ in range(5))
+            assert client.erase("one", ["a"]) == 1
+
+    await in_thread(session)
+    assert 1 <= len(answered) <= 3
+    leaves = [leaf_fields(leaf) for leaf in running.audit.log_of("ward").leaves()]
+    acts = [(leaf["act"], leaf["outcome"], leaf.get("rows")) for leaf in leaves]
+    assert [act for act in acts if act[0] in ("EnrolRows", "EraseRows") and act[1] == "OK"] == [
+        ("EnrolRows", "OK", 2),
+        ("EraseRows", "OK", 1),
+    ]
+    assert [outcome for act, outcome, _ in acts if act == "Search"] == ["OK"] * len(answered) + ["QUOTA_EXCEEDED"]
 
 
 async def test_search_that_is_sent_away_at_last_gives_nothing_away(

@@ -13,6 +13,7 @@ from bench.fuzz.targets.records import OBJECTS
 from unseen.deid.dicom.deidentify import deidentify
 from unseen.errors import ImageRefused
 from unseen_client import decode, decode_child
+from unseen_client.bring import video, video_child
 from unseen_client.child_process import ChildProcess
 from unseen_client.deid import attributes, attributes_child, frames, frames_child
 from unseen_client.dicom import views, views_child
@@ -74,6 +75,12 @@ def pictured(data: bytes) -> None:
     assert max(found.pixels.shape) <= LONGEST_SIDE
 
 
+def filmed(data: bytes) -> None:
+    milliseconds, pixels = video._received(Pipe(data))
+    assert milliseconds >= 0
+    assert max(pixels.shape) <= video.LONGEST_SIDE_PX
+
+
 REPORT = attributes_child.told(deidentify(OBJECTS[0], site_key=SITE_KEY))
 CLEANED = attributes_child.REPLY.pack(attributes_child.REPLY_MAGIC, 0, len(REPORT), 5) + REPORT + b"clean"
 FRAMES = frames_child.REPLY.pack(frames_child.REPLY_MAGIC, 0, 2, 2, 3, 1, 8, b"u1", 0) + 2 * (b"\1" + bytes(6))
@@ -86,6 +93,7 @@ VIEW = (
     + frames_child.ALL_SENT
 )
 PICTURE = decode_child.REPLY.pack(decode_child.REPLY_MAGIC, 0, 3, 2, 1) + bytes(18)
+FRAME = video_child.REPLY.pack(video_child.REPLY_MAGIC, 0, 2500, 3, 2) + bytes(18)
 
 TARGETS = (
     Target("client.deid.attributes.received", reads(cleaned), (ImageRefused,), (CLEANED,)),
@@ -93,4 +101,5 @@ TARGETS = (
     Target("client.deid.frames.received", reads(framed), (ImageRefused,), (FRAMES,)),
     Target("client.dicom.views.received", reads(viewed), (ImageRefused,), (VIEW,)),
     Target("client.decode.received", reads(pictured), (ImageRefused,), (PICTURE,)),
+    Target("client.bring.video.received", reads(filmed), (ImageRefused,), (FRAME,)),
 )

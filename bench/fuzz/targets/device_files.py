@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.fuzz.target import Target, as_tree, scratch_folder
+from unseen.deid.settings import DeidSettings
 from unseen.dp import ledger_file
 from unseen.dp.event import Event
 from unseen.dp.ledger import LEDGER_NAME, Budget, Ledger
@@ -32,6 +33,7 @@ from unseen_client.array_file import read_array
 from unseen_client.bearer import TokenBearer
 from unseen_client.cli.described import read_records
 from unseen_client.deid.journal import Journal
+from unseen_client.deid.passed import Passed
 from unseen_client.deid.site_key import site_key
 from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.keys.keystore import CollectionKey, KeyStore
@@ -97,6 +99,7 @@ def event(data: bytes) -> None:
 def journal(path: Path) -> None:
     with Journal(path / "report.jsonl") as read:
         read.done_before("a.jpg", "0" * 64, "p", path)
+    Passed.read(path / "report.jsonl", DeidSettings(), "0" * 64)
 
 
 def array(path: Path) -> None:

@@ -18,7 +18,7 @@ from unseen.he.message import query_bytes, read_query, read_reply_blocks, reply_
 from unseen.he.owner import message as owner_message
 from unseen.he.packing import Packing
 from unseen.v1 import index_pb2, operations_pb2, search_pb2, types_pb2
-from unseen_client.flows.search import Reply
+from unseen_client.flows.reply import Reply
 from unseen_client.status import ServerStatus
 
 DEGREE = 256
@@ -208,7 +208,7 @@ TARGETS = (
     _target("wire.entry_from_message", catalogue, CATALOGUE.SerializeToString()),
     _target("client.status.from_message", status, STATUS.SerializeToString()),
     Target(
-        "client.flows.search.Reply",
+        "client.flows.reply.Reply",
         search_reply,
         (MalformedMessage, ServerUnavailable),
         (

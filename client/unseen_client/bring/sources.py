@@ -1,18 +1,20 @@
-"""Sources by what they are: folders, pictures, texts, manifests, zip files, exports of other programs.
+"""Sources by what they are: folders, pictures, videos, texts, manifests, zip files, exports of other programs.
 
 Read on this device. A source is told by its suffix, a folder by what lies in it; what is none of these is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from unseen.errors import InvalidInput
 from unseen.json_text import read_json
-from unseen_client.bring import clip_retrieval, manifest, qdrant, zipped
+from unseen_client.bring import clip_retrieval, manifest, qdrant, video, zipped
 from unseen_client.bring.brought import Brought, together
+from unseen_client.bring.video import VideoReader
 from unseen_client.records import Record
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -22,10 +24,6 @@ LARGEST_TEXT_BYTES = 1 << 20
 NOT_READ = {
     ".snapshot": "a Qdrant snapshot holds RocksDB's own files; scroll the points into JSON instead",
     ".npy": "a .npy file needs ids: `unseen enrol NAME FILE.npy --ids FILE`, or enrol_vectors",
-    **dict.fromkeys(
-        (".mp4", ".mov", ".mkv", ".avi", ".webm"),
-        "videos are not decoded here; take frames out first (docs/data.md says how) and enrol their manifest",
-    ),
 }
 
 
@@ -39,11 +37,14 @@ class Choices:
     """Where the pictures of manifests lie; None: where the manifest lies."""
     vector: str = "image"
     """Which vector is taken of an export that has several."""
+    every_s: float = 1.0
+    """Of a video, a frame is taken every so many seconds."""
 
 
 def read_sources(sources: Sequence[Path], choices: Choices) -> Brought:
     """Everything that the sources bring; raises InvalidInput before anything is enrolled."""
-    brought = together([_read(source, choices) for source in sources])
+    videos = cache(VideoReader)  # one child for all of them, started when there is one
+    brought = together([_read(source, choices, videos) for source in sources])
     if not brought.size:
         raise InvalidInput(
             f"nothing to enrol in {', '.join(map(str, sources))}; folders are searched for "
@@ -64,7 +65,7 @@ def _require_apart(brought: Brought) -> None:
         raise InvalidInput(f"{len(both)} ids name a picture and a text; every row needs an id of its own")
 
 
-def _read(source: Path, choices: Choices) -> Brought:
+def _read(source: Path, choices: Choices, videos: Callable[[], VideoReader]) -> Brought:
     kind = source.suffix.lower()
     if source.is_dir():
         if clip_retrieval.is_clip_retrieval(source):
@@ -78,6 +79,8 @@ def _read(source: Path, choices: Choices) -> Brought:
         return manifest.read_manifest(source, choices.root, choices.tags)
     if kind == ".zip":
         return zipped.read_zip(source, IMAGE_SUFFIXES, choices.tags)
+    if kind in video.SUFFIXES:
+        return video.read_video(source, choices.every_s, videos(), choices.tags)
     if kind in TEXT_SUFFIXES:
         return Brought(texts=[(_text(source), Record(name=source.name, tags=choices.tags, link=str(source)))])
     return Brought([(source, Record(tags=choices.tags))])

@@ -6,6 +6,7 @@ A zip file is not trusted: members have a size limit that holds whatever the fil
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import zipfile
 import zlib
@@ -41,6 +42,10 @@ class Member:
 
     def __str__(self) -> str:
         return f"{Path(self.archive.filename or '').name}:{self.info.filename}"
+
+    def content(self) -> bytes:
+        """SHA-256 of the picture; ImageRefused as ``read``."""
+        return hashlib.sha256(self.read()).digest()
 
     def read(self) -> bytes:
         """The bytes of a picture; ImageRefused for what is encrypted, damaged, too large or a bomb."""

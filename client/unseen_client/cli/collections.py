@@ -68,16 +68,6 @@ def create(
             protection=protection,
         )
     words = f"created {made.name}: {made.dimension} numbers a row, model {made.model_id}"
-    if protection == OWNER:
-        words += (
-            "\nIts rows are encrypted under a key that only this device has. Losing the key loses the collection: "
-            f"print a recovery sheet, `unseen keys export {made.name} FILE --printable`, or keep an export"
-        )
-        if not under_protection(link):
-            words += (
-                "\nwarning: the keys of this device lie in the clear on its disk, for its account alone; `unseen keys "
-                "protect passphrase` or `unseen keys protect keyring` puts them under a lock"
-            )
     say(link.json, fields_of(made), words)
 
 
@@ -148,14 +138,6 @@ def info(*, link: Link) -> None:
 def fields_of(one: CollectionInfo) -> dict[str, object]:
     """A collection as JSON has it."""
     return {**asdict(one), "uid": one.uid.hex(), "protection": protection_of(one)}
-
-
-def under_protection(link: Link) -> bool:
-    """Whether the keys of this device lie under anything."""
-    from unseen_client.home import default_home
-    from unseen_client.keys.vault import NOTHING, Vault
-
-    return Vault(link.home or default_home()).protection != NOTHING
 
 
 def protection_of(one: CollectionInfo) -> str:

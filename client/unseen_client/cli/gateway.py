@@ -44,6 +44,11 @@ class NodeOptions:
     associations: Annotated[int, typer.Option(help="Most at once.")] = 8
     largest_mib: Annotated[int, typer.Option(help="Largest object, in MiB.")] = 128
     queue_gib: Annotated[float, typer.Option(help="Most that waits or is in quarantine; more is not accepted.")] = 20.0
+    quarantine_days: Annotated[float, typer.Option(help="What was refused is destroyed after so many days.")] = 90.0
+    quarantine_gib: Annotated[
+        float,
+        typer.Option(help="Most that is in quarantine, half of the queue at most; the oldest is destroyed first."),
+    ] = 5.0
     rest_port: Annotated[int, typer.Option(help="Port of 127.0.0.1 for other programs of this machine.")] = 11180
     frames: Annotated[int, typer.Option(min=0, help="Most frames of one object that become rows; 0 for all.")] = 8
     text: Annotated[str, typer.Option(help="Cover burned-in text in risky objects, or always.")] = "risky"
@@ -99,6 +104,7 @@ def _settings(
 ) -> GatewaySettings:
     from unseen_client.gateway.gateway import GatewaySettings
     from unseen_client.gateway.node_settings import NodeSettings
+    from unseen_client.gateway.quarantine import Bounds
     from unseen_client.gateway.queue import require_size
     from unseen_client.home import default_home
 
@@ -123,6 +129,7 @@ def _settings(
         home=link.home or default_home(),
         queue=queue,
         queue_bytes=require_size(node.queue_gib),
+        quarantine=Bounds(node.quarantine_days, require_size(node.quarantine_gib, "quarantine")),
         rest_port=node.rest_port,
         text=node.text,
         frames=node.frames,
@@ -144,6 +151,9 @@ def quarantine(
 ) -> None:
     """List what the gateway refused, with the reason; release or destroy some of it.
 
+    Nothing is kept for ever: the oldest is destroyed after --quarantine-days and beyond --quarantine-gib of `unseen
+    gateway run`.
+
     \b
     Examples:
       unseen gateway quarantine
@@ -152,7 +162,11 @@ def quarantine(
     from datetime import UTC, datetime
 
     from unseen_client.gateway.gateway import QUEUE_NAME, open_queue
+    from unseen_client.gateway.quarantine import DAY_S, Bounds
     from unseen_client.home import default_home
+
+    def day(at_s: float) -> str:
+        return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
 
     with telling(as_json):
         where = home or default_home()
@@ -161,11 +175,13 @@ def quarantine(
             held.release(name)
         for name in drop or ():
             held.drop(name)
+        kept = Bounds.read(held.folder)
         found = [
             {
                 "name": one.name,
                 "sender": one.sender,
-                "accepted": datetime.fromtimestamp(one.accepted_at_s, UTC).isoformat(timespec="seconds"),
+                "accepted": day(one.accepted_at_s),
+                "kept_until": day(one.refused_at_s + kept.days * DAY_S),
                 "size_bytes": one.size_bytes,
                 "code": one.code,
                 "reason": one.reason,
@@ -173,7 +189,9 @@ def quarantine(
             for one in held.refused()
         ]
         lines = [f"{one['name']}\t{one['accepted']}\t{one['sender']}\t{one['reason']}" for one in found]
-        say(as_json, {"refused": found}, "\n".join(lines) or "nothing is in quarantine")
+        told = f"kept for {kept.days:g} days and up to {kept.most_bytes / (1 << 30):.3g} GiB, then destroyed"
+        fields: dict[str, object] = {"refused": found, "kept_days": kept.days, "kept_bytes": kept.most_bytes}
+        say(as_json, fields, "\n".join([*lines, told]) if lines else "nothing is in quarantine")
 
 
 @app.command("pull")

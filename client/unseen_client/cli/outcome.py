@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from unseen.errors import (
     AuditUnavailable,
@@ -62,9 +64,10 @@ def exit_code(error: UnseenError) -> int:
 
 @contextmanager
 def telling(as_json: bool) -> Iterator[None]:
-    """Turn an error of Unseen's into words (or one JSON object) on the error stream and an exit code."""
+    """Turn errors and warnings of Unseen's into words (or JSON objects) on the error stream, errors into exit codes."""
     try:
-        yield
+        with _warning(as_json):
+            yield
     except UnseenError as error:
         notes = list(getattr(error, "__notes__", ()))
         if as_json:
@@ -76,6 +79,26 @@ def telling(as_json: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what was acknowledged before is kept\n")
         raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def _warning(as_json: bool) -> Iterator[None]:
+    """Put warnings on the error stream as people read them: no file and line of ours."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        fields = {"warning": {"code": category.__name__, "message": str(message)}}
+        sys.stderr.write((json.dumps(fields) if as_json else f"warning: {message}") + "\n")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def say(as_json: bool, fields: dict[str, object], words: str) -> None:

@@ -31,7 +31,8 @@ def enrol(
     *,
     name: Name,
     paths: Annotated[
-        list[Path], typer.Argument(help="Images, folders, zip files, texts, manifests, exports, or one .npy file.")
+        list[Path],
+        typer.Argument(help="Images, folders, zip files, videos, texts, manifests, exports, or one .npy file."),
     ],
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every row; may be repeated.")] = None,
     records: Annotated[
@@ -40,8 +41,12 @@ def enrol(
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of a manifest's pictures; its own if left out.")] = None,
     vector: Annotated[str, typer.Option(metavar="NAME", help="Which one of an export with several vectors.")] = "image",
+    every: Annotated[float, typer.Option(metavar="SECONDS", help="Of a video, take a frame so often.")] = 1.0,
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
+    ] = None,
+    deid_report: Annotated[
+        Path | None, typer.Option(help="Of `unseen deid`: what it wrote is covered, and not looked at again.")
     ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
     faces: FaceOptions,
@@ -62,6 +67,8 @@ def enrol(
 
     Where the collection has a policy, --subject says whom the rows are about and --consent what they rest on.
 
+    Of a video, a frame of every second is enrolled, with its time: --where "second >= 10" (unseen[video] reads it).
+
     With --tags-from the tags that fit are found, and with --captions a language model on this device writes a caption:
     both enter the sealed record and count in the row (docs/describing.md).
 
@@ -72,10 +79,12 @@ def enrol(
       unseen enrol photos ~/Pictures --tag holiday
       unseen enrol photos beach.jpg forest.jpg --records captions.json
       unseen enrol catalogue products.csv --root ~/Products
+      unseen enrol gate gate.mp4 --every 5
       unseen enrol articles vectors.npy --ids ids.txt
       unseen enrol scans ~/Scans --subject patient-17 --purpose research
       unseen enrol scans ~/Scans --noise privunit:64 --subject patient-17
       unseen enrol photos ~/Pictures --tags-from tags.txt
+      unseen deid holiday clean && unseen enrol photos clean --deid-report clean.report.jsonl
     """
     wish = describe.wish()
     if paths[0].suffix == ".npy":
@@ -96,6 +105,7 @@ def enrol(
                 consent=basis.consent,
                 purpose=basis.purpose,
                 describing=wish,
+                deid_report=deid_report,
                 progress=progress and not link.json,
             )
     else:
@@ -106,11 +116,13 @@ def enrol(
                 tags=tag or (),
                 root=root,
                 vector=vector,
+                every_s=every,
                 noise=noise,
                 subject=basis.subject,
                 consent=basis.consent,
                 purpose=basis.purpose,
                 describing=wish,
+                deid_report=deid_report,
                 progress=progress and not link.json,
             )
     duplicates = [f"duplicate {shown(one.source)}: the content of {shown(one.of)}" for one in report.duplicates]

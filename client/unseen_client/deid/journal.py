@@ -111,17 +111,22 @@ class Journal:
         if not written:
             self._append({"format": FORMAT})
             return
-        *lines, cut = written.split(b"\n")
-        entries = [_entry(line) for line in lines]
-        if not entries or (entries[0] or {}).get("format") != FORMAT or None in entries[1:]:
-            raise InvalidInput(f"{self.path} is no report of `unseen deid`; name another with --report")
+        for entry in entries(written, self.path):
+            if "source" in entry:
+                self._last[str(entry["source"])] = entry
+            elif "description" in entry:
+                self._described.add(str(entry["pipeline"]))
+        cut = written.rpartition(b"\n")[2]
         if cut:  # a run that was cut off in the middle of a line
             self._file.truncate(len(written) - len(cut))
-        for entry in entries:
-            if entry and "source" in entry:
-                self._last[str(entry["source"])] = entry
-            elif entry and "description" in entry:
-                self._described.add(str(entry["pipeline"]))
+
+
+def entries(written: bytes, path: Path) -> list[Mapping[str, Any]]:
+    """The whole lines of a report, parsed; InvalidInput for a file that is none."""
+    found = [_entry(line) for line in written.split(b"\n")[:-1]]
+    if not found or (found[0] or {}).get("format") != FORMAT or None in found:
+        raise InvalidInput(f"{path} is no report of `unseen deid`; name another with --report")
+    return [entry for entry in found if entry is not None]
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from unseen.deid.deidentify import deidentify
 from unseen.deid.draw import drawn
-from unseen.deid.faces import FaceFinder, Pixels
+from unseen.deid.faces import FaceFinder
 from unseen.deid.report import CoverReport
 from unseen.deid.settings import DeidSettings
 from unseen.deid.text.cover import cover_text
@@ -25,11 +25,14 @@ from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import TextFinder
 from unseen.deid.text.report import TextReport
 from unseen.errors import InvalidConfiguration
+from unseen.pixels import Pixels
 from unseen_client.decode import LARGEST_SIDE_PX, SMALLEST_SIDE_PX, Decoder
 from unseen_client.decode_child import LARGEST_FILE_BYTES
 from unseen_client.deid.pipeline import Cleaned, Facts
 
 QUALITIES = range(1, 101)
+PHOTO = "photo"
+"""What the description of this pipeline calls it."""
 
 
 class PhotoFormat(StrEnum):
@@ -82,7 +85,7 @@ class PhotoPipeline:
     def description(self) -> Facts:
         """Return the release, the detector and every setting."""
         return {
-            "pipeline": "photo",
+            "pipeline": PHOTO,
             "release": version("unseen"),
             "detector_sha256": self._finder.detector_sha256,
             "settings": self._settings.as_dict(),

@@ -24,7 +24,7 @@ from PIL import Image
 
 from unseen.errors import DeadlineExceeded, InvalidInput, LimitExceeded, MalformedMessage, ServerUnavailable
 from unseen.json_text import read_json
-from unseen_client.describing.language_model import Pixels
+from unseen.pixels import Pixels
 
 TIMEOUT_S = 120.0
 """For one whole answer: models without a graphics card take their time over a picture."""

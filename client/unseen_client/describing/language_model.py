@@ -13,12 +13,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from unseen.errors import InvalidInput, MalformedMessage
-
-Pixels = npt.NDArray[np.uint8]
+from unseen.pixels import Pixels
 
 CAPTION_REQUEST = "Describe this picture in one short sentence. Say what is on it and nothing else."
 MOST_CAPTION_TOKENS = 80

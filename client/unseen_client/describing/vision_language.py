@@ -16,7 +16,7 @@ from PIL import Image
 from unseen.embed.pulled.network_size import network_configuration
 from unseen.embed.pulled.torch_weights import class_of, library
 from unseen.errors import InvalidConfiguration, InvalidInput, UnseenError
-from unseen_client.describing.language_model import Pixels
+from unseen.pixels import Pixels
 
 LARGEST_CONFIGURATION_BYTES = 1 << 20
 LOCAL = {"local_files_only": True, "trust_remote_code": False}

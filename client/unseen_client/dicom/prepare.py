@@ -18,8 +18,8 @@ import numpy.typing as npt
 from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.placement import Placement
 from unseen.embed.dicom_model import CENTRE_SHARE
-from unseen.embed.model import Pixels
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput, InvalidVector
+from unseen.pixels import Pixels
 from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from unseen.embed.dicom_model import EMPTY_SHARE, TAILS_PERCENT
-from unseen.embed.model import Pixels
+from unseen.pixels import Pixels
 
 Numbers = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
@@ -83,43 +83,51 @@ def _grey_pictures(numbers: Numbers, dataset: Dataset, frame: int, mask: Mask | 
     transforms = _transforms(dataset, frame)
     step = max(1, math.isqrt(numbers.size // MOST_SAMPLED))
     sample = numbers[::step, ::step]
-    ways = _ways_to_show(sample, transforms, _hidden(sample, dataset, None if mask is None else mask[::step, ::step]))
+    measured = np.asarray(apply_modality_lut(sample, transforms))
+    hidden = _hidden(sample, dataset, None if mask is None else mask[::step, ::step])
+    ways = _ways_to_show(measured, transforms, hidden, is_stored=measured is sample)
     pictures: list[Pixels] = [np.empty(numbers.shape, np.uint8) for _ in ways]
     rows = max(1, BAND_PIXELS // numbers.shape[1])
     for top in range(0, numbers.shape[0], rows):
         band = slice(top, top + rows)
-        values = np.asarray(apply_modality_lut(numbers[band], transforms))
-        hidden = _hidden(numbers[band], dataset, None if mask is None else mask[band])
+        if measured.shape == numbers.shape and rows >= numbers.shape[0]:
+            values = measured
+        else:
+            values = np.asarray(apply_modality_lut(numbers[band], transforms))
+            hidden = _hidden(numbers[band], dataset, None if mask is None else mask[band])
         for picture, way in zip(pictures, ways, strict=True):
             shown = way(values)
-            picture[band] = np.rint(WHITE - shown if inverted else shown).astype(np.uint8)
-            picture[band][hidden] = 0
+            picture[band] = np.rint(WHITE - shown if inverted else shown)
+            if hidden is not None:
+                picture[band][hidden] = 0
     return pictures
 
 
-def _hidden(numbers: Numbers, dataset: Dataset, mask: Mask | None) -> Mask:
+def _hidden(numbers: Numbers, dataset: Dataset, mask: Mask | None) -> Mask | None:
     hidden = padding(numbers, dataset)
-    return hidden if mask is None else hidden | mask
+    return hidden if mask is None else mask if hidden is None else hidden | mask
 
 
-def padding(numbers: Numbers, dataset: Dataset) -> Mask:
-    """Which pixels hold no picture: the padding value, or everything up to its limit (PS3.3 section C.7.5.1.1.2)."""
+def padding(numbers: Numbers, dataset: Dataset) -> Mask | None:
+    """Which pixels hold no picture: the padding value, or everything up to its limit (PS3.3 section C.7.5.1.1.2).
+
+    None where the object names no such value.
+    """
     first = dataset.get("PixelPaddingValue")
     if not isinstance(first, int):
-        return np.zeros(numbers.shape, np.bool_)
+        return None
     last = dataset.get("PixelPaddingRangeLimit")
     low, high = sorted((first, last if isinstance(last, int) else first))
     return np.asarray((numbers >= low) & (numbers <= high), np.bool_)
 
 
-def _ways_to_show(sample: Numbers, dataset: Dataset, hidden: Mask) -> list[Way]:
+def _ways_to_show(values: Numbers, dataset: Dataset, hidden: Mask | None, *, is_stored: bool) -> list[Way]:
     """How values become 0 for the darkest to 255 for the brightest: as shown, and whole. What is hidden does not count.
 
-    Decided by a sample of the frame's pixels; carried out on all of them.
+    Decided by a sample of the frame's values; carried out on all of them. ``is_stored``: they are what the file holds.
     """
-    values = np.asarray(apply_modality_lut(sample, dataset))
-    inside = ~hidden if not hidden.all() else np.ones_like(hidden)
-    low, high = _percentiles(values[inside])
+    inside = values if hidden is None or hidden.all() else values[~hidden]
+    low, high = _percentiles(inside)
     if not (math.isfinite(low) and math.isfinite(high)):  # of a slope that is no number, or beyond every one
         raise UnknownPixels
 
@@ -127,10 +135,10 @@ def _ways_to_show(sample: Numbers, dataset: Dataset, hidden: Mask) -> list[Way]:
         return _between(values, low, high)
 
     for way in (_by_table, _by_window):
-        shown = way(values, dataset)
-        if shown is not None and _shows_something(shown[inside]):
+        shown = way(inside, dataset)
+        if shown is not None and _shows_something(shown):
             return [partial(_shown, way, dataset), whole]
-    if values is sample and _is_picture_of_eight_bits(sample[inside], dataset):
+    if is_stored and _is_picture_of_eight_bits(inside, dataset):
         return [lambda values: values.astype(np.float32)]
     return [whole]
 
@@ -172,7 +180,10 @@ def _between(values: Numbers, low: float, high: float) -> Floats:
     """Black up to ``low``, white from ``high``; where both are one number, black up to it and white above."""
     if high <= low:
         return np.where(values > low, WHITE, 0.0)
-    return np.clip((values.astype(np.float64) - low) * (WHITE / (high - low)), 0, WHITE)
+    shown = values.astype(np.float64)
+    shown -= low
+    shown *= WHITE / (high - low)
+    return np.clip(shown, 0, WHITE, out=shown)
 
 
 def _percentiles(values: Numbers) -> tuple[float, float]:

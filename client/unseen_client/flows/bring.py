@@ -34,11 +34,12 @@ def enrol_from(
     noise: Mechanism | None = None,
     given: Given = NOTHING,
     describing: Describing | None = None,
+    deid_report: Path | None = None,
 ) -> Flow[EnrolReport]:
     """Enrol what the sources bring; the report covers all of it. Only pictures can be described."""
     brought = yield from local(partial(read_sources, sources, choices))
     report = EnrolReport((), (), (), 0)
-    for flow in _enrolments(session, name, brought, noise, given, describing):
+    for flow in _enrolments(session, name, brought, noise, given, describing, deid_report):
         report = _together(report, (yield from flow))
     return report
 
@@ -50,10 +51,11 @@ def _enrolments(
     noise: Mechanism | None,
     given: Given,
     describing: Describing | None,
+    deid_report: Path | None,
 ) -> Iterator[Flow[EnrolReport]]:
     if brought.pictures:
         paths, records = zip(*brought.pictures, strict=True)
-        yield images.enrol_images(session, name, paths, records, noise, given, describing, update=True)
+        yield images.enrol_images(session, name, paths, records, noise, given, describing, deid_report, update=True)
     if brought.texts:
         words, records = zip(*brought.texts, strict=True)
         yield texts.enrol_texts(session, name, words, records, noise, given, update=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -27,7 +28,8 @@ from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
 from unseen_client.flows import known_log
 from unseen_client.keys.keystore import ROTATING, CollectionKey
-from unseen_client.report import ServerInfo
+from unseen_client.keys.vault import NOTHING
+from unseen_client.report import OnlyKeyHere, ServerInfo
 from unseen_client.retrieval.metric import Cosine, Metric
 from unseen_client.retry import ask_one
 from unseen_client.session import Session
@@ -106,7 +108,27 @@ def create(
             owner_key=owner_key,
         )
 
-    return (yield from _made(session, request, key_for))
+    made = yield from _made(session, request, key_for)
+    if owner_key is not None:
+        yield from warn_of_only_key(session, name)
+    return made
+
+
+def warn_of_only_key(session: Session, name: str) -> Flow[None]:
+    """Say of a key that was just made what its loss means, and what there is against it."""
+    under = yield from local(lambda: session.keys.vault.protection)
+    in_the_clear = (
+        ""
+        if under != NOTHING
+        else ". The keys of this device lie in the clear on its disk, for its account alone; `unseen keys protect "
+        "passphrase` or `unseen keys protect keyring` puts them under a lock"
+    )
+    warnings.warn(
+        f"losing the key of {name} loses the collection, and only this device has it: print a recovery sheet, `unseen "
+        f"keys export {name} FILE --printable`, or keep an export{in_the_clear}",
+        OnlyKeyHere,
+        stacklevel=2,
+    )
 
 
 def create_successor(session: Session, like: CollectionInfo) -> Flow[CollectionInfo]:

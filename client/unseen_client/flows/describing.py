@@ -21,7 +21,7 @@ from unseen_client.describing.language_model import LanguageModel, answer
 from unseen_client.describing.tagger import Tagger
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.flows import rows
-from unseen_client.flows.search import preparer_of
+from unseen_client.flows.model import preparer_of
 from unseen_client.flows.sync import open_current, open_place
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import Refusal, Tagged

@@ -24,7 +24,8 @@ from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol import Enrolment, subjects_of
 from unseen_client.flows.enrol_stream import Row
 from unseen_client.flows.images import IMAGES_PER_STREAM
-from unseen_client.flows.search import STUDY, preparer_of
+from unseen_client.flows.model import preparer_of
+from unseen_client.flows.search import STUDY
 from unseen_client.flows.survey import Choices, Chosen, Survey, row_name, sources_of
 from unseen_client.flows.sync import Place, open_current
 from unseen_client.flows.texts import describe

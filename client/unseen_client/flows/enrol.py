@@ -33,10 +33,10 @@ from unseen.wire import require_epoch
 from unseen_client import rpcs
 from unseen_client.flows import collections, consents, owner, pack
 from unseen_client.flows.consents import NOTHING, Given
-from unseen_client.flows.enrol_stream import MOST_TRIES, Row, require_sendable, seal_stream
+from unseen_client.flows.enrol_stream import MOST_TRIES, Row, entries_of, require_sendable, seal_stream
 from unseen_client.flows.rows import erase
 from unseen_client.flows.standing import Standing, as_given
-from unseen_client.flows.sync import Place, look_again, open_current, sync
+from unseen_client.flows.sync import Place, look_again, open_current, take_own
 from unseen_client.privacy.book import Asked
 from unseen_client.records import Record, require_id, row_id
 from unseen_client.report import Duplicate, EnrolReport, ServerInfo
@@ -244,6 +244,7 @@ class Enrolment:
         for tries in itertools.count(1):
             if not new:
                 return
+            since = yield from local(lambda: self._place.mirror.epoch)
             messages = yield from local(partial(seal_stream, self._place, server, new))
             try:
                 reply = yield from ask_one(
@@ -264,7 +265,8 @@ class Enrolment:
                 self.enrolled.update(dict.fromkeys(row.record.id for row in new))
                 yield from local(partial(self._acknowledged, new))
                 if self._place.is_owner:  # a server that goes back behind its word is noticed
-                    yield from sync(self._session, self._place, require_epoch(reply.epoch, "an enrolment"))
+                    epoch = require_epoch(reply.epoch, "an enrolment")
+                    yield from take_own(self._session, self._place, since, epoch, entries_of(messages, epoch))
                 return
 
     def _leave_out_known(self, rows: Sequence[Row]) -> Flow[list[Row]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from unseen import params, wire
 from unseen.entropy import random_uid
 from unseen.errors import LimitExceeded
 from unseen.he.quantise import quantise_rows
-from unseen.types import RowBatch
+from unseen.types import CatalogueEntry, RowBatch
 from unseen.v1 import index_pb2
 from unseen_client.coordinates import as_coordinates, as_vector
 from unseen_client.flows import owner
@@ -72,6 +72,15 @@ def seal_stream(place: Place, server: ServerInfo, rows: Sequence[Row], *, as_kep
         batch = RowBatch(*of_part, placed.slots[part])
         messages.append(index_pb2.EnrolRowsRequest(batch=wire.batch_to_message(batch)))
     return messages
+
+
+def entries_of(stream: Iterable[Message], epoch: int) -> Iterator[CatalogueEntry]:
+    """The rows of a stream into an owner-encrypted collection, as the catalogue has them once they were written."""
+    for message in stream:
+        if isinstance(message, index_pb2.EnrolRowsRequest) and message.WhichOneof("part") == "batch":
+            batch = message.batch
+            each = zip(wire.split_row_ids(batch.row_ids), batch.slots, batch.sealed_records, strict=True)
+            yield from (CatalogueEntry(row, slot, epoch, sealed) for row, slot, sealed in each)
 
 
 def require_sendable(place: Place, server: ServerInfo, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ An image that a privacy step refuses stays on the device and is reported with th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Basis, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
-from unseen_client.flows.search import preparer_of
+from unseen_client.flows.model import preparer_of
 from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
@@ -30,6 +30,7 @@ from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
     from unseen.dp.mechanism import Mechanism
+    from unseen_client.deid.passed import Passed
     from unseen_client.prepare import Preparer
 
 IMAGES_PER_STREAM = 50
@@ -62,11 +63,13 @@ def enrol_images(
     noise: Mechanism | None = None,
     given: Given = NOTHING,
     describing: Describing | None = None,
+    deid_report: Path | None = None,
     *,
     update: bool = False,
 ) -> Flow[EnrolReport]:
     """Enrol image files; files that are there already and those refused are reported.
 
+    ``deid_report``: what `unseen deid` wrote of files that it covered, which are not looked at again.
     ``update``: rows that are there with another picture or description are erased and enrolled anew.
     """
     require_one_each("paths", len(paths), records)
@@ -80,10 +83,11 @@ def enrol_images(
         )
     bases = yield from consents.bases(session, place, given, len(paths), noise)
     yield Progress(0, len(paths), "images")
+    passed = (yield from local(partial(preparer.passed, deid_report))) if deid_report else None
     describer = yield from local(partial(Describer, preparer, describing)) if describing else local(lambda: None)
     standing = yield from standing_of(place, update)
     enrolment = Enrolment(session, place, len(paths), noise, standing)
-    images = _Images(preparer, enrolment, paths, describer)
+    images = _Images(partial(prepared, preparer, describer=describer, passed=passed), enrolment, paths)
     described = records or [Record()] * len(paths)
     at_once = enrolment.at_once(IMAGES_PER_STREAM)
     for start in range(0, len(paths), at_once):
@@ -93,14 +97,14 @@ def enrol_images(
     return images.report()
 
 
+Prepare = Callable[[Sequence[Image]], Iterator[Prepared | Refusal]]
+
+
 class _Images:
     """Prepares and sends images, and keeps count of what became of them."""
 
-    def __init__(
-        self, preparer: Preparer, enrolment: Enrolment, paths: Sequence[PictureFile], describer: Describer | None
-    ) -> None:
-        self._preparer = preparer
-        self._describer = describer
+    def __init__(self, prepare: Prepare, enrolment: Enrolment, paths: Sequence[PictureFile]) -> None:
+        self._prepare = prepare
         self._enrolment = enrolment
         self._order = {str(path): at for at, path in enumerate(paths)}
         self._total = len(paths)
@@ -117,7 +121,7 @@ class _Images:
         """Prepare what is not there yet, then send it as one stream."""
         new = yield from self._new(images)
         rows: list[Row] = []
-        coming = prepared(self._preparer, new, self._describer)
+        coming = self._prepare(new)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             if isinstance(outcome, Prepared):
                 rows.append(outcome.row)
@@ -163,7 +167,7 @@ def _readable(name: str) -> str:
 
 def _digest(path: PictureFile) -> bytes:
     if not isinstance(path, Path):
-        return hashlib.sha256(path.read()).digest()
+        return path.content()
     try:
         with opened_source(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
@@ -172,13 +176,13 @@ def _digest(path: PictureFile) -> bytes:
 
 
 def prepared(
-    preparer: Preparer, images: Sequence[Image], describer: Describer | None = None
+    preparer: Preparer, images: Sequence[Image], describer: Describer | None = None, passed: Passed | None = None
 ) -> Iterator[Prepared | Refusal]:
     """Every file, in order, as a row or as the reason why it is none; several are worked on at once.
 
     A picture that was to be described and cannot be is none either: nothing is left out in silence.
     """
-    outcomes = preparer.images(image.path for image in images)
+    outcomes = preparer.images((image.path for image in images), passed)
     for given, (path, image) in zip(images, outcomes, strict=True):
         if isinstance(image, UnseenError):
             yield Refusal(str(path), image.code, str(image))

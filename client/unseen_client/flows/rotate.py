@@ -41,9 +41,9 @@ from unseen.v1 import collections_pb2, index_pb2
 from unseen_client import rpcs
 from unseen_client.flows import collections
 from unseen_client.flows.enrol import ROWS_PER_STREAM
-from unseen_client.flows.enrol_stream import MOST_TRIES, Row, seal_stream
+from unseen_client.flows.enrol_stream import MOST_TRIES, Row, entries_of, seal_stream
 from unseen_client.flows.rows import erase_rows
-from unseen_client.flows.sync import Place, look_again, open_current, sync
+from unseen_client.flows.sync import Place, look_again, open_current, take_own
 from unseen_client.keys.keystore import ROTATING
 from unseen_client.keys.rotations import Rotation
 from unseen_client.records import Record, row_id
@@ -180,6 +180,7 @@ def _end(session: Session, rotation: Rotation) -> Flow[int]:
         )
     yield from local(partial(session.destroy, rotation.store_uid, rotation.old_uid))
     yield from local(partial(session.rotations.forget, rotation))
+    yield from collections.warn_of_only_key(session, rotation.name)
     return place.mirror.rows
 
 
@@ -209,10 +210,12 @@ def _carry_page(session: Session, old: Place, new: Place, page: Sequence[tuple[b
         rows = [Row(_vector_of(record), record) for record in missing]
         if not rows:
             break
+        since = new.mirror.epoch
         messages = yield from local(partial(seal_stream, new, server, rows, as_kept=True))
         try:
             reply = yield from ask_one(session.patience, rpcs.ENROL_ROWS, messages, index_pb2.EnrolRowsResponse)
-            yield from sync(session, new, wire.require_epoch(reply.epoch, "an enrolment"))
+            epoch = wire.require_epoch(reply.epoch, "an enrolment")
+            yield from take_own(session, new, since, epoch, entries_of(messages, epoch))
         except (BlockChanged, RowExists):  # another run of this device is at it too
             if tries == MOST_TRIES:
                 raise

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from unseen.embed.dicom_model import is_dicom_model
 from unseen.errors import InvalidInput, InvalidVector
 from unseen_client.flows import collections, rows
-from unseen_client.flows.search import Wanted, preparer_of, search, study_of
+from unseen_client.flows.model import preparer_of
+from unseen_client.flows.search import Wanted, search, study_of
 from unseen_client.flows.sync import Place, open_current, open_place
 from unseen_client.records import Record, row_id
 from unseen_client.report import Hit

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -113,6 +113,16 @@ def sync(session: Session, place: Place, epoch: int) -> Flow[None]:
         yield from _take_changes(session, place, since, since, budget)
     while (since := (yield from local(lambda: place.mirror.epoch))) < epoch:
         yield from _take_changes(session, place, since, epoch, budget)
+
+
+def take_own(session: Session, place: Place, since: int, epoch: int, written: Iterable[CatalogueEntry]) -> Flow[None]:
+    """Take what this device has just had written at ``epoch`` into the mirror, without having it sent back.
+
+    ``since``: the mirror's epoch before. Where somebody else wrote in between, the server is asked.
+    """
+    if epoch == since + 1:
+        yield from local(lambda: place.mirror.apply(since, epoch, (), written, remembers=place.is_owner))
+    yield from sync(session, place, epoch)
 
 
 def look_again(session: Session, place: Place) -> Flow[None]:

@@ -18,7 +18,7 @@ from unseen_client.flows import consents
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.enrol import Enrolment, require_one_each, standing_of, subjects_of
 from unseen_client.flows.enrol_stream import Row
-from unseen_client.flows.search import preparer_of
+from unseen_client.flows.model import preparer_of
 from unseen_client.flows.standing import as_given
 from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record

@@ -29,6 +29,7 @@ from unseen.errors import (
     UnseenError,
 )
 from unseen.json_text import read_json
+from unseen_client.gateway.quarantine import Bounds
 from unseen_client.gateway.queue import Queue, QueuedObject
 from unseen_client.home import write_private
 from unseen_client.report import DicomEnrolReport
@@ -39,6 +40,7 @@ MOST_TRIES = 5
 """Of an object during which the process died: a machine that is switched off now and then is not the object's fault."""
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 LOOK_EVERY_S = 0.2
+EXPIRE_EVERY_S = 10.0
 IN_HAND = "in-hand.json"
 _OWN_FAULT = (ConsentNotValid, BudgetExceeded, InvalidInput)
 """What one object among others may bring about; its subclasses that speak of settings and servers are not meant."""
@@ -52,6 +54,8 @@ class Work:
     enrolled: int = 0
     """Objects whose rows are on the server's disk, those that were there before among them."""
     refused: int = 0
+    destroyed: int = 0
+    """Objects in quarantine that were too old, or too many."""
     waiting_for: str = ""
     """The code of the error that everything waits for, such as SERVER_UNAVAILABLE; empty while work goes on."""
     enrolled_at_s: float = 0.0
@@ -61,9 +65,12 @@ class Work:
 class Enroller:
     """Works until it is told to stop, in one thread; ``work`` may be read by others."""
 
-    def __init__(self, queue: Queue, enrol: Enrol) -> None:
+    def __init__(self, queue: Queue, enrol: Enrol, bounds: Bounds | None = None) -> None:
+        """bounds: of the quarantine; None for the usual ones."""
         self._queue = queue
         self._enrol = enrol
+        self._bounds = bounds or Bounds()
+        self._expired_at_s = float("-inf")
         self._ahead: deque[QueuedObject] = deque()
         self._alone: set[str] = set()
         """Names, without their tries, of objects that go alone."""
@@ -75,6 +82,7 @@ class Enroller:
         pause_s = SHORTEST_PAUSE_S
         while not stop.is_set():
             try:
+                self._expire()
                 found = self.step()
             except UnseenError as error:
                 self.work = replace(self.work, waiting_for=error.code)
@@ -107,6 +115,13 @@ class Enroller:
             self._alone |= {_stem(one) for one in batch}
             self._ahead.extendleft(reversed(batch))
         return True
+
+    def _expire(self) -> None:
+        if time.monotonic() - self._expired_at_s < EXPIRE_EVERY_S:
+            return
+        self._expired_at_s = time.monotonic()
+        destroyed = self._queue.expire(self._bounds, time.time())
+        self.work = replace(self.work, destroyed=self.work.destroyed + destroyed)
 
     def _try_alone(self, one: QueuedObject) -> None:
         if one.tries >= MOST_TRIES:

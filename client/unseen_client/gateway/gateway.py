@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,8 @@ from unseen_client.gateway import rest, stow
 from unseen_client.gateway.enroller import Enroller
 from unseen_client.gateway.node_process import NodeProcess
 from unseen_client.gateway.node_settings import NodeSettings
-from unseen_client.gateway.queue import Queue, QueuedObject, queue_key
+from unseen_client.gateway.quarantine import Bounds
+from unseen_client.gateway.queue import COUNTED_FOR_S, Queue, QueuedObject, queue_key
 from unseen_client.home import default_home, private_folder
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class GatewaySettings:
     queue: Path | None = None
     """Folder of the queue; None: ``gateway`` in the folder of keys. On another disk, a thief of it finds no study."""
     queue_bytes: int = DEFAULT_QUEUE_BYTES
+    quarantine: Bounds = field(default_factory=Bounds)
     rest_port: int = DEFAULT_REST_PORT
     text: str = "risky"
     frames: int = FRAMES_PER_OBJECT
@@ -69,6 +71,11 @@ class GatewaySettings:
     def folder(self) -> Path:
         """Where the queue lies."""
         return self.queue or self.home / QUEUE_NAME
+
+    @property
+    def kept(self) -> Bounds:
+        """The bounds of the quarantine, which takes half of the queue at most: what was refused shuts nobody out."""
+        return replace(self.quarantine, most_bytes=min(self.quarantine.most_bytes, self.queue_bytes // 2))
 
 
 def open_queue(home: Path, folder: Path, most_bytes: int = DEFAULT_QUEUE_BYTES) -> Queue:
@@ -88,7 +95,8 @@ def run(
     with alone(settings.folder):
         queue.sweep()
         key = queue_key(site_key(settings.home))
-        enroller = Enroller(queue, partial(_enrol, client, name, settings))
+        settings.kept.write(settings.folder)
+        enroller = Enroller(queue, partial(_enrol, client, name, settings), settings.kept)
         node = NodeProcess(settings.node, settings.folder, key, settings.queue_bytes)
         try:
             asked = Asked(client, name, queue, enroller, node)
@@ -172,11 +180,13 @@ class Asked:
         }
 
     def health(self, media_type: str, body: bytes) -> rest.Answer:
-        """Whether objects are taken, and what their enrolment waits for."""
-        taken = self._node.is_running
-        waiting_for = self._enroller.work.waiting_for
-        status = "no node" if not taken else "waiting" if waiting_for else "ok"
-        return rest.as_json({"status": status, "waiting_for": waiting_for}, 200 if taken else 503)
+        """Whether objects are taken, what their enrolment waits for, and whether somebody is to look at the refused."""
+        taken, work = self._node.is_running, self._enroller.work
+        status = "no node" if not taken else "waiting" if work.waiting_for else "ok"
+        held = "holds objects" if self._queue.counts(COUNTED_FOR_S).refused else "empty"
+        quarantine = "destroys the oldest" if work.destroyed else held
+        told = {"status": status, "waiting_for": work.waiting_for, "quarantine": quarantine}
+        return rest.as_json(told, 200 if taken else 503)
 
     def metrics(self, media_type: str, body: bytes) -> rest.Answer:
         """Counts in Prometheus' text format 0.0.4."""
@@ -191,7 +201,12 @@ class Asked:
             "server_waited_for": int(bool(work.waiting_for)),
             "last_enrolled_timestamp_seconds": round(work.enrolled_at_s, 3),
         }
-        totals = {"enrolled": work.enrolled, "refused": work.refused, "node_restarts": self._node.restarts}
+        totals = {
+            "enrolled": work.enrolled,
+            "refused": work.refused,
+            "quarantine_destroyed": work.destroyed,
+            "node_restarts": self._node.restarts,
+        }
         lines = [f"# TYPE unseen_gateway_{name} gauge\nunseen_gateway_{name} {value}" for name, value in gauges.items()]
         lines += [
             f"# TYPE unseen_gateway_{name}_total counter\nunseen_gateway_{name}_total {value}"

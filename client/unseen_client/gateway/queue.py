@@ -31,6 +31,7 @@ from unseen.envelope import SEAL_OVERHEAD_BYTES, SealingKey, context, derive_key
 from unseen.errors import ImageRefused, InvalidInput, NotFound, SealBroken, StoreFailed
 from unseen.json_text import read_json
 from unseen_client.deid.kinds import HEAD_BYTES
+from unseen_client.gateway.quarantine import Bounds, Held, Refused
 from unseen_client.home import private_folder, sync_folder, write_private
 
 WAITING, REFUSED, REASON = "waiting", "refused", ".reason"
@@ -44,18 +45,6 @@ RESERVE_SHARE = 0.1
 """Of a smaller disk no more than this."""
 COUNTED_FOR_S = 1.0
 """How long a count of the files is believed, with what this process has put in since."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """One object in quarantine."""
-
-    name: str
-    sender: str
-    accepted_at_s: float
-    size_bytes: int
-    code: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +153,7 @@ class Queue:
                 sender, at_s, data = self.open(name)
             except ImageRefused:
                 sender, at_s, data = "", int(name.partition("-")[0]) / 1e9, b""
-            yield Refused(name, sender, at_s, len(data), *self._reason(name))
+            yield Refused(name, sender, at_s, len(data), self._refused_at_s(name), *self._reason(name))
 
     def release(self, name: str) -> None:
         """Let an object in quarantine wait again; NotFound."""
@@ -179,6 +168,30 @@ class Queue:
         with _disk_failures(self.folder):
             (self._refused / name).unlink()
             (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
+
+    def expire(self, bounds: Bounds, now_s: float) -> int:
+        """Destroy what has been in quarantine for too long, and the oldest of too much; how many that were.
+
+        For the process that refuses. StoreFailed.
+        """
+        sizes = _sizes(self._refused)
+        names = {_name_of(entry) for entry in sizes}
+        held = [
+            Held(name, sizes.get(name, 0) + sizes.get(f"{name}{REASON}", 0), self._refused_at_s(name)) for name in names
+        ]
+        beyond = bounds.beyond(held, now_s)
+        with _disk_failures(self.folder):
+            for name in beyond:
+                for entry in (name, f"{name}{REASON}"):
+                    (self._refused / entry).unlink(missing_ok=True)
+        return len(beyond)
+
+    def _refused_at_s(self, name: str) -> float:
+        """When the reason was written; where it is gone, when the object was."""
+        for entry in (f"{name}{REASON}", name):
+            with suppress(OSError):
+                return (self._refused / entry).stat().st_mtime
+        return int(name.partition("-")[0]) / 1e9
 
     def _reason(self, name: str) -> tuple[str, str]:
         try:
@@ -237,10 +250,10 @@ class QueuedObject:
         return self.queue.open(self.name)[2]
 
 
-def require_size(gib: float) -> int:
+def require_size(gib: float, what: str = "queue") -> int:
     """Bytes of a queue of so many GiB; InvalidInput for none."""
     if not 0 < gib <= 1 << 20:
-        raise InvalidInput(f"got a queue of {gib} GiB, expected more than 0")
+        raise InvalidInput(f"got a {what} of {gib} GiB, expected more than 0")
     return int(gib * (1 << 30))
 
 

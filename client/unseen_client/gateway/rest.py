@@ -1,6 +1,6 @@
 """What other programs of this machine may ask the gateway: similar studies, health, counts. HTTP/1.1 on loopback only.
 
-    GET  /health    no token; 200 while objects are taken, 503 when not      {"status", "waiting_for"}
+    GET  /health    no token; 200 while objects are taken, 503 when not      {"status", "waiting_for", "quarantine"}
     GET  /metrics   counts, as Prometheus reads them
     POST /similar   {"study": UID, "reason": text, "top_k": 5}               {"studies": [{score, study, ...}]}
     POST /studies   STOW-RS: objects into the queue (PS3.18 section 10.5)

@@ -21,21 +21,24 @@ def keep(entry: str, secret: bytes) -> None:
     """Put a secret under a name; InvalidConfiguration where there is no keyring."""
     from keyring.errors import KeyringError
 
-    keyring = _keyring()
+    keyring = _keyring("use `unseen keys protect passphrase`")
     try:
         keyring.set_password(SERVICE, entry, base64.b64encode(secret).decode("ascii"))
-    except KeyringError as error:
+    except (KeyringError, OSError) as error:
         raise InvalidConfiguration("the system's keyring did not keep the secret; unlock it, then try again") from error
 
 
 def fetch(entry: str) -> bytes:
-    """The secret under a name; WrongKey when the keyring has none or is locked."""
+    """The secret under a name; WrongKey when the keyring has none or is locked, InvalidConfiguration without one."""
     from keyring.errors import KeyringError
 
-    keyring = _keyring()
+    keyring = _keyring(
+        "the keys of this device lie under a secret that one holds: run this in the session that has it, as the same "
+        "account"
+    )
     try:
         text = keyring.get_password(SERVICE, entry)
-    except KeyringError as error:
+    except (KeyringError, OSError) as error:  # OSError: a session's bus that is gone
         raise WrongKey("the system's keyring did not answer; unlock it, then try again") from error
     try:
         secret = base64.b64decode(text or "", validate=True)
@@ -55,11 +58,12 @@ def forget(entry: str) -> None:
 
     from keyring.errors import KeyringError
 
-    with suppress(KeyringError):
-        _keyring().delete_password(SERVICE, entry)
+    with suppress(KeyringError, OSError):
+        _keyring("").delete_password(SERVICE, entry)
 
 
-def _keyring() -> ModuleType:
+def _keyring(otherwise: str) -> ModuleType:
+    """The package, once there is a keyring for it; ``otherwise``: what to do where there is none."""
     try:
         import keyring
     except ImportError as error:
@@ -68,7 +72,5 @@ def _keyring() -> ModuleType:
         ) from error
     backend = type(keyring.get_keyring())
     if f"{backend.__module__}.".startswith(NO_KEYRINGS):
-        raise InvalidConfiguration(
-            "there is no keyring on this system that keeps a secret safe; use `unseen keys protect passphrase`"
-        )
+        raise InvalidConfiguration(f"there is no keyring here that keeps a secret safe; {otherwise}")
     return keyring

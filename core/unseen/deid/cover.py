@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from unseen.deid.faces import Face, Pixels
+from unseen.deid.faces import Face
 from unseen.deid.settings import DeidSettings, Method, Region, Shape
 from unseen.entropy import keystream
+from unseen.pixels import Pixels
 
 FILL = (0, 0, 0)
 """Black: with grey or white, hair around the paint looked like a face to the detector again more often."""

@@ -9,10 +9,11 @@ For the device only. Holds a picture for the length of a call.
 from __future__ import annotations
 
 from unseen.deid.cover import covered, covered_regions
-from unseen.deid.faces import Face, FaceFinder, Pixels
+from unseen.deid.faces import Face, FaceFinder
 from unseen.deid.report import CoverReport, Left
 from unseen.deid.settings import DeidSettings, Turned
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 
 MOST_PASSES = 5
 GROWTH = 0.3

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unseen.deid.faces import Face, Pixels
+from unseen.deid.faces import Face
 from unseen.deid.report import CoverReport
+from unseen.pixels import Pixels
 
 COVERED, LEFT, REGION = (230, 30, 30), (250, 200, 0), (30, 110, 250)
 """Red is covered, yellow is found and left, blue is covered whatever is found."""

@@ -29,9 +29,9 @@ from PIL import Image
 from unseen.deid.boxes import LARGEST_OVERLAP, Boxes, Scores, overlap, turned_back, without_doubles
 from unseen.deid.settings import LARGEST_SIDE_PX, SMALLEST_SIDE_PX
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
+from unseen.pixels import Pixels
 from unseen.weights import open_session, read_manifest
 
-Pixels = npt.NDArray[np.uint8]
 FOLDER = Path(__file__).parent / "models"
 MODEL_FILE = "centerface.onnx"
 CELL_PX = 4

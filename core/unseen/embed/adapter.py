@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.embed.bundled import NAME, SEMANTIC_DIMENSION, VISUAL_DIMENSION, bundled_entry
-from unseen.embed.model import Embedder, Float32Vector, ModelEntry, Pixels
+from unseen.embed.model import Embedder, Float32Vector, ModelEntry
 from unseen.embed.renamed import RenamedEmbedder
 from unseen.errors import IntegrityError, InvalidVector, ModelMismatch
 from unseen.json_text import read_json
+from unseen.pixels import Pixels
 
 Float32Matrix = npt.NDArray[np.float32]
 

@@ -28,9 +28,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from unseen.embed.languages.encoder import LanguageEncoder, installed
-from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, Pixels, unit_vector
+from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, unit_vector
 from unseen.embed.preprocess import network_input
 from unseen.embed.words import SentenceEncoder
+from unseen.pixels import Pixels
 from unseen.weights import Manifest, open_session, read_manifest
 
 NAME = "bundled"

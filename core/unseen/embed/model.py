@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import InvalidInput, InvalidVector, ModelMismatch
+from unseen.pixels import Pixels
 
 Float32Vector = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), red green blue, upright, faces already covered."""
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from unseen.embed.model import Pixels, check_pixels
+from unseen.embed.model import check_pixels
+from unseen.pixels import Pixels
 
-WHITE = (255, 255, 255)
 MIDDLE, RANGE = 127.0, 128.0
 """EfficientNet-lite was trained on (value - 127) / 128."""
 
@@ -27,8 +27,13 @@ def network_input(pixels: Pixels, side: int, largest_stretch: float) -> npt.NDAr
     elongation = max(height, width) / min(height, width)
     short = max(1, round(side * min(elongation, largest_stretch) / elongation))
     size = (side, short) if width >= height else (short, side)
-    square = Image.new("RGB", (side, side), WHITE)
-    resized = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    is_grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
+    # Channels are resized one by one, so of grey one stands for all three: a third of the work, the same numbers.
+    picture = Image.fromarray(np.ascontiguousarray(pixels[..., 0]) if is_grey else pixels)
+    square = Image.new(picture.mode, (side, side), "white")
+    resized = picture.resize(size, Image.Resampling.BICUBIC)
     square.paste(resized, ((side - size[0]) // 2, (side - size[1]) // 2))
     scaled = (np.asarray(square, np.float32) - MIDDLE) / RANGE
+    if is_grey:
+        return np.repeat(scaled[None, None], 3, axis=1)
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])

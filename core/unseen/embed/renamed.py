@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unseen.embed.model import Embedder, Facet, Float32Vector, Pixels
+from unseen.embed.model import Embedder, Facet, Float32Vector
+from unseen.pixels import Pixels
 
 
 class RenamedEmbedder:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 
 from unseen_client.adapt.plan import Plan
 from unseen_client.adapt.task import Task, captions_task, labels_task
-
-torch.set_num_threads(1)  # tests run side by side
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -59,3 +57,11 @@ def task() -> Callable[..., Task]:
 @pytest.fixture
 def plan() -> Callable[..., Plan]:
     return made_up_plan
+
+
+@pytest.fixture
+def torch_training() -> ModuleType:
+    """The one file that trains; loaded here, for with it comes torch, which a list of the tests does not need."""
+    from unseen_client.adapt import torch_training as loaded
+
+    return loaded

@@ -19,7 +19,6 @@ from unseen_client.adapt import course as course_module
 from unseen_client.adapt.course import Course
 from unseen_client.adapt.held_out import released_mean
 from unseen_client.adapt.run_folder import STEP, RunFolder
-from unseen_client.adapt.torch_training import Training
 
 STEPS = 40
 
@@ -35,6 +34,8 @@ def die() -> None:
 
 def watch(folder: RunFolder, kill_at: int, point: str) -> None:
     """Tell of every step and release, and die where asked."""
+    from unseen_client.adapt.torch_training import Training
+
     true_step, true_keep, true_mean = Training.step, RunFolder.keep, released_mean
 
     def here(now: str) -> bool:

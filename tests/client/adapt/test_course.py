@@ -17,7 +17,6 @@ from unseen.errors import BudgetExceeded, StoreFailed
 from unseen_client.adapt import course as course_module
 from unseen_client.adapt.course import PATIENCE, STEPS_PER_CHECKPOINT, Course
 from unseen_client.adapt.run_folder import EVALUATION, STEP, Limit, RunFolder
-from unseen_client.adapt.torch_training import Training
 
 SCRIPT = Path(__file__).with_name("crashing_course.py")
 
@@ -76,6 +75,8 @@ def test_real_scores_rise_on_what_can_be_learned(tmp_path, task, plan) -> None:
 
 def test_a_resumed_course_goes_on_from_its_last_checkpoint(tmp_path, task, plan, monkeypatch) -> None:
     calls = []
+    from unseen_client.adapt.torch_training import Training
+
     true_step = Training.step
 
     def step(self):
@@ -113,7 +114,7 @@ def test_releases_of_scores_end_with_their_budget(tmp_path, task, plan) -> None:
 
 def test_when_the_disk_refuses_to_count_no_step_is_taken(tmp_path, task, plan, monkeypatch) -> None:
     taken = []
-    monkeypatch.setattr(Training, "step", lambda self: taken.append(1))
+    monkeypatch.setattr("unseen_client.adapt.torch_training.Training.step", lambda self: taken.append(1))
 
     def refuse(self, limit):
         if limit.what == STEP:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.dp.gaussian import DEVIATION_BITS
 from unseen.dp.normal import rounded_normals, uniforms
-from unseen_client.adapt import torch_training
-from unseen_client.adapt.torch_training import ExactOptimizer, Training
 
 
 def gradient_by_hand(task, plan, at: int, down: np.ndarray) -> np.ndarray:
@@ -49,34 +46,38 @@ def step_by_hand(task, plan, down: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("captions", [False, True])
-def test_steps_are_those_of_the_plain_twin_on_the_same_noise(task, plan, captions, begin_noise_anew) -> None:
+def test_steps_are_those_of_the_plain_twin_on_the_same_noise(
+    task, plan, captions, begin_noise_anew, torch_training
+) -> None:
     made, numbers = task(60, captions=captions), plan(60)
     begin_noise_anew()
     expected = np.zeros((len(made.up), 512))
     for _ in range(2):
         expected = step_by_hand(made, numbers, expected)
     begin_noise_anew()
-    training = Training(made, numbers)
+    training = torch_training.Training(made, numbers)
     for _ in range(2):
         training.step()
     assert np.abs(expected).max() > 0.01
     assert np.allclose(training.weights, expected, atol=1e-4)  # torch works in float32
 
 
-def test_pictures_worked_on_in_parts_are_the_same_pictures(task, plan, begin_noise_anew, monkeypatch) -> None:
+def test_pictures_worked_on_in_parts_are_the_same_pictures(
+    task, plan, begin_noise_anew, monkeypatch, torch_training
+) -> None:
     found = []
     for at_once in (7, 1000):
         monkeypatch.setattr(torch_training, "GRADIENTS_AT_ONCE", at_once)
         begin_noise_anew()
-        training = Training(task(60), plan(60))
+        training = torch_training.Training(task(60), plan(60))
         training.step()
         found.append(training.weights)
         assert training.accountant.history == [(1.5, 0.25, 1)]
     assert np.allclose(found[0], found[1], atol=1e-7)
 
 
-def test_a_step_that_draws_nobody_is_noise_and_counts(task, plan, monkeypatch) -> None:
-    training = Training(task(60), plan(60))
+def test_a_step_that_draws_nobody_is_noise_and_counts(task, plan, monkeypatch, torch_training) -> None:
+    training = torch_training.Training(task(60), plan(60))
     monkeypatch.setattr(torch_training, "uniforms", lambda count: np.ones(count))
     training.step()
     deviation = 2.0 * 1.5 / 15
@@ -84,11 +85,11 @@ def test_a_step_that_draws_nobody_is_noise_and_counts(task, plan, monkeypatch) -
     assert training.accountant.history == [(1.5, 0.25, 1)]
 
 
-def test_the_noise_has_the_deviation_that_is_accounted_for(task, plan, monkeypatch) -> None:
+def test_the_noise_has_the_deviation_that_is_accounted_for(task, plan, monkeypatch, torch_training) -> None:
     monkeypatch.setattr(torch_training, "uniforms", lambda count: np.ones(count))
     drawn = []
     for _ in range(4):
-        training = Training(task(60), plan(60, noise=3.0))
+        training = torch_training.Training(task(60), plan(60, noise=3.0))
         training.step()
         drawn.append(training.weights / 2.0 * 15)
     assert np.std(drawn) == pytest.approx(3.0, rel=0.05)
@@ -99,6 +100,10 @@ class Holding:
     """Gradients of single pictures as Opacus hands them over."""
 
     def __init__(self, plan, gradients: np.ndarray) -> None:
+        import torch
+
+        from unseen_client.adapt.torch_training import ExactOptimizer
+
         self.weight = torch.nn.Parameter(torch.zeros(gradients.shape[1:]))
         self.weight.grad_sample = torch.from_numpy(gradients)
         self.optimizer = ExactOptimizer(torch.optim.SGD([self.weight], lr=1.0), plan)
@@ -137,8 +142,8 @@ def test_a_gradient_that_is_none_counts_as_nothing(plan, bad) -> None:
     assert np.array_equal(Holding(plan(), gradients).sum(), Holding(plan(), gradients[:1]).sum())
 
 
-def test_the_average_forgets_where_the_training_began(task, plan) -> None:
-    training = Training(task(60), plan(60))
+def test_the_average_forgets_where_the_training_began(task, plan, torch_training) -> None:
+    training = torch_training.Training(task(60), plan(60))
     kept = []
     for _ in range(5):
         training.step()
@@ -150,10 +155,10 @@ def test_the_average_forgets_where_the_training_began(task, plan) -> None:
     assert np.allclose(training.average, expected, atol=1e-6)
 
 
-def test_a_training_goes_on_from_what_was_saved(task, plan, begin_noise_anew) -> None:
-    one = Training(task(60), plan(60))
+def test_a_training_goes_on_from_what_was_saved(task, plan, begin_noise_anew, torch_training) -> None:
+    one = torch_training.Training(task(60), plan(60))
     one.step()
-    two = Training(task(60), plan(60))
+    two = torch_training.Training(task(60), plan(60))
     two.restore(one.weights, one.average, one.taken)
     begin_noise_anew()
     one.step()
@@ -163,11 +168,13 @@ def test_a_training_goes_on_from_what_was_saved(task, plan, begin_noise_anew) ->
     assert np.allclose(one.average, two.average, atol=1e-7)
 
 
-def test_numpy_applies_what_torch_has_taught(task, plan) -> None:
+def test_numpy_applies_what_torch_has_taught(task, plan, torch_training) -> None:
+    import torch
+
     from unseen.embed.adapter import Adapter, adapt_rows
 
     made = task(60)
-    training = Training(made, plan(60))
+    training = torch_training.Training(made, plan(60))
     for _ in range(3):
         training.step()
     taught = training._model(torch.from_numpy(made.rows), torch.from_numpy(made.semantic)).detach().numpy()

@@ -113,7 +113,7 @@ def test_a_manifest_cannot_reach_pictures_outside_its_folder(tmp_path, path):
         ("m.zip", b"PK no", "zip"),
         ("m.json", b"{", "JSON"),
         ("m.snapshot", b"", "RocksDB"),
-        ("m.mp4", b"", "docs/data.md"),
+        ("m.mp4", b"", "no video of a known kind"),
         ("m.npy", b"", "--ids"),
         ("m.txt", b"\xff", "UTF-8"),
     ],

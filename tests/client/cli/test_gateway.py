@@ -35,7 +35,8 @@ def test_from_a_pacs_to_similar_studies_through_a_server_and_a_gateway_that_are_
         client.create_collection(name, model="bundled+dicom")
     host, _, port = server.address.rpartition(":")
     with RecordingProxy(host, int(port)) as proxy:
-        gateway = RunningGateway(home, proxy.address, name)
+        bounds = ("--quarantine-days", "7", "--quarantine-gib", "1", "--queue-gib", "1")
+        gateway = RunningGateway(home, proxy.address, name, *bounds)
         try:
             _story(tmp_path, name, unseen, server, gateway)
         finally:
@@ -60,7 +61,8 @@ def _story(folder: Path, name: str, unseen: Run, server: RealServer, gateway: Ru
     second = written(folder / "second", [(study, at) for study in range(3) for at in range(2, 4)])
     assert storescu(gateway.dicom_port, second).returncode == 0  # the server is away, and nobody needs to know
     wait_until(lambda: gateway.ask("/health")[1]["status"] == "waiting")
-    assert gateway.ask("/health") == (200, {"status": "waiting", "waiting_for": "SERVER_UNAVAILABLE"})
+    told = {"status": "waiting", "waiting_for": "SERVER_UNAVAILABLE", "quarantine": "empty"}
+    assert gateway.ask("/health") == (200, told)
     gateway.kill()
     server.start()
     gateway.start()
@@ -87,9 +89,16 @@ def _story(folder: Path, name: str, unseen: Run, server: RealServer, gateway: Ru
         "refused", "granted for 30 days", "asked about", "shown", "shown", "refused",
     ]  # fmt: skip
 
-    told = unseen("gateway", "quarantine", "--json", "--home", gateway.home)
-    (refused,) = json.loads(told.stdout)["refused"]
+    listing = unseen("gateway", "quarantine", "--json", "--home", gateway.home)
+    listed = json.loads(listing.stdout)
+    (refused,) = listed["refused"]
     assert (refused["sender"], refused["code"]) == ("STORESCU", "IMAGE_REFUSED")
+    assert (listed["kept_days"], listed["kept_bytes"], refused["kept_until"] > refused["accepted"]) == (
+        7,
+        1 << 29,
+        True,
+    )
+    assert gateway.ask("/health")[1]["quarantine"] == "holds objects"
     assert gateway.count("objects_in_quarantine") == 1
     assert unseen("gateway", "quarantine", "--drop", refused["name"], "--home", gateway.home).returncode == 0
     assert gateway.count("objects_in_quarantine") == 0

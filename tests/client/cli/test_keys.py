@@ -56,10 +56,11 @@ def listed(unseen, name, **environment):
     return {row["id"] for row in output(unseen("list", name, "--json", **environment))["rows"]}
 
 
+@pytest.mark.filterwarnings("always:losing the key of ")
 def test_creation_warns_of_keys_in_the_clear_and_a_passphrase_locks_every_command(unseen, name, filled, home):
-    assert "Losing the key loses the collection" in filled.stdout
-    assert "--printable" in filled.stdout
-    assert "warning: the keys of this device lie in the clear" in filled.stdout
+    assert filled.stderr.startswith(f"warning: losing the key of {name} loses the collection")
+    assert f"unseen keys export {name} FILE --printable" in filled.stderr
+    assert "keys of this device lie in the clear" in filled.stderr
     assert unseen("keys", "protect", "passphrase").returncode == 2
     assert output(unseen("keys", "protect", "passphrase", "--json", UNSEEN_KEYS_NEW_PASSPHRASE=FIRST)) == {
         "under": "passphrase"
@@ -73,7 +74,8 @@ def test_creation_warns_of_keys_in_the_clear_and_a_passphrase_locks_every_comman
     shown = unseen("keys", "list", UNSEEN_KEYS_PASSPHRASE=SECOND).stdout
     assert "lie under: passphrase" in shown
     made = unseen("create", f"{name}2", "--dimension", 16, "--protection", "owner", UNSEEN_KEYS_PASSPHRASE=SECOND)
-    assert "warning" not in made.stdout
+    assert f"losing the key of {name}2 " in made.stderr
+    assert "in the clear" not in made.stderr
     assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.core.embed.pulled.stand_ins import PIECES, SIDE_PX, VISION, WIDTH, torch, transformers
+from tests.core.embed.pulled.samples import PIECES, SIDE_PX, VISION, WIDTH
 from unseen.errors import InvalidConfiguration, InvalidInput
 from unseen_client.describing.language_model import open_language_model
 from unseen_client.describing.vision_language import VisionLanguage
@@ -27,6 +27,8 @@ def folder(tmp_path_factory):
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    from tests.core.embed.pulled.stand_ins import torch, transformers  # here: to list the tests takes no torch
 
     place = tmp_path_factory.mktemp("language") / "tiny-llava"
     tokenizer = Tokenizer(WordPiece({piece: at for at, piece in enumerate([*PIECES, "<image>"])}, unk_token="[UNK]"))
@@ -64,6 +66,8 @@ def folder(tmp_path_factory):
 
 def upstream(folder, picture, most_tokens):
     """What transformers says to the same, asked as its own page shows it."""
+    import transformers
+
     processor = transformers.LlavaProcessor.from_pretrained(folder, local_files_only=True)
     model = transformers.LlavaForConditionalGeneration.from_pretrained(folder, local_files_only=True).eval()
     given = {} if picture is None else {"images": Image.fromarray(picture)}

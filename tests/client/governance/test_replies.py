@@ -18,7 +18,7 @@ from unseen.he.packing import Packing
 from unseen.params import DEFAULT
 from unseen.types import SLOTS_PER_EXTENT
 from unseen.v1 import search_pb2
-from unseen_client.flows.search import Reply
+from unseen_client.flows.reply import Reply
 
 
 class Numbers:

@@ -11,7 +11,6 @@ from unseen.deid.cover import COLOUR_NOISE, FILL, SHADE_NOISE, TINT_NOISE, cover
 from unseen.deid.faces import Face
 from unseen.deid.settings import DeidSettings, Method, Shape
 
-Pixels = npt.NDArray[np.uint8]
 BLANK = 9
 SOLID = DeidSettings()
 MASK_SCALE = SOLID.mask_scale

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -16,8 +15,8 @@ from unseen.deid.faces import Face, FaceFinder
 from unseen.deid.report import Left
 from unseen.deid.settings import DeidSettings, Method, Shape, Turned
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from unseen.deid.boxes import overlap
 from unseen.deid.faces import Face, FaceFinder
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
+from unseen.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
 DETECTOR_SHA256 = "5f386a786d3316c09ee403ccc3bcf39dd90cfae9d5ff9725cf9df71fbe7bf3a2"
 KNOWN = {

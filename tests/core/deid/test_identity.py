@@ -22,8 +22,8 @@ from unseen.deid.deidentify import deidentify
 from unseen.deid.faces import Face, FaceFinder
 from unseen.deid.settings import DeidSettings, Method
 from unseen.embed.registry import default_registry
+from unseen.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float64]
 PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
 PEOPLE = ("astronaut.jpg", "admiral.jpg", "cameraman.jpg")

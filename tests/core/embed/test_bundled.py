@@ -13,10 +13,10 @@ from PIL import Image
 from unseen.embed.bundled import FOLDER, PERSON_ROW, VISUAL_DIMENSION, BundledEmbedder, bundled_entry
 from unseen.embed.preprocess import network_input
 from unseen.errors import InvalidInput
+from unseen.pixels import Pixels
 from unseen.weights import open_session, read_manifest
 
 Array = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 PHOTOS = Path(__file__).parents[3] / "examples" / "demo" / "photos"
 MODEL_ID = "bundled-1:96590d281949"
 """Changes with any file, preprocessing or recipe number: collections made before will then refuse this release."""

@@ -43,3 +43,13 @@ def test_preprocessing_is_pinned() -> None:
     pixels = np.stack([x, y, x ^ y], axis=2).astype(np.uint8)
     levels = (network_input(pixels, 224, 1.5) * 128 + 127).round().astype(np.uint8)
     assert hashlib.sha256(levels.tobytes()).hexdigest()[:16] == "dcd67dcfb2f73f91"
+
+
+@settings(max_examples=30, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 1000))
+def test_grey_gives_what_it_gives_beside_a_colour(height: int, width: int, seed: int) -> None:
+    grey = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+    coloured = np.stack([grey, grey, 255 - grey], axis=2)
+    planes = network_input(np.repeat(grey[..., None], 3, axis=2), 64, 1.5)
+    np.testing.assert_array_equal(planes[0, :2], network_input(coloured, 64, 1.5)[0, :2])
+    np.testing.assert_array_equal(planes[0, 2], planes[0, 0])

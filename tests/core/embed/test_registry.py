@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from unseen.embed.model import Facet, Float32Vector, ModelEntry, Pixels, Registry
+from unseen.embed.model import Facet, Float32Vector, ModelEntry, Registry
 from unseen.embed.registry import default_registry
 from unseen.errors import InvalidInput, ModelMismatch
+from unseen.pixels import Pixels
 
 
 class Constant:

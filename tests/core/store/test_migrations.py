@@ -22,9 +22,9 @@ from unseen.store.sqlite import FILE_NAME, SqliteStore
 from unseen.store.sqlite_examination import _tables, examine_file
 from unseen.types import RowBatch
 
-ROWS = 5000
-"""Three extents, and more than one page of vectors."""
-ERASED = (3, 2048, 4999)
+ROWS = 2100
+"""Two extents, and more than one page of vectors: what comes after is more of the same, and slower."""
+ERASED = (3, 2048, 2099)
 MakeBatch = Callable[..., RowBatch]
 
 
@@ -52,7 +52,7 @@ def require_everything(store: SqliteStore, old: version_1.Version1) -> None:
     ]
     erased = [row_id for page in store.changes(stored.info.uid, 1, 1 << 60, 1 << 20, 1 << 30) for row_id in page.erased]
     assert sorted(erased) == sorted(old.rows.row_ids[slot] for slot in ERASED)
-    assert store.extents(stored.info.uid) == (0, 0, 0)
+    assert store.extents(stored.info.uid) == (0, 0)
 
 
 def test_store_of_version_1_opens_with_every_row_and_its_tables_become_todays(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from moto import mock_aws
 
 from tests.server.keys.vault_double import VaultDouble
 
@@ -25,6 +24,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_DEFAULT_REGION": "eu-central-1",
     }.items():
         monkeypatch.setenv(name, value)
+    from moto import mock_aws  # a second of imports that a list of the tests does not need
+
     with mock_aws():
         yield
 

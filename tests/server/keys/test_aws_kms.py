@@ -6,9 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.stub import ANY, Stubber
 
 from unseen.envelope import context
 from unseen.errors import InvalidConfiguration, KeyServiceFailed, UnseenError, WrongKey
@@ -23,6 +21,8 @@ def provider(make_kms_key: Callable[[], str]) -> AwsKms:
 
 
 def test_service_sees_the_key_and_what_it_is_bound_to_and_nothing_else(provider: AwsKms) -> None:
+    from botocore.stub import Stubber
+
     with Stubber(provider._client) as service:
         expected = {"KeyId": provider._key, "Plaintext": KEY, "EncryptionContext": {CONTEXT_NAME: PLACE.hex()}}
         service.add_response("encrypt", {"CiphertextBlob": b"wrapped"}, expected)
@@ -49,6 +49,8 @@ def test_service_sees_the_key_and_what_it_is_bound_to_and_nothing_else(provider:
     ],
 )
 def test_refusal_of_the_service_is_told_by_its_code_only(provider: AwsKms, code: str, kind: type[UnseenError]) -> None:
+    from botocore.stub import ANY, Stubber
+
     with Stubber(provider._client) as service:
         service.add_client_error(
             "decrypt", code, "canary-message", 400, expected_params=dict.fromkeys(_PARAMETERS, ANY)
@@ -70,6 +72,8 @@ def test_key_that_is_unknown_is_refused() -> None:
 
 
 def test_alias_can_name_the_key(make_kms_key: Callable[[], str]) -> None:
+    import boto3
+
     boto3.client("kms").create_alias(AliasName="alias/unseen-test", TargetKeyId=make_kms_key())
     provider = AwsKms("alias/unseen-test")
     assert provider.unwrap(provider.wrap(KEY, PLACE), PLACE) == KEY

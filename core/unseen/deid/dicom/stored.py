@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.deid.text.patches import Mask
+from unseen.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 TAILS_PERCENT: Final = 1.0
 ALIKE: Final = 0.9
 """A second window that takes this share of the first shows the same and is left out."""

@@ -8,11 +8,10 @@ under the paint plays no part.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from unseen.deid.text.patches import Mask, box_sums
+from unseen.pixels import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 RADII_PX = (6, 24, 96)
 """A painted pixel takes the mean of what is not painted this far around it, or farther where there is nothing."""
 GRAIN_PX = 6

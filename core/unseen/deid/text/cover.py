@@ -28,13 +28,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from unseen.deid.text.finder import THOROUGH_LOOKS, Line, Pixels, TextFinder
+from unseen.deid.text.finder import THOROUGH_LOOKS, Line, TextFinder
 from unseen.deid.text.marks import is_technical_mark
 from unseen.deid.text.patches import Mask
 from unseen.deid.text.places import KnownPlaces, meets, paint
 from unseen.deid.text.reader import TextReader
 from unseen.deid.text.report import CoveredLine, TextReport
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 
 Views: TypeAlias = Callable[[Mask], Sequence[Pixels]]
 """Shows a picture with some pixels painted over, in every way in which it may be shown: uint8 (height, width, 3)."""

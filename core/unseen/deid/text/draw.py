@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from unseen.deid.text.finder import Pixels
 from unseen.deid.text.report import CoveredLine
+from unseen.pixels import Pixels
 
 COVERED = (230, 30, 30)
 LABEL_PX = 11

@@ -32,9 +32,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from unseen.deid.text.blend import blended, grained
 from unseen.deid.text.patches import Mask, Patch, grown, patches_of
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
+from unseen.pixels import Pixels
 from unseen.weights import open_session, read_manifest
 
-Pixels = npt.NDArray[np.uint8]
 Chances = npt.NDArray[np.float32]
 FOLDER = Path(__file__).parent / "models"
 MODEL_FILE = "text_finder.onnx"

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image
 
-from unseen.deid.text.finder import FOLDER, Pixels
+from unseen.deid.text.finder import FOLDER
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 from unseen.weights import open_session, read_manifest
 
 MODEL_FILE, CHARACTERS_FILE = "text_reader.onnx", "characters.json"

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 
-from unseen.embed.model import Facet, Float32Vector, ModelEntry, Pixels, unit_vector
-from unseen.embed.pulled.network import Network, open_network, reads_no
+from unseen.embed.model import Facet, Float32Vector, ModelEntry, unit_vector
+from unseen.embed.pulled.network import Network, reads_no
+from unseen.embed.pulled.opening import open_network
 from unseen.embed.pulled.recipe import Recipe, model_id_of, read_recipe
 from unseen.errors import IntegrityError, UnseenError
+from unseen.pixels import Pixels
 from unseen.weights import Manifest, read_manifest
 
 ADVICE = "pull the model again: unseen models pull"

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from unseen.embed.model import Pixels, check_pixels
+from unseen.embed.model import check_pixels
+from unseen.pixels import Pixels
 
 Float32Array = npt.NDArray[np.float32]
 

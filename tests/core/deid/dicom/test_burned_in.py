@@ -10,9 +10,10 @@ import pytest
 from unseen.deid.dicom.burned_in import Finders, burned_in
 from unseen.deid.dicom.stored import Shown, StoredFrames
 from unseen.deid.faces import Face, FaceFinder
-from unseen.deid.text.finder import Line, Look, Pixels, TextFinder
+from unseen.deid.text.finder import Line, Look, TextFinder
 from unseen.deid.text.patches import Mask
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 
 WHITE = 250
 

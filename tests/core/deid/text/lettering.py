@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = npt.NDArray[np.uint8]
 WHITE = (255, 255, 255)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.core.deid.text.lettering import Pixels, ink_of, page, write
+from tests.core.deid.text.lettering import ink_of, page, write
 from unseen.deid.text.cover import MOST_PASSES, cover_text
 from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import Line, Look, TextFinder
@@ -18,6 +18,7 @@ from unseen.deid.text.patches import Mask
 from unseen.deid.text.reader import Reading, TextReader
 from unseen.deid.text.report import TextReport
 from unseen.errors import ImageRefused
+from unseen.pixels import Pixels
 
 Box: TypeAlias = tuple[int, int, int, int]
 

@@ -10,10 +10,11 @@ import pydicom
 import pytest
 from PIL import Image
 
-from tests.core.deid.text.lettering import Pixels, ink_of, page, write
+from tests.core.deid.text.lettering import ink_of, page, write
 from unseen.deid.text import finder as module
 from unseen.deid.text.finder import THOROUGH_LOOKS, Look, TextFinder
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
+from unseen.pixels import Pixels
 
 PHOTOS = Path(__file__).parents[4] / "examples" / "demo" / "photos"
 CT = Path(pydicom.__file__).parent / "data/test_files/CT_small.dcm"

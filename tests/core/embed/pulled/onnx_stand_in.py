@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import transformers
 
-from tests.core.embed.pulled.stand_ins import SIDE_PX, Upstream, transformers_stand_in
+from tests.core.embed.pulled.samples import SIDE_PX
+from tests.core.embed.pulled.stand_ins import Upstream, transformers_stand_in
 
 
 def onnx_stand_in(folder: Path) -> Upstream:

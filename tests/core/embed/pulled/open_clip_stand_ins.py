@@ -10,18 +10,8 @@ from typing import Any
 import numpy as np
 import transformers
 
-from tests.core.embed.pulled.stand_ins import (
-    PIECES,
-    SHAPE,
-    SIDE_PX,
-    WIDTH,
-    Upstream,
-    bert_tokenizer,
-    gemma_tokenizer,
-    image,
-    seeded,
-    unit,
-)
+from tests.core.embed.pulled.samples import PIECES, SHAPE, SIDE_PX, WIDTH
+from tests.core.embed.pulled.stand_ins import Upstream, bert_tokenizer, gemma_tokenizer, image, seeded, unit
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

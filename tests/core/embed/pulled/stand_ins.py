@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tests.core.embed.pulled.samples import PIECES, SHAPE, SIDE_PX, VISION, WIDTH
+
 # torchvision from PyPI is built for CUDA; beside a torch for CPUs its compiled operators cannot be loaded, and its
 # Python part refuses to load without these two names. Nothing here calls them. A pair that fits is left alone.
 OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
@@ -35,29 +37,6 @@ with warnings.catch_warnings():
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
-
-SIDE_PX = 32
-WIDTH = 32
-WORDS = ["a red car by the sea", "Dog", "two  cats, sleeping!"]
-CHINESE = ["一只在海滩上的狗", "红色的car"]
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *string.digits, *"!,.?'-"]
-PIECES += [f"##{letter}" for letter in string.ascii_lowercase] + [
-    "dog",
-    "cat",
-    "car",
-    "red",
-    "the",
-    *"一只在海滩上的狗红色",
-]
-SHAPE = {"hidden_size": WIDTH, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-VISION = {**SHAPE, "image_size": SIDE_PX, "patch_size": 8}
-
-
-def pictures() -> list[np.ndarray]:
-    """Noise of several shapes: odd and even sides, wide, tall, smaller and larger than the network's input."""
-    generator = np.random.default_rng(5)
-    shapes = [(32, 32), (40, 61), (97, 64), (20, 51), (33, 32), (75, 32)]
-    return [generator.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in shapes]
 
 
 def image(pixels: np.ndarray) -> Image.Image:

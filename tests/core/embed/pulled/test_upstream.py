@@ -6,29 +6,24 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tests.core.embed.pulled.folders import laid_out, model_folder
-from tests.core.embed.pulled.onnx_stand_in import onnx_stand_in
-from tests.core.embed.pulled.open_clip_stand_ins import OPEN_CLIP, open_clip_stand_in
-from tests.core.embed.pulled.stand_ins import (
-    CHINESE,
-    WORDS,
-    Upstream,
-    pictures,
-    sentence_stand_in,
-    transformers_stand_in,
-)
+from tests.core.embed.pulled.samples import CHINESE, WORDS, pictures
 from unseen.embed.model import Embedder
 from unseen.embed.pulled.embedder import pulled_entry
 from unseen.errors import InvalidConfiguration, InvalidInput
 from unseen.weights import read_manifest
 
+if TYPE_CHECKING:
+    from tests.core.embed.pulled.stand_ins import Upstream
+
 TOLERANCE = 1e-5
-KINDS = ["onnx", "clip", "siglip", "chinese_clip", *OPEN_CLIP]
+KINDS = ["onnx", "clip", "siglip", "chinese_clip", "ViT-B-32", "MobileCLIP2", "SigLIP2", "BiomedCLIP"]
+POOLINGS = ["mean", "cls", "max"]
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +38,16 @@ def nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved(folder: Path, kind: str) -> Upstream:
+    """A stand-in of a kind, or of a sentence model with a pooling; torch and all are loaded here, not before."""
+    from tests.core.embed.pulled.onnx_stand_in import onnx_stand_in
+    from tests.core.embed.pulled.open_clip_stand_ins import OPEN_CLIP, open_clip_stand_in
+    from tests.core.embed.pulled.stand_ins import sentence_stand_in, transformers_stand_in
+
+    assert set(OPEN_CLIP) < set(KINDS)
     if kind == "onnx":
         return onnx_stand_in(folder)
+    if kind in POOLINGS:
+        return sentence_stand_in(folder, kind)
     return open_clip_stand_in(folder, kind) if kind in OPEN_CLIP else transformers_stand_in(folder, kind)
 
 
@@ -84,7 +87,7 @@ def test_words_have_upstreams_vector(both: tuple[Upstream, Embedder]) -> None:
 def test_a_model_that_the_library_cannot_build_is_told_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    upstream = open_clip_stand_in(tmp_path / "upstream", "MobileCLIP2").folder
+    upstream = saved(tmp_path / "upstream", "MobileCLIP2").folder
     told = json.loads((upstream / "open_clip_config.json").read_text())
     told["model_cfg"]["vision_cfg"]["timm_model_name"] = "no_such_network"
     (upstream / "open_clip_config.json").write_text(json.dumps(told))
@@ -98,7 +101,7 @@ def test_code_that_a_configuration_names_is_neither_fetched_nor_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tokenizer "of its own": transformers would ask on the terminal whether to run it, and some say yes."""
-    upstream = open_clip_stand_in(tmp_path / "upstream", "BiomedCLIP")
+    upstream = saved(tmp_path / "upstream", "BiomedCLIP")
     before = pulled_entry(model_folder(upstream.folder, tmp_path / "before")).load(1).text("a dog")
     told = json.loads((upstream.folder / "tokenizer_config.json").read_text())
     told |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": [None, "somebody/evil--code.Evil"]}}
@@ -116,7 +119,7 @@ def test_code_that_a_configuration_names_is_neither_fetched_nor_offered(
 
 
 def test_a_manifest_cannot_bring_what_describing_refuses(tmp_path: Path) -> None:
-    upstream = open_clip_stand_in(tmp_path / "upstream", "BiomedCLIP").folder
+    upstream = saved(tmp_path / "upstream", "BiomedCLIP").folder
     changes: dict[str, dict[str, Any]] = {
         "open_clip_config.json": {"tokenizer_kwargs": {"trust_remote_code": True}},
         "text_config.json": {"model_type": "vision-encoder-decoder"},
@@ -132,10 +135,10 @@ def test_a_manifest_cannot_bring_what_describing_refuses(tmp_path: Path) -> None
             pulled_entry(made).load(1).text("a dog")
 
 
-@pytest.mark.parametrize("kind", ["clip", "BiomedCLIP", "sentence"])
+@pytest.mark.parametrize("kind", ["clip", "BiomedCLIP", "mean"])
 def test_a_manifest_cannot_bring_a_network_too_large_to_build(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "upstream"
-    upstream = sentence_stand_in(folder, "mean") if kind == "sentence" else saved(folder, kind)
+    upstream = saved(folder, kind)
     good = model_folder(upstream.folder, tmp_path / "ours")
     manifest = read_manifest(good)
     for name in {"config.json", "open_clip_config.json", "text_config.json"} & set(manifest.files):
@@ -146,9 +149,9 @@ def test_a_manifest_cannot_bring_a_network_too_large_to_build(kind: str, tmp_pat
             pulled_entry(made).load(1).text("a dog")
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_sentence_has_sentence_transformers_vector(pooling: str, tmp_path: Path) -> None:
-    upstream = sentence_stand_in(tmp_path / "upstream", pooling)
+    upstream = saved(tmp_path / "upstream", pooling)
     embedder = pulled_entry(model_folder(upstream.folder, tmp_path / "ours")).load(1)
     for words in [*WORDS, "x " * 100]:
         np.testing.assert_allclose(embedder.text(words), upstream.words(words), atol=TOLERANCE)

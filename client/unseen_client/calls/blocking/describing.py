@@ -1,32 +1,25 @@
-"""The calls of ``AsyncClient`` about tags and language models on this device: docs/describing.md."""
+"""The calls of ``Client`` about tags and language models on this device: docs/describing.md.
+
+Made of calls/aio by scripts/blocking_calls.py: change that and run it.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TypeVar
 
+from unseen_client.arguments import AnyPath
+from unseen_client.calls.blocking.calls import Calls
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, Protocol
 from unseen_client.retrieval.query import Query
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class DescribingAsyncCalls(ABC):
-    """Part of ``AsyncClient``."""
+class DescribingCalls(Calls):
+    """Part of ``Client``."""
 
-    _protocol: Protocol
-
-    @abstractmethod
-    async def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
-
-    async def tag(
+    def tag(
         self,
         name: str,
         paths: AnyPath | Iterable[AnyPath],
@@ -40,9 +33,9 @@ class DescribingAsyncCalls(ABC):
         Each tag has a score and a chance: the part of everyday words that fit the picture as well. Those of at most
         ``most_chance`` are given. A picture that a step refuses says why. Raises InvalidInput, ModelMismatch.
         """
-        return await self._drive(self._protocol.tag(name, paths, vocabulary, most_chance), progress)
+        return self._drive(self._protocol.tag(name, paths, vocabulary, most_chance), progress)
 
-    async def tag_rows(
+    def tag_rows(
         self,
         name: str,
         vocabulary: Vocabulary | Iterable[str],
@@ -54,9 +47,9 @@ class DescribingAsyncCalls(ABC):
 
         Raises InvalidInput, ModelMismatch, RowNotFound, KeyMissing.
         """
-        return await self._drive(self._protocol.tag_rows(name, ids, vocabulary, most_chance))
+        return self._drive(self._protocol.tag_rows(name, ids, vocabulary, most_chance))
 
-    async def ask(
+    def ask(
         self,
         name: str,
         id: str,
@@ -70,11 +63,11 @@ class DescribingAsyncCalls(ABC):
         The picture is the file ``picture``, else the one that the record's ``extra["path"]`` or link names; it must be
         the one that was enrolled. Raises InvalidInput, ImageRefused, RowNotFound, and what the model raises.
         """
-        return await self._drive(self._protocol.ask(name, id, question, model, picture))
+        return self._drive(self._protocol.ask(name, id, question, model, picture))
 
-    async def rewrite(self, words: str, model: LanguageModel) -> Query:
+    def rewrite(self, words: str, model: LanguageModel) -> Query:
         """Words taken apart by a language model on this device: a query of weighted words, to be searched with.
 
         Raises MalformedMessage for an answer that is none, and what the model raises.
         """
-        return await self._drive(self._protocol.rewrite(words, model))
+        return self._drive(self._protocol.rewrite(words, model))

@@ -1,32 +1,22 @@
-"""The calls of ``Client`` about tags and language models on this device: docs/describing.md."""
+"""The calls of ``AsyncClient`` about tags and language models on this device: docs/describing.md."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TypeVar
 
+from unseen_client.arguments import AnyPath
+from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
 from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnyPath, Protocol
 from unseen_client.retrieval.query import Query
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class DescribingCalls(ABC):
-    """Part of ``Client``."""
+class DescribingAsyncCalls(AsyncCalls):
+    """Part of ``AsyncClient``."""
 
-    _protocol: Protocol
-
-    @abstractmethod
-    def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
-
-    def tag(
+    async def tag(
         self,
         name: str,
         paths: AnyPath | Iterable[AnyPath],
@@ -40,9 +30,9 @@ class DescribingCalls(ABC):
         Each tag has a score and a chance: the part of everyday words that fit the picture as well. Those of at most
         ``most_chance`` are given. A picture that a step refuses says why. Raises InvalidInput, ModelMismatch.
         """
-        return self._drive(self._protocol.tag(name, paths, vocabulary, most_chance), progress)
+        return await self._drive(self._protocol.tag(name, paths, vocabulary, most_chance), progress)
 
-    def tag_rows(
+    async def tag_rows(
         self,
         name: str,
         vocabulary: Vocabulary | Iterable[str],
@@ -54,9 +44,9 @@ class DescribingCalls(ABC):
 
         Raises InvalidInput, ModelMismatch, RowNotFound, KeyMissing.
         """
-        return self._drive(self._protocol.tag_rows(name, ids, vocabulary, most_chance))
+        return await self._drive(self._protocol.tag_rows(name, ids, vocabulary, most_chance))
 
-    def ask(
+    async def ask(
         self,
         name: str,
         id: str,
@@ -70,11 +60,11 @@ class DescribingCalls(ABC):
         The picture is the file ``picture``, else the one that the record's ``extra["path"]`` or link names; it must be
         the one that was enrolled. Raises InvalidInput, ImageRefused, RowNotFound, and what the model raises.
         """
-        return self._drive(self._protocol.ask(name, id, question, model, picture))
+        return await self._drive(self._protocol.ask(name, id, question, model, picture))
 
-    def rewrite(self, words: str, model: LanguageModel) -> Query:
+    async def rewrite(self, words: str, model: LanguageModel) -> Query:
         """Words taken apart by a language model on this device: a query of weighted words, to be searched with.
 
         Raises MalformedMessage for an answer that is none, and what the model raises.
         """
-        return self._drive(self._protocol.rewrite(words, model))
+        return await self._drive(self._protocol.rewrite(words, model))

@@ -1,33 +1,23 @@
-"""The calls about DICOM objects of ``Client``: docs/medical.md."""
+"""The calls about DICOM objects of ``AsyncClient``: docs/medical.md."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
+from unseen_client.arguments import AnySource, GivenConsent, Noise, Purpose
+from unseen_client.calls.aio.calls import AsyncCalls
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
 from unseen_client.progress import Watcher
-from unseen_client.protocol import AnySource, GivenConsent, Noise, Protocol, Purpose
 from unseen_client.report import DicomEnrolReport
-from unseen_client.steps import Flow
-
-Result = TypeVar("Result")
 
 
-class MedicalCalls(ABC):
-    """Part of ``Client``."""
+class MedicalAsyncCalls(AsyncCalls):
+    """Part of ``AsyncClient``."""
 
-    _protocol: Protocol
-
-    @abstractmethod
-    def _drive(self, flow: Flow[Result], progress: bool | Watcher = False) -> Result:
-        """Carry out a flow's steps until it is done."""
-
-    def enrol_dicom(
+    async def enrol_dicom(
         self,
         name: str,
         paths: AnySource | Iterable[AnySource],
@@ -59,17 +49,17 @@ class MedicalCalls(ABC):
         """
         choices = Choices(tuple(tags), pictures_per_volume, text, every_object, reports_beside)
         given = Given(subject, consent, purpose)
-        return self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
+        return await self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
 
-    def reveal(self, name: str, id: str, *, reason: str) -> WayBack:
+    async def reveal(self, name: str, id: str, *, reason: str) -> WayBack:
         """The real object that a row was made of, from this device's crosswalk; it is sent nowhere.
 
         This machine's account needs a grant (``grant_reveal``), and every try is written to a log on this device with
         its ``reason``. Raises NotPermitted, RowNotFound, KeyMissing, InvalidInput.
         """
-        return self._drive(self._protocol.reveal(name, id, reason))
+        return await self._drive(self._protocol.reveal(name, id, reason))
 
-    def similar_studies(
+    async def similar_studies(
         self, name: str, study: str, *, reason: str, top_k: int = 10, purpose: str | None = None
     ) -> list[SimilarStudy]:
         """The studies most like one that was enrolled on this device, named by its real Study Instance UID.
@@ -77,11 +67,11 @@ class MedicalCalls(ABC):
         Allowed and logged as ``reveal`` is, with each study that is shown. The server sees a search. Raises
         NotPermitted, RowNotFound, KeyMissing, InvalidInput.
         """
-        return self._drive(self._protocol.similar_studies(name, study, top_k, reason, purpose))
+        return await self._drive(self._protocol.similar_studies(name, study, top_k, reason, purpose))
 
-    def grant_reveal(self, name: str, *, account: str | None = None, days: int = 30) -> str:
+    async def grant_reveal(self, name: str, *, account: str | None = None, days: int = 30) -> str:
         """Let an account of this machine (this one unless named) be shown real objects for so many days; gives it.
 
         0 ends the grant. Raises InvalidInput, KeyMissing.
         """
-        return self._drive(self._protocol.grant_reveal(name, account, days))
+        return await self._drive(self._protocol.grant_reveal(name, account, days))
