@@ -88,7 +88,7 @@ class Video:
 
     def frame(self, wanted_ms: int, longest_side: int) -> tuple[int, Any]:
         """The first frame at this time or after it, and its time; Refused when the video ends before."""
-        if not self._at_ms <= wanted_ms <= self._at_ms + AHEAD_MS:
+        if not self._at_ms < wanted_ms <= self._at_ms + AHEAD_MS:
             self._seek(wanted_ms)
         while self._capture.grab():
             self._at_ms = self._said(self._cv2.CAP_PROP_POS_MSEC)

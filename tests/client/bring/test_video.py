@@ -58,7 +58,7 @@ def opens(file: Any) -> bool:
 def test_a_frame_is_the_one_that_stands_at_its_time_in_any_order(clip: Path) -> None:
     reader = VideoReader()
     assert reader.length_ms(clip) == 1000 * SECONDS * len(SHOWN) - 1000 // PER_SECOND
-    for at_ms in (0, 5000, 1900, 2000, 2100, 100, 5900, 3999):
+    for at_ms in (0, 5000, 1900, 1900, 2000, 2100, 100, 5900, 3999):
         pixels = reader.frame(clip, at_ms)
         assert pixels.shape == (SIZE[1], SIZE[0], 3)
         assert is_near(pixels, SHOWN[min(2, -(-at_ms // 100) * 100 // 2000)]), at_ms
