@@ -100,7 +100,7 @@ class EnrolReport:
 
 @dataclass(frozen=True)
 class DicomEnrolReport(EnrolReport):
-    """What became of an enrolment of DICOM objects; rows are pictures of them."""
+    """What became of an enrolment of DICOM objects; rows are pictures and reports of them."""
 
     objects: int = 0
     """Objects of which the attributes could be read and cleaned, whatever became of their pixels."""
@@ -113,13 +113,16 @@ class DicomEnrolReport(EnrolReport):
     places_covered: int = 0
     """Places in the pixels that were painted before embedding: lines of text and faces."""
     searchable: int = 0
-    """Pictures of these objects that can be searched now: enrolled by this call or there before."""
+    """Pictures and reports of these objects that can be searched now: enrolled by this call or there before."""
+    reports: int = 0
+    """Rows of this call that are the words of a report."""
 
     def __str__(self) -> str:
         return (
-            f"{self.objects} objects of {self.series} series in {self.studies} studies: {self.enrolled} pictures "
-            f"enrolled, {len(self.already)} already there, {self.stood_for} objects stood for by others, "
-            f"{len(self.refused)} refused, {self.passed_over} files passed over; {self.places_covered} places covered"
+            f"{self.objects} objects of {self.series} series in {self.studies} studies: {self.enrolled} rows "
+            f"enrolled ({self.reports} reports), {len(self.already)} already there, {self.stood_for} objects stood for "
+            f"by others, {len(self.refused)} refused, {self.passed_over} files passed over; "
+            f"{self.places_covered} places covered"
         )
 
 

@@ -13,7 +13,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from unseen.errors import IntegrityError, InvalidConfiguration, KeyServiceFailed, Mismatch, StoreFailed
-from unseen_server import app
 from unseen_server.config import Config, from_arguments
 from unseen_server.operations.log_lines import say_only_what_is_allowed
 from unseen_server.process import keep_handing_back, prepare_process
@@ -39,6 +38,8 @@ async def _serve(config: Config) -> int:
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+    from unseen_server import app  # only now: a command line that is refused, or asks for help, need not wait for it
+
     starting = asyncio.create_task(app.start(config))
     await _first(starting, asked_to_stop.wait())
     if not starting.done():

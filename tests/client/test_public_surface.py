@@ -80,8 +80,8 @@ METHODS = {
     "create_token": "(self, name, roles, *, tenant=None, collections=None, expires='90d', quota=None)",
     "delete_collection": "(self, name)",
     "enrol_dicom": (
-        "(self, name, paths, *, pictures_per_volume=8, every_object=False, text='risky', tags=(), noise=None, "
-        "subject=None, consent=None, purpose=None, progress=False)"
+        "(self, name, paths, *, pictures_per_volume=8, every_object=False, reports_beside=False, text='risky', "
+        "tags=(), noise=None, subject=None, consent=None, purpose=None, progress=False)"
     ),
     "enrol_from": (
         "(self, name, sources, *, tags=(), root=None, vector='image', every_s=1.0, noise=None, subject=None, "

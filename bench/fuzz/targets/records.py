@@ -9,9 +9,8 @@ import numpy as np
 from bench.fuzz.target import Target, as_text
 from bench.protobuf_bytes import varint
 from unseen import envelope
-from unseen.deid.dicom.deidentify import deidentify
-from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.read import read_part10
+from unseen.deid.dicom.report_words import enrollable
 from unseen.dp.event import Event
 from unseen.dp.privunit import PrivUnit
 from unseen.embed.adapter import Adapter, read_adapter, write_adapter
@@ -84,17 +83,28 @@ PIXELS = (
     + explicit(0x28, 0x103, b"US", b"\0\0")
     + explicit(0x7FE0, 0x10, b"OW", b"\1\2\3\4")
 )
+FINDING = explicit(0x40, 0xA040, b"CS", b"TEXT") + explicit(0x40, 0xA160, b"UT", b"Jane Doe, no nodule.")
+REPORT = (
+    explicit(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.88.11\0")
+    + explicit(8, 0x18, b"UI", b"1.2.3\0")
+    + explicit(0x10, 0x10, b"PN", b"Doe^Jane")
+    + explicit(0x40, 0xA040, b"CS", b"TEXT")
+    + explicit(0x40, 0xA160, b"UT", b"Report")
+    + explicit(0x40, 0xA730, b"SQ", b"\xfe\xff\x00\xe0" + len(FINDING).to_bytes(4, "little") + FINDING)
+)
 OBJECTS = (
     part10(b"1.2.840.10008.1.2.1", BODY + PIXELS),
     part10(b"1.2.840.10008.1.2.2", BODY),
+    part10(b"1.2.840.10008.1.2.1", REPORT),
     part10(b"1.2.840.10008.1.2", b"\x08\0\x18\0\4\0\0\0001.2\0" + b"\x10\0\x20\0\2\0\0\0ID"),
 )
 
 
 def attributes(data: bytes) -> None:
-    """The whole cleaning of attributes; what it writes must be readable again."""
-    done = deidentify(data, site_key=KEY, options=frozenset({Option.CLEAN_STRUCTURED_CONTENT}))
+    """The whole cleaning of attributes, and of the words of reports; what it writes must be readable again."""
+    done, words = enrollable(data, site_key=KEY, options=frozenset())
     read_part10(done.data)
+    assert words is None or "Jane" not in words
 
 
 # Models

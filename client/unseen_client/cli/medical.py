@@ -34,6 +34,9 @@ def enrol_dicom(
         int, typer.Option(min=0, help="Most pictures of one volume or clip that become rows; 0 for every frame.")
     ] = 8,
     text: Annotated[str, typer.Option(help="Cover burned-in text in risky objects, or always.")] = "risky",
+    reports_beside: Annotated[
+        bool, typer.Option("--reports-beside", help="Texts (.txt) beside the objects of one study are its reports.")
+    ] = False,
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
     ] = None,
@@ -48,7 +51,9 @@ def enrol_dicom(
     The collection is made with --model bundled+dicom. An object in which a step fails stays here and is listed with the
     reason (exit code 4). What is there already is skipped, so after an interruption run the same command again.
 
-    A volume or a clip is stood for by up to 8 pictures, evenly over its middle. Not a medical device: docs/medical.md.
+    A volume or a clip is stood for by up to 8 pictures, evenly over its middle. Structured reports become rows of
+    words, in which names, dates and numbers of people are replaced as far as tags and rules know them. Not a medical
+    device: docs/medical.md.
 
     \b
     Examples:
@@ -63,6 +68,7 @@ def enrol_dicom(
             name,
             paths,
             pictures_per_volume=pictures,
+            reports_beside=reports_beside,
             text=text,
             tags=tag or (),
             noise=noise,
@@ -156,7 +162,7 @@ def wado_path(pacs: str, way: WayBack) -> str | None:
 
 def report_fields(report: DicomEnrolReport) -> dict[str, object]:
     """The report as JSON has it."""
-    counts = ("objects", "studies", "series", "stood_for", "passed_over", "places_covered", "searchable")
+    counts = ("objects", "studies", "series", "stood_for", "passed_over", "places_covered", "searchable", "reports")
     return {
         "enrolled": report.enrolled,
         "ids": list(report.ids),

@@ -174,6 +174,7 @@ def _bundled() -> dict[str, object]:
         "dimension": entry.dimension,
         "licence": "Apache-2.0 and MIT, by file: core/unseen/embed/models/README.md",
         "origin": "comes with Unseen",
+        "limits": "taught photographs: it knows no lesions and no words of medicine (docs/medical.md)",
         "recipe": dict(manifest.recipe),
         "files": [
             {"name": one.name, "sha256": one.sha256, "size_bytes": one.size_bytes} for one in manifest.files.values()

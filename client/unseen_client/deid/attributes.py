@@ -47,15 +47,30 @@ class Attributes:
 
     def deidentify(self, data: bytes) -> tuple[bytes, dict[str, Any]]:
         """Return a whole Part 10 file without identifiers in its attributes, and the report; ImageRefused."""
-        clean, report, _ = self.placed(data)
+        clean, report, _ = self._asked(child.FILE_WANTED, data, b"")
         return clean, report
 
     def placed(self, data: bytes) -> tuple[bytes, dict[str, Any], Placement]:
-        """Return the same, and where the object stands, its real UIDs among it; ImageRefused."""
-        timeout_s = TIMEOUT_S + len(data) / BYTES_PER_S
-        with self._children.one(memory_for(len(data))) as running, running.talking("an object", timeout_s):
-            running.send(child.REQUEST.pack(child.REQUEST_MAGIC, len(data)), data)
-            outcome, report, clean = _received(running, len(data))
+        """Return the same, and where the object stands, its real UIDs among it; ImageRefused.
+
+        A structured report comes back as its words without identifiers, in UTF-8, and its placement says so.
+        """
+        return self._asked(child.ROWS_WANTED, data, b"")
+
+    def words_beside(self, text: bytes, data: bytes) -> tuple[bytes, Placement]:
+        """Return a text that lies beside an object of its study without identifiers, and where it stands.
+
+        Raises ImageRefused.
+        """
+        words, _, placement = self._asked(child.ROWS_WANTED, data, text)
+        return words, placement
+
+    def _asked(self, wanted: bytes, data: bytes, text: bytes) -> tuple[bytes, dict[str, Any], Placement]:
+        size = len(data) + len(text)
+        timeout_s = TIMEOUT_S + size / BYTES_PER_S
+        with self._children.one(memory_for(size)) as running, running.talking("an object", timeout_s):
+            running.send(child.REQUEST.pack(wanted, len(data), len(text)), data, text)
+            outcome, report, clean = _received(running, size)
         if outcome != child.DONE:
             raise ImageRefused(_printable(report))
         return (clean, *_told(report))

@@ -4,8 +4,11 @@ Runs as a process of its own (``python -P -m unseen_client.deid.attributes_child
 It holds the site key, so no decoder in another language ever runs in it: ``frames_child`` has those, and no key.
 
     start      magic, size of the choices, choices: {"site_key": hex, "options": [names]}   parent -> child, once
-    request    magic, size of the file, the file                                            parent -> child
+    request    magic, size of the file, size of a text beside it or 0, the file, the text   parent -> child
     reply      magic, outcome, size of the report, size of the file, report, file           child -> parent
+
+The magic says what is wanted: the file without identifiers, or what is enrolled: of a structured report, and of a text
+beside the objects of its study, the reply's file is the words without identifiers, in UTF-8.
 
 Report: JSON, {"report": what was done, "placement": where the object stands, with its real UIDs}, or the reason of a
 refusal. An object that fills the memory ends the child, so that the next one finds it empty; any other refusal is an
@@ -22,12 +25,14 @@ from typing import IO, TYPE_CHECKING
 from unseen_client.child_limits import allow_computing, greet
 
 if TYPE_CHECKING:
+    from unseen.deid.dicom.options import Option
+    from unseen.deid.dicom.placement import Placement
     from unseen.deid.dicom.report import DeidentifiedDicom
 
 START = struct.Struct("<4sI")
-REQUEST = struct.Struct("<4sQ")
+REQUEST = struct.Struct("<4sQQ")
 REPLY = struct.Struct("<4sIIQ")
-START_MAGIC, REQUEST_MAGIC, REPLY_MAGIC = b"UAS1", b"UAQ1", b"UAR1"
+START_MAGIC, FILE_WANTED, ROWS_WANTED, REPLY_MAGIC = b"UAS1", b"UAF2", b"UAE2", b"UAR1"
 DONE, REFUSED = 0, 1
 CPU_S_PER_OBJECT = 30
 BYTES_PER_CPU_S = 4 << 20
@@ -36,9 +41,7 @@ BYTES_PER_CPU_S = 4 << 20
 
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
-    from unseen.deid.dicom.deidentify import deidentify
     from unseen.deid.dicom.options import Option
-    from unseen.deid.dicom.refuse import refuse_image_without_pixels
     from unseen.errors import ImageRefused
 
     greet()
@@ -47,26 +50,49 @@ def main() -> None:
     choices = json.loads(requests.read(size))
     site_key, options = bytes.fromhex(choices["site_key"]), frozenset(map(Option, choices["options"]))
     while header := requests.read(REQUEST.size):
-        magic, size = REQUEST.unpack(header)
-        if magic != REQUEST_MAGIC:
+        magic, size, text_size = REQUEST.unpack(header)
+        if magic not in {FILE_WANTED, ROWS_WANTED}:
             return
         allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
         try:
-            result = deidentify(requests.read(size), site_key=site_key, options=options)
-            refuse_image_without_pixels(result.report)
+            data, text = requests.read(size), requests.read(text_size)
+            report, clean = answered(magic, data, text, site_key, options)
         except ImageRefused as refusal:
             _reply(replies, REFUSED, str(refusal).encode(), b"")
             continue
         except MemoryError:
             _reply(replies, REFUSED, b"the object does not fit the memory of the process that reads it; split it", b"")
             return
-        _reply(replies, DONE, told(result), result.data)
+        _reply(replies, DONE, report, clean)
 
 
-def told(result: DeidentifiedDicom) -> bytes:
-    """What a child says of an object beside the object."""
-    placement = result.placement.as_dict() if result.placement else {}
-    return json.dumps({"report": result.report.as_dict(), "placement": placement}).encode()
+def answered(
+    magic: bytes, data: bytes, text: bytes, site_key: bytes, options: frozenset[Option]
+) -> tuple[bytes, bytes]:
+    """What a child says of an object, and the object or the words without identifiers; ImageRefused."""
+    from unseen.deid.dicom.deidentify import deidentify
+    from unseen.deid.dicom.refuse import refuse_image_without_pixels
+    from unseen.deid.dicom.report_words import enrollable, words_beside
+
+    if text:
+        result, placement, words = words_beside(text, data, site_key=site_key)
+        return told(result, placement), words.encode()
+    if magic == ROWS_WANTED:
+        result, report_words = enrollable(data, site_key=site_key, options=options)
+        clean = result.data if report_words is None else report_words.encode()
+    else:
+        result = deidentify(data, site_key=site_key, options=options)
+        clean = result.data
+    refuse_image_without_pixels(result.report)
+    return told(result), clean
+
+
+def told(result: DeidentifiedDicom, placement: Placement | None = None) -> bytes:
+    """What a child says of an object beside the object; ``placement`` of a text that lies beside it."""
+    placement = placement or result.placement
+    return json.dumps(
+        {"report": result.report.as_dict(), "placement": placement.as_dict() if placement else {}}
+    ).encode()
 
 
 def _reply(replies: IO[bytes], outcome: int, report: bytes, data: bytes) -> None:

@@ -9,7 +9,7 @@ Runs where the images are. Holds an object for the length of a call, models and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,7 +32,7 @@ from unseen.deid.text.patches import Mask
 from unseen.deid.text.reader import TextReader
 from unseen.deid.text.report import CoveredLine
 from unseen.errors import ImageRefused
-from unseen_client.deid.attributes import Attributes
+from unseen_client.deid.attributes import OUT_OF_TURN, Attributes
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
 from unseen_client.deid.frames import Frames
 from unseen_client.deid.pipeline import Cleaned, Facts
@@ -94,9 +94,33 @@ class DicomPipeline:
             return Cleaned(clean, SUFFIX, {"attributes": attributes, "pixels": report.as_dict()}, report.covered)
 
     def placed(self, data: bytes) -> Placement:
-        """Return where an object stands, from its attributes alone, its real UIDs among it; ImageRefused."""
+        """Return where an object stands, from its attributes alone, its real UIDs among it; ImageRefused.
+
+        It has a picture, or is a report of which the words could be read and cleaned.
+        """
         with self._room_for(data):
-            return self._with_a_picture(data).placement
+            clean, attributes, placement = self._attributes.placed(data)
+            return placement if placement.is_report else _with_a_picture(clean, attributes, placement).placement
+
+    def words(self, data: bytes) -> tuple[str, Placement]:
+        """Return what a structured report says, without identifiers, and where it stands; ImageRefused."""
+        clean, _, placement = self._attributes.placed(data)
+        if not placement.is_report:
+            raise ImageRefused("the object is no structured report")
+        return _text_of(clean), placement
+
+    def words_beside(self, text: bytes, objects: Iterable[bytes]) -> tuple[str, Placement]:
+        """Return a text without what the tags of any of its study's objects say, and where it stands; ImageRefused."""
+        placement = None
+        for data in objects:
+            with self._room_for(data):
+                text, found = self._attributes.words_beside(text, data)
+            if placement is not None and found.study != placement.study:
+                raise ImageRefused("the objects beside the text are of several studies")
+            placement = placement or found
+        if placement is None:
+            raise ImageRefused("no object of its study lies beside the text, so nobody knows which names to look for")
+        return _text_of(text), placement
 
     def looked_at(self, data: bytes, choose: Callable[[Placement], Sequence[int]]) -> LookedAt:
         """Return an object without identifiers in its attributes, and what must be painted in some of its frames.
@@ -105,7 +129,7 @@ class DicomPipeline:
         (counted from 0; at least one), since no other one is used. Raises ImageRefused.
         """
         with self._room_for(data):
-            looked = self._with_a_picture(data)
+            looked = _with_a_picture(*self._attributes.placed(data))
             chosen = tuple(choose(looked.placement))
             if not self._is_looked_at(looked.facts):
                 return replace(looked, chosen=chosen)
@@ -153,12 +177,6 @@ class DicomPipeline:
         facts = {"attributes": attributes, "pixels": "not looked at"}
         return clean, facts, self._is_looked_at(facts)
 
-    def _with_a_picture(self, data: bytes) -> LookedAt:
-        clean, attributes, placement = self._attributes.placed(data)
-        if not attributes["has_pixels"]:
-            raise ImageRefused("the object holds no picture of whole numbers, so there is nothing to compare it by")
-        return LookedAt(clean, placement, {"attributes": attributes})
-
     def _is_looked_at(self, facts: Facts) -> bool:
         if self._settings.text is LookForText.NEVER:
             return False
@@ -180,6 +198,19 @@ class DicomPipeline:
                 yield
         except MemoryError:
             raise ImageRefused("the object does not fit the memory; split it, or give the device more") from None
+
+
+def _with_a_picture(clean: bytes, attributes: dict[str, Any], placement: Placement) -> LookedAt:
+    if not attributes["has_pixels"]:
+        raise ImageRefused("the object holds no picture of whole numbers, so there is nothing to compare it by")
+    return LookedAt(clean, placement, {"attributes": attributes})
+
+
+def _text_of(words: bytes) -> str:
+    try:
+        return words.decode()
+    except UnicodeDecodeError:  # a child that an object took over may say anything
+        raise ImageRefused(OUT_OF_TURN) from None
 
 
 def _with_pixels(

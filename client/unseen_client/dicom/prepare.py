@@ -18,13 +18,13 @@ import numpy.typing as npt
 from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.placement import Placement
 from unseen.embed.dicom_model import CENTRE_SHARE
-from unseen.errors import ImageRefused, InvalidConfiguration
+from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput, InvalidVector
 from unseen.pixels import Pixels
 from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import DicomPipeline
 from unseen_client.deid.dicom_settings import DicomSettings, LookForText
 from unseen_client.dicom.representative import spread
-from unseen_client.dicom.source import DicomSource
+from unseen_client.dicom.source import CHANGED, DicomSource, TextBeside
 from unseen_client.dicom.views import Views
 from unseen_client.prepare import Preparer, thumbnail_of
 
@@ -40,6 +40,15 @@ class DicomPicture:
     vector: npt.NDArray[np.float32]
     """(dimension,), unit length."""
     thumbnail: bytes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DicomWords:
+    """What a report says, without identifiers."""
+
+    text: str
+    vector: npt.NDArray[np.float32]
+    """(dimension,), unit length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +78,28 @@ class DicomPreparer:
         self._views = Views(self.workers)
 
     def placed(self, source: DicomSource) -> Placement:
-        """Return where an object stands, from its attributes alone; ImageRefused."""
+        """Return where an object or a report stands, from its attributes alone; ImageRefused."""
+        if isinstance(source, TextBeside):
+            return self._words(source)[1]
         return self._pipeline.placed(source.read())
+
+    def report(self, source: DicomSource, placement: Placement) -> DicomWords:
+        """Return the words of a report without identifiers, ready to be enrolled; ImageRefused.
+
+        placement: where it stood when it was looked through.
+        """
+        text, found = self._words(source)
+        if found != placement:
+            raise ImageRefused(CHANGED)
+        try:
+            return DicomWords(text, self._preparer.text_row(text))
+        except (InvalidInput, InvalidVector) as error:
+            raise ImageRefused(f"the collection's model does not take the words of this report: {error}") from error
+
+    def _words(self, source: DicomSource) -> tuple[str, Placement]:
+        if isinstance(source, TextBeside):
+            return self._pipeline.words_beside(source.read(), (one.read() for one in source.objects))
+        return self._pipeline.words(source.read())
 
     def pictures(self, source: DicomSource, choose: Choose) -> DicomPictures:
         """Return the chosen frames of one object, ready to be enrolled; ImageRefused when a step cannot be done."""

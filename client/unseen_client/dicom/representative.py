@@ -31,8 +31,8 @@ def spread(count: int, wanted: int) -> tuple[int, ...]:
 
 
 def chosen_frames(placement: Placement, wanted: int) -> tuple[int, ...]:
-    """Frames of one object, counted from 0, that stand for it."""
-    return spread(placement.frames, wanted)
+    """Frames of one object, counted from 0, that stand for it; of a report its words count as one."""
+    return (0,) if placement.is_report else spread(placement.frames, wanted)
 
 
 def chosen_objects(placements: Mapping[str, Placement], wanted: int) -> set[str]:
@@ -40,7 +40,7 @@ def chosen_objects(placements: Mapping[str, Placement], wanted: int) -> set[str]
     volumes: dict[object, list[str]] = {}
     chosen = set()
     for key, placement in placements.items():
-        if placement.frames == 1 and placement.modality in SLICED:
+        if placement.frames == 1 and placement.modality in SLICED and not placement.is_report:
             volumes.setdefault((placement.series, placement.normal), []).append(key)
         else:
             chosen.add(key)

@@ -14,6 +14,10 @@ from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES
 from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
 from unseen_client.source_file import read_head, read_source
 
+TEXT_SUFFIX = ".txt"
+LARGEST_TEXT_BYTES = 1 << 20
+CHANGED = "the file holds another object than a moment ago; enrol it again when it is at rest"
+
 
 class DicomSource(Protocol):
     """One object, to be read as often as somebody needs it."""
@@ -56,6 +60,38 @@ class DicomFile:
     def read(self) -> bytes:
         """All of it; ImageRefused."""
         return read_source(self.path, LARGEST_FILE_BYTES)
+
+
+@dataclass(frozen=True)
+class TextBeside:
+    """A plain text in the folder of a study's objects: its report."""
+
+    path: Path
+    objects: tuple[DicomSource, ...]
+    """Of that study, one of each series: whose tags are looked for in the text."""
+
+    @property
+    def name(self) -> str:
+        """The path as the caller gave it."""
+        return str(self.path)
+
+    @property
+    def origin(self) -> str:
+        """The same from the root of the file system."""
+        return str(self.path.absolute())
+
+    def head(self) -> bytes:
+        """Its first bytes; ImageRefused."""
+        return read_head(self.path, HEAD_BYTES)
+
+    def read(self) -> bytes:
+        """All of it; ImageRefused."""
+        return read_source(self.path, LARGEST_TEXT_BYTES)
+
+
+def is_text(source: DicomSource) -> bool:
+    """Whether a source is called a plain text."""
+    return Path(source.name).suffix.lower() == TEXT_SUFFIX
 
 
 def is_dicom(source: DicomSource) -> bool:

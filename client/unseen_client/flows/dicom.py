@@ -28,6 +28,7 @@ from unseen_client.flows.model import preparer_of
 from unseen_client.flows.search import STUDY
 from unseen_client.flows.survey import Choices, Chosen, Survey, row_name, sources_of
 from unseen_client.flows.sync import Place, open_current
+from unseen_client.flows.texts import describe
 from unseen_client.in_order import in_order
 from unseen_client.records import Record, row_id
 from unseen_client.report import DicomEnrolReport, Refusal
@@ -35,8 +36,9 @@ from unseen_client.session import Session
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
+    from unseen.deid.dicom.placement import Placement
     from unseen.dp.mechanism import Mechanism
-    from unseen_client.dicom.prepare import DicomPictures, DicomPreparer
+    from unseen_client.dicom.prepare import DicomPictures, DicomPreparer, DicomWords
     from unseen_client.dicom.source import DicomSource
 
 
@@ -108,26 +110,36 @@ class _Objects:
             passed_over=survey.passed_over,
             places_covered=self._counts["covered"],
             searchable=len(standing & there),
+            reports=self._counts["reports"],
         )
 
     def enrol(self, objects: Sequence[Chosen]) -> Flow[None]:
         """Prepare what is not there yet, write the ways back, then send the rows as one stream."""
+        from unseen_client.dicom.prepare import DicomPictures
+
         new = yield from self._new(objects)
         rows: dict[str, Row] = {}
-        coming = in_order(new, self._pictures, self._preparer.workers)
+        coming = in_order(new, self._made, self._preparer.workers)
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
             one, made = outcome
             if isinstance(made, ImageRefused):
                 self._refused.append(Refusal(one.source.name, made.code, str(made)))
                 continue
-            self._counts.update({"faces": made.faces, "covered": made.covered})
-            rows |= {row.record.id: row for row in _rows(one, made, self._tags)}
+            if isinstance(made, DicomPictures):
+                self._counts.update({"faces": made.faces, "covered": made.covered})
+                rows |= {row.record.id: row for row in _rows(one, made, self._tags)}
+            else:
+                self._counts["reports"] += 1
+                row = _report_row(one, made, self._tags)
+                rows[row.record.id] = row
         self.done += len(objects)
         left = {refusal.source for refusal in self._refused}
         yield from local(partial(self._keep_ways_back, [one for one in objects if one.source.name not in left]))
         yield from self._enrolment.send(list(rows.values()))
 
-    def _pictures(self, one: Chosen) -> DicomPictures:
+    def _made(self, one: Chosen) -> DicomPictures | DicomWords:
+        if one.placement.is_report:
+            return self._preparer.report(one.source, one.placement)
         return self._preparer.pictures(one.source, one.chosen_frames)
 
     def _keep_ways_back(self, objects: Sequence[Chosen]) -> None:
@@ -164,23 +176,35 @@ def _rows(one: Chosen, made: DicomPictures, tags: tuple[str, ...]) -> Iterator[R
     """The rows of one object: pseudonyms, modality, body part and frame number, nothing that names anybody."""
     placement = made.placement
     for picture in made.pictures:
-        extra = {
-            STUDY: placement.study,
-            "series": placement.series,
-            "instance": placement.instance,
-            "patient": placement.patient,
-            "modality": placement.modality,
-            "body_part": placement.body_part,
-            "frame": str(picture.frame),
-        }
         record = Record(
             id=row_name(placement.instance, picture.frame),
             name=" ".join(filter(None, (placement.modality, placement.body_part))),
             tags=tags,
             thumbnail=picture.thumbnail,
-            extra={name: value for name, value in extra.items() if value},
+            extra={**_pseudonyms(placement), "frame": str(picture.frame)},
         )
         yield Row(picture.vector, record, one.subject, one.basis)
+
+
+def _report_row(one: Chosen, made: DicomWords, tags: tuple[str, ...]) -> Row:
+    """The row of a report: a text like any other, and of which study it is."""
+    (row,) = one.row_ids.values()
+    about = describe(made.text, Record(id=row, tags=tags, extra=_pseudonyms(one.placement)))
+    # Members could hold a hash of the whole text against their guesses of what is left out of it.
+    return Row(made.vector, replace(about, content=b"", given=b""), one.subject, one.basis)
+
+
+def _pseudonyms(placement: Placement) -> dict[str, str]:
+    """What a record says of where its object stands."""
+    extra = {
+        STUDY: placement.study,
+        "series": placement.series,
+        "instance": placement.instance,
+        "patient": placement.patient,
+        "modality": placement.modality,
+        "body_part": placement.body_part,
+    }
+    return {name: value for name, value in extra.items() if value}
 
 
 def _with_bases(

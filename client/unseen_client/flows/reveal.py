@@ -14,6 +14,7 @@ from unseen_client.dicom.crosswalk import Crosswalk, WayBack
 from unseen_client.dicom.representative import spread
 from unseen_client.flows import collections, similar
 from unseen_client.flows.sync import Place, open_current
+from unseen_client.flows.texts import KIND
 from unseen_client.records import row_id
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import choice
@@ -122,10 +123,12 @@ def _rows_of(session: Session, place: Place, crosswalk: Crosswalk, study: str, r
 
 
 def _standing(place: Place, crosswalk: Crosswalk, study: str) -> list[str]:
-    """Up to ROWS_COMPARED of a study's rows that are live, spread over all of them."""
+    """Up to ROWS_COMPARED of a study's rows that are live, spread over all of them: pictures, if it has any."""
     rows = sorted(place.mirror.has(crosswalk.rows_of(study)))
-    records = ((rows[at], place.mirror.sealed_record(rows[at])) for at in spread(len(rows), ROWS_COMPARED))
-    return [place.opened(row, sealed).id for row, sealed in records if sealed is not None]
+    sealed = ((row, place.mirror.sealed_record(row)) for row in rows)
+    records = [place.opened(row, record) for row, record in sealed if record is not None]
+    pictures = [record for record in records if record.extra.get(KIND[0]) != KIND[1]] or records
+    return [pictures[at].id for at in spread(len(pictures), ROWS_COMPARED)]
 
 
 def _no_grant(place: Place, who: str) -> NotPermitted:

@@ -38,6 +38,8 @@ class Choices:
     text: str = "risky"
     every_object: bool = False
     """Slices of a series do not stand for each other: what becomes of one does not depend on which others are there."""
+    reports_beside: bool = False
+    """Texts (.txt) in folders whose objects are of one study are its reports."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,10 @@ class Chosen:
 
     def chosen_frames(self, found: Placement) -> tuple[int, ...]:
         """The frames, as long as the file still holds the object that was looked through."""
+        from unseen_client.dicom.source import CHANGED
+
         if found != self.placement:
-            raise ImageRefused("the file holds another object than a moment ago; enrol it again when it is at rest")
+            raise ImageRefused(CHANGED)
         return self.frames
 
 
@@ -81,6 +85,16 @@ class Survey:
 
     def look_through(self, sources: Sequence[tuple[DicomSource, bool]]) -> Flow[None]:
         """sources: each with whether somebody named it."""
+        texts: list[tuple[DicomSource, bool]] = []
+        if self._choices.reports_beside:
+            from unseen_client.dicom.source import is_text
+
+            texts = [one for one in sources if is_text(one[0])]
+            sources = [one for one in sources if not is_text(one[0])]
+        yield from self._look_at(sources)
+        yield from self._look_at((yield from local(lambda: [(self._beside(text), named) for text, named in texts])))
+
+    def _look_at(self, sources: Sequence[tuple[DicomSource, bool]]) -> Flow[None]:
         coming = in_order(sources, self._look, self._preparer.workers)
         done = 0
         while (outcome := (yield from local(partial(next, coming, None)))) is not None:
@@ -107,10 +121,23 @@ class Survey:
             if key in keys
         ]
 
+    def _beside(self, text: DicomSource) -> DicomSource:
+        """A text with an object of each series of the study in its folder; with none when there are several studies."""
+        from unseen_client.dicom.source import TextBeside
+
+        folder = Path(text.name).parent
+        near = {key: placement for key, placement in self.placements.items() if Path(key).parent == folder}
+        if len({placement.study for placement in near.values()}) != 1:
+            return TextBeside(Path(text.name), ())
+        of_series = {placement.series: self._sources[key] for key, placement in near.items()}
+        return TextBeside(Path(text.name), tuple(of_series.values()))
+
     def _look(self, one: tuple[DicomSource, bool]) -> Placement | None:
-        from unseen_client.dicom.source import is_dicom
+        from unseen_client.dicom.source import TextBeside, is_dicom
 
         source, is_named = one
+        if isinstance(source, TextBeside):
+            return self._preparer.placed(source)
         if Path(source.name).name == DIRECTORY_NAME and not is_named:
             return None
         if is_dicom(source):

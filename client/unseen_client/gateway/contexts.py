@@ -1,7 +1,7 @@
-"""What the gateway offers to take: storage classes of pictures, in transfer syntaxes that are decoded here.
+"""What the gateway offers to take: storage classes of pictures and structured reports, as far as they are decoded here.
 
-Public knowledge. Anything else is refused while an association is made, so that a sender learns it at once: reports,
-documents, waveforms, presentation states, plans; video, JPEG XL.
+Public knowledge. Anything else is refused while an association is made, so that a sender learns it at once: documents,
+waveforms, presentation states, plans; video, JPEG XL.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydicom.uid import EnhancedUSVolumeStorage
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
 
-from unseen.deid.dicom.dictionary import is_image_class
+from unseen.deid.dicom.dictionary import is_image_class, is_report_class
 
 VERIFICATION = "1.2.840.10008.1.1"
 TRANSFER_SYNTAXES = (
@@ -27,6 +27,8 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
 )
+PLAIN_SYNTAXES = 4
+"""Of them those without compressed pixels, which are first."""
 
 
 def storage_classes() -> list[str]:
@@ -35,9 +37,16 @@ def storage_classes() -> list[str]:
     return [str(uid) for uid in known if uid is not None and (is_image_class(uid) or uid == EnhancedUSVolumeStorage)]
 
 
+def report_classes() -> list[str]:
+    """UIDs of the storage SOP classes of structured reports."""
+    known = (context.abstract_syntax for context in AllStoragePresentationContexts)
+    return [str(uid) for uid in known if uid is not None and is_report_class(uid)]
+
+
 def _contexts() -> list[PresentationContext]:
     of_pictures = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in storage_classes()]
-    return [build_context(VERIFICATION, list(TRANSFER_SYNTAXES[:2])), *of_pictures]
+    of_reports = [build_context(uid, list(TRANSFER_SYNTAXES[:PLAIN_SYNTAXES])) for uid in report_classes()]
+    return [build_context(VERIFICATION, list(TRANSFER_SYNTAXES[:2])), *of_pictures, *of_reports]
 
 
 CONTEXTS = _contexts()

@@ -101,6 +101,9 @@ class Registry:
 
     def _what_to_do(self, model_id: str) -> str:
         name = model_id.partition(":")[0]
+        base, recipe, _ = model_id.partition("+dicom:")
+        if recipe and any(entry.model_id.partition("+dicom:")[0] == base for entry in self._entries.values()):
+            return "it looks at DICOM objects through other windows and borders: use the release of Unseen that made it"
         if "+adapter:" in model_id:
             return "add its adapter with `unseen adapters add FILE`"
         if name.startswith("bundled"):

@@ -16,11 +16,12 @@ or key. What each kind of database can add (checksums, indexes) is beside it: ``
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from unseen.errors import InvalidConfiguration, SealBroken
+from unseen.errors import InvalidConfiguration, SealBroken, StoreFailed, UnseenError
 from unseen.keys.ring import KeyRings
 from unseen.keys.ring_content import Destroyed
 from unseen.store import collections, facts, row_keys
@@ -33,6 +34,8 @@ from unseen.types import UID_BYTES, CollectionInfo
 DIGEST_BYTES = 32
 KEPT_KINDS = ("audit-key", "signing-key")
 """Facts without which the audit logs beside the store could not be examined."""
+OF_ANOTHER_KIND = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, struct.error)
+"""What comes of cells that hold nothing, or a number for bytes: pages of several moments in one file have such."""
 MOST_FINDINGS = 1000
 """A store that is broken everywhere need not say so a million times."""
 
@@ -69,6 +72,15 @@ def examine(tx: Transaction, rings: KeyRings, report: Report) -> None:
     report.store_uid = row_keys.read_uid(tx)
     seals = StoreSeals(rings.open(report.store_uid))
     report.checked["key rings"] += 1
+    try:
+        _examine_content(tx, seals, report)
+    except StoreFailed:
+        raise
+    except (UnseenError, *OF_ANOTHER_KIND) as error:
+        report.add("tables", f"they cannot be read to their end ({type(error).__name__})")
+
+
+def _examine_content(tx: Transaction, seals: StoreSeals, report: Report) -> None:
     in_step = row_keys.read_ring_state(tx) == seals.ring.content.state
     if not in_step:
         report.notes.append("data and key ring are not in step: the next start of a server finishes what was begun")

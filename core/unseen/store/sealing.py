@@ -145,7 +145,7 @@ class CollectionSeal:
 
     def _open(self, kind: bytes, places: Sequence[SealPlace], sealed: Iterable[bytes]) -> list[bytes]:
         return [
-            SealingKey(key).open(one, _row_place(kind, place))
+            SealingKey(key).open(_cell(one), _row_place(kind, place))
             for key, place, one in zip(self._keys(places), places, sealed, strict=True)
         ]
 
@@ -157,6 +157,13 @@ class CollectionSeal:
                 "a row stands in the data whose key was destroyed; restart the server: it finishes erasures"
             )
         return present
+
+
+def _cell(sealed: bytes) -> bytes:
+    """What a cell holds: bytes, unless pages of several moments lie in one file, which give a cell anything."""
+    if not isinstance(sealed, bytes):
+        raise SealBroken("a row has no sealed bytes: pages of the data are not of one moment; restore a backup")
+    return sealed
 
 
 def _row_place(kind: bytes, place: SealPlace) -> bytes:

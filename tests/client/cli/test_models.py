@@ -84,7 +84,8 @@ def test_the_same_in_words(models, home):
 def test_every_known_model_says_its_licence_and_where_it_lies(models):
     listed = output(models("list", "--json"))["can_be_pulled"]
     assert all(one["licence"] and "/" in one["repository"] and one["use"] for one in listed)
-    assert "licence" in models("info", "bundled").stdout
+    told = models("info", "bundled").stdout
+    assert all(word in told for word in ("licence", "origin", "limits", "no words of medicine"))
 
 
 def test_what_is_wrong_is_said_with_an_exit_code(models):

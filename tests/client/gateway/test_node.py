@@ -25,6 +25,7 @@ from pynetdicom.association import Association
 from bench.process import peak_resident_bytes
 from tests.client.dicom.objects import as_file, as_jpeg_2000, slice_of
 from tests.client.gateway.running import storescu, wait_until
+from tests.core.deid.dicom.reports import BASIC_TEXT, report, text
 from tests.server.identities import issue
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client.gateway.contexts import storage_classes
@@ -102,20 +103,26 @@ def test_what_a_sender_stores_is_in_the_queue_unread_and_unchanged(
         queue.done(waiting.name)
 
 
-def test_classes_without_pictures_and_syntaxes_that_nobody_decodes_are_not_offered(
+def test_pictures_and_reports_are_taken_and_other_classes_and_syntaxes_that_nobody_decodes_are_not_offered(
     shared: tuple[NodeProcess, Queue],
 ) -> None:
-    node, _ = shared
+    node, queue = shared
     assert len(storage_classes()) > 40
     entity = AE(ae_title="PYNETDICOM")
-    report, video = "1.2.840.10008.5.1.4.1.1.88.11", "1.2.840.10008.1.2.4.102"
-    entity.add_requested_context(report)
+    document, video = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.1.2.4.102"
+    entity.add_requested_context(BASIC_TEXT)
+    entity.add_requested_context(document)
     entity.add_requested_context(CTImageStorage, [video])
     entity.add_requested_context("1.2.840.10008.1.1")
     made = entity.associate("127.0.0.1", node.port, ae_title="UNSEEN")
     accepted = [context.abstract_syntax for context in made.accepted_contexts]
+    said = report(7, text("no nodule"))
+    assert made.send_c_store(said).Status == 0x0000
     made.release()
-    assert accepted == ["1.2.840.10008.1.1"]
+    assert accepted == [BASIC_TEXT, "1.2.840.10008.1.1"]
+    (waiting,) = queue.waiting()
+    assert pydicom.dcmread(BytesIO(waiting.read())).ContentSequence == said.ContentSequence
+    queue.done(waiting.name)
 
 
 def test_a_full_queue_tells_the_sender_to_come_again(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_every_model_stands_twice_and_another_recipe_is_refused() -> None:
     assert entry.model_id == plain.entry("bundled").model_id + dicom_suffix()
     assert (is_dicom_model(entry.model_id), is_dicom_model("bundled")) == (True, False)
     assert without_dicom(entry.model_id) == plain.entry("bundled").model_id
-    with pytest.raises(ModelMismatch):
+    with pytest.raises(ModelMismatch, match="through other windows and borders: use the release"):
         both.entry_with_id(entry.model_id[:-1] + "x")
 
 

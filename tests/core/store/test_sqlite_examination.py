@@ -174,6 +174,19 @@ def test_index_that_tells_another_story_than_its_table_is_noticed(path: Path, al
     assert any("SQLite" in what for what in found), found
 
 
+@pytest.mark.parametrize("table", ["records_1", "vectors_1", "live_rows", "collections", "facts", "requests"])
+@pytest.mark.parametrize("other", ["serial_runs", "facts", "records_1"])
+def test_cells_of_another_kind_than_their_table_says_are_noticed(
+    path: Path, altered: apsw.Connection, table: str, other: str
+) -> None:
+    """A table that is read from the pages of another one: a file whose log was cut while it was being emptied."""
+    altered.pragma("writable_schema", 1)
+    pages = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+    altered.execute(f"UPDATE sqlite_schema SET rootpage = ({pages}) WHERE name = ?", (other, table))
+    altered.close()
+    assert bool(examine_file(path, rings(path)).findings) == (table != other)
+
+
 def test_row_of_no_collection_is_noticed(path: Path, altered: apsw.Connection) -> None:
     altered.execute("INSERT INTO erasures VALUES (7, 1, zeroblob(16), NULL)")
     altered.close()

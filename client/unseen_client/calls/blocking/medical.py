@@ -27,6 +27,7 @@ class MedicalCalls(Calls):
         *,
         pictures_per_volume: int = 8,
         every_object: bool = False,
+        reports_beside: bool = False,
         text: str = "risky",
         tags: Sequence[str] = (),
         noise: Noise = None,
@@ -43,10 +44,13 @@ class MedicalCalls(Calls):
         device's site key, modality, body part and frame number; the way back to the real object is kept on this device
         alone: ``reveal``. What is there already is left as it is; running the same again enrols nothing twice.
 
+        Structured reports become rows of words, without what their tags and the rules of docs/medical.md know of
+        people. With ``reports_beside`` so do texts (.txt) in folders whose objects are of one study.
+
         ``noise``, ``consent`` and ``purpose`` as for ``enrol_images``; ``subject`` is each object's patient, by
         pseudonym, unless one is given for all. Raises ModelMismatch, InvalidInput, KeyMissing, CollectionNotFound.
         """
-        choices = Choices(tuple(tags), pictures_per_volume, text, every_object)
+        choices = Choices(tuple(tags), pictures_per_volume, text, every_object, reports_beside)
         given = Given(subject, consent, purpose)
         return self._drive(self._protocol.enrol_dicom(name, paths, choices, noise, given), progress)
 

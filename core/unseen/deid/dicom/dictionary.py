@@ -13,6 +13,9 @@ REGISTERED_ROOT = "1.2.840.10008."
 STORAGE_ROOT = "1.2.840.10008.5.1.4."
 """Storage SOP classes; the media directory, which is none of them, lies elsewhere."""
 
+REPORT_ROOT = "1.2.840.10008.5.1.4.1.1.88."
+"""Structured reports, key object selections among them."""
+
 
 @cache
 def vrs(tag: int) -> tuple[str, ...]:
@@ -43,6 +46,11 @@ def is_storage_class(uid: str) -> bool:
     """Whether a UID names a storage SOP class of the standard."""
     known = UID(uid, IGNORE)
     return uid.startswith(STORAGE_ROOT) and known.type == "SOP Class" and "Storage" in known.name
+
+
+def is_report_class(uid: str) -> bool:
+    """Whether a storage SOP class of the standard is one of structured reports (PS3.4 section B.5)."""
+    return is_storage_class(uid) and uid.startswith(REPORT_ROOT)
 
 
 def is_image_class(uid: str) -> bool:

@@ -50,6 +50,8 @@ class Placement:
     """Direction in which slices of its stack follow each other (PS3.3 section C.7.6.2); None where it has none."""
     distance_mm: float | None
     """How far along ``normal`` it lies."""
+    is_report: bool = False
+    """Whether it is words, a structured report or a text, and no picture."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it ready for JSON."""
@@ -74,6 +76,7 @@ class Placement:
             instance_number=_instance_number(given["instance_number"]),
             normal=None if normal is None else _three(normal),
             distance_mm=None if distance is None else _finite(distance),
+            is_report=_yes_or_no(given["is_report"]),
         )
 
 
@@ -87,6 +90,12 @@ def _whole(value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
         raise ValueError("a number out of range")
     return value
+
+
+def _yes_or_no(value: object) -> bool:
+    if value is True or value is False:
+        return value
+    raise ValueError("neither true nor false")
 
 
 def _instance_number(value: object) -> int | None:

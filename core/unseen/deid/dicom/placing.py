@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from unseen.deid.dicom.dictionary import tag_of
+from unseen.deid.dicom.dictionary import is_report_class, tag_of
 from unseen.deid.dicom.element import DataSet
 from unseen.deid.dicom.pixels import frame_count
 from unseen.deid.dicom.placement import UID, WORD, Origin, Placement
@@ -33,6 +33,7 @@ def placement_of(source: DataSet, cleaned: DataSet, patient: str) -> Placement:
         instance_number=int(number) if number.isdigit() and len(number) < 10 else None,
         normal=normal,
         distance_mm=distance,
+        is_report=is_report_class(_text(source, "SOPClassUID")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unseen.deid.dicom.dictionary import is_image_class, is_storage_class, tag_of
+from unseen.deid.dicom.dictionary import is_image_class, is_report_class, is_storage_class, tag_of
 from unseen.deid.dicom.element import DataSet
 from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.report import DicomReport
@@ -18,7 +18,6 @@ REFUSED_CLASSES: Final = {
     f"{_STORAGE}66": "raw data or a registration, of which nothing would be left",
     f"{_STORAGE}4.2": "spectroscopy, which is no image",
 }
-STRUCTURED_REPORTS: Final = f"{_STORAGE}88."
 
 
 def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> str:
@@ -37,7 +36,7 @@ def refuse_what_cannot_be_done(dataset: DataSet, options: frozenset[Option]) -> 
     for prefix, reason in REFUSED_CLASSES.items():
         if sop_class == prefix or (prefix.endswith(".") and sop_class.startswith(prefix)):
             raise ImageRefused(f"the object is {reason}")
-    if sop_class.startswith(STRUCTURED_REPORTS) and Option.CLEAN_STRUCTURED_CONTENT not in options:
+    if is_report_class(sop_class) and Option.CLEAN_STRUCTURED_CONTENT not in options:
         raise ImageRefused("the object is a structured report; ask for Clean Structured Content, or leave it out")
     _refuse_graphics_within_pixels(dataset)
     return sop_class

@@ -1,4 +1,4 @@
-"""The data files: Table E.1-1, what is kept beside it, the safe private attributes, the codes of the methods.
+"""The data files: Table E.1-1, what is kept beside it, safe private attributes, what a report is searched for, codes.
 
 The engine holds no tag of its own: what happens to an attribute is read here. Public knowledge only.
 """
@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from unseen.deid.dicom.dictionary import tag_of
 from unseen.deid.dicom.options import Option
 
 EDITION: Final = "2026c"
@@ -89,6 +90,12 @@ def safe_private() -> dict[tuple[str, int, int], tuple[str, str]]:
         (row["creator"], int(row["group"], 16), int(row["element"], 16)): (row["vr"], row["rule"].partition(" ")[2])
         for row in _rows("safe_private.tsv")
     }
+
+
+@cache
+def identifying() -> dict[int, str]:
+    """What kind of identifier an attribute beside names and days holds, by tag: ``numbers`` or ``places``."""
+    return {tag_of(row["keyword"]): row["kind"] for row in _rows("identifying.tsv")}
 
 
 @cache

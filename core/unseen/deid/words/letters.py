@@ -1,0 +1,78 @@
+"""Letters made comparable: how a text is written out, cut into words, and when two words are the same.
+
+For the device only. Holds nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from unseen.errors import ImageRefused
+
+WORD: Final = re.compile(r"[^\W_]+")
+"""A run of letters and digits."""
+_EXPANDED: Final = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"}
+"""How these are written where a keyboard has none of them; without the marks is the other way."""
+_OWN_LETTERS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+"""Letters that have no mark to be taken off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A run of letters and digits of a text."""
+
+    text: str
+    start: int
+    stop: int
+
+
+def normalised(text: str) -> str:
+    """A text in one form (Unicode NFKC): one kind of dash, apostrophe, space and line break, nothing invisible.
+
+    Raises ImageRefused for what is no text: control characters, halves of characters, bytes that were not understood.
+    """
+    composed = unicodedata.normalize("NFKC", re.sub(r"\r\n?|[\v\f\x85\u2028\u2029]", "\n", text))
+    return "".join(map(_normalised, composed))
+
+
+def _normalised(letter: str) -> str:
+    if letter in "\n\t":
+        return letter
+    category = unicodedata.category(letter)
+    if category in {"Cc", "Cs", "Co", "Cn"} or letter == "\ufffd":
+        raise ImageRefused("the text holds characters that no text has, as one does that is in another encoding")
+    if category == "Cf" or "\u0300" <= letter <= "\u036f" or "\ufe00" <= letter <= "\ufe0f":
+        return ""  # a soft hyphen, a mark without a letter to sit on: names could hide behind them
+    if category == "Pd" or letter in "\u2212\u00b7":
+        return "-"
+    if letter in "\u2018\u2019\u201b\u2032\u02bc\u00b4`":
+        return "'"
+    return " " if category == "Zs" else letter
+
+
+def words(text: str) -> list[Word]:
+    """The words of a text in their order."""
+    return [Word(found[0], found.start(), found.end()) for found in WORD.finditer(text)]
+
+
+def folded(word: str) -> str:
+    """A word without case and marks: Ångström and ANGSTROM are one."""
+    bare = unicodedata.normalize("NFD", word.casefold())
+    return "".join(letter for letter in bare if not unicodedata.combining(letter)).translate(_OWN_LETTERS)
+
+
+def spellings(word: str) -> set[str]:
+    """The ways in which a word is folded: Müller is muller and mueller."""
+    expanded = "".join(_EXPANDED.get(letter, letter) for letter in unicodedata.normalize("NFC", word.casefold()))
+    return {folded(word), folded(expanded)}
+
+
+def has_cases(word: str) -> bool:
+    """Whether a word is of a script whose words stand apart (Latin, Greek, Cyrillic), or of digits.
+
+    In Chinese, Thai or Arabic other letters are written right at a name.
+    """
+    return all(letter.isdigit() or letter.lower() != letter.upper() for letter in folded(word))
