@@ -1,6 +1,6 @@
 """What does the whole life of an owner-encrypted collection cost, from enrolment to new keys?
 
-    python -m bench.owner_road --rows 100000 --dim 512 --json FILE
+    python -m bench.owner_road --rows 20000 --dim 512 --json FILE
 
 One after the other, on a real server: enrol, search, erase rows of one block and of many, restart, a backup, a device
 that is new, new keys. Of each step how long it took, which memory the server held at the end, and the most that the
@@ -106,7 +106,7 @@ class Road:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -35,11 +35,11 @@ def main() -> int:
 
 
 async def _serve(config: Config) -> int:
-    from unseen_server import app  # only now: a command line that is refused, or asks for help, need not wait for it
-
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
+    from unseen_server import app  # only now: a command line that is refused, or asks for help, need not wait for it
+
     starting = asyncio.create_task(app.start(config))
     await _first(starting, asked_to_stop.wait())
     if not starting.done():

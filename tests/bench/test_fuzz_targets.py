@@ -20,6 +20,7 @@ LEFT_OUT = {
     "unseen_client.gateway.enroller": "names that it wrote itself; damaged ones are none",
     "unseen_client.gateway.node_child": "what the gateway hands it at its start",
     "unseen_client.gateway.node_process": "a port, which a node says before anybody can speak to it",
+    "unseen_client.gateway.quarantine": "two numbers that it wrote itself; damaged ones are none",
     "unseen_client.gateway.queue": "files sealed under the site key: nobody without it can write others",
     "unseen_server.access.grants": FACTS,
     "unseen_server.governance.clock": FACTS,

@@ -22,7 +22,9 @@ import pytest
 
 from bench.folders import contents
 from tests.postgres import Cluster
+from tests.server.caller import Caller
 from tests.server.in_process import config
+from tests.server.server_process import ServerProcess
 from tests.waiting import until
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen.store import backup
@@ -162,17 +164,22 @@ def test_what_was_erased_since_a_backup_does_not_come_back_with_it(
     assert restored.stop() == 0
 
 
-@pytest.fixture
-def backed_up(make_server: Make, call: Make, make_rows: Make, tmp_path: Path) -> tuple[Any, Path]:
-    """A stopped server and a backup of it."""
-    server = make_server().start()
-    caller = call(server)
+@pytest.fixture(scope="module")
+def once_backed_up(make_rows: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a stopped server, with a backup of it: made once, copied for each test."""
+    server = ServerProcess(tmp_path_factory.mktemp("backed-up")).start()
+    caller = Caller(server.port)
     caller.enrol(caller.create().uid, make_rows(5)[1])
-    file = tmp_path / "some.backup"
-    file.write_bytes(caller.backup())
+    (server.folder / "some.backup").write_bytes(caller.backup())
     caller.close()
     assert server.stop() == 0
-    return server, file
+    return server.folder
+
+
+@pytest.fixture
+def backed_up(once_backed_up: Path, tmp_path: Path) -> tuple[Any, Path]:
+    """A stopped server and a backup of it."""
+    return ServerProcess(shutil.copytree(once_backed_up, tmp_path, dirs_exist_ok=True)), tmp_path / "some.backup"
 
 
 def test_restore_overwrites_nothing(backed_up: tuple[Any, Path], tmp_path: Path) -> None:
@@ -346,7 +353,6 @@ def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
     backed_up: tuple[Any, Path], tmp_path: Path
 ) -> None:
     server, file = backed_up
-    assert server.stop() == 0
     assert unseen(server, "keys", "rekey", "--data", server.data).returncode == 0
     result = unseen(server, "restore", file, "--data", tmp_path / "new")
     assert result.returncode == 2
