@@ -9,6 +9,7 @@ from pydicom.sequence import Sequence
 
 from tests.core.deid.dicom.planting import as_file
 from tests.core.deid.dicom.reports import code, content, measured, nested, report, text, wide
+from unseen.deid.dicom import report_text as report_words
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.report_text import report_text
 from unseen.deid.dicom.report_words import enrollable, words_beside
@@ -109,12 +110,15 @@ def test_what_cannot_be_read_or_compared_is_refused(site_key: bytes) -> None:
         cleaned(report(4, content("SONG", "Source")), site_key)
 
 
-def test_reports_that_are_too_deep_wide_or_long_are_refused(site_key: bytes) -> None:
+def test_reports_that_are_too_deep_wide_or_long_are_refused(site_key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert report_words.MOST_ITEMS == 20_000
+    monkeypatch.setattr(report_words, "MOST_ITEMS", 200)
     assert cleaned(report(5, nested(10, "no nodule")), site_key).endswith("no nodule")
     with pytest.raises(ImageRefused, match="nested deeper"):
         cleaned(report(5, nested(40, "no nodule")), site_key)
     with pytest.raises(ImageRefused, match="more than"):
-        words_of(report(5, *wide(20_001)))
+        words_of(report(5, *wide(200)))
+    assert words_of(report(5, *wide(199)))
     with pytest.raises(ImageRefused, match="more than"):
         words_of(report(5, text("long " * 50_000)))
 
