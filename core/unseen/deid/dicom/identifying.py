@@ -1,7 +1,7 @@
 """Everything in an object's tags, at any depth, that says who, where and when: what a report's text is searched for.
 
 For the device only. Holds the names of a patient as long as one report is worked on. Descriptions and comments are left
-out: their words are those of reports. Codes are, too.
+out: their words are those of reports. Codes are, too, but for those of people and institutions.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from unseen.deid.dicom.charset import Charsets, charsets_of, decoded
-from unseen.deid.dicom.dictionary import tag_of
+from unseen.deid.dicom.dictionary import tag_of, vrs
 from unseen.deid.dicom.element import DataSet, Element
 from unseen.deid.dicom.table import identifying
-from unseen.deid.dicom.values import standard_vr
 from unseen.deid.words.known import Known
 from unseen.errors import ImageRefused
 
 _BIRTH: Final = tag_of("PatientBirthDate")
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
-_CHARACTERS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "DA", "DT"})
 LEAST_NAME_LETTERS: Final = 2
 
 
@@ -50,24 +48,38 @@ def _values(dataset: DataSet, charsets: Charsets) -> Iterator[tuple[str, str]]:
     for element in dataset.values():
         if element.items is not None:
             for item in element.items:
-                yield from _values(item, charsets_of(item, charsets))
+                inner = charsets_of(item, charsets)
+                yield from _values(item, inner)
+                yield from _of_code(item, identifying().get(element.tag, ""), inner)
         else:
             yield from _of(element, charsets)
 
 
+def _of_code(item: DataSet, kind: str, charsets: Charsets) -> Iterator[tuple[str, str]]:
+    """What a code says of whom or what it stands for; nothing where it stands for neither."""
+    meaning = {tag_of("CodeMeaning"): kind}
+    value = dict.fromkeys(map(tag_of, ("CodeValue", "LongCodeValue", "URNCodeValue")), "numbers")
+    for tag, kind_of_value in (meaning | value if kind else {}).items():
+        if element := item.get(tag):
+            yield from _texts(element, kind_of_value, charsets)
+
+
 def _of(element: Element, charsets: Charsets) -> Iterator[tuple[str, str]]:
-    vr = standard_vr(element) if element.vr == "UN" else element.vr
-    if vr not in _CHARACTERS or not element.value.strip(b" \0"):
+    """What an element says by its tag or, whatever the file calls its value, by the standard's type for it."""
+    if not element.value.strip(b" \0"):
         return
-    if vr in {"DA", "DT"}:
+    types = {element.vr, *vrs(element.tag)}
+    if kind := "names" if "PN" in types else identifying().get(element.tag, ""):
+        yield from _texts(element, kind, charsets)
+    elif types & {"DA", "DT"}:
         for part in element.value.decode("ascii", "replace").split("\\"):
             if day := _DATE.match(part.strip()):
                 yield "days", "".join(day.groups())
                 if element.tag == _BIRTH:
                     yield "births", "".join(day.groups())
-        return
-    kind = "names" if vr == "PN" else identifying().get(element.tag, "")
-    if kind:
-        whole = decoded(element.value, charsets)
-        parts = [whole] if vr in {"ST", "LT", "UT"} else whole.split("\\")
-        yield from ((kind, part.strip()) for part in parts if part.strip())
+
+
+def _texts(element: Element, kind: str, charsets: Charsets) -> Iterator[tuple[str, str]]:
+    whole = decoded(element.value, charsets)
+    parts = [whole] if element.vr in {"ST", "LT", "UT"} else whole.split("\\")
+    yield from ((kind, part.strip()) for part in parts if part.strip())

@@ -75,6 +75,28 @@ def test_names_of_tags_and_of_the_content_are_gone_from_the_words(site_key: byte
     ]
 
 
+def test_a_name_is_looked_for_whatever_type_the_file_gives_its_value(site_key: bytes) -> None:
+    data = as_file(report(2, text("Jane was here.")))
+    for wrong in (b"LO", b"SH", b"CS"):
+        _, words = enrollable(
+            data.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00" + wrong), site_key=site_key, options=frozenset()
+        )
+        assert words == "Chest Report\nFinding: [NAME] was here."
+
+
+def test_codes_of_people_and_institutions_are_gone_from_the_words(site_key: bytes) -> None:
+    dataset = report(
+        2,
+        text("Trillian (tm42) of Betelgeuse; lung."),
+        content("CODE", "Where", ConceptCodeSequence=code("L77", "SCT", "Lung")),
+    )
+    person = Dataset()
+    person.PersonIdentificationCodeSequence = code("TM42", "99X", "Trillian McMillan")
+    person.InstitutionCodeSequence = code("BG", "99X", "Betelgeuse")
+    dataset.ReferringPhysicianIdentificationSequence = Sequence([person])
+    assert cleaned(dataset, site_key).splitlines()[1:] == ["Finding: [NAME] ([ID]) of [PLACE]; lung.", "Where: Lung"]
+
+
 @pytest.mark.parametrize(
     ("charset", "name", "said"),
     [
