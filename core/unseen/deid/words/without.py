@@ -27,6 +27,10 @@ def without_identifiers(text: str, known: Known) -> str:
     """
     if len(text) > MOST_CHARACTERS:
         raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}")
+    if text.lstrip("\ufeff \t\r\n").startswith("{\\rtf"):
+        raise ImageRefused(
+            "the text is in RTF, in which letters are written as numbers; convert it to plain text first"
+        )
     clean = normalised(text)
     for _ in range(MOST_LOOKS):
         found = spans(clean, known)
