@@ -123,6 +123,9 @@ def test_what_cannot_be_read_or_compared_is_refused(site_key: bytes) -> None:
         enrollable(data, site_key=site_key, options=frozenset())
     with pytest.raises(ImageRefused, match="none of the standard"):
         enrollable(data.replace(b"ISO_IR 192", b"ISO_IR 999"), site_key=site_key, options=frozenset())
+    other = report(4, text("caf\u00e9"))
+    with pytest.raises(ImageRefused, match="is in UTF-8"):
+        enrollable(as_file(other).replace(b"ISO_IR 192", b"ISO_IR 100"), site_key=site_key, options=frozenset())
     for nobody in ("", "^", "4711"):
         with pytest.raises(ImageRefused, match="does not name its patient"):
             cleaned(report(4, text("no nodule"), patient=nobody), site_key)
