@@ -151,7 +151,9 @@ class Known:
         for values, category in ((self.names, Category.NAME), (self.places, Category.PLACE)):
             parts = {word.text for value in values for word in words(normalised(value)) if not has_cases(word.text)}
             if parts:
-                either = "|".join(r"\s?".join(map(re.escape, part)) for part in sorted(parts, key=len, reverse=True))
+                either = "|".join(
+                    r"\s{0,3}".join(map(re.escape, part)) for part in sorted(parts, key=len, reverse=True)
+                )
                 yield from (Span(*hit.span(), category) for hit in re.finditer(either, text))
 
     def _days_in(self, text: str) -> Iterator[Span]:

@@ -17,12 +17,15 @@ _VOWELS: Final = "".join(map(chr, (at for at in range(0x900, 0xA000) if unicoded
 """Signs that stand at a letter and are a part of its word, as in Devanagari and Thai."""
 WORD: Final = re.compile(rf"(?:[^\W_][{_VOWELS}]*)+")
 """A run of letters and digits."""
-_BLANKS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u0640")
+_BLANKS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u0640\ufffc")
 """Letters and signs that show nothing, and the stroke that makes an Arabic word longer."""
 _EXPANDED: Final = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"}
 """How these are written where a keyboard has none of them; without the marks is the other way."""
-_OWN_LETTERS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
-"""Letters that have no mark to be taken off."""
+_OWN_LETTERS: Final = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŧ": "t", "ŋ": "n"}
+    | {"\u06cc": "\u064a", "\u0649": "\u064a", "\u06a9": "\u0643", "\u0629": "\u0647", "\u0671": "\u0627"}
+)
+"""Letters that have no mark to be taken off; those of Persian and the ends of Arabic words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,9 @@ def _normalised(letter: str) -> str:
         return ""  # a soft hyphen, a mark that no letter took up: names could hide behind them
     if category == "Nd":
         return str(unicodedata.decimal(letter))
-    if category == "Pd" or letter in "\u2212\u00b7":
+    if category == "Pd" or letter in "\u2212\u00b7\u2043\u02d7\u2027":
         return "-"
-    if letter in "\u2018\u2019\u201b\u2032\u02bc\u00b4`":
+    if letter in "\u2018\u2019\u201b\u2032\u02bc\u00b4`\u02b9\u02bb\u02bd\u02be\u02bf\u02c8\u055a\u05f3\ua78c":
         return "'"
     return " " if category == "Zs" else letter
 

@@ -83,6 +83,10 @@ def test_a_text_comes_out_as_it_is_known_to(said: str, left: str) -> None:
         ),
         ("\u0418\u0432\u0430\u043d\u043e\u0432\u0430", "\u0418\u0432\u0430\u043d\u043e\u0432\u043e\u0439"),
         ("Kowalska", "Kowalskiej"),
+        ("\u0639\u0644\u06cc", "\u0639\u0644\u064a"),
+        ("Ka\u02bbahumanu^Borg", "Kaahumanu, Ka'ahumanu, Ka\u02bbahumanu, BORG"),
+        ("G\u0127ajn", "GHAJN"),
+        ("\u5c71\u7530", "\u5c71\n  \u7530"),
     ],
 )
 def test_a_name_is_found_with_the_marks_and_endings_of_its_script(name: str, said: str) -> None:
