@@ -185,7 +185,16 @@ def test_the_twin_that_looks_for_each_name_alone_finds_none_left(names: list[str
 
 @pytest.mark.parametrize(
     "text",
-    ["a\x00b", "a\x1bb", "caf\ufffd", "a\ud800b", "&#0;", "\ufeff{\\rtf1 M\\'fcller}", "x" * (MOST_CHARACTERS + 1)],
+    [
+        "a\x00b",
+        "a\x1bb",
+        "caf\ufffd",
+        "a\ud800b",
+        "&#0;",
+        "\ufeff{\\rtf1 M\\'fcller}",
+        "x" * (MOST_CHARACTERS + 1),
+        "\ufdfa" * 20_000,
+    ],
 )
 def test_what_is_no_text_is_refused(text: str) -> None:
     with pytest.raises(ImageRefused):
