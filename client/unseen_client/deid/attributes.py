@@ -62,7 +62,7 @@ class Attributes:
 
         Raises ImageRefused.
         """
-        words, _, placement = self._asked(child.ROWS_WANTED, data, text)
+        words, _, placement = self._asked(child.TEXT_WANTED, data, text)
         return words, placement
 
     def _asked(self, wanted: bytes, data: bytes, text: bytes) -> tuple[bytes, dict[str, Any], Placement]:

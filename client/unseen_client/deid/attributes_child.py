@@ -7,8 +7,8 @@ It holds the site key, so no decoder in another language ever runs in it: ``fram
     request    magic, size of the file, size of a text beside it or 0, the file, the text   parent -> child
     reply      magic, outcome, size of the report, size of the file, report, file           child -> parent
 
-The magic says what is wanted: the file without identifiers, or what is enrolled: of a structured report, and of a text
-beside the objects of its study, the reply's file is the words without identifiers, in UTF-8.
+The magic says what is wanted: the file without identifiers; what is enrolled of it, which of a structured report is its
+words without identifiers, in UTF-8; or the same of the text beside it.
 
 Report: JSON, {"report": what was done, "placement": where the object stands, with its real UIDs}, or the reason of a
 refusal. An object that fills the memory ends the child, so that the next one finds it empty; any other refusal is an
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 START = struct.Struct("<4sI")
 REQUEST = struct.Struct("<4sQQ")
 REPLY = struct.Struct("<4sIIQ")
-START_MAGIC, FILE_WANTED, ROWS_WANTED, REPLY_MAGIC = b"UAS1", b"UAF2", b"UAE2", b"UAR1"
+START_MAGIC, FILE_WANTED, ROWS_WANTED, TEXT_WANTED, REPLY_MAGIC = b"UAS1", b"UAF2", b"UAE2", b"UAT2", b"UAR1"
 DONE, REFUSED = 0, 1
 CPU_S_PER_OBJECT = 30
 BYTES_PER_CPU_S = 4 << 20
@@ -51,7 +51,7 @@ def main() -> None:
     site_key, options = bytes.fromhex(choices["site_key"]), frozenset(map(Option, choices["options"]))
     while header := requests.read(REQUEST.size):
         magic, size, text_size = REQUEST.unpack(header)
-        if magic not in {FILE_WANTED, ROWS_WANTED}:
+        if magic not in {FILE_WANTED, ROWS_WANTED, TEXT_WANTED}:
             return
         allow_computing(CPU_S_PER_OBJECT + size // BYTES_PER_CPU_S)
         try:
@@ -74,7 +74,7 @@ def answered(
     from unseen.deid.dicom.refuse import refuse_image_without_pixels
     from unseen.deid.dicom.report_words import enrollable, words_beside
 
-    if text:
+    if magic == TEXT_WANTED:
         result, placement, words = words_beside(text, data, site_key=site_key)
         return told(result, placement), words.encode()
     if magic == ROWS_WANTED:

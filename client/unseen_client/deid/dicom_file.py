@@ -119,7 +119,10 @@ class DicomPipeline:
                 raise ImageRefused("the objects beside the text are of several studies")
             placement = placement or found
         if placement is None:
-            raise ImageRefused("no object of its study lies beside the text, so nobody knows which names to look for")
+            raise ImageRefused(
+                "no object of its study lies beside the text, or others do, too, so nobody knows which names to look "
+                "for; put it into a folder with objects of its study alone, none of them refused"
+            )
         return _text_of(text), placement
 
     def looked_at(self, data: bytes, choose: Callable[[Placement], Sequence[int]]) -> LookedAt:

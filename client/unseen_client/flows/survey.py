@@ -122,12 +122,16 @@ class Survey:
         ]
 
     def _beside(self, text: DicomSource) -> DicomSource:
-        """A text with an object of each series of the study in its folder; with none when there are several studies."""
+        """A text with an object of each series of the study in its folder; with none where that may be of several.
+
+        An object that was refused may be of another patient, and the text, too.
+        """
         from unseen_client.dicom.source import TextBeside
 
         folder = Path(text.name).parent
         near = {key: placement for key, placement in self.placements.items() if Path(key).parent == folder}
-        if len({placement.study for placement in near.values()}) != 1:
+        is_one_study = len({placement.study for placement in near.values()}) == 1
+        if not is_one_study or any(Path(refusal.source).parent == folder for refusal in self.refused):
             return TextBeside(Path(text.name), ())
         of_series = {placement.series: self._sources[key] for key, placement in near.items()}
         return TextBeside(Path(text.name), tuple(of_series.values()))

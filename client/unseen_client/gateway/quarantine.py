@@ -84,7 +84,7 @@ class Bounds:
         try:
             told = read_json((folder / NAME).read_bytes())
             return cls(float(told["days"]), int(told["most_bytes"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError, InvalidInput):
+        except (FileNotFoundError, ValueError, OverflowError, KeyError, TypeError, InvalidInput):
             return cls()
         except OSError as error:
             raise StoreFailed(f"cannot read {folder / NAME}: {error.strerror}; look at its disk") from error

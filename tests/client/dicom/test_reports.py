@@ -52,7 +52,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / str(study) / f"{at}.dcm").write_bytes(data)
     (folder / "0" / "note.TXT").write_text("A dog. Zaphodia's second reading, signed by Ann Trumblethwaite.")
     (folder / "1" / "latin.txt").write_bytes("Befund f\u00fcr Z.".encode("latin-1"))
+    (folder / "1" / "empty.txt").write_text("")
     (folder / "alone.txt").write_text("nobody's")
+    (folder / "both").mkdir()
+    (folder / "both" / "0.dcm").write_bytes(planted(0)[0])
+    (folder / "both" / "1.dcm").write_bytes(as_file(report(9, text("no nodule"), patient="")))
+    (folder / "both" / "whose.txt").write_text("of whichever of the two")
     (folder / "nobody.dcm").write_bytes(as_file(report(8, text("no nodule"), patient="")))
     return folder
 
@@ -80,7 +85,10 @@ def test_reports_become_rows_of_words_of_the_study_of_their_pictures(
     assert {(Path(one.source).name, one.reason.split(",")[0]) for one in report.refused} == {
         ("nobody.dcm", "the object does not name its patient"),
         ("latin.txt", "the text is not in UTF-8; convert it first"),
+        ("empty.txt", "the text is empty"),
         ("alone.txt", "no object of its study lies beside the text"),
+        ("1.dcm", "the object does not name its patient"),
+        ("whose.txt", "no object of its study lies beside the text"),
     }
     records = client.list("reports")
     for study in {record.extra["study"] for record in records}:

@@ -75,8 +75,9 @@ def test_whoever_lists_the_quarantine_knows_the_bounds_of_the_gateway(tmp_path: 
     assert Bounds.read(tmp_path) == Bounds(90, DEFAULT_BYTES)
     Bounds(2.5, 7).write(tmp_path)
     assert Bounds.read(tmp_path) == Bounds(2.5, 7)
-    (tmp_path / NAME).write_text("[]")
-    assert Bounds.read(tmp_path) == Bounds()
+    for wrong in ("[]", f'{{"days": 1{"0" * 400}, "most_bytes": 7}}', '{"days": 1, "most_bytes": 1e999}'):
+        (tmp_path / NAME).write_text(wrong)
+        assert Bounds.read(tmp_path) == Bounds()
     (tmp_path / NAME).unlink()
     (tmp_path / NAME).mkdir()
     with pytest.raises(StoreFailed):

@@ -15,11 +15,15 @@ from unseen.deid.dicom.dictionary import tag_of, vrs
 from unseen.deid.dicom.element import DataSet, Element
 from unseen.deid.dicom.table import identifying
 from unseen.deid.words.known import Known
+from unseen.deid.words.letters import folded, normalised, spellings, words
+from unseen.deid.words.lists import word_list
 from unseen.errors import ImageRefused
 
 _BIRTH: Final = tag_of("PatientBirthDate")
 _DATE: Final = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 LEAST_NAME_LETTERS: Final = 2
+"""Different ones: XXXX is no name."""
+NOBODY: Final = word_list("nobody")
 
 
 def known_of(dataset: DataSet) -> Known:
@@ -33,11 +37,15 @@ def known_of(dataset: DataSet) -> Known:
 def require_patient(dataset: DataSet) -> None:
     """Refuse an object that does not say whose it is: then nobody knows which name to look for in its text.
 
-    Raises ImageRefused.
+    Raises ImageRefused; also where another name or a word such as Anonymous was put in the place of the patient's.
     """
-    element = dataset.get(tag_of("PatientName"))
+    element, removed = dataset.get(tag_of("PatientName")), dataset.get(tag_of("PatientIdentityRemoved"))
     name = decoded(element.value, charsets_of(dataset)) if element else ""
-    if sum(map(str.isalpha, name)) < LEAST_NAME_LETTERS:
+    letters = [
+        letter for word in words(normalised(name)) if not spellings(word.text) & NOBODY for letter in folded(word.text)
+    ]
+    is_removed = removed is not None and removed.value.strip(b" \0").upper() == b"YES"
+    if is_removed or len({letter for letter in letters if letter.isalpha()}) < LEAST_NAME_LETTERS:
         raise ImageRefused(
             "the object does not name its patient, so nobody can tell which name to look for in the text; take the "
             "object as the PACS holds it, with its Patient's Name"

@@ -35,8 +35,13 @@ WITHIN_FROM: Final = 6
 """Letters of a name that is found within any word."""
 MOST_PIECES: Final = 12
 """Words that an id, an address or a broken name is put together from."""
-_BROKEN: Final = re.compile(r"[ \t]*-?[ \t]*\n[ \t]*|[-'._] ?")
-"""Between the pieces of one name."""
+_BROKEN: Final = re.compile(r"[ \t]*-?[ \t]*(?:\n[ \t]*){1,3}|[-'._] ?|(?<=\b[^\W_]) ")
+"""Between the pieces of one name: a break of line or page, a mark, a space behind a letter that stands alone."""
+_ENDING: Final = re.compile(r"(?<=[^\W_]{6})[aeiouyаеиоуыьэюяαειηουω]{1,2}[sσ]?\Z")
+"""Of a folded name, which other cases put another in place of: Kowalska, Kowalskiej."""
+_DIGITS: Final = re.compile(r"\d+")
+LEAST_BESIDE_DIGITS: Final = 3
+"""Letters of a name that is found with digits at it: jane60."""
 _LOOSE: Final = re.compile(r"[\s\-./_:,;()#+'&]{0,4}")
 """Between the pieces of an id or an address."""
 _NEAR: Final = re.compile(r"[ .,'\-]{0,3}\n? {0,3}")
@@ -114,7 +119,7 @@ class Known:
         yield from self._names_in(text, whole)
         fine = [Word(hit[0], hit.start(), hit.end()) for hit in _FINE.finditer(text)]
         yield from _put_together(text, fine, Category.ID, _LOOSE, self.number_words, _without_zeros)
-        yield from _put_together(text, whole, Category.PLACE, _LOOSE, self.place_words, _nothing)
+        yield from _put_together(text, whole, Category.PLACE, _LOOSE, self.place_words, _without_s)
         yield from self._without_cases(text)
         yield from self._days_in(text)
 
@@ -146,7 +151,9 @@ class Known:
         for values, category in ((self.names, Category.NAME), (self.places, Category.PLACE)):
             parts = {word.text for value in values for word in words(normalised(value)) if not has_cases(word.text)}
             if parts:
-                either = "|".join(r"\s?".join(map(re.escape, part)) for part in sorted(parts, key=len, reverse=True))
+                either = "|".join(
+                    r"\s{0,3}".join(map(re.escape, part)) for part in sorted(parts, key=len, reverse=True)
+                )
                 yield from (Span(*hit.span(), category) for hit in re.finditer(either, text))
 
     def _days_in(self, text: str) -> Iterator[Span]:
@@ -169,6 +176,7 @@ def _forms_of_name(group: str) -> Iterator[str]:
     for word in telling:
         if len(word) > 1:
             yield from spellings(word)
+            yield from (_ENDING.sub("", form) for form in spellings(word))
     for first, second in permutations(telling[:8], 2):
         if has_cases(first + second) and len(second) > 2:
             for start in {first, first[0]}:
@@ -181,7 +189,9 @@ def _forms_of_name(group: str) -> Iterator[str]:
 
 
 def stems(form: str) -> Iterator[str]:
-    """What a folded word may be a form of: without an ending, or any long run of its letters."""
+    """What a folded word may be a form of: without digits, without an ending, or any long run of its letters."""
+    if any(map(str.isdigit, form)):
+        yield from (letters for letters in _DIGITS.split(form) if len(letters) >= LEAST_BESIDE_DIGITS)
     if form.endswith("s"):
         yield form[:-1]
     for ending in range(1, MOST_ENDING + 1):
@@ -196,8 +206,8 @@ def _without_zeros(form: str) -> tuple[str, ...]:
     return (form.lstrip("0"),)
 
 
-def _nothing(form: str) -> tuple[str, ...]:
-    return ()
+def _without_s(form: str) -> tuple[str, ...]:
+    return (form.removesuffix("s"),)
 
 
 def _put_together(

@@ -25,15 +25,24 @@ def without_identifiers(text: str, known: Known) -> str:
 
     Raises ImageRefused: too long, no text, or something was still found at the end.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}")
+    _require_short(text)
+    if text.lstrip("\ufeff \t\r\n").startswith("{\\rtf"):
+        raise ImageRefused(
+            "the text is in RTF, in which letters are written as numbers; convert it to plain text first"
+        )
     clean = normalised(text)
+    _require_short(clean)  # one character may become eighteen
     for _ in range(MOST_LOOKS):
         found = spans(clean, known)
         if not found and not is_named(clean, known):
             return clean
         clean = replaced(clean, found)
     raise ImageRefused("the text still says what its study's tags say after it was cleaned")
+
+
+def _require_short(text: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}")
 
 
 def spans(text: str, known: Known) -> list[Span]:

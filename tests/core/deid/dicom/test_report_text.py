@@ -123,9 +123,16 @@ def test_what_cannot_be_read_or_compared_is_refused(site_key: bytes) -> None:
         enrollable(data, site_key=site_key, options=frozenset())
     with pytest.raises(ImageRefused, match="none of the standard"):
         enrollable(data.replace(b"ISO_IR 192", b"ISO_IR 999"), site_key=site_key, options=frozenset())
-    for nobody in ("", "^", "4711"):
+    other = report(4, text("caf\u00e9"))
+    with pytest.raises(ImageRefused, match="is in UTF-8"):
+        enrollable(as_file(other).replace(b"ISO_IR 192", b"ISO_IR 100"), site_key=site_key, options=frozenset())
+    for nobody in ("", "^", "4711", "Anonymous^Patient", "XXXX^XX", "UNKNOWN"):
         with pytest.raises(ImageRefused, match="does not name its patient"):
             cleaned(report(4, text("no nodule"), patient=nobody), site_key)
+    removed = report(4, text("no nodule"))
+    removed.PatientIdentityRemoved = "YES"
+    with pytest.raises(ImageRefused, match="does not name its patient"):
+        cleaned(removed, site_key)
     with pytest.raises(ImageRefused, match="says nothing in words"):
         cleaned(report(4, content("IMAGE", "Source")), site_key)
     with pytest.raises(ImageRefused, match="type that is not known"):
