@@ -135,7 +135,10 @@ class Preparer:
         return PreparedImage(vector, thumbnail_of(covered), report, sha256[:CONTENT_ID_DIGITS], covered)
 
     def passed(self, report: Path) -> Passed:
-        """What a report of `unseen deid` says of pictures that were covered as they would be here; InvalidInput."""
+        """What a report of `unseen deid` says of pictures that were covered as they would be here.
+
+        Raises InvalidInput, InvalidConfiguration.
+        """
         return Passed.read(report, self._settings, self._finder.detector_sha256)
 
     def both_ways(

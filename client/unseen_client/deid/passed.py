@@ -19,6 +19,7 @@ from unseen.errors import InvalidInput
 from unseen_client.deid.journal import entries
 from unseen_client.deid.outcome import Outcome
 from unseen_client.deid.photo import PHOTO
+from unseen_client.home import refuse_others
 
 LARGEST_REPORT_BYTES = 1 << 30
 
@@ -32,8 +33,12 @@ class Passed:
 
     @classmethod
     def read(cls, path: Path, settings: DeidSettings, detector_sha256: str) -> Passed:
-        """The report in a file, for a face step with these settings; InvalidInput for what is no report."""
+        """The report in a file, for a face step with these settings.
+
+        Raises InvalidInput for what is no report, InvalidConfiguration for a file that others can reach.
+        """
         try:
+            refuse_others(path, "600")
             if path.stat().st_size > LARGEST_REPORT_BYTES:
                 raise InvalidInput(f"{path} has more than {LARGEST_REPORT_BYTES} bytes; de-identify in several runs")
             written = path.read_bytes()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 from tests.client.real_server import ROOT, RealServer
 from unseen.deid.faces import FaceFinder
 from unseen.deid.settings import DeidSettings
-from unseen.errors import InvalidInput
+from unseen.errors import InvalidConfiguration, InvalidInput
 from unseen_client import AsyncClient, Client, Deidentifier
 from unseen_client.deid.outcome import DeidReport
+from unseen_client.home import write_private
 from unseen_client.prepare import Preparer
 
 PHOTOS = ROOT / "examples/demo/photos"
@@ -90,7 +92,7 @@ def test_another_file_other_settings_and_another_release_are_looked_at(
         other = [
             {**line, "description": line["description"] | change} if "description" in line else line for line in lines
         ]
-        (tmp_path / "other.jsonl").write_text("".join(json.dumps(line) + "\n" for line in other))
+        write_private(tmp_path / "other.jsonl", "".join(json.dumps(line) + "\n" for line in other).encode())
         assert preparer.passed(tmp_path / "other.jsonl").report(digest) is None
 
 
@@ -99,13 +101,17 @@ def test_what_is_no_report_is_refused(preparer: Preparer, covered: DeidReport, t
         preparer.passed(tmp_path / "absent.jsonl")
     lines = [json.loads(line) for line in covered.report_file.read_text().splitlines()]
     broken = tmp_path / "broken.jsonl"
-    broken.write_text('{"path": "a.jpg"}\n')
+    write_private(broken, b'{"path": "a.jpg"}\n')
     with pytest.raises(InvalidInput, match="is no report"):
         preparer.passed(broken)
     for facts in ({}, {"faces": [{"box": [1, 2, 3]}]}, {"faces": 3}, {"size_px": [1]}):
         damaged = [{**line, "facts": facts and line["facts"] | facts} if "facts" in line else line for line in lines]
-        broken.write_text("".join(json.dumps(line) + "\n" for line in damaged))
+        write_private(broken, "".join(json.dumps(line) + "\n" for line in damaged).encode())
         with pytest.raises(InvalidInput, match="damaged report"):
+            preparer.passed(broken)
+    if sys.platform != "win32":
+        broken.chmod(0o620)  # whoever else may write there could say of any picture that it was covered
+        with pytest.raises(InvalidConfiguration, match="chmod 600"):
             preparer.passed(broken)
 
 
