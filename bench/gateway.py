@@ -4,8 +4,9 @@
 
 once      storescu of 1,000 slices, in pieces, while the server, the gateway and its node are killed and started again
           and the queue's disk is full once; what was not accepted is sent again. Is every object one row, and only one?
-wire      objects full of planted identifiers through the gateway, every byte towards the server recorded: is one of
-          them in it, as it came, taken apart (frames, messages, fields) or inflated?
+wire      objects full of planted identifiers through the gateway, among them reports whose words repeat those of their
+          tags, every byte towards the server recorded: is one of them in it, as it came, taken apart (frames, messages,
+          fields) or inflated?
 speed     CT slices of 512 x 512 a second, accepted and searchable, both at once; and the model alone in one process.
 hostile   mutated objects and bombs by C-STORE, then mutated streams of protocol units. Does the association survive or
           end, does the node go on, does everything accepted end as rows or in quarantine, how much memory was needed?
@@ -41,6 +42,7 @@ from bench.measure import machine
 from tests.client.gateway.running import RunningGateway, storescu, wait_until
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import Planted, planted
+from tests.core.deid.dicom.reports import planted_report
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.embed.registry import default_registry
 from unseen_client import Client
@@ -54,6 +56,7 @@ PARTS = ("once", "wire", "speed", "hostile")
 SECONDS_A_SLICE = 3
 PIECES = 20
 MODEL_ALONE_SLICES = 20
+OBJECTS_PER_REPORT = 3
 
 
 def main() -> None:
@@ -97,6 +100,7 @@ def failures(figures: dict[str, Any]) -> list[str]:
         wrong += ["identifiers on the wire"] * bool(wire["identifiers found"])
         wrong += ["the search is blind"] * (not wire["identifiers found in the originals"])
         wrong += ["nothing was sent on"] * (wire["accepted"] <= wire["refused"])
+        wrong += ["reports were not sent on"] * (wire["reports enrolled"] < wire["reports among them"])
     if hostile := figures.get("hostile"):
         wrong += ["stuck"] * bool(hostile["left waiting"]) + ["the node died"] * bool(hostile["node restarts"])
         wrong += ["nothing came through"] * (not hostile["enrolled"] + hostile["in quarantine"])
@@ -197,7 +201,8 @@ def of_wire(folder: Path, objects: int) -> dict[str, Any]:
         planted(("CT", "MR", "PT")[seed % 3], seed, ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")[seed % 2])
         for seed in range(objects)
     ]
-    paths = [folder / f"{at}.dcm" for at in range(objects)]
+    sources += [planted_report(seed) for seed in range(0, objects, OBJECTS_PER_REPORT)]
+    paths = [folder / f"{at}.dcm" for at in range(len(sources))]
     for path, source in zip(paths, sources, strict=True):
         path.write_bytes(source.data)
     needles = Needles(of_sources(sources))
@@ -211,18 +216,22 @@ def of_wire(folder: Path, objects: int) -> dict[str, Any]:
             for path in paths:
                 storescu(gateway.dicom_port, [path], "+rn", "-nh", "-R")
             accepted = sum(path.with_name(path.name + ".done").exists() for path in paths)
-            gateway.wait_until_enrolled(SECONDS_A_SLICE * objects + 60)
+            gateway.wait_until_enrolled(SECONDS_A_SLICE * len(sources) + 60)
             refused = gateway.count("objects_in_quarantine")
         finally:
             gateway.stop()
         received = proxy.received()
+    with Client(server.address, home=folder / "home") as client:
+        reports = [record for record in client.list(NAME) if record.extra.get("kind") == "text"]
     server.stop()
     looked_at = [view for run in received if run for view in views(run).values()]
     looked_at += [inner for view in received for inner in gateway_hostile.inflated(view)]
     found = {needle.label for view in looked_at for needle in needles.found_in(view)}
     control = {needle.label for source in sources for needle in needles.found_in(source.data)}
     return {
-        "objects": objects,
+        "objects": len(sources),
+        "reports among them": len(sources) - objects,
+        "reports enrolled": len(reports),
         "accepted": accepted,
         "refused": refused,
         "bytes towards the server": sum(map(len, received)),

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from bench.faults.plan import BACKUP, COLLECTION, CREATE, ENROL, ERASE, FACT, REKEY, ROTATE, Plan, Step
 from unseen.audit.leaf import ASKED, DONE, Details
-from unseen.errors import AuditUnavailable, IntegrityError, LimitExceeded, StoreFailed
+from unseen.errors import (
+    AuditUnavailable,
+    IntegrityError,
+    LimitExceeded,
+    MalformedMessage,
+    ServerUnavailable,
+    StoreFailed,
+)
 from unseen.keys.provider import HeldKey
 from unseen.keys.ring import KeyRings
 from unseen.store.sqlite import SqliteStore
@@ -102,7 +109,13 @@ class Life:
         return self._store.collections()[0].info.uid
 
     def _back_up(self, path: Path) -> None:
-        """As operator and client do it together."""
+        """As operator and client do it together; StoreFailed when the client finds that a disk lied to one of them."""
+        try:
+            self._fetch_backup(path)
+        except (IntegrityError, MalformedMessage, ServerUnavailable) as error:
+            raise StoreFailed("the backup did not come, or does not lie on the disk, as it was announced") from error
+
+    def _fetch_backup(self, path: Path) -> None:
         made = self._backups.begin()
         incoming = IncomingBackup(path, made.store_uid)
         try:
@@ -115,10 +128,7 @@ class Life:
             made.close()
         incoming.take(Reply(end=BackupEnd(sha256=digest.digest())))
         incoming.finish()
-        try:
-            incoming.keep()
-        except IntegrityError as error:  # it read what it had written: the disk had lied
-            raise StoreFailed("the backup is not on the disk as it was sent") from error
+        incoming.keep()
 
 
 @dataclass(frozen=True)

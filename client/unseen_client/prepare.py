@@ -135,10 +135,7 @@ class Preparer:
         return PreparedImage(vector, thumbnail_of(covered), report, sha256[:CONTENT_ID_DIGITS], covered)
 
     def passed(self, report: Path) -> Passed:
-        """What a report of `unseen deid` says of pictures that were covered as they would be here.
-
-        Raises InvalidInput, InvalidConfiguration.
-        """
+        """What a report of `unseen deid` says of pictures that were covered as they would be here; InvalidInput."""
         return Passed.read(report, self._settings, self._finder.detector_sha256)
 
     def both_ways(

@@ -33,6 +33,11 @@ class Packed(Protocol):
 PictureFile = Path | Packed
 
 
+def readable_name(file: PictureFile) -> str:
+    """A file's name as text: one in another encoding than UTF-8 keeps the file from nothing."""
+    return file.name.encode(errors="replace").decode()
+
+
 def read_source(path: str | os.PathLike[str], largest_bytes: int) -> bytes:
     """Return a file's bytes; ImageRefused for what is no plain file (a pipe would be waited for) or too large."""
     with opened_source(path) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import resource
@@ -96,7 +97,8 @@ async def keep_handing_back() -> None:
     """
     while True:
         await asyncio.sleep(HANDED_BACK_EVERY_S)
-        await asyncio.to_thread(_hand_back_whole_pages)
+        with contextlib.suppress(RuntimeError):  # no thread is to be had now: nothing to stop a server for
+            await asyncio.to_thread(_hand_back_whole_pages)
 
 
 def _hand_back_whole_pages() -> None:

@@ -19,7 +19,14 @@ pytestmark = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk 
 
 
 def test_what_must_not_be_is_told() -> None:
-    wire = {"identifiers found": [], "identifiers found in the originals": 1187, "accepted": 6, "refused": 1}
+    wire = {
+        "identifiers found": [],
+        "identifiers found in the originals": 1187,
+        "accepted": 6,
+        "refused": 1,
+        "reports among them": 2,
+        "reports enrolled": 2,
+    }
     once = {"lost": 0, "doubled": 0, "not asked for": 0, "refused": 0}
     hostile = {
         "left waiting": 0,
@@ -32,6 +39,7 @@ def test_what_must_not_be_is_told() -> None:
     assert failures({"wire": wire | {"identifiers found": ["0: PatientName"]}}) == ["identifiers on the wire"]
     assert failures({"wire": wire | {"identifiers found in the originals": 0}}) == ["the search is blind"]
     assert failures({"wire": wire | {"refused": 6}}) == ["nothing was sent on"]
+    assert failures({"wire": wire | {"reports enrolled": 1}}) == ["reports were not sent on"]
     assert failures({"hostile": hostile | {"in quarantine": 0}}) == ["nothing came through"]
     assert failures({"once": once | {"lost": 1, "doubled": 1}}) == ["lost", "doubled"]
     assert failures({"hostile": hostile | {"left waiting": 1, "peak MiB": {"node_child": 513}}}) == ["stuck", "memory"]

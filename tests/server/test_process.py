@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import resource
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.server.server_process import ServerProcess
+from unseen_server import process
 
 Make = Callable[..., Any]
 
@@ -132,3 +134,21 @@ print(full - kept, len(stays))
 """
     result = subprocess.run([sys.executable, "-c", waiting], capture_output=True, text=True, check=True, timeout=60)
     assert int(result.stdout.split()[0]) < 1024, "the C library gave it back unasked: the task proves nothing"
+
+
+async def test_a_server_goes_on_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = asyncio.Event()
+
+    async def refuse(work: Callable[[], None]) -> None:
+        if tried.is_set():
+            await asyncio.sleep(3600)
+        tried.set()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(process, "HANDED_BACK_EVERY_S", 0.0)
+    monkeypatch.setattr(process.asyncio, "to_thread", refuse)
+    handing_back = asyncio.create_task(process.keep_handing_back())
+    await tried.wait()
+    await asyncio.sleep(0)
+    assert not handing_back.done()
+    handing_back.cancel()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,13 +23,15 @@ from unseen_client.bring.brought import Brought
 from unseen_client.bring.video_child import Outcome
 from unseen_client.child_process import ChildPool, ChildProcess
 from unseen_client.records import CONTENT_ID_DIGITS, Record
-from unseen_client.source_file import PictureFile, opened_source
+from unseen_client.source_file import PictureFile, opened_source, readable_name
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg"})
 LONGEST_SIDE_PX = 1280
 MOST_FRAMES = 100_000
 """Of one video: a day at one frame a second."""
 SHORTEST_EVERY_S, LONGEST_EVERY_S = 0.01, 86_400.0
+MOST_REFUSED_IN_A_ROW = 20
+"""Each costs a child. A video that says a day and holds a minute would cost a child for every second of the day."""
 REQUESTS_PER_CHILD = 2000
 TIMEOUT_S = 120.0
 """Wall clock for one frame, with the decoding of what lies before it; the child's own limit counts computing only."""
@@ -56,14 +59,26 @@ class VideoReader:
             1,
             REQUESTS_PER_CHILD,
         )
+        self._refused_in_a_row = Counter[Path]()
 
     def length_ms(self, path: Path) -> int:
         """When the last frame of a video begins, in milliseconds; ImageRefused."""
         return self._ask(path, child.LENGTH_ALONE)[0]
 
     def frame(self, path: Path, at_ms: int) -> npt.NDArray[np.uint8]:
-        """The first frame at a time or after it, (height, width, 3), at most 1280 pixels; ImageRefused."""
-        return self._ask(path, at_ms)[1]
+        """The first frame at a time or after it, (height, width, 3), at most 1280 pixels; ImageRefused.
+
+        A video of which so many frames in a row were refused is not opened again.
+        """
+        if self._refused_in_a_row[path] >= MOST_REFUSED_IN_A_ROW:
+            raise ImageRefused("too many frames of this video in a row cannot be read; get the original again")
+        try:
+            pixels = self._ask(path, at_ms)[1]
+        except ImageRefused:
+            self._refused_in_a_row[path] += 1
+            raise
+        del self._refused_in_a_row[path]
+        return pixels
 
     def close(self) -> None:
         """End the child."""
@@ -150,7 +165,7 @@ def _record(frame: Frame, tags: tuple[str, ...]) -> Record:
     return Record(
         id=f"{frame.video_sha256.hex()[:CONTENT_ID_DIGITS]}@{second}",
         tags=tags,
-        extra={CLIP: frame.video.name, SECOND: second},
+        extra={CLIP: readable_name(frame.video), SECOND: second},
     )
 
 

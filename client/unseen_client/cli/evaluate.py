@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unseen.errors import InvalidInput
-from unseen_client.cli.face_options import FaceOptions
+from unseen_client.cli.face_options import DEFAULT, FaceOptions
 from unseen_client.cli.link import Link, linked
 from unseen_client.cli.outcome import say
 from unseen_client.cli.spread import spread
@@ -48,20 +48,24 @@ def evaluate(
 
     A server is started on this machine for it, and its files are removed; with --on-server the one that --server names
     gets the vectors for a while. A folder's sub-folders are labels; a manifest has a column path, and label or caption.
+    With a model for DICOM objects the folder's objects are found, prepared and refused as `unseen enrol-dicom` does.
 
     \b
     Examples:
       unseen eval ~/Labelled
       unseen eval captions.csv --noise privunit:64 --noise privunit:16 --curves curves.png
       unseen eval ~/Labelled --model siglip2-b-16 --json
+      unseen eval /archive/by-modality --model bundled+dicom
     """
     from unseen.dp.text import mechanism_from_text
+    from unseen.embed.dicom_model import is_dicom_model
     from unseen.params import by_name
     from unseen_client.demo.stage import LOOPBACK, Stage, ending_cleanly
     from unseen_client.evaluate.curves import draw
-    from unseen_client.evaluate.material import read_material
+    from unseen_client.evaluate.material import read_material, read_objects
     from unseen_client.evaluate.run import Wanted
     from unseen_client.evaluate.run import evaluate as measure
+    from unseen_client.evaluate.vectors import Maker, ObjectMaker
     from unseen_client.home import default_home
     from unseen_client.prepare import Preparer
     from unseen_client.progress import watching
@@ -70,10 +74,14 @@ def evaluate(
 
     mechanisms = tuple(mechanism_from_text(text) for text in noise or ())
     wanted = Wanted(by_name(parameters), tuple(sorted({*(k or DEFAULT_KS)})), mechanisms, questions)
-    items = read_material(source, root, most)
+    of_objects = is_dicom_model(model)
+    if of_objects and faces.settings() != DEFAULT:
+        raise InvalidInput("got options of faces, expected none: how DICOM objects are covered is not chosen here")
+    items = read_objects(source, most) if of_objects else read_material(source, root, most)
     registry = known_models(link.home or default_home(), model)
     with ExitStack() as stack:
         preparer = stack.enter_context(Preparer(model, registry=registry, deid=faces.settings()))
+        maker: Maker = stack.enter_context(closing(ObjectMaker(preparer))) if of_objects else preparer
         if on_server:
             client = stack.enter_context(link.client())
         else:
@@ -82,7 +90,7 @@ def evaluate(
             stage.start()
             client = stack.enter_context(Client(f"{LOOPBACK}:{stage.port}", home=stage.home))
         watch = stack.enter_context(watching(progress and not link.json))
-        found = measure(items, preparer, client, wanted, watch)
+        found = measure(items, maker, client, wanted, watch)
     # What was measured is shown first: a place that cannot be written to loses the picture of it, not the numbers.
     if link.json:
         say(True, _fields(found), "")
@@ -100,6 +108,7 @@ def _fields(found: Evaluation) -> dict[str, object]:
     return {
         "pictures": found.pictures,
         "refused": found.refused,
+        "reasons": dict(found.reasons),
         "with_faces": found.with_faces,
         "lines": [_line_fields(line) for line in found.lines],
     }
@@ -137,3 +146,5 @@ def _print(found: Evaluation) -> None:
         console.print(table)
     console.print("R: recall, P: precision, rank: the median rank of the first right answer")
     console.print(f"{found.refused} pictures refused, something covered in {found.with_faces}", markup=False)
+    for reason, count in sorted(found.reasons.items(), key=lambda one: -one[1]):
+        console.print(f"{count} refused: {reason}", markup=False, highlight=False)

@@ -36,6 +36,7 @@ from unseen.errors import (
     UnseenError,
     WrongKey,
 )
+from unseen_client.cli.shown import shown
 
 DONE, FAILED, USAGE, UNAVAILABLE, PARTLY, NOT_FOUND, KEY_MISSING, NOT_LET_IN = 0, 1, 2, 3, 4, 5, 6, 7
 REFUSED_BY_POLICY, INTERRUPTED = 8, 130
@@ -64,7 +65,10 @@ def exit_code(error: UnseenError) -> int:
 
 @contextmanager
 def telling(as_json: bool) -> Iterator[None]:
-    """Turn errors and warnings of Unseen's into words (or JSON objects) on the error stream, errors into exit codes."""
+    """Turn errors and warnings of Unseen's into words (or JSON objects) on the error stream, errors into exit codes.
+
+    A server's words and names of files stand in some of them.
+    """
     try:
         with _warning(as_json):
             yield
@@ -74,7 +78,8 @@ def telling(as_json: bool) -> Iterator[None]:
             fields = {"error": {"code": error.code, "message": str(error), "notes": notes}}
             sys.stderr.write(json.dumps(fields) + "\n")
         else:
-            sys.stderr.write("\n".join([f"error: {error}", *(f"note: {note}" for note in notes)]) + "\n")
+            lines = [f"error: {error}", *(f"note: {note}" for note in notes)]
+            sys.stderr.write("\n".join(map(shown, lines)) + "\n")
         raise SystemExit(exit_code(error)) from error
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what was acknowledged before is kept\n")
@@ -94,7 +99,7 @@ def _warning(as_json: bool) -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         fields = {"warning": {"code": category.__name__, "message": str(message)}}
-        sys.stderr.write((json.dumps(fields) if as_json else f"warning: {message}") + "\n")
+        sys.stderr.write((json.dumps(fields) if as_json else shown(f"warning: {message}")) + "\n")
 
     with warnings.catch_warnings():
         warnings.showwarning = show

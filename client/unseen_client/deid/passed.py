@@ -1,12 +1,13 @@
 """Pictures that `unseen deid` wrote, known by their SHA-256: what the face step found in them stands in its report.
 
-Runs where the images are; the report says where people stood. It is as good as its file, which only its owner may read
-and write. What it says counts for a picture that is byte for byte the one that was written, by this very release, with
-the same detector and the same settings; every other picture is looked at.
+Runs where the images are; the report says where people stood. It is as good as its file: one that others may read or
+write, or that is another account's, is refused. What it says counts for a picture that is byte for byte the one that
+was written, by this very release, with the same detector and the same settings; every other picture is looked at.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Any
 from unseen.deid.faces import Face
 from unseen.deid.report import CoverReport, Left
 from unseen.deid.settings import DeidSettings
-from unseen.errors import InvalidInput
+from unseen.errors import ImageRefused, InvalidInput
 from unseen_client.deid.journal import entries
 from unseen_client.deid.outcome import Outcome
 from unseen_client.deid.photo import PHOTO
-from unseen_client.home import refuse_others
+from unseen_client.source_file import opened_source
 
 LARGEST_REPORT_BYTES = 1 << 30
+OTHERS_RIGHTS = 0o077
+"""`unseen deid` gives nobody but its user any; a report that came in an archive or by a download mostly has some."""
 
 
 class Passed:
@@ -33,20 +36,10 @@ class Passed:
 
     @classmethod
     def read(cls, path: Path, settings: DeidSettings, detector_sha256: str) -> Passed:
-        """The report in a file, for a face step with these settings.
-
-        Raises InvalidInput for what is no report, InvalidConfiguration for a file that others can reach.
-        """
-        try:
-            refuse_others(path, "600")
-            if path.stat().st_size > LARGEST_REPORT_BYTES:
-                raise InvalidInput(f"{path} has more than {LARGEST_REPORT_BYTES} bytes; de-identify in several runs")
-            written = path.read_bytes()
-        except OSError as error:
-            raise InvalidInput(f"cannot read the report {path}: {error.strerror}") from error
+        """The report in a file, for a face step with these settings; InvalidInput for none, or one open to others."""
         pipelines: set[str] = set()
         found: dict[str, CoverReport] = {}
-        for entry in entries(written, path):
+        for entry in entries(_own(path), path):
             if _is_ours(entry.get("description"), settings, detector_sha256):
                 pipelines.add(str(entry["pipeline"]))
             elif entry.get("outcome") == Outcome.DONE and entry.get("pipeline") in pipelines:
@@ -59,6 +52,30 @@ class Passed:
         Boxes are in pixels of the picture as it was written.
         """
         return self._reports.get(sha256)
+
+
+def _own(path: Path) -> bytes:
+    """The bytes of a report, looked at and read through one open file; raises InvalidInput."""
+    try:
+        with opened_source(path) as file:
+            about = os.fstat(file.fileno())
+            _require_own(path, about)
+            if about.st_size > LARGEST_REPORT_BYTES:
+                raise InvalidInput(f"{path} has more than {LARGEST_REPORT_BYTES} bytes; de-identify in several runs")
+            return file.read()
+    except ImageRefused as error:
+        raise InvalidInput(f"cannot read the report {path}; name the file that `unseen deid` wrote") from error
+
+
+def _require_own(path: Path, about: os.stat_result) -> None:
+    """Refuse a report of another account, or with the rights of a file that was handed on; raises InvalidInput."""
+    if not hasattr(os, "geteuid"):  # not a POSIX system
+        return
+    if about.st_uid != os.geteuid() or about.st_mode & OTHERS_RIGHTS:
+        raise InvalidInput(
+            f"the report {path} is another account's or open to others, so it may say of any picture that it is "
+            "covered. Leave it out, or name the one that `unseen deid` wrote for you; if this is it, chmod 600 it"
+        )
 
 
 def _is_ours(description: object, settings: DeidSettings, detector_sha256: str) -> bool:

@@ -62,6 +62,15 @@ class DicomPictures:
     faces: int
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class DicomBothWays:
+    """The middle frame of one object as it would be enrolled, and with nothing painted: for this device alone."""
+
+    placement: Placement
+    painted: npt.NDArray[np.float32]
+    seen: npt.NDArray[np.float32]
+
+
 class DicomPreparer:
     """De-identifies, renders and embeds DICOM objects. Children are started when first needed; thread-safe."""
 
@@ -115,6 +124,14 @@ class DicomPreparer:
     def query(self, source: DicomSource) -> npt.NDArray[np.float32]:
         """Return the vector (dimension,) to search with: of the only frame, or of the middle one; ImageRefused."""
         return self.pictures(source, lambda placement: spread(placement.frames, 1)).pictures[0].vector
+
+    def both_ways(self, source: DicomSource) -> DicomBothWays:
+        """Return the vectors (dimension,) of the only or middle frame, to measure what painting costs; ImageRefused."""
+        looked = self._pipeline.looked_at(source.read(), lambda placement: spread(placement.frames, 1))
+        people = min(looked.faces, 1)
+        masks = [looked.mask] if looked.mask is None or not looked.covered else [looked.mask, None]
+        made = [self._vector(self._views.pictures(looked.data, looked.chosen, mask)[0].looks, people) for mask in masks]
+        return DicomBothWays(looked.placement, made[0], made[-1])
 
     def _vector(self, pictures: Sequence[Pixels], people: int) -> npt.NDArray[np.float32]:
         """The direction between the vectors of each picture of a frame, whole and without its outer part."""

@@ -1,6 +1,6 @@
 """What is asked of labelled or captioned pictures, and which rows are right answers. On the device only.
 
-pictures   one of the pictures, itself left out: right are those with its label
+pictures   one of the pictures, itself left out (an object: all of its study): right are those with its label
 labels     a label as words: right are the pictures with it
 captions   a caption as words: right are the pictures with this very caption
 """
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from unseen.errors import InvalidConfiguration
 from unseen_client.evaluate.material import SEED, Item
 from unseen_client.evaluate.measures import Bools
-from unseen_client.prepare import Preparer
+from unseen_client.evaluate.vectors import Maker
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -41,28 +42,29 @@ class Questions:
     right: Bools
     """(q, n)"""
     left_out: Bools
-    """(q, n): rows that are no answer, right or wrong: the picture that is asked with."""
+    """(q, n): rows that are no answer, right or wrong: the picture that is asked with, and others of its study."""
 
 
-def questions_of(pictures: Embedded, preparer: Preparer, most: int) -> list[Questions]:
+def questions_of(pictures: Embedded, maker: Maker, most: int) -> list[Questions]:
     """Every kind of question that the items allow, a fixed sample of ``most`` each."""
     labels = np.array([item.label for item in pictures.items])
     captions = np.array([item.caption for item in pictures.items])
     kinds = [
         _pictures(pictures, labels, most),
-        _words("labels", labels, [label.replace("_", " ") for label in _sample(labels, most)], preparer),
-        _words("captions", captions, _sample(captions, most), preparer),
+        _words("labels", labels, [label.replace("_", " ") for label in _sample(labels, most)], maker),
+        _words("captions", captions, _sample(captions, most), maker),
     ]
     return [one for one in kinds if len(one.covered)]
 
 
 def _pictures(pictures: Embedded, labels: npt.NDArray[np.str_], most: int) -> Questions:
     alike = (labels[:, None] == labels) & (labels != "")
-    np.fill_diagonal(alike, False)
+    studies = np.array([item.study for item in pictures.items])
+    own = ((studies[:, None] == studies) & (studies != "")) | np.eye(len(labels), dtype=bool)
+    alike &= ~own
     able = np.flatnonzero(alike.any(axis=1))
     chosen = np.sort(np.random.default_rng(SEED).permutation(able)[:most])
-    itself = np.eye(len(labels), dtype=bool)[chosen]
-    return Questions("pictures", pictures.covered[chosen], pictures.seen[chosen], alike[chosen], itself)
+    return Questions("pictures", pictures.covered[chosen], pictures.seen[chosen], alike[chosen], own[chosen])
 
 
 def _sample(values: npt.NDArray[np.str_], most: int) -> list[str]:
@@ -70,8 +72,14 @@ def _sample(values: npt.NDArray[np.str_], most: int) -> list[str]:
     return [str(value) for value in np.sort(np.random.default_rng(SEED).permutation(different)[:most])]
 
 
-def _words(kind: str, values: npt.NDArray[np.str_], asked: Sequence[str], preparer: Preparer) -> Questions:
+def _words(kind: str, values: npt.NDArray[np.str_], asked: Sequence[str], maker: Maker) -> Questions:
     spelled = np.array([value.replace("_", " ") for value in values]) if kind == "labels" else values
     right = np.array([spelled == words for words in asked]).reshape(len(asked), len(values))
-    vectors = np.array([preparer.text(words) for words in asked], np.float32).reshape(len(asked), preparer.dimension)
+    try:
+        made = [maker.text(words) for words in asked]
+    except (
+        InvalidConfiguration
+    ):  # the model has made vectors of pictures, so this is all it can mean: it reads no words
+        made, right = [], right[:0]
+    vectors = np.array(made, np.float32).reshape(len(made), maker.dimension)
     return Questions(kind, vectors, vectors, right, np.zeros_like(right))

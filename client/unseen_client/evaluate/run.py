@@ -11,9 +11,10 @@ The server gets the vectors of covered pictures, in a collection of its own that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from unseen.params import ParameterSet
 from unseen_client.evaluate.material import Item
 from unseen_client.evaluate.measures import Measures, in_order, measured
 from unseen_client.evaluate.questions import Embedded, Questions, questions_of
-from unseen_client.prepare import Preparer
+from unseen_client.evaluate.vectors import Maker
 from unseen_client.progress import Watcher
 from unseen_client.steps import Progress
 from unseen_client.sync import Client
@@ -67,12 +68,14 @@ class Evaluation:
     with_faces: int
     """Pictures whose vector changed because something was covered in them."""
     lines: tuple[Line, ...]
+    reasons: Mapping[str, int]
+    """Why pictures were refused, and how many."""
 
 
-def evaluate(items: Sequence[Item], preparer: Preparer, client: Client, wanted: Wanted, watch: Watcher) -> Evaluation:
+def evaluate(items: Sequence[Item], maker: Maker, client: Client, wanted: Wanted, watch: Watcher) -> Evaluation:
     """Embed the pictures, ask every question in every way; raises InvalidInput when there is nothing to ask."""
-    pictures = embed(items, preparer, watch)
-    asked = questions_of(pictures, preparer, wanted.most_questions)
+    pictures, refused = embed(items, maker, watch)
+    asked = questions_of(pictures, maker, wanted.most_questions)
     if not asked:
         raise InvalidInput("nothing can be asked of these pictures: no two have one label, and none has a caption")
     lines: list[Line] = []
@@ -83,22 +86,25 @@ def evaluate(items: Sequence[Item], preparer: Preparer, client: Client, wanted: 
     changed = int((pictures.covered != pictures.seen).any(axis=1).sum())
     order = {one.kind: at for at, one in enumerate(asked)}
     in_kinds = sorted(lines, key=lambda line: order[line.kind])
-    return Evaluation(len(pictures.items), len(items) - len(pictures.items), changed, tuple(in_kinds))
+    return Evaluation(len(pictures.items), refused.total(), changed, tuple(in_kinds), refused)
 
 
-def embed(items: Sequence[Item], preparer: Preparer, watch: Watcher) -> Embedded:
-    """Every picture that is not refused, twice; raises InvalidInput when fewer than two are left."""
+def embed(items: Sequence[Item], maker: Maker, watch: Watcher) -> tuple[Embedded, Counter[str]]:
+    """Every picture that is not refused, twice, and why others are; InvalidInput when fewer than two are left."""
     kept, covered, seen = [], [], []
-    outcomes = preparer.both_ways(item.path for item in items)
+    refused: Counter[str] = Counter()
+    outcomes = maker.both_ways(item.path for item in items)
     for done, (item, (_, made)) in enumerate(zip(items, outcomes, strict=True), 1):
         watch(Progress(done, len(items), "images"))
-        if not isinstance(made, ImageRefused):
-            kept.append(item)
+        if isinstance(made, ImageRefused):
+            refused[str(made)] += 1
+        else:
+            kept.append(replace(item, study=made[2]) if len(made) > 2 else item)
             covered.append(made[0])
             seen.append(made[1])
     if len(kept) < 2:
         raise InvalidInput(f"{len(items) - len(kept)} of {len(items)} pictures were refused; `unseen deid` says why")
-    return Embedded(kept, np.stack(covered), np.stack(seen))
+    return Embedded(kept, np.stack(covered), np.stack(seen)), refused
 
 
 def ways(pictures: Embedded, client: Client, wanted: Wanted) -> Generator[tuple[str, Answer], None, None]:

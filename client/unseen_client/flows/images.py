@@ -25,7 +25,7 @@ from unseen_client.flows.sync import open_current
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import EnrolReport, Refusal
 from unseen_client.session import Session
-from unseen_client.source_file import PictureFile, opened_source
+from unseen_client.source_file import PictureFile, opened_source, readable_name
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
@@ -156,13 +156,8 @@ class _Images:
 def describe(path: PictureFile, record: Record) -> Record:
     """The record with what is empty filled in from the file; raises InvalidInput, ImageRefused when unreadable."""
     digest = _digest(path)
-    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or _readable(path.name)
+    row, name = record.id or digest.hex()[:CONTENT_ID_DIGITS], record.name or readable_name(path)
     return as_given(replace(record, id=row, name=name, content=digest))
-
-
-def _readable(name: str) -> str:
-    """A file's name as text: one in another encoding than UTF-8 keeps the file from nothing."""
-    return name.encode(errors="replace").decode()
 
 
 def _digest(path: PictureFile) -> bytes:

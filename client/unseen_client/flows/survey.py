@@ -142,13 +142,18 @@ class Survey:
         source, is_named = one
         if isinstance(source, TextBeside):
             return self._preparer.placed(source)
-        if Path(source.name).name == DIRECTORY_NAME and not is_named:
+        if not is_named and is_passed_over(source):
             return None
         if is_dicom(source):
             return self._preparer.placed(source)
-        if is_named:
-            raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
-        return None
+        raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
+
+
+def is_passed_over(source: DicomSource) -> bool:
+    """Whether a file that nobody named, in a folder, is no object; ImageRefused when it cannot be read."""
+    from unseen_client.dicom.source import is_dicom
+
+    return Path(source.name).name == DIRECTORY_NAME or not is_dicom(source)
 
 
 def sources_of(given: Sequence[Path | DicomSource]) -> list[tuple[DicomSource, bool]]:

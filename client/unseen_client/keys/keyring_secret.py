@@ -19,9 +19,9 @@ NO_KEYRINGS = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt."
 
 def keep(entry: str, secret: bytes) -> None:
     """Put a secret under a name; InvalidConfiguration where there is no keyring."""
+    keyring = _keyring("use `unseen keys protect passphrase`")
     from keyring.errors import KeyringError
 
-    keyring = _keyring("use `unseen keys protect passphrase`")
     try:
         keyring.set_password(SERVICE, entry, base64.b64encode(secret).decode("ascii"))
     except (KeyringError, OSError) as error:
@@ -30,12 +30,12 @@ def keep(entry: str, secret: bytes) -> None:
 
 def fetch(entry: str) -> bytes:
     """The secret under a name; WrongKey when the keyring has none or is locked, InvalidConfiguration without one."""
-    from keyring.errors import KeyringError
-
     keyring = _keyring(
         "the keys of this device lie under a secret that one holds: run this in the session that has it, as the same "
         "account"
     )
+    from keyring.errors import KeyringError
+
     try:
         text = keyring.get_password(SERVICE, entry)
     except (KeyringError, OSError) as error:  # OSError: a session's bus that is gone

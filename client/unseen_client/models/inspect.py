@@ -50,7 +50,8 @@ def page_of(told: dict[str, Any]) -> str:
 
 def reads(held: HeldModel) -> dict[str, bool]:
     """Whether a model reads pictures and words."""
-    return {"pictures": read_recipe(held.manifest).picture is not None, "words": True}
+    recipe = read_recipe(held.manifest)
+    return {"pictures": recipe.picture is not None, "words": recipe.reads_words}
 
 
 def check_model(held: HeldModel) -> list[str]:
@@ -68,8 +69,9 @@ def check_model(held: HeldModel) -> list[str]:
         if reads(held)["pictures"]:
             _require_unit(embedder.image(_picture()), held)
             done.append(f"a picture becomes {embedder.dimension} numbers")
-        _require_unit(embedder.text(CHECK_WORDS), held)
-        done.append(f"words become {embedder.dimension} numbers")
+        if reads(held)["words"]:
+            _require_unit(embedder.text(CHECK_WORDS), held)
+            done.append(f"words become {embedder.dimension} numbers")
     finally:
         embedder.close()
     return done

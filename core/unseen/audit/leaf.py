@@ -119,6 +119,11 @@ def leaf_fields(data: bytes) -> dict[str, object]:
     return dict(fields)
 
 
+def time_of(data: bytes) -> str:
+    """When a leaf says that it was, as ``text_of_time`` has it; MalformedMessage as for ``leaf_fields``."""
+    return str(leaf_fields(data)["time"])
+
+
 def text_of_time(time_ms: int) -> str:
     """Milliseconds since 1970 as leaves have them, in UTC; earlier times come first as texts, too."""
     # Not fromtimestamp: that goes through a float and may be a millisecond off.

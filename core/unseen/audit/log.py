@@ -16,11 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from unseen.audit import tree
 from unseen.audit.frames import HEADER, Frame, FrameFile
 from unseen.audit.head import TreeHead, open_head
+from unseen.audit.landmarks import LANDMARK_LEAVES, Landmark, Landmarks
+from unseen.audit.leaf import time_of
 from unseen.audit.nodes import NodeFile
 from unseen.audit.tree import RightEdge
 from unseen.envelope import SealingKey, context
@@ -72,6 +75,8 @@ class Log:
         self._folder = folder
         self._seal = SealingKey(key)
         self._signer = signer
+        self._landmarks = Landmarks(len(HEADER))
+        self._exploring = Lock()
         self._unwritten: tuple[int, list[bytes]] = (0, [])
         self._tail: deque[bytes] = deque(maxlen=CHECKPOINT_LEAVES)
         self._frames = FrameFile(folder / "leaves")
@@ -170,12 +175,36 @@ class Log:
         """Leaves from index ``start`` up to ``stop``; SealBroken when one was altered."""
         now = self._now
         stop = now.size if stop is None else min(stop, now.size)
-        for frame in self._frames.read(len(HEADER), now.end):
+        for frame in self._frames.read(self._landmarks.before(start).offset, now.end):
             if frame.first_index >= stop:
                 return
             for at, record in enumerate(frame.records, frame.first_index):
                 if start <= at < stop:
                     yield self._seal.open(record, self._place(at))
+
+    def explore(self) -> bool:
+        """Look through some leaves that nobody read yet, so that a later one is found at once; whether it did.
+
+        Again and again until it did not: then ``leaves`` and ``first_since`` read little that is not asked for.
+        """
+        with self._exploring:
+            last, now = self._landmarks.last, self._now
+            if now.size - last.index < LANDMARK_LEAVES:
+                return False
+            latest, index = last.latest, last.index
+            for frame in self._frames.read(last.offset, now.end):
+                latest = max(latest, *map(time_of, self._opened(frame, index)))
+                index += len(frame.records)
+                if index - last.index >= LANDMARK_LEAVES:
+                    self._landmarks.add(Landmark(index, frame.end, latest))
+                    return True
+            return False
+
+    def first_since(self, time: str, stop: int) -> int:
+        """The index of the first leaf of this time or a later one; ``stop`` when none of those before it is."""
+        start = self._landmarks.before_time(time).index
+        found = (index for index, leaf in enumerate(self.leaves(start, stop), start) if time <= time_of(leaf))
+        return next(found, stop)
 
     def subtrees(self, size: int) -> tuple[bytes, ...]:
         """The whole subtrees of the tree of the first ``size`` leaves, from left to right."""

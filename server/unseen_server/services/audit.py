@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from unseen.audit.leaf import leaf_fields, text_of_time
+from unseen.audit.leaf import text_of_time
 from unseen.audit.log import Log, Snapshot
 from unseen.errors import InvalidInput, NotFound, NotPermitted
 from unseen.v1 import audit_pb2, audit_pb2_grpc
@@ -48,7 +48,10 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         if request.since_ms > LAST_TIME_MS:
             raise InvalidInput(f"got a time of {request.since_ms} ms since 1970, expected at most {LAST_TIME_MS}")
         log = await self._workers.change(self._audit.log_of, call.caller.tenant)
-        parts = _export(log, log.now, request.first_index, text_of_time(request.since_ms))
+        if request.first_index or request.since_ms:
+            while await self._workers.change(log.explore):
+                pass  # a step at a time: others have their turn in between
+        parts = _export(log, log.now, request.first_index, request.since_ms)
         with self._workers.holding(2 * limits.EXPORT_PAGE_BYTES):
             while (part := await self._workers.change(next, parts, None)) is not None:
                 yield part
@@ -69,18 +72,14 @@ def _inclusion(audit: Audit, tenant: str, index: int) -> audit_pb2.ProveInclusio
     return audit_pb2.ProveInclusionResponse(head=now.head, inclusion=log.inclusion_proof(index, now.size))
 
 
-def _export(log: Log, now: Snapshot, first_index: int, since: str) -> Iterator[audit_pb2.ExportLeavesResponse]:
-    """An export's messages; leaves before the first one of ``since`` are left out, later ones never."""
-    leaves = log.leaves(first_index, now.size)
+def _export(log: Log, now: Snapshot, first_index: int, since_ms: int) -> Iterator[audit_pb2.ExportLeavesResponse]:
+    """An export's messages; leaves before the first one of ``since_ms`` are left out, later ones never."""
     index, page, page_bytes = min(first_index, now.size), list[bytes](), 0
-    for leaf in leaves:
-        if since <= str(leaf_fields(leaf)["time"]):
-            page, page_bytes = [leaf], len(leaf)
-            break
-        index += 1
+    if since_ms:
+        index = max(index, log.first_since(text_of_time(since_ms), now.size))
     begin = audit_pb2.ExportBegin(first_index=index, subtrees=log.subtrees(index))
     yield audit_pb2.ExportLeavesResponse(begin=begin)
-    for leaf in leaves:
+    for leaf in log.leaves(index, now.size):
         if page_bytes + len(leaf) > limits.EXPORT_PAGE_BYTES:
             yield audit_pb2.ExportLeavesResponse(page=audit_pb2.ExportPage(leaves=page))
             page, page_bytes = [], 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ from PIL import Image
 from tests.client.real_server import ROOT, RealServer
 from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 from unseen_client import AsyncClient, Client, Query
+from unseen_client.bring import video
 from unseen_client.bring.sources import Choices, read_sources
 from unseen_client.bring.video import REASONS, Frame, VideoReader
 from unseen_client.bring.video_child import Outcome
+from unseen_client.flows.standing import as_given
 
 PHOTOS = ROOT / "examples/demo/photos"
-SHOWN = ("raccoon.jpg", "espresso.jpg", "tiger-in-snow.jpg")
+SHOWN = ("raccoon.jpg", "astronaut.jpg", "tiger-in-snow.jpg")
 SIZE = (320, 240)
 PER_SECOND = 10
 SECONDS = 2
@@ -117,6 +121,28 @@ def test_hostile_videos_are_refused_and_lead_to_no_other_file(clip: Path, tmp_pa
     reader.close()
 
 
+def test_a_video_that_keeps_failing_is_not_opened_for_every_second_it_claims(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "MOST_REFUSED_IN_A_ROW", 2)
+    reader, other = VideoReader(), tmp_path / "other.mp4"
+    shutil.copy(clip, other)
+    for at_ms in (6000, 1000, 7000, 8000):  # a frame that can be read in between begins the count anew
+        with pytest.raises(ImageRefused, match="ends before") if at_ms > 5900 else nullcontext():
+            reader.frame(clip, at_ms)
+    with pytest.raises(ImageRefused, match="too many frames"):
+        reader.frame(clip, 1000)
+    assert is_near(reader.frame(other, 1000), SHOWN[0])
+    reader.close()
+
+
+def test_a_video_whose_name_is_no_text_is_enrolled_as_a_picture_would_be(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    shutil.copy(clip, path)
+    (_, record), *_ = read_sources([path], Choices(every_s=10)).pictures
+    assert as_given(record).extra["clip"] == "caf?.mp4"
+
+
 def test_only_containers_that_are_named_are_opened(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps playlists out is told to FFmpeg by OpenCV: here it is told of AVI alone, and obeys."""
     monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "format_whitelist;avi")
@@ -140,6 +166,7 @@ async def test_a_video_is_found_by_what_it_shows_and_when(
         done = unseen("enrol", name, clip, "--every", "2", "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["enrolled"] == 3
+        assert json.loads(done.stdout)["faces_covered"] == 1, "a frame goes through the face step as any picture"
         for picture, second in zip(SHOWN, ("0", "2", "4"), strict=True):
             best = client.search(name, Query.picture(PHOTOS / picture))[0]
             assert (best.record.extra["second"], best.record.extra["clip"]) == (second, "gate.mp4")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unseen.errors import UnseenError
 from unseen_client import Record
+from unseen_client.cli.outcome import telling
 from unseen_client.cli.rows import row_line
 from unseen_client.cli.search import print_hits
 from unseen_client.cli.shown import refused_lines, shown
-from unseen_client.report import Hit, Refusal
+from unseen_client.report import Hit, Refusal, StoreWentBack
 
 EVIL = "\x1b]0;owned\x07\x9b2J\u202egpj.exe"
 
@@ -50,3 +53,19 @@ def test_a_refused_file_is_shown_without_control_characters():
     (line,) = refused_lines([Refusal(EVIL, "IMAGE_REFUSED", f"cannot read {EVIL}")])
     assert line.count("gpj.exe") == 2
     assert shown(line) == line
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_a_server_says_of_an_error_is_shown_without_control_characters(capsys, as_json):
+    def failing():
+        warnings.warn(EVIL, StoreWentBack, stacklevel=1)
+        error = UnseenError(EVIL)
+        error.add_note(EVIL)
+        raise error
+
+    with pytest.raises(SystemExit), telling(as_json=as_json):
+        failing()
+    written = capsys.readouterr().err
+    assert written.count("gpj.exe") == 3
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(written)

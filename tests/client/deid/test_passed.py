@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,10 +16,9 @@ import pytest
 from tests.client.real_server import ROOT, RealServer
 from unseen.deid.faces import FaceFinder
 from unseen.deid.settings import DeidSettings
-from unseen.errors import InvalidConfiguration, InvalidInput
+from unseen.errors import InvalidInput
 from unseen_client import AsyncClient, Client, Deidentifier
-from unseen_client.deid.outcome import DeidReport
-from unseen_client.home import write_private
+from unseen_client.deid.outcome import DeidReport, Outcome
 from unseen_client.prepare import Preparer
 
 PHOTOS = ROOT / "examples/demo/photos"
@@ -60,6 +59,13 @@ def out(covered: DeidReport, name: str) -> Path:
     return covered.report_file.parent / "out" / name
 
 
+def written(path: Path, lines: list[dict[str, object]]) -> Path:
+    """A report with these lines, for its user alone as `unseen deid` leaves it."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.chmod(0o600)
+    return path
+
+
 def test_a_picture_in_the_report_has_the_vector_that_looking_gives(
     preparer: Preparer, covered: DeidReport, looks: list[tuple[int, ...]]
 ) -> None:
@@ -92,7 +98,7 @@ def test_another_file_other_settings_and_another_release_are_looked_at(
         other = [
             {**line, "description": line["description"] | change} if "description" in line else line for line in lines
         ]
-        write_private(tmp_path / "other.jsonl", "".join(json.dumps(line) + "\n" for line in other).encode())
+        written(tmp_path / "other.jsonl", other)
         assert preparer.passed(tmp_path / "other.jsonl").report(digest) is None
 
 
@@ -101,18 +107,54 @@ def test_what_is_no_report_is_refused(preparer: Preparer, covered: DeidReport, t
         preparer.passed(tmp_path / "absent.jsonl")
     lines = [json.loads(line) for line in covered.report_file.read_text().splitlines()]
     broken = tmp_path / "broken.jsonl"
-    write_private(broken, b'{"path": "a.jpg"}\n')
+    written(broken, [{"path": "a.jpg"}])
     with pytest.raises(InvalidInput, match="is no report"):
         preparer.passed(broken)
     for facts in ({}, {"faces": [{"box": [1, 2, 3]}]}, {"faces": 3}, {"size_px": [1]}):
         damaged = [{**line, "facts": facts and line["facts"] | facts} if "facts" in line else line for line in lines]
-        write_private(broken, "".join(json.dumps(line) + "\n" for line in damaged).encode())
+        written(broken, damaged)
         with pytest.raises(InvalidInput, match="damaged report"):
             preparer.passed(broken)
-    if sys.platform != "win32":
-        broken.chmod(0o620)  # whoever else may write there could say of any picture that it was covered
-        with pytest.raises(InvalidConfiguration, match="chmod 600"):
-            preparer.passed(broken)
+
+
+def test_a_report_that_may_be_somebody_elses_is_refused(
+    preparer: Preparer, covered: DeidReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert covered.report_file.stat().st_mode & 0o777 == 0o600
+    handed = Path(shutil.copy(covered.report_file, tmp_path / "handed.jsonl"))
+    (tmp_path / "link.jsonl").symlink_to(handed)
+    for mode in (0o644, 0o620, 0o602):
+        handed.chmod(mode)
+        for path in (handed, tmp_path / "link.jsonl"):
+            with pytest.raises(InvalidInput, match="open to others"):
+                preparer.passed(path)
+    handed.chmod(0o600)
+    preparer.passed(tmp_path / "link.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(InvalidInput, match="cannot read the report"):
+        preparer.passed(tmp_path / "pipe.jsonl")
+    monkeypatch.setattr(os, "geteuid", lambda: handed.stat().st_uid + 1)
+    with pytest.raises(InvalidInput, match="another account's"):
+        preparer.passed(handed)
+
+
+def test_a_dry_run_and_a_refusal_are_no_reason_not_to_look(
+    preparer: Preparer, covered: DeidReport, tmp_path: Path
+) -> None:
+    """The pictures that a dry run writes show every face; a file that was refused was not covered."""
+    digest = hashlib.sha256(out(covered, "astronaut.jpg").read_bytes()).hexdigest()
+    lines = [json.loads(line) for line in covered.report_file.read_text().splitlines()]
+    for outcome in (Outcome.PREVIEWED, Outcome.REFUSED, Outcome.PASSED_OVER):
+        other = [line | {"outcome": outcome} if "source" in line else line for line in lines]
+        assert preparer.passed(written(tmp_path / "other.jsonl", other)).report(digest) is None
+    (tmp_path / "in").mkdir()
+    shutil.copy(PHOTOS / "astronaut.jpg", tmp_path / "in")
+    with Deidentifier(workers=1) as deidentifier:
+        shown = deidentifier.run(tmp_path / "in", tmp_path / "out", dry_run=True)
+    (preview,) = (tmp_path / "out").iterdir()
+    digest = hashlib.sha256(preview.read_bytes()).hexdigest()
+    assert digest in shown.report_file.read_text()
+    assert preparer.passed(shown.report_file).report(digest) is None
 
 
 async def test_enrolment_takes_the_report_by_both_clients_and_the_command(

@@ -71,7 +71,7 @@ def test_a_picture_that_a_manifest_names_twice_is_asked_for_by_both_captions(tmp
             yield from ((path, (rows[at], rows[at])) for at, path in enumerate(paths))
 
     (tmp_path / "m.csv").write_text("path,caption\na.jpg,one\na.jpg,two\nb.jpg,three\n")
-    pictures = run.embed(read_material(tmp_path / "m.csv", None, 10), Paper(), lambda _: None)
+    pictures, _ = run.embed(read_material(tmp_path / "m.csv", None, 10), Paper(), lambda _: None)
     assert sorted(item.caption for item in pictures.items) == ["one", "three", "two"]
 
 

@@ -236,3 +236,14 @@ def test_a_system_without_a_keyring_is_named_and_nothing_is_changed(filled):
     with pytest.raises(InvalidConfiguration, match="protect passphrase"):
         Vault(filled).protect_with_keyring()
     assert on_disk(filled) == before
+
+
+def test_without_the_package_the_error_says_what_to_install(filled, system_keyring, monkeypatch):
+    Vault(filled).protect_with_keyring()
+    before = on_disk(filled)
+    for name in ("keyring", "keyring.errors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for attempt in (everything, lambda home: Vault(home).protect_with_keyring()):
+        with pytest.raises(InvalidConfiguration, match=r"unseen\[keyring\]"):
+            attempt(filled)
+    assert on_disk(filled) == before

@@ -6,18 +6,22 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.core.audit.conftest import ORIGIN, PUBLIC_KEY
+from tests.core.audit.conftest import ORIGIN, PUBLIC_KEY, TestSigner
 from unseen.audit import log as log_module
 from unseen.audit import tree
 from unseen.audit.examination import LogExamination, examine_log
+from unseen.audit.frames import Frame
 from unseen.audit.head import open_head
-from unseen.audit.leaf import Details, Leaf
+from unseen.audit.leaf import DONE, Details, Leaf, text_of_time, time_of
 from unseen.audit.log import Log
 from unseen.audit.proof import verify_consistency, verify_inclusion
 from unseen.envelope import SealingKey
@@ -46,6 +50,54 @@ def test_leaves_come_back_in_order_after_reopening(open_log: OpenLog) -> None:
     assert list(again.leaves(2, 4)) == leaves_of(2, 2)
     assert again.append(leaves_of(2, 5)).first_index == 5
     assert again.verify() == again.size == 7
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=9), max_size=12), st.integers(0, 41), st.integers(0, 90)
+)
+def test_what_is_of_a_time_is_found_whatever_the_clock_did(groups: list[list[int]], moment: int, start: int) -> None:
+    """Against a list that is read from its beginning; while the log grows, explored or not."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_module, "LANDMARK_LEAVES", 4)
+        log = Log(Path(folder), ORIGIN, bytes(32), TestSigner())
+        plain: list[bytes] = []
+        for number, times in enumerate(groups):
+            leaves = [Leaf("Search", "device", time_ms, DONE).to_bytes(bytes(16)) for time_ms in times]
+            log.append(leaves)
+            plain += leaves
+            while number % 3 and log.explore():
+                pass
+            late = [index for index, leaf in enumerate(plain) if text_of_time(moment) <= time_of(leaf)]
+            assert log.first_since(text_of_time(moment), log.size) == min([*late, len(plain)])
+            assert list(log.leaves(start)) == plain[start:]
+        log.close()
+
+
+def test_a_log_that_was_explored_is_read_from_near_what_is_asked_for(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "LANDMARK_LEAVES", 4)
+    log = open_log()
+    for time_ms in range(50):
+        log.append([Leaf("Search", "device", time_ms, DONE).to_bytes(bytes(16))])
+    while log.explore():
+        pass
+    read = count_frames(log, monkeypatch)
+    assert (log.first_since(text_of_time(48), 50), len(list(log.leaves(47))), log.explore()) == (48, 3, False)
+    assert 5 <= len(read) <= 10, "of fifty"
+
+
+def count_frames(log: Log, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The first leaf of every group that is read from now on."""
+    read, frames = list[int](), log._frames.read
+
+    def counted(offset: int, end: int) -> Iterator[Frame]:
+        for frame in frames(offset, end):
+            read.append(frame.first_index)
+            yield frame
+
+    monkeypatch.setattr(log._frames, "read", counted)
+    return read
 
 
 def test_every_head_is_signed_and_has_the_root_of_its_leaves(open_log: OpenLog) -> None:

@@ -16,14 +16,25 @@ from unseen.embed.pulled.describe_open_clip import open_clip_recipe
 from unseen.embed.pulled.describe_pictures import picture_recipe
 from unseen.embed.pulled.describe_words import sentence_recipe, word_recipe
 from unseen.embed.pulled.network_size import require_bounded
-from unseen.embed.pulled.recipe import ADAPTERS, ONNX, OPEN_CLIP, SENTENCES, TRANSFORMERS, RecipeTable, checked_recipe
-from unseen.embed.pulled.upstream import Upstream, refused
+from unseen.embed.pulled.recipe import (
+    ADAPTERS,
+    FIRST_TOKEN,
+    ONNX,
+    OPEN_CLIP,
+    SENTENCES,
+    TRANSFORMERS,
+    RecipeTable,
+    checked_recipe,
+)
+from unseen.embed.pulled.upstream import Upstream, refused, whole
 from unseen.errors import InvalidInput
 
 KINDS = ("clip", "siglip", "chinese_clip")
+PICTURE_KINDS = ("dinov2", "vit")
+"""Encoders of pictures that read no words; their vector is the first token, which stands for the whole picture."""
 PROJECTION_DEFAULT = 512
 SIGLIP_WIDTH_DEFAULT = 768
-PICTURE_ONNX, WORDS_ONNX = "vision_model.onnx", "text_model.onnx"
+PICTURE_ONNX, WORDS_ONNX, ONLY_ONNX = "vision_model.onnx", "text_model.onnx", "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ def _transformers(upstream: Upstream) -> Described:
 
 
 def _onnx(upstream: Upstream) -> Described:
+    if upstream.json("config.json").get("model_type") in PICTURE_KINDS:
+        return _pictures_alone(upstream)
     kind, dimension = _joint_model(upstream)
     found = [upstream.one_of(f"onnx/{name}", name) for name in (PICTURE_ONNX, WORDS_ONNX)]
     outputs = ("pooler_output", "pooler_output") if kind == "siglip" else ("image_embeds", "text_embeds")
@@ -104,6 +117,20 @@ def _onnx(upstream: Upstream) -> Described:
         **words,
     }
     return Described(recipe, (*found, tokenizer))
+
+
+def _pictures_alone(upstream: Upstream) -> Described:
+    told = upstream.json("config.json")
+    require_bounded(told)
+    file = upstream.one_of(f"onnx/{ONLY_ONNX}", ONLY_ONNX)
+    recipe: RecipeTable = {
+        "dimension": whole(told.get("hidden_size"), "a dimension"),
+        "picture_file": file,
+        "picture_output": "last_hidden_state",
+        "picture_token": FIRST_TOKEN,
+        **picture_recipe(upstream),
+    }
+    return Described(recipe, (file,))
 
 
 def _sentences(upstream: Upstream) -> Described:
@@ -126,7 +153,9 @@ def _joint_model(upstream: Upstream) -> tuple[str, int]:
     require_bounded(told)
     kind = str(told.get("model_type"))
     if kind not in KINDS:
-        raise refused(f"a model of type {kind!r}", "one of " + ", ".join(KINDS))
+        raise refused(
+            f"a model of type {kind!r}", "one of " + ", ".join(KINDS) + f"; {' and '.join(PICTURE_KINDS)} as ONNX files"
+        )
     if kind != "siglip":
         return kind, int(told.get("projection_dim") or PROJECTION_DEFAULT)
     text = told.get("text_config") or {}

@@ -1,4 +1,4 @@
-"""ONNX files: one network for pictures, one for words, by onnxruntime alone.
+"""ONNX files: one network for pictures, one for words unless the model reads none, by onnxruntime alone.
 
 For the device only. Files are opened from the bytes that were hashed and may name no file outside themselves.
 Licence and origin: those of whoever exported the files; `unseen models info` shows what was said when they were pulled.
@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from unseen.embed.pulled.network import Float32Array, reads_no
-from unseen.embed.pulled.recipe import Recipe, file_named, text_of
+from unseen.embed.pulled.recipe import FIRST_TOKEN, Recipe, file_named, text_of
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import IntegrityError
 from unseen.weights import Manifest, open_session
@@ -34,7 +34,8 @@ class OnnxNetwork:
         """Return the output that the recipe names, of a prepared picture."""
         with self._lock:
             session = self._picture_session
-        return self._run(session, "picture_output", {session.get_inputs()[0].name: numbers})
+        found = self._run(session, "picture_output", {session.get_inputs()[0].name: numbers})
+        return found[0] if self._recipe.values.get("picture_token") == FIRST_TOKEN else found
 
     def words(self, words: str) -> Float32Array:
         """Return the output that the recipe names, of words."""

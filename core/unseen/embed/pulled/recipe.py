@@ -25,6 +25,8 @@ RecipeTable = dict[str, str | int | float]
 ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES = "onnx-1", "transformers-1", "open_clip-1", "sentence-transformers-1"
 """What opens the files. The number rises when the same files would give other vectors."""
 ADAPTERS = (ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES)
+FIRST_TOKEN = "first"  # noqa: S105 - no password: which part of an answer counts
+"""picture_token of a network that answers with numbers for every token: the first one's are the picture's."""
 HASH_PREFIX_DIGITS = 12
 SMALLEST_DIMENSION, LARGEST_DIMENSION = 8, 4096
 LARGEST_SIDE_PX = 1024
@@ -47,6 +49,11 @@ class Recipe:
     """None where the model reads no words, or where its own library cuts them (open_clip)."""
     values: Values
     """All of it, for what only one adapter knows."""
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether it turns words into vectors."""
+        return self.words is not None or self.adapter == OPEN_CLIP
 
 
 def model_id_of(manifest: Manifest) -> str:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from tests.core.deid.dicom.planting import base_object
+from tests.core.deid.dicom.planting import SYNTAXES, Planted, base_object, finish, private, secret
 
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
+REPEATED = {
+    "PatientName": "PN",
+    "PatientID": "LO",
+    "PatientBirthDate": "DA",
+    "OtherPatientNames": "PN",
+    "PatientAddress": "LO",
+    "AccessionNumber": "SH",
+    "StudyDate": "DA",
+    "StudyID": "SH",
+    "ReferringPhysicianName": "PN",
+    "InstitutionName": "LO",
+}
+"""Attributes whose identifiers the words of a planted report repeat, with their VRs."""
 
 
 def code(value: str, scheme: str, meaning: str) -> Sequence:
@@ -72,3 +86,15 @@ def nested(depth: int, words: str) -> Dataset:
 def wide(count: int) -> Iterable[Dataset]:
     """So many small items."""
     return [text(f"item {at}") for at in range(count)]
+
+
+def planted_report(seed: int) -> Planted:
+    """A report of the study of that seed's object; its words repeat its identifiers, in small letters too."""
+    chance = random.Random(seed)
+    found = {keyword: secret(vr, chance) for keyword, vr in REPEATED.items()}
+    words = [str(value).replace("^", ", ") for value, _ in found.values()]
+    dataset = report(seed, text("; ".join(words)), nested(4, "No nodule. " + " and ".join(words).lower()))
+    for keyword, (value, _) in found.items():
+        setattr(dataset, keyword, value)
+    fragments = [(f"{keyword}, its words", form) for keyword, (_, one) in found.items() for form in {one, one.lower()}]
+    return finish(dataset, [*fragments, *private(dataset, chance)], chance, SYNTAXES[0])

@@ -1,4 +1,4 @@
-"""A small CLIP as ONNX files, exported by torch into the layout that hubs have."""
+"""A small CLIP and a small encoder of pictures as ONNX files, exported by torch into the layout that hubs have."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from tests.core.embed.pulled.samples import SIDE_PX
-from tests.core.embed.pulled.stand_ins import Upstream, transformers_stand_in
+from tests.core.embed.pulled.samples import SIDE_PX, VISION
+from tests.core.embed.pulled.stand_ins import Upstream, image, seeded, transformers_stand_in, unit
 
 
 def onnx_stand_in(folder: Path) -> Upstream:
@@ -23,6 +25,24 @@ def onnx_stand_in(folder: Path) -> Upstream:
     _export(folder / "onnx/vision_model.onnx", _Pictures(model), torch.zeros(1, 3, SIDE_PX, SIDE_PX), "pixel_values")
     _export(folder / "onnx/text_model.onnx", _Words(model), ids, "input_ids")
     return upstream
+
+
+def vision_onnx_stand_in(folder: Path) -> Upstream:
+    """A ViT that reads pictures and no words, exported by torch; its vector is the first token."""
+    (folder / "onnx").mkdir(parents=True)
+    model = seeded(transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False))
+    size = {"height": SIDE_PX, "width": SIDE_PX}
+    processor = ViTImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.25] * 3)
+    for part in (model.config, processor):
+        part.save_pretrained(folder)
+    _export(folder / "onnx/model.onnx", _Tokens(model), torch.zeros(1, 3, SIDE_PX, SIDE_PX), "pixel_values")
+
+    def picture(pixels: np.ndarray) -> np.ndarray:
+        inputs = processor(images=image(pixels), return_tensors="pt")
+        with torch.no_grad():
+            return unit(model(**inputs).last_hidden_state[:, 0])
+
+    return Upstream(folder, picture, None)
 
 
 class _Pictures(torch.nn.Module):  # type: ignore[misc]
@@ -41,6 +61,13 @@ class _Words(_Pictures):
 
     def forward(self, ids: Any) -> Any:
         return self.model.get_text_features(input_ids=ids).pooler_output
+
+
+class _Tokens(_Pictures):
+    output = "last_hidden_state"
+
+    def forward(self, pixels: Any) -> Any:
+        return self.model(pixel_values=pixels).last_hidden_state
 
 
 def _export(path: Path, half: _Pictures, example: Any, name: str) -> None:
