@@ -146,7 +146,7 @@ async def test_a_server_goes_on_where_no_thread_is_to_be_had(monkeypatch: pytest
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(process, "HANDED_BACK_EVERY_S", 0.0)
-    monkeypatch.setattr(process.asyncio, "to_thread", refuse)
+    monkeypatch.setattr(asyncio, "to_thread", refuse)
     handing_back = asyncio.create_task(process.keep_handing_back())
     await tried.wait()
     await asyncio.sleep(0)
