@@ -3,7 +3,8 @@
     python -m bench.dicom_by_modality bench-out/modalities
     unseen eval bench-out/modalities --model bundled+dicom
 
-Says how many there are of each. What is no DICOM object, or names no modality, is left out.
+Says how many there are of each. Left out is what is no DICOM object, names no modality, or is there already: the
+package holds many an object in several encodings.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ import pydicom
 
 from bench.real_dicom import pydicom_files
 
-WORD = 16
-"""Longest name of a modality (CS, PS3.5 section 6.2)."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -32,23 +30,27 @@ def main() -> None:
 def laid_out(folder: Path) -> dict[str, int]:
     """Write every object into the folder of its modality, named and numbered; how many there are of each."""
     found: Counter[str] = Counter()
+    instances: set[str] = set()
     for at, (name, data) in enumerate(pydicom_files()):
-        if modality := modality_of(data):
+        modality, instance = named_in(data)
+        if modality and instance not in instances:
+            instances.add(instance)
             (folder / modality).mkdir(parents=True, exist_ok=True)
             (folder / modality / f"{at:03}-{Path(name).name}").write_bytes(data)
             found[modality] += 1
     return dict(sorted(found.items()))
 
 
-def modality_of(data: bytes) -> str:
-    """The modality that an object names; empty for none, and for what is no object."""
+def named_in(data: bytes) -> tuple[str, str]:
+    """The modality and the instance that an object names; empty for what is no object, or names none as it should."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            named = str(pydicom.dcmread(BytesIO(data), stop_before_pixels=True).get("Modality") or "")
+            read = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
+            modality, instance = str(read.get("Modality") or ""), str(read.get("SOPInstanceUID") or "")
         except Exception:  # noqa: BLE001 - the package holds files made to be wrong; they are left out
-            return ""
-    return named if named.isalpha() and named.isupper() and len(named) <= WORD else ""
+            return "", ""
+    return (modality, instance) if modality.isalpha() and modality.isupper() else ("", "")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vectors(folder: Path) -> Iterator[dict[str, tuple[str, str, np.ndarray]]]:
+def vectors(folder: Path) -> dict[str, tuple[str, str, np.ndarray]]:
     """Label, study and vector by file, as `unseen enrol-dicom` makes them."""
     with Preparer(MODEL, registry=with_dicom(default_registry()), workers=1) as preparer:
         objects = DicomPreparer(preparer, DicomSettings(site_key=bytes(32)), workers=1)

@@ -25,6 +25,11 @@ CLIP: dict[str, Any] = {
     "tokenizer_config.json": {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77},
     "model.safetensors": None,
 }
+VISION: dict[str, Any] = {
+    "config.json": {"model_type": "dinov2", "hidden_size": 768},
+    "preprocessor_config.json": PREPROCESSOR,
+    "onnx/model.onnx": None,
+}
 OPEN_CLIP: dict[str, Any] = {
     "open_clip_config.json": {
         "model_cfg": {"embed_dim": 512, "vision_cfg": {"image_size": 224}, "text_cfg": {"context_length": 77}},
@@ -53,6 +58,18 @@ def described(files: dict[str, Any], **options: Any) -> Described:
 
 def changed(files: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
     return {**files, name: {**files.get(name, {}), **changes}}
+
+
+def test_an_encoder_of_pictures_alone_is_described_as_an_onnx_file_and_no_other() -> None:
+    found = described(VISION)
+    assert found.files == ("onnx/model.onnx",)
+    assert (found.recipe["dimension"], found.recipe["picture_side_px"], found.recipe["adapter"]) == (768, 224, "onnx-1")
+    assert not any(key.startswith("words") for key in found.recipe)
+    with pytest.raises(InvalidInput, match="dinov2 and vit as ONNX files"):
+        described({**VISION, "model.safetensors": None})
+    for wrong in ({"hidden_size": "wide"}, {"hidden_size": 768, "num_hidden_layers": 4000}):
+        with pytest.raises(InvalidInput):
+            described({**VISION, "config.json": {"model_type": "vit", **wrong}})
 
 
 def test_a_clip_is_described_in_full() -> None:
