@@ -18,7 +18,7 @@ from unseen.deid.words.span import Category, Span
 
 MOST_NAME_WORDS: Final = 5
 _TITLE: Final = re.compile(
-    r"\b(?:[Dd]r|DR|[Pp]rof|PROF|[Mm]rs|MRS|Mr|mr|Ms|Mx|Miss|Herrn?|HERR|Hr|Frau|FRAU|Mme|Mlle|Dott(?:ssa|\.ssa)?|Sig(?:ra|\.ra)?|"
+    r"\b(?:[Dd]rs?|DRS?|[Pp]rof|PROF|[Mm]rs|MRS|Mr|mr|Ms|Mx|Miss|Herrn?|HERR|Hr|Frau|FRAU|Mme|Mlle|Dott(?:ssa|\.ssa)?|Sig(?:ra|\.ra)?|"
     r"Srta|Sra|Dhr|Mevr|(?:[Dd]octor|[Dd]oktor|[Dd]octeur|[Pp]rofess(?:or|eur)|Nurse|Sister|Schwester|Pfleger|Monsieur|"
     r"Madame|Señora?|Signora?|Doña)(?=\s[^\W\da-zß-öø-ÿ_]))\b\.?(?!\w)|\b(?:MR|MS|Sr|Fr|M)\.(?=\s?[^\W\da-zß-öø-ÿ_])"
 )
@@ -65,7 +65,7 @@ def spans(text: str) -> Iterator[Span]:
     for form, gap, strict in ((_TITLE, _IN_NAME, False), (_BY, _IN_LINE, True), (_LABEL, _IN_LINE, False)):
         for hit in form.finditer(text):
             first = _next(starts, hit.end())
-            if first is not None and text[hit.end() : first].strip(" \t\n'([,") == "":
+            if first is not None and text[hit.end() : first].strip(" \t\n'([,.-") == "":
                 yield from _name_from(text, whole, at_start[first], gap, strict)
     for hit in _DEGREE.finditer(text):
         if hit.start() in at_start:
