@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from tests.core.embed.pulled.samples import SIDE_PX, VISION
 from tests.core.embed.pulled.stand_ins import Upstream, image, seeded, transformers_stand_in, unit
@@ -29,6 +28,9 @@ def onnx_stand_in(folder: Path) -> Upstream:
 
 def vision_onnx_stand_in(folder: Path) -> Upstream:
     """A ViT that reads pictures and no words, exported by torch; its vector is the first token."""
+    # Not above: it needs the operators that stand_ins defines where torchvision is of another build.
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
     (folder / "onnx").mkdir(parents=True)
     model = seeded(transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False))
     size = {"height": SIDE_PX, "width": SIDE_PX}
