@@ -92,13 +92,13 @@ class Eye:
         return self._model.image(pixels)
 
     def all_features(self, pixels: Pixels) -> Float32Matrix:
-        """(192,), of whatever length: all that the visual part is made from."""
-        given = network_input(pixels, self._side, self._stretch)
-        return np.asarray(self._classifier.run(["middle_features"], {"pixels": given})[0][0], np.float32)
+        """(1280,), of whatever length."""
+        found = self._classifier.run(["features"], {"pixels": network_input(pixels, self._side, self._stretch)})[0][0]
+        return np.asarray(found, np.float32)
 
     def features(self, pixels: Pixels) -> Float32Matrix:
         """(128,), of whatever length."""
-        return np.asarray(self.all_features(pixels) @ self._turn[:-1] + self._turn[-1], np.float32)
+        return np.asarray(self.all_features(pixels) @ self._turn, np.float32)
 
     def words(self, texts: Sequence[str]) -> Float32Matrix:
         return np.stack([self._model.text(text) for text in texts])

