@@ -74,11 +74,6 @@ class Known:
         if len(values) > MOST_VALUES or any(len(value) > MOST_VALUE_CHARACTERS for value in values):
             raise ImageRefused("the object names more people and places than the object of a study does")
 
-    @property
-    def latest_year(self) -> int:
-        """Of the days; 0 for none."""
-        return max((int(day[:4]) for day in self.days), default=0)
-
     @cached_property
     def name_words(self) -> frozenset[str]:
         """Names and forms of them, folded, that are looked for by themselves."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -17,8 +18,6 @@ from unseen.deid.words.span import Category, Span
 
 OLDEST_YEARS: Final = 89
 """Of an age that may stay."""
-LATEST_OLD_YEAR: Final = 1935
-"""Where the study has no date: whoever was born later was below that age in 2024."""
 LEAST_GROUPED_DIGITS: Final = 7
 """Of numbers with dashes between them; 120/80 is a blood pressure."""
 LEAST_MIXED_CHARACTERS, LEAST_MIXED_DIGITS = 6, 3
@@ -58,16 +57,16 @@ def rules() -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def spans(text: str, latest_year: int) -> Iterator[Span]:
+def spans(text: str) -> Iterator[Span]:
     """Where a normalised text says what a rule knows; they may overlap.
 
-    latest_year: of the study, 0 where that is not known. A year that makes somebody too old goes.
+    A year that makes somebody too old today goes, however old the study is: its own date may be a birthday only.
     """
     for rule in rules():
         for hit in rule.form.finditer(text):
             if not rule.is_measured or not _is_measurement(hit[0]):
                 yield Span(hit.start(), hit.end(), rule.category)
-    most = latest_year - OLDEST_YEARS if latest_year else LATEST_OLD_YEAR
+    most = datetime.now(UTC).year - OLDEST_YEARS
     yield from (Span(hit.start(), hit.end(), Category.DATE) for hit in _OLD_YEAR.finditer(text) if int(hit[0]) <= most)
 
 

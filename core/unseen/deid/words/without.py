@@ -49,7 +49,7 @@ def spans(text: str, known: Known) -> list[Span]:
     """What names somebody in a normalised text, in order and apart; placeholders are no names."""
     placeholders = [hit.span() for hit in PLACEHOLDER.finditer(text)]
     inner = {place for start, stop in placeholders for place in range(start, stop)}
-    found = [*known.spans(text), *rules.spans(text, known.latest_year), *people.spans(text)]
+    found = [*known.spans(text), *rules.spans(text), *people.spans(text)]
     whole = joined(text, (span for span in found if span.start not in inner or span.stop - 1 not in inner))
     return [span for span in whole if not PLACEHOLDER.fullmatch(text, span.start, span.stop)]
 

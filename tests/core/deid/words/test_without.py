@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -68,6 +68,15 @@ FILLER = "The liver is normal. Nodule of 2.5 x 3.5 cm in the left lobe, SUVmax 1
 )
 def test_a_text_comes_out_as_it_is_known_to(said: str, left: str) -> None:
     assert without_identifiers(said, JANE) == left
+
+
+@pytest.mark.parametrize("days", [frozenset(), frozenset({"19500712"}), frozenset({"20240305"})])
+def test_a_year_that_tells_an_age_above_89_goes_whatever_days_the_study_has(days: frozenset[str]) -> None:
+    """Reckoned from today: a study whose only day is a birthday is no measure of how old somebody is."""
+    this_year = datetime.now(UTC).year
+    known = Known(names=JANE.names, days=days)
+    said = f"Fractures of {this_year - 100}, {this_year - 89} and {this_year - 88}."
+    assert without_identifiers(said, known) == f"Fractures of [DATE], [DATE] and {this_year - 88}."
 
 
 @pytest.mark.parametrize(
