@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 
-from bench.measure import print_table, write_json
+from bench.measure import PASSPHRASE, print_table, write_json
 from bench.vectors import clustered_vectors
 from unseen_client import Client, Record
 from unseen_client.demo.stage import LOOPBACK, Stage
@@ -69,7 +69,7 @@ def measured(protection: str, kind: str, rows: int, dimension: int) -> dict[str,
 def _stopped_bytes(stage: Stage, work: Callable[[Client], None]) -> int:
     """The database file after some work, the server ended."""
     stage.start()
-    with Client(f"{LOOPBACK}:{stage.port}", home=stage.home, timeout_s=TIMEOUT_S) as client:
+    with Client(f"{LOOPBACK}:{stage.port}", home=stage.home, timeout_s=TIMEOUT_S, passphrase=PASSPHRASE) as client:
         work(client)
     stage.stop()
     return (stage.data / FILE_NAME).stat().st_size

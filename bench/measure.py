@@ -18,6 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+PASSPHRASE = "words of the benches"
+"""Of devices that make owner keys, which are kept under a lock only."""
+
 
 def interleave(
     subjects: Mapping[str, Callable[[], object]], repeats: int, apart_s: float = 0.0

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.measure import print_table, write_json
+from bench.measure import PASSPHRASE, print_table, write_json
 from bench.vectors import unit_vectors
 from tests.server.memory import OpenServer, dumped
 from unseen.entropy import random_uid
@@ -138,7 +138,7 @@ def dump(protection: str, vectors: npt.NDArray[np.float32]) -> dict[str, Words]:
     with tempfile.TemporaryDirectory() as folder:
         server = OpenServer(Path(folder), "--threads", "1").start()
         try:
-            with Client(f"127.0.0.1:{server.port}", home=Path(folder) / "home") as client:
+            with Client(f"127.0.0.1:{server.port}", home=Path(folder) / "home", passphrase=PASSPHRASE) as client:
                 client.server_info()
                 before = snapshot(server)
                 client.create_collection("dumped", dimension=vectors.shape[1], protection=protection)

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.measure import print_table, write_json
+from bench.measure import PASSPHRASE, print_table, write_json
 from bench.process import peak_resident_bytes, resident_bytes
 from bench.timed_client import TimedClient
 from bench.vectors import clustered_vectors
@@ -28,6 +28,7 @@ from unseen_client import Client, rpcs
 from unseen_client.demo.proxy import RecordingProxy
 from unseen_client.demo.stage import LOOPBACK, Stage
 from unseen_client.keys.keystore import KeyStore
+from unseen_client.keys.vault import Vault
 
 COLLECTION = "bench"
 SEED = 11
@@ -54,7 +55,7 @@ class Road:
         vectors = clustered_vectors(self._rows, self._dimension, SEED)
         ids = [str(row) for row in range(self._rows)]
         self._step("first start", self._stage.start)
-        with TimedClient(self._address, home=self._stage.home, timeout_s=TIMEOUT_S) as client:
+        with TimedClient(self._address, home=self._stage.home, timeout_s=TIMEOUT_S, passphrase=PASSPHRASE) as client:
             client.create_collection(COLLECTION, dimension=self._dimension, protection="owner")
             self._step("enrol", partial(client.enrol_vectors, COLLECTION, ids, vectors))
             self.figures["bytes up a row"] = client.sent_bytes[rpcs.ENROL_ROWS.path] / self._rows
@@ -86,10 +87,10 @@ class Road:
         self.figures["a search, ms"] = 1000 * sorted(times)[SEARCHES // 2]
 
     def _new_device(self) -> None:
-        home = self._stage.folder / "second"
-        KeyStore(home).put(KeyStore(self._stage.home).named(COLLECTION))
+        held, home = KeyStore(self._stage.home, Vault(self._stage.home, PASSPHRASE)), self._stage.folder / "second"
+        KeyStore(home, Vault(home, PASSPHRASE)).put(held.named(COLLECTION))
         with RecordingProxy(LOOPBACK, self._stage.port) as proxy:
-            with Client(proxy.address, home=home, timeout_s=TIMEOUT_S) as client:
+            with Client(proxy.address, home=home, timeout_s=TIMEOUT_S, passphrase=PASSPHRASE) as client:
                 client.list(COLLECTION, limit=1)
             self.figures["catalogue, bytes down a row"] = proxy.traffic().down / self._rows
 

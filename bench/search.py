@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.measure import percentile, print_table, write_json
+from bench.measure import PASSPHRASE, percentile, print_table, write_json
 from bench.plaintext_server import PlaintextPeer
 from bench.process import cpu_seconds, resident_bytes
 from bench.timed_client import SearchTimes, TimedClient, time_prepare
@@ -50,7 +50,7 @@ ENOUGH_ROWS = 100_000
 ONE_SEARCH = """
 import sys, numpy as np
 from unseen_client import Client
-with Client(sys.argv[1], home=sys.argv[2], timeout_s=300) as client:
+with Client(sys.argv[1], home=sys.argv[2], timeout_s=300, passphrase=sys.argv[4]) as client:
     client.search_vector("bench", np.ones(int(sys.argv[3]), np.float32), top_k=10)
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")))
 """
@@ -78,7 +78,7 @@ class Bench:
         """Everything, in the order of the docstring above."""
         self.figures["first_start_s"] = self.stage.start()
         empty_bytes = resident_bytes(self.stage.process_id)
-        with TimedClient(self.address, home=self.stage.home, timeout_s=TIMEOUT_S) as client:
+        with TimedClient(self.address, home=self.stage.home, timeout_s=TIMEOUT_S, passphrase=PASSPHRASE) as client:
             self._enrol(client)
             queries = self._queries()
             self._single(client, queries)
@@ -176,7 +176,8 @@ class Bench:
 
     def _memory(self) -> None:
         """The server as it stands; a client that has done nothing but one search, as a fresh process."""
-        command = [sys.executable, "-c", ONE_SEARCH, self.address, str(self.stage.home), str(self.dimension)]
+        place = (self.address, str(self.stage.home))
+        command = [sys.executable, "-c", ONE_SEARCH, *place, str(self.dimension), PASSPHRASE]
         began = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         self.figures |= {
@@ -189,7 +190,7 @@ class Bench:
         """The same search with HTTP/2's framing, counted on the socket."""
         with (
             RecordingProxy(LOOPBACK, self.stage.port) as proxy,
-            TimedClient(proxy.address, home=self.stage.home, timeout_s=TIMEOUT_S) as client,
+            TimedClient(proxy.address, home=self.stage.home, timeout_s=TIMEOUT_S, passphrase=PASSPHRASE) as client,
         ):
             client.search_vector(COLLECTION, query)
             before = proxy.traffic()

@@ -52,6 +52,18 @@ def pytest_make_collect_report(
     return report
 
 
+@pytest.fixture(scope="module")
+def locked_keys() -> Iterator[None]:
+    """Devices of this module's tests find a passphrase and lock their keys with it, which owner keys need; cheaply."""
+    from unseen.entropy import random_bytes
+    from unseen_client.keys.passphrase import SALT_BYTES, VARIABLE, Stretching
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, "words of the tests")
+        patch.setattr(Stretching, "make", staticmethod(lambda: Stretching(random_bytes(SALT_BYTES), 1 << 4)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[postgres.Cluster]:
     """A PostgreSQL that runs as long as the tests do; started when the first test asks for it."""

@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from bench.hostile.stage import AGREED, FREE, OWNED, Stage
+from bench.measure import PASSPHRASE
 from unseen.entropy import random_uid
 from unseen.errors import UnseenError
 from unseen.governance.consent import Consent
@@ -17,6 +18,7 @@ from unseen.governance.policy import Policy
 from unseen.v1 import collections_pb2, governance_pb2, index_pb2, types_pb2
 from unseen_client import rpcs
 from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.vault import Vault
 from unseen_client.steps import Rpc
 
 TRIES = 5
@@ -77,14 +79,14 @@ def _cast_of(stage: Stage) -> Cast:
         shown = rogue.ask(rpcs.GET_POLICY, governance_pb2.GetPolicyRequest(collection_uid=agreed.uid))[0]
         listed = rogue.ask(rpcs.LIST_CONSENTS, governance_pb2.ListConsentsRequest(collection_uid=agreed.uid))
         consents = [Consent.from_bytes(entry.consent) for page in listed for entry in page.consents]
-        kept = owner.collection(FREE)
+        kept, home = owner.collection(FREE), stage.home("rogue")
         return Cast(
             free,
             agreed,
             owned,
             rogue.slots(owned.uid)[0],
             Policy.from_signed(shown.policy.policy)[0],
-            ControllerKeys(stage.home("rogue")).get("controller").key,
+            ControllerKeys(home, Vault(home, PASSPHRASE)).get("controller").key,
             rogue.rows(free.uid) or (random_uid(),),
             consents[0],
             consents[-1],

@@ -17,12 +17,14 @@ from typing import Any, Self
 
 import numpy as np
 
+from bench.measure import PASSPHRASE
 from bench.process import peak_resident_bytes, resident_bytes
 from bench.server_process import serving
 from bench.terms import PURPOSE, TERMS
 from unseen.errors import PolicyNotFound
 from unseen_client import Client
 from unseen_client.keys.controller_keys import ControllerKeys
+from unseen_client.keys.vault import Vault
 from unseen_server.access.table import TABLE
 from unseen_server.call import Role
 
@@ -138,8 +140,10 @@ class Stage:
 
     def client(self, name: str, token: str) -> Client:
         home = self.home(name)
-        ControllerKeys(home).make("controller")
-        return self._held.enter_context(Client(self.address, home=home, token=token, timeout_s=120.0))
+        ControllerKeys(home, Vault(home, PASSPHRASE)).make("controller")
+        return self._held.enter_context(
+            Client(self.address, home=home, token=token, timeout_s=120.0, passphrase=PASSPHRASE)
+        )
 
     def furnish(self, client: Client) -> None:
         """Three collections with the same rows, one under an agreement, one owner-encrypted; what is there stays."""

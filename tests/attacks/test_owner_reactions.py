@@ -27,6 +27,8 @@ from unseen_client.flows import plausible, search
 from unseen_client.keys.keystore import KeyStore
 from unseen_client.records import row_id
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 DIMENSION, ROWS = 16, 30
 LAYOUT = Layout.of(OWNER, DIMENSION, 4)
 SIDE = LAYOUT.side

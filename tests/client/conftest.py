@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.client.hand_driver import Driver
 from tests.client.paper_server import PaperServer
-from tests.client.real_server import ENVIRONMENT, RealServer
+from tests.client.real_server import RealServer, surroundings
 from unseen import entropy
 from unseen_client import Client
 
@@ -93,7 +93,7 @@ def client(server: RealServer, home: Path) -> Iterator[Client]:
 
 
 @pytest.fixture(params=["sealed", "owner"])
-def protection(request: pytest.FixtureRequest) -> str:
+def protection(request: pytest.FixtureRequest, locked_keys: None) -> str:
     """What a collection is protected by: a test that asks for it runs against each."""
     return str(request.param)
 
@@ -110,7 +110,7 @@ def unseen(server: RealServer, home: Path) -> Callable[..., subprocess.Completed
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from unseen_client.cli import main; main()", *map(str, arguments)]
-        known = ENVIRONMENT | {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
+        known = surroundings() | {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
         return subprocess.run(command, capture_output=True, text=True, env=known, timeout=60, check=False)
 
     return run

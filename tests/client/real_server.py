@@ -7,11 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from unseen_client.keys.passphrase import VARIABLE
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("core", "client", "server")),
     "OMP_NUM_THREADS": "1",
 }
+
+
+def surroundings() -> dict[str, str]:
+    """ENVIRONMENT, and the passphrase of the fixture ``locked_keys`` where a test has it."""
+    return ENVIRONMENT | {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else ENVIRONMENT
 
 
 class RealServer:

@@ -18,6 +18,8 @@ from unseen.errors import (
 )
 from unseen.v1 import index_pb2, search_pb2, types_pb2
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 
 @pytest.fixture
 def filled(device, unit_vectors):

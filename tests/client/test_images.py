@@ -119,7 +119,7 @@ async def test_images_enrol_and_search_awaited(server, home, name, images):
 
 
 @pytest.fixture(scope="module", params=["sealed", "owner"])
-def scenes(shared, request):
+def scenes(shared, request, locked_keys):
     """Four photographs in a collection of each protection, and how each call scores them."""
     shared.create_collection("scenes", protection=request.param)
     files = [PHOTOS / one for one in ("citrus-slices.jpg", "dahlia.jpg", "autumn-mountain.jpg", "astronaut.jpg")]

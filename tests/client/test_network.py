@@ -12,6 +12,8 @@ from bench.faults.flaky_proxy import FlakyProxy
 from unseen.errors import DeadlineExceeded, ServerUnavailable
 from unseen_client import AsyncClient, Client
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 CUTS = [0, 24, 60, 300, 9_000, 20_000]
 """In the HTTP/2 preface, in its settings, in headers, in the first message, in later ones."""
 

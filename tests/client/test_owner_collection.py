@@ -9,7 +9,7 @@ import pytest
 
 from tests.core.governance.written import terms
 from unseen import params
-from unseen.errors import InvalidInput, RowNotFound, UnseenError
+from unseen.errors import InvalidConfiguration, InvalidInput, RowNotFound, UnseenError
 from unseen.he.owner.layout import Layout
 from unseen_client import Client, OnlyKeyHere, Query
 from unseen_client.flows import search
@@ -17,7 +17,10 @@ from unseen_client.flows.sync import sync
 from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.keys.key_export import export_key, import_key
 from unseen_client.keys.keystore import KeyStore
-from unseen_client.keys.vault import Vault
+from unseen_client.keys.passphrase import VARIABLE
+from unseen_client.keys.vault import NOTHING, Vault
+
+pytestmark = pytest.mark.usefixtures("locked_keys")
 
 DIMENSION = 64
 ERROR = 7 * 0.00074
@@ -152,19 +155,36 @@ def test_concurrent_writers_lose_nothing(server, home, tmp_path, name, unit_vect
         assert right(second, name, vectors, range(2, 20))
 
 
-def test_creation_says_once_that_losing_the_key_loses_the_collection(server, client, home, name):
-    """What the command line shows comes of the same warning; a lock on the keys takes the rest of it away."""
-    with pytest.warns(OnlyKeyHere, match=f"key of {name} loses the collection.*in the clear") as said:
+def test_creation_says_once_that_losing_the_key_loses_the_collection(client, name):
+    """What the command line shows comes of the same warning."""
+    with pytest.warns(OnlyKeyHere, match=f"key of {name} loses the collection") as said:
         client.create_collection(name, dimension=16, protection="owner")
     assert len(said) == 1
-    Vault(home, "long enough words").protect_with_passphrase("long enough words", cost=1 << 10)
-    with Client(server.address, home=home, passphrase="long enough words") as locked:
-        with pytest.warns(OnlyKeyHere) as said:
-            locked.create_collection(f"{name}-2", dimension=16, protection="owner")
-        assert "in the clear" not in str(said[0].message)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            locked.create_collection(f"{name}-3", dimension=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client.create_collection(f"{name}-2", dimension=16)
+
+
+def test_without_a_lock_no_owner_key_is_made_taken_in_or_written(server, home, tmp_path, name, monkeypatch):
+    """By a creation, by an import: nothing is made on the server, nothing in the clear lies on the disk."""
+    with Client(server.address, home=tmp_path / "other") as other:
+        made = other.create_collection(name, dimension=16, protection="owner")
+    key = KeyStore(tmp_path / "other").get(made.uid)
+    monkeypatch.delenv(VARIABLE)
+    with Client(server.address, home=home) as client:
+        with pytest.raises(InvalidConfiguration, match="never lies in the clear: run `unseen keys protect"):
+            client.create_collection(f"{name}-2", dimension=16, protection="owner")
+        assert f"{name}-2" not in [one.name for one in client.list_collections()]
+        with pytest.raises(InvalidConfiguration, match="never lies in the clear"):
+            KeyStore(home).put(key)
+    assert not list((home / "keys").iterdir())
+    with Client(server.address, home=home, passphrase=lambda: "long enough words") as client:
+        client.create_collection(f"{name}-3", dimension=16)
+        assert Vault(home).protection == NOTHING, "a sealed collection asks for no lock"
+        client.create_collection(f"{name}-2", dimension=16, protection="owner")
+    assert Vault(home).protection == "passphrase"
+    assert len(list((home / "keys").iterdir())) == 2
+    assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
 
 
 def test_rows_that_a_device_wrote_are_not_sent_back_to_it(server, home, tmp_path, name, unit_vectors, monkeypatch):

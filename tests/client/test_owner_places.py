@@ -16,6 +16,8 @@ from unseen.params import OWNER_DEFAULT as OWNER
 from unseen_client.flows.owner import choose_slots
 from unseen_client.keys.keystore import CollectionKey, KeyStore
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 LAYOUT = Layout.of(OWNER, 1024, choose(OWNER, 1024))
 SIZE = LAYOUT.whole.rows_per_block
 MOST = LAYOUT.side_slots + 4 * SIZE

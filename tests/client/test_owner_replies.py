@@ -15,6 +15,8 @@ from unseen.he.owner.secret import OwnerKey
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen.v1 import search_pb2
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 ROWS, DIMENSION, FACTOR = 5, 16, 4
 LAYOUT = Layout.of(OWNER, DIMENSION, FACTOR)
 SIZE = LAYOUT.reply_bytes(1, 0)

@@ -16,6 +16,8 @@ from unseen.types import CatalogueEntry
 from unseen_client.keys.keystore import KeyStore
 from unseen_client.report import StoreWentBack
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 DIMENSION, QUERIES = 64, 12
 Vectors = Callable[..., np.ndarray]
 

@@ -19,6 +19,8 @@ from unseen.he.owner.noise import score_error_std
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen_client.flows.plausible import DEVIATIONS, looked_at
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 DIMENSION, FACTOR = 64, 4
 LAYOUT = Layout.of(OWNER, DIMENSION, FACTOR)
 SIDE_ROWS, WHOLE_ROWS = LAYOUT.side.rows_per_block, LAYOUT.whole.rows_per_block

@@ -6,10 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 from tests.client.real_server import ENVIRONMENT
 from unseen.audit.leaf import leaf_fields
 from unseen_client import Client
 from unseen_client.keys.keystore import KeyStore
+
+pytestmark = pytest.mark.usefixtures("locked_keys")
 
 PROTECTIONS = ("sealed", "owner")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.client.real_server import ENVIRONMENT
+from tests.client.real_server import surroundings
 from unseen.errors import CollectionNotFound, IntegrityError, InvalidInput, KeyMissing, SealBroken, UnseenError
 from unseen_client import AsyncClient, Client, OnlyKeyHere, Record
 from unseen_client.dicom.crosswalk import WayBack
@@ -19,6 +19,8 @@ from unseen_client.flows import rotate
 from unseen_client.keys.keystore import KeyStore
 from unseen_client.keys.rotations import Rotations
 from unseen_client.records import open_record, row_id
+
+pytestmark = pytest.mark.usefixtures("locked_keys")
 
 DIMENSION = 64
 CRASHES = Path(__file__).with_name("crashing_rotation.py")
@@ -52,7 +54,7 @@ def names(client):
 def killed_at(point, server, home, name):
     """Have a rotation begun, and killed there."""
     command = [sys.executable, str(CRASHES), server.address, str(home), name, point]
-    assert subprocess.run(command, env=ENVIRONMENT, timeout=120, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, env=surroundings(), timeout=120, check=False).returncode == -signal.SIGKILL
 
 
 def test_after_a_rotation_the_old_keys_open_nothing_that_the_server_has(own_server, home, tmp_path, unit_vectors):

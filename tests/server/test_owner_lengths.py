@@ -16,6 +16,8 @@ from tests.server.in_process import config, in_thread
 from unseen_client import Client
 from unseen_server import app
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 DIMENSION, ROWS = 64, 140
 SMALL = 1 << 20
 """Numbers below are counts, slots, epochs and lengths; others are times and what is drawn."""

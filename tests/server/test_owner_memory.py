@@ -22,6 +22,8 @@ from unseen.params import DEFAULT
 from unseen.params import OWNER_DEFAULT as OWNER
 from unseen_client import Client
 
+pytestmark = pytest.mark.usefixtures("locked_keys")
+
 DIMENSION = 64
 
 

@@ -58,6 +58,7 @@ async def test_search_beyond_its_bits_is_refused_with_the_time_and_other_collect
     await in_thread(caller.search, second, ONES)
 
 
+@pytest.mark.usefixtures("locked_keys")
 @pytest.mark.parametrize("protection", ["sealed", "owner"])
 async def test_quotas_and_the_audit_log_hold_for_either_protection(
     running: app.RunningServer, token: str, tmp_path: Path, protection: str

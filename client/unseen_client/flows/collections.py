@@ -28,7 +28,6 @@ from unseen.v1 import collections_pb2, info_pb2
 from unseen_client import rpcs
 from unseen_client.flows import known_log
 from unseen_client.keys.keystore import ROTATING, CollectionKey
-from unseen_client.keys.vault import NOTHING
 from unseen_client.report import OnlyKeyHere, ServerInfo
 from unseen_client.retrieval.metric import Cosine, Metric
 from unseen_client.retry import ask_one
@@ -88,7 +87,7 @@ def create(
     server = yield from server_info(session)
     if isinstance(parameters, OwnerParameterSet) and parameters.id not in server.parameter_ids:
         raise ParameterMismatch("this server knows no owner-encrypted collections; nothing was made")
-    owner_key = yield from local(lambda: _owner_key(parameters))
+    owner_key = yield from local(lambda: _owner_key(session, parameters))
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(),
         name=name,
@@ -110,22 +109,15 @@ def create(
 
     made = yield from _made(session, request, key_for)
     if owner_key is not None:
-        yield from warn_of_only_key(session, name)
+        warn_of_only_key(name)
     return made
 
 
-def warn_of_only_key(session: Session, name: str) -> Flow[None]:
+def warn_of_only_key(name: str) -> None:
     """Say of a key that was just made what its loss means, and what there is against it."""
-    under = yield from local(lambda: session.keys.vault.protection)
-    in_the_clear = (
-        ""
-        if under != NOTHING
-        else ". The keys of this device lie in the clear on its disk, for its account alone; `unseen keys protect "
-        "passphrase` or `unseen keys protect keyring` puts them under a lock"
-    )
     warnings.warn(
         f"losing the key of {name} loses the collection, and only this device has it: print a recovery sheet, `unseen "
-        f"keys export {name} FILE --printable`, or keep an export{in_the_clear}",
+        f"keys export {name} FILE --printable`, or keep an export",
         OnlyKeyHere,
         stacklevel=2,
     )
@@ -137,7 +129,7 @@ def create_successor(session: Session, like: CollectionInfo) -> Flow[CollectionI
     Its key is kept under the name that it will have.
     """
     server = yield from server_info(session)
-    owner_key = yield from local(lambda: _owner_key(params.owner_by_id(like.parameter_id)))
+    owner_key = yield from local(lambda: _owner_key(session, params.owner_by_id(like.parameter_id)))
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(),
         name=like.name + ROTATING,
@@ -180,10 +172,14 @@ def _made(
     return session.remember(collection)
 
 
-def _owner_key(parameters: ParameterSet | OwnerParameterSet) -> bytes | None:
-    """A fresh key for the rows of an owner-encrypted collection; None for a sealed one."""
+def _owner_key(session: Session, parameters: ParameterSet | OwnerParameterSet) -> bytes | None:
+    """A fresh key for rows of an owner-encrypted collection, once it can be kept under a lock; None for a sealed one.
+
+    Raises InvalidConfiguration.
+    """
     if not isinstance(parameters, OwnerParameterSet):
         return None
+    session.keys.require_private(locked=True)
     from unseen.he.owner.secret import OwnerKey
 
     with OwnerKey.generate(parameters) as key:

@@ -180,7 +180,7 @@ def _end(session: Session, rotation: Rotation) -> Flow[int]:
         )
     yield from local(partial(session.destroy, rotation.store_uid, rotation.old_uid))
     yield from local(partial(session.rotations.forget, rotation))
-    yield from collections.warn_of_only_key(session, rotation.name)
+    collections.warn_of_only_key(rotation.name)
     return place.mirror.rows
 
 

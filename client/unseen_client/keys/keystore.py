@@ -183,18 +183,24 @@ class KeyStore:
         self._folder = home / "keys"
         self.vault = vault or Vault(home)
 
-    def require_private(self) -> None:
-        """Make the folder, or refuse one that others can reach or that does not open: before anything depends on it."""
+    def require_private(self, *, locked: bool = False) -> None:
+        """Make the folder, or refuse one that others can reach or that does not open: before anything depends on it.
+
+        ``locked``: for an owner key, which is kept under a lock only. Raises InvalidConfiguration.
+        """
         private_folder(self._home)
         private_folder(self._folder)
-        self.vault.open()
+        if locked:
+            self.vault.lock()
+        else:
+            self.vault.open()
 
     def put(self, key: CollectionKey) -> None:
         """Keep a key for good; on disk when this returns. The same key again is fine, another one is refused.
 
         A store that is known stays known when the same key comes again without it.
         """
-        self.require_private()
+        self.require_private(locked=key.owner_key is not None)
         path = self._path(key.collection_uid)
         if path.exists():
             held = self.get(key.collection_uid)

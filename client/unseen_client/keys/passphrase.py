@@ -74,23 +74,31 @@ def require_long_enough(passphrase: str) -> str:
 
 
 def found(source: PassphraseSource) -> str:
-    """The passphrase of this device's key store; WrongKey when nobody gives one.
-
-    From the application's argument; else ``UNSEEN_KEYS_PASSPHRASE``; else the first line of the open file descriptor
-    that ``UNSEEN_KEYS_PASSPHRASE_FD`` names; else whoever sits at the terminal.
-    """
-    if source is not None:
-        return source if isinstance(source, str) else source()
-    if given := os.environ.get(VARIABLE):
-        return given
-    if descriptor := os.environ.get(DESCRIPTOR_VARIABLE):
-        return _from_descriptor(descriptor)
+    """The passphrase of this device's key store, as ``given`` or by who sits at the terminal; WrongKey by nobody."""
+    passphrase = given(source)
+    if passphrase is not None:
+        return passphrase
     if sys.stdin is not None and sys.stdin.isatty():
         return getpass.getpass("Passphrase of this device's keys: ")
     raise WrongKey(
         f"the keys on this device are under a passphrase, and none was given; set {VARIABLE}, name an open file in "
         f"{DESCRIPTOR_VARIABLE}, or give Client(passphrase=...)"
     )
+
+
+def given(source: PassphraseSource) -> str | None:
+    """The passphrase that nobody has to be asked for; None where there is none.
+
+    From the application's argument; else ``UNSEEN_KEYS_PASSPHRASE``; else the first line of the open file descriptor
+    that ``UNSEEN_KEYS_PASSPHRASE_FD`` names.
+    """
+    if source is not None:
+        return source if isinstance(source, str) else source()
+    if said := os.environ.get(VARIABLE):
+        return said
+    if descriptor := os.environ.get(DESCRIPTOR_VARIABLE):
+        return _from_descriptor(descriptor)
+    return None
 
 
 def _from_descriptor(number: str) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from unseen import envelope
 from unseen.entropy import random_bytes
 from unseen.envelope import KEY_BYTES
-from unseen.errors import IntegrityError, SealBroken, WrongKey
+from unseen.errors import IntegrityError, InvalidConfiguration, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen_client.home import (
     destroy_private,
@@ -35,7 +35,7 @@ from unseen_client.home import (
     write_private,
 )
 from unseen_client.keys import keyring_secret
-from unseen_client.keys.passphrase import PassphraseSource, Stretching, found, require_long_enough
+from unseen_client.keys.passphrase import VARIABLE, PassphraseSource, Stretching, found, given, require_long_enough
 
 FILE_NAME = "key-store.json"
 FORMAT = "unseen-key-store-1"
@@ -66,6 +66,22 @@ class Vault:
         """Ask for what opens the vault now rather than later; nothing happens where it is not protected."""
         if self._path.exists():
             self._opened()
+
+    def lock(self) -> None:
+        """Open the vault, or put what lies in the clear under the passphrase that is given: for keys that never lie so.
+
+        Raises InvalidConfiguration where none is given, InvalidInput for one that is too short, WrongKey.
+        """
+        if self.protection != NOTHING:
+            self._opened()
+            return
+        passphrase = given(self._passphrase)
+        if passphrase is None:
+            raise InvalidConfiguration(
+                "the key of an owner-encrypted collection never lies in the clear: run `unseen keys protect keyring` "
+                f"or `unseen keys protect passphrase` first, or give Client(passphrase=...) or {VARIABLE}"
+            )
+        self.protect_with_passphrase(passphrase)
 
     def read(self, path: Path) -> bytes:
         """What a key file holds, opened where it is sealed.

@@ -35,8 +35,8 @@ def unseen(server, home):
     """As the fixture of this name, without a process for each run: many of them are needed here."""
 
     def run(*arguments, **environment):
-        known = {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
-        done = CliRunner().invoke(app, list(map(str, arguments)), env=known)
+        known = {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home), "UNSEEN_KEYS_PASSPHRASE": FIRST}
+        done = CliRunner().invoke(app, list(map(str, arguments)), env=known | environment)
         return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
     return run
@@ -57,25 +57,26 @@ def listed(unseen, name, **environment):
 
 
 @pytest.mark.filterwarnings("always:losing the key of ")
-def test_creation_warns_of_keys_in_the_clear_and_a_passphrase_locks_every_command(unseen, name, filled, home):
+def test_an_owner_key_is_never_in_the_clear_and_its_passphrase_locks_every_command(unseen, name, filled, home):
+    nothing = {"UNSEEN_HOME": str(home.with_name("unlocked")), "UNSEEN_KEYS_PASSPHRASE": ""}
+    refused = unseen("create", f"{name}1", "--dimension", 16, "--protection", "owner", **nothing)
+    assert refused.returncode == 2
+    assert "never lies in the clear: run `unseen keys protect keyring`" in refused.stderr
+    assert name in unseen("collections").stdout
+    assert f"{name}1" not in unseen("collections").stdout
     assert filled.stderr.startswith(f"warning: losing the key of {name} loses the collection")
     assert f"unseen keys export {name} FILE --printable" in filled.stderr
-    assert "keys of this device lie in the clear" in filled.stderr
     assert unseen("keys", "protect", "passphrase").returncode == 2
-    assert output(unseen("keys", "protect", "passphrase", "--json", UNSEEN_KEYS_NEW_PASSPHRASE=FIRST)) == {
-        "under": "passphrase"
-    }
-    assert unseen("list", name).returncode == 6
+    assert unseen("list", name, UNSEEN_KEYS_PASSPHRASE="").returncode == 6
     assert unseen("list", name, UNSEEN_KEYS_PASSPHRASE=SECOND).returncode == 6
-    assert listed(unseen, name, UNSEEN_KEYS_PASSPHRASE=FIRST) == {"one", "two", "three"}
+    assert listed(unseen, name) == {"one", "two", "three"}
     both = {"UNSEEN_KEYS_PASSPHRASE": FIRST, "UNSEEN_KEYS_NEW_PASSPHRASE": SECOND}
-    assert unseen("keys", "protect", "passphrase", **both).returncode == 0
+    assert output(unseen("keys", "protect", "passphrase", "--json", **both)) == {"under": "passphrase"}
     assert unseen("keys", "list", UNSEEN_KEYS_PASSPHRASE=FIRST).returncode == 6
     shown = unseen("keys", "list", UNSEEN_KEYS_PASSPHRASE=SECOND).stdout
     assert "lie under: passphrase" in shown
     made = unseen("create", f"{name}2", "--dimension", 16, "--protection", "owner", UNSEEN_KEYS_PASSPHRASE=SECOND)
     assert f"losing the key of {name}2 " in made.stderr
-    assert "in the clear" not in made.stderr
     assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
 
 

@@ -112,8 +112,8 @@ def desktop(account: Desktop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deskt
 @pytest.fixture
 def kept(desktop: Desktop, home: Path) -> Path:
     """A device's home whose keys lie under the keyring."""
-    KeyStore(home).put(KEY)
     Vault(home).protect_with_keyring()
+    KeyStore(home).put(KEY)
     return home
 
 
