@@ -39,10 +39,11 @@ from bench.dicom_speed import make_slices
 from bench.faults import disks
 from bench.hostile_objects import hostile_objects
 from bench.measure import machine
-from tests.client.gateway.running import RunningGateway, storescu, wait_until
+from tests.client.gateway.running import RunningGateway, storescu
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import Planted, planted
 from tests.core.deid.dicom.reports import planted_report
+from tests.waiting import until
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.embed.registry import default_registry
 from unseen_client import Client
@@ -192,7 +193,7 @@ def _kill_node(gateway: RunningGateway) -> None:
     first = gateway.node_ids()
     for process_id in first:
         os.kill(process_id, signal.SIGKILL)
-    wait_until(lambda: gateway.node_ids() not in ([], first) and gateway.count("node_up") == 1)
+    until("the node is up again", lambda: gateway.node_ids() not in ([], first) and gateway.count("node_up") == 1)
 
 
 def of_wire(folder: Path, objects: int) -> dict[str, Any]:

@@ -207,16 +207,12 @@ def test_rows_that_a_device_wrote_are_not_sent_back_to_it(server, home, tmp_path
         first.enrol_vectors(name, ids(3, 307), vectors[307:310])
         assert asked.count((first, "SyncCatalogue")) == 1
         assert len(second.list(name)) == 310
-        mirrors = [one._protocol._session.mirror(server_uid(one), made.uid) for one in (first, second)]
+        mirrors = [one._protocol._session.mirror(one.server_info().store_uid, made.uid) for one in (first, second)]
         assert mirrors[0].page(-1, 0) == mirrors[1].page(-1, 0)
         (epoch, slots), (other_epoch, other_slots) = (one.standing() for one in mirrors)
         assert epoch == other_epoch
         assert slots.tolist() == other_slots.tolist()
         assert right(first, name, vectors, (0, 299, 304, 306, 309))
-
-
-def server_uid(client):
-    return client.server_info().store_uid
 
 
 def test_what_is_not_built_is_refused_by_name(client, name, unit_vectors):

@@ -52,6 +52,13 @@ class ServerProcess:
         self.process.stdout.close()
         return code
 
+    def run(self, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """One of the server's other commands, with its key unless another one is named."""
+        command = [sys.executable, "-m", f"unseen_server.{module}", *map(str, arguments)]
+        if "--master-key" not in arguments:
+            command += ["--master-key", str(self.master_key)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
     def end(self) -> None:
         """Leave nothing running."""
         if self.process is not None and self.process.poll() is None:

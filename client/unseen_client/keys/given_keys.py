@@ -68,4 +68,4 @@ class GivenKeys:
                 return GivenKey(**fields)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise IntegrityError(f"{path} is damaged; remove it") from error
-        raise IntegrityError(f"{path} is of a newer release")
+        raise IntegrityError(f"{path} is of a newer release; use that one, or remove it")

@@ -7,6 +7,7 @@ that has it unlocked: any program of the same account may ask it.
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from types import ModuleType
 
 from unseen.envelope import KEY_BYTES
@@ -53,13 +54,15 @@ def fetch(entry: str) -> bytes:
 
 
 def forget(entry: str) -> None:
-    """Remove a secret that opens nothing any more; a keyring that refuses keeps it, which harms nobody."""
-    from contextlib import suppress
-
+    """Remove a secret that opens nothing any more; a keyring that refuses, or is gone, keeps it: that harms nobody."""
+    try:
+        keyring = _keyring("the secret stays where it is")
+    except InvalidConfiguration:
+        return
     from keyring.errors import KeyringError
 
     with suppress(KeyringError, OSError):
-        _keyring("").delete_password(SERVICE, entry)
+        keyring.delete_password(SERVICE, entry)
 
 
 def _keyring(otherwise: str) -> ModuleType:

@@ -67,7 +67,10 @@ class CollectionKey:
         if self.metric != COSINE and self.store_uid is None:
             raise InvalidInput("a key with another metric than cosine names the store that its collection is in")
         if self.metric not in METRICS or not SHORTEST <= self.longest <= LARGEST:
-            raise InvalidInput(f"a key's metric is one of {', '.join(METRICS)}, and its longest vector has a length")
+            raise InvalidInput(
+                f"a key's metric is one of {', '.join(METRICS)}, and its longest vector is from {SHORTEST:g} to "
+                f"{LARGEST:g} long"
+            )
 
     @staticmethod
     def make(

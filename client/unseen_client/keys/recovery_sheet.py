@@ -45,7 +45,7 @@ _STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _TO_OURS, _TO_STANDARD = str.maketrans(_STANDARD, _LETTERS), str.maketrans(_LETTERS + "OIL", _STANDARD + "ABB")
 _CHECK_LETTERS = 4
 _LINE = re.compile(r"\s*(\d{1,2})(?:\s*[:.])?\s+([0-9A-Za-z][0-9A-Za-z \t-]*)")
-_COSINE, _WITH_OWNER_KEY, _KEEPS_VECTORS, _WITH_STORE = "cosine", 1, 2, 4
+_WITH_OWNER_KEY, _KEEPS_VECTORS, _WITH_STORE = 1, 2, 4
 _LONGEST = struct.Struct("<d")
 
 

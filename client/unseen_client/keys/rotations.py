@@ -79,7 +79,10 @@ class Rotations:
                         return Rotation(uids[0], name, uids[1], uids[2], is_asked)
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; remove it, and rotate the key again") from error
-        raise IntegrityError(f"{path} is of a newer release of Unseen, or damaged")
+        raise IntegrityError(
+            f"{path} is of a newer release of Unseen, or damaged; use that release, or remove it, and rotate the key "
+            "again"
+        )
 
     def _path(self, rotation: Rotation) -> Path:
         return self._folder / f"{rotation.new_uid.hex()}.json"

@@ -12,9 +12,10 @@ import pytest
 
 from bench.gateway import of_sources
 from tests.client.dicom.objects import as_file, slice_of
-from tests.client.gateway.running import RunningGateway, storescu, wait_until
+from tests.client.gateway.running import RunningGateway, storescu
 from tests.client.real_server import RealServer
 from tests.core.deid.dicom.planting import planted
+from tests.waiting import until
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client import Client
 from unseen_client.demo.proxy import RecordingProxy
@@ -60,7 +61,7 @@ def _story(folder: Path, name: str, unseen: Run, server: RealServer, gateway: Ru
     server.kill()
     second = written(folder / "second", [(study, at) for study in range(3) for at in range(2, 4)])
     assert storescu(gateway.dicom_port, second).returncode == 0  # the server is away, and nobody needs to know
-    wait_until(lambda: gateway.ask("/health")[1]["status"] == "waiting")
+    until("the gateway waits", lambda: gateway.ask("/health")[1]["status"] == "waiting")
     told = {"status": "waiting", "waiting_for": "SERVER_UNAVAILABLE", "quarantine": "empty"}
     assert gateway.ask("/health") == (200, told)
     gateway.kill()
@@ -93,11 +94,8 @@ def _story(folder: Path, name: str, unseen: Run, server: RealServer, gateway: Ru
     listed = json.loads(listing.stdout)
     (refused,) = listed["refused"]
     assert (refused["sender"], refused["code"]) == ("STORESCU", "IMAGE_REFUSED")
-    assert (listed["kept_days"], listed["kept_bytes"], refused["kept_until"] > refused["accepted"]) == (
-        7,
-        1 << 29,
-        True,
-    )
+    assert (listed["kept_days"], listed["kept_bytes"]) == (7, 1 << 29)
+    assert refused["kept_until"] > refused["accepted"]
     assert gateway.ask("/health")[1]["quarantine"] == "holds objects"
     assert gateway.count("objects_in_quarantine") == 1
     assert unseen("gateway", "quarantine", "--drop", refused["name"], "--home", gateway.home).returncode == 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.client.models.small_hub import COMMIT, REPOSITORY, SmallHub, serving
+from tests.client.models.small_hub import COMMIT, REPOSITORY, SmallHub, answering
 from tests.core.embed.pulled.tiny_onnx import UPSTREAM
 from unseen_client.cli.app import app
 from unseen_client.models.known import KNOWN
@@ -17,7 +17,7 @@ from unseen_client.models.known import KNOWN
 
 @pytest.fixture
 def hub() -> Iterator[SmallHub]:
-    with serving(SmallHub({REPOSITORY: dict(UPSTREAM)})) as running:
+    with answering(SmallHub({REPOSITORY: dict(UPSTREAM)})) as running:
         yield running
 
 

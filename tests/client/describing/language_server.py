@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.http_double import Answer, Asked, serving
 
 
 @dataclass
@@ -42,52 +40,20 @@ class LanguageServer:
         return [np.asarray(Image.open(BytesIO(one))) for one in data]
 
 
-class Server(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up for a bad certificate, or before the end, is what is wanted."""
-
-
 @contextmanager
 def language_server(certificate: Path | None = None, key: Path | None = None) -> Iterator[LanguageServer]:
     """Runs one; with a certificate it is behind TLS."""
     told = LanguageServer()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            told.asked.append(asked)
-            told.paths.append(self.path)
-            told.keys.append(self.headers["Authorization"])
-            message = {"role": "assistant", "content": told.says(asked)}
-            answer = json.dumps({"choices": [{"index": 0, "message": message}]}).encode()
-            answer = answer if told.body is None else told.body
-            self.send_response(told.status)
-            self.send_header("Content-Length", str(len(answer)))
-            for name, value in told.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if not told.seconds_a_byte:
-                self.wfile.write(answer)
-                return
-            for at in range(len(answer)):
-                self.wfile.write(answer[at : at + 1])
-                self.wfile.flush()
-                time.sleep(told.seconds_a_byte)
+    def answer(request: Asked) -> Answer:
+        asked = json.loads(request.body)
+        told.asked.append(asked)
+        told.paths.append(request.path)
+        told.keys.append(request.headers["Authorization"])
+        message = {"role": "assistant", "content": told.says(asked)}
+        proper = json.dumps({"choices": [{"index": 0, "message": message}]}).encode()
+        return Answer(told.status, proper if told.body is None else told.body, told.headers, told.seconds_a_byte)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    told.address = f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with serving(answer, certificate, key) as address:
+        told.address = f"{address}/v1"
         yield told
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

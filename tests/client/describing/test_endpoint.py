@@ -8,8 +8,8 @@ import socket
 import numpy as np
 import pytest
 
+from tests.certificate import write_certificate
 from tests.client.describing.language_server import language_server
-from tests.server.keys.certificate import write_certificate
 from unseen.errors import DeadlineExceeded, InvalidInput, LimitExceeded, MalformedMessage, ServerUnavailable
 from unseen_client.describing.endpoint import LARGEST_ANSWER_BYTES, Endpoint, is_loopback
 from unseen_client.describing.language_model import answer, caption, open_language_model

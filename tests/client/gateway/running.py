@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.client.real_server import ENVIRONMENT
+from tests.waiting import until
 
 COMMAND = [sys.executable, "-P", "-c", "from unseen_client.cli import main; main()", "gateway"]
 
@@ -57,7 +57,7 @@ class RunningGateway:
         node = self.node_ids()
         self._process.kill()
         self._process.communicate()
-        wait_until(lambda: not any(Path(f"/proc/{one}").exists() for one in node))
+        until("the node has ended", lambda: not any(Path(f"/proc/{one}").exists() for one in node))
 
     def stop(self) -> None:
         """Ask it to stop, and wait."""
@@ -90,15 +90,8 @@ class RunningGateway:
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"unseen_gateway_{name} ")))
 
     def wait_until_enrolled(self, timeout_s: float = 400) -> None:
-        """Until nothing waits."""
-        wait_until(lambda: self.count("objects_waiting") == 0, timeout_s)
-
-
-def wait_until(holds: Any, timeout_s: float = 200) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < until_s, "it did not happen in time"
-        time.sleep(0.1)
+        """Until nothing waits; asked seldom, for benches time it."""
+        until("nothing waits", lambda: self.count("objects_waiting") == 0, timeout_s, pause_s=0.1)
 
 
 def storescu(port: int, files: Sequence[Path], *options: str) -> subprocess.CompletedProcess[str]:

@@ -24,9 +24,10 @@ from pynetdicom.association import Association
 
 from bench.process import peak_resident_bytes
 from tests.client.dicom.objects import as_file, as_jpeg_2000, slice_of
-from tests.client.gateway.running import storescu, wait_until
+from tests.client.gateway.running import storescu
 from tests.core.deid.dicom.reports import BASIC_TEXT, report, text
 from tests.server.identities import issue
+from tests.waiting import until
 from unseen.errors import InvalidConfiguration, StoreFailed
 from unseen_client.gateway.contexts import storage_classes
 from unseen_client.gateway.node import Node
@@ -260,7 +261,7 @@ def test_peers_that_stop_in_the_middle_do_not_keep_others_out_for_long(tmp_path:
                     peer.sendall([b"", associate_request()[:20], associate_request(), b"\1"][at % 4])
                 except OSError:  # turned away at once
                     continue
-            wait_until(lambda: echo(node.port, "-aec", "UNSEEN") == 0)
+            until("the node answers again", lambda: echo(node.port, "-aec", "UNSEEN") == 0)
         finally:
             for peer in peers:
                 peer.close()
@@ -294,7 +295,7 @@ def test_a_node_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
     with running(tmp_path / "queue") as node:
         port, first = node.port, node.process_id
         os.kill(first, 9)
-        wait_until(lambda: node.restarts == 1 and node.process_id != first)
+        until("the node was started again", lambda: node.restarts == 1 and node.process_id != first)
         assert echo(port, "-aec", "UNSEEN") == 0
 
 
@@ -309,7 +310,7 @@ def test_a_node_that_dies_is_started_again_once_the_system_has_a_process_for_it(
             assert (node.is_running, node.restarts) == (False, 0)
             with pytest.raises(InvalidConfiguration, match="no process for the node"):
                 NodeProcess(SETTINGS, tmp_path, KEY, 1 << 30)
-        wait_until(lambda: node.restarts == 1)
+        until("the node was started again", lambda: node.restarts == 1)
         assert echo(node.port, "-aec", "UNSEEN") == 0
 
 

@@ -7,10 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +18,7 @@ import pytest
 from tests.client.dicom.objects import as_file, slice_of
 from tests.client.gateway.orthanc_child import KEY, MANY, PLUGIN
 from tests.client.real_server import ENVIRONMENT, ROOT
+from tests.http_double import Answer, Asked, serving
 from unseen.errors import InvalidConfiguration, InvalidInput, ServerUnavailable
 from unseen_client.gateway.pull import Pacs, pull_studies
 from unseen_client.gateway.queue import Queue
@@ -68,40 +67,21 @@ def lying_pacs(studies: object) -> Iterator[tuple[str, list[str]]]:
     """Answers every query for studies with the same, every one for instances with two, /moved with another address."""
     asked: list[str] = []
 
-    class Answers(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            if self.path.startswith("/moved"):
-                self.send_response(302)
-                self.send_header("Location", self.path.removeprefix("/moved"))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            path = self.path.partition("?")[0]
-            body = b"none"
-            if path == "/studies":
-                body = json.dumps(studies).encode()
-            elif path.endswith("/instances"):
-                named = [{"0020000E": {"Value": ["1.3"]}, "00080018": {"Value": [f"1.{at}"]}} for at in (4, 5)]
-                body = json.dumps(named).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/dicom+json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request: Asked) -> Answer:
+        asked.append(request.path)
+        if request.path.startswith("/moved"):
+            return Answer(302, headers={"Location": request.path.removeprefix("/moved")})
+        path = request.path.partition("?")[0]
+        body = b"none"
+        if path == "/studies":
+            body = json.dumps(studies).encode()
+        elif path.endswith("/instances"):
+            named = [{"0020000E": {"Value": ["1.3"]}, "00080018": {"Value": [f"1.{at}"]}} for at in (4, 5)]
+            body = json.dumps(named).encode()
+        return Answer(200, body, {"Content-Type": "application/dicom+json"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(answer) as address:
+        yield address, asked
 
 
 def test_a_pacs_that_knows_no_pages_and_gives_no_objects_ends_the_pull(tmp_path: Path) -> None:
@@ -112,7 +92,7 @@ def test_a_pacs_that_knows_no_pages_and_gives_no_objects_ends_the_pull(tmp_path:
     assert (pulled.studies, pulled.objects, pulled.failed) == (1, 0, 2)
     assert len(asked) == 2 + 2 + 2
     for no_list in ({}, 7, "studies", None):
-        with lying_pacs(no_list) as (url, asked):
+        with lying_pacs(no_list) as (url, _):
             assert pull_studies(Pacs(url), ["PatientID=1"], 5, put).studies == 0
 
 

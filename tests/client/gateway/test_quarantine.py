@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.waiting import until
 from unseen.errors import InvalidInput, StoreFailed
 from unseen_client.gateway.enroller import Enroller
 from unseen_client.gateway.quarantine import DAY_S, DEFAULT_BYTES, NAME, Bounds, Held
@@ -49,10 +51,17 @@ def test_of_too_much_the_oldest_is_destroyed_whatever_came_first(tmp_path: Path)
 
 
 def test_a_gateway_destroys_while_it_works_and_counts_it(tmp_path: Path) -> None:
-    queue, _ = refused(tmp_path, [1_000_000, 1_000_000])
+    queue, _ = refused(tmp_path, [10_000, 10_000])
     enroller = Enroller(queue, lambda _: DicomEnrolReport((), (), (), 0), Bounds(days=1))
-    enroller._expire()
-    assert (enroller.work.destroyed, queue.counts().refused) == (2, 0)
+    stop = threading.Event()
+    working = threading.Thread(target=enroller.run, args=(stop,))
+    working.start()
+    try:
+        until("both are destroyed", lambda: enroller.work.destroyed == 2)
+    finally:
+        stop.set()
+        working.join()
+    assert queue.counts().refused == 0
 
 
 @given(
@@ -84,7 +93,7 @@ def test_whoever_lists_the_quarantine_knows_the_bounds_of_the_gateway(tmp_path: 
         Bounds.read(tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"days": 0}, {"days": float("nan")}, {"days": 1e9}, {"most_bytes": 0}])
-def test_bounds_that_keep_nothing_are_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(("days", "most_bytes"), [(0, 1), (float("nan"), 1), (1e9, 1), (1, 0)])
+def test_bounds_that_keep_nothing_are_refused(days: float, most_bytes: int) -> None:
     with pytest.raises(InvalidInput, match="expected more than 0"):
-        Bounds(**wrong)  # type: ignore[arg-type]
+        Bounds(days, most_bytes)

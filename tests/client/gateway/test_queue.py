@@ -105,7 +105,6 @@ def test_what_was_being_written_when_a_process_died_was_not_accepted_and_is_swep
     """The process is killed in the middle of putting objects in; each that it told of is there, whole."""
     code = f"""
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unseen_client.gateway.queue import Queue
 queue = Queue(Path({str(tmp_path / "queue")!r}), {KEY!r}, {MANY})

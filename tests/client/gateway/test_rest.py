@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.client.dicom.objects import as_file, slice_of
-from tests.client.gateway.running import wait_until
+from tests.waiting import until
 from unseen.errors import InvalidConfiguration, InvalidInput, NotPermitted
 from unseen_client.gateway import rest, stow
 from unseen_client.gateway.queue import Queue
@@ -109,7 +109,7 @@ def test_one_connection_too_many_is_closed_and_the_next_is_answered_once_another
         with socket.create_connection(address, 20) as one_more:
             assert one_more.recv(1) == b""
         held.pop().close()
-        wait_until(lambda: answers(server))
+        until("the server answers again", lambda: answers(server))
     finally:
         for peer in held:
             peer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.errors import IntegrityError, InvalidInput, WrongKey
-from unseen_client.keys import recovery_sheet
+from unseen_client.keys import recovery_sheet, shared_key
 from unseen_client.keys.device_key import DevicePublicKey, device_key
 from unseen_client.keys.keystore import CollectionKey
 from unseen_client.keys.recovery_sheet import key_of, sheets
@@ -64,11 +65,9 @@ def test_a_shared_key_that_holds_another_one_than_it_says_is_refused(mine, tmp_p
     """Whoever wraps can write anything: what is inside has to be what stands outside."""
     other = replace(KEY, collection_uid=STORE)
     fields = json.loads(share_key(KEY, mine.public))
-    from unseen_client.keys import shared_key
-
     info = shared_key._head_of(KEY, mine.public).info
     sealed = mine.public.wrap(json.dumps(other.to_json()).encode(), info)
-    fields["sealed"] = __import__("base64").b64encode(sealed).decode()
+    fields["sealed"] = base64.b64encode(sealed).decode()
     with pytest.raises(IntegrityError, match="another one than its file says"):
         accepted(json.dumps(fields).encode(), mine, tmp_path)
 

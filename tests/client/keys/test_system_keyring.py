@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from keyring.backends import SecretService, fail
 from secretstorage import dbus_init, get_default_collection
 
 from tests.client.real_server import ENVIRONMENT
+from tests.waiting import until
 from unseen.errors import InvalidConfiguration, WrongKey
 from unseen_client.keys import keyring_secret
 from unseen_client.keys.keystore import CollectionKey, KeyStore
@@ -69,9 +69,11 @@ class Desktop:
         self._keyring.stdin.write(given)
         self._keyring.stdin.close()
         with closing(dbus_init()) as connection:
-            while not _has_owner(connection):
-                assert self._keyring.poll() is None
-                time.sleep(0.05)
+            until("a keyring is on the bus", lambda: self._keyring_ended() or _has_owner(connection))
+        assert not self._keyring_ended()
+
+    def _keyring_ended(self) -> bool:
+        return self._keyring is None or self._keyring.poll() is not None
 
     def log_out(self) -> None:
         if self._keyring is not None:

@@ -232,6 +232,16 @@ def test_under_the_keyring_keys_open_without_a_passphrase_and_not_without_the_ke
     assert everything(filled, FIRST) == secrets
 
 
+def test_a_passphrase_takes_the_place_of_a_keyring_that_is_gone(filled, system_keyring):
+    secrets, vault = everything(filled), Vault(filled)
+    vault.protect_with_keyring()
+    keyring.set_keyring(fail.Keyring())
+    vault.protect_with_passphrase(FIRST, cost=CHEAP)
+    assert vault.protection == "passphrase"
+    assert everything(filled, FIRST) == secrets
+    assert len(system_keyring.held) == 1, "which opens nothing any more"
+
+
 def test_a_system_without_a_keyring_is_named_and_nothing_is_changed(filled):
     keyring.set_keyring(fail.Keyring())
     before = on_disk(filled)

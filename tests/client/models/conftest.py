@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.models.small_hub import REPOSITORY, SmallHub, serving
+from tests.client.models.small_hub import REPOSITORY, SmallHub, answering
 from tests.core.embed.pulled.tiny_onnx import UPSTREAM
 from unseen_client.models.places import place_of, repositories_beside
 from unseen_client.models.pull import Wish, pull
@@ -16,7 +16,7 @@ from unseen_client.models.shelf import HeldModel, ModelShelf
 
 @pytest.fixture
 def hub() -> Iterator[SmallHub]:
-    with serving(SmallHub({REPOSITORY: dict(UPSTREAM)})) as running:
+    with answering(SmallHub({REPOSITORY: dict(UPSTREAM)})) as running:
         yield running
 
 

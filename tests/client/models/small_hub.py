@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.http_double import Answer, Asked, serving
 from unseen_client.models.shelf import ModelShelf
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -50,46 +49,28 @@ class SmallHub:
             told["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
         return told
 
-    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, request: Asked) -> Answer:
+        path = unquote(urlsplit(request.path).path)
         self.asked.append(path)
         if path in self.answers:
-            return self.answers[path]
+            status, headers, body = self.answers[path]
+            return Answer(status, body, headers)
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"] and "/".join(parts[2:4]) in self.repositories and parts[4] == "revision":
-            return 200, {}, self.listing("/".join(parts[2:4]))
+            return Answer(body=self.listing("/".join(parts[2:4])))
         if parts[0] == "storage":
-            return 200, {}, self.repositories["/".join(parts[1:3])]["/".join(parts[3:])]
+            return Answer(body=self.repositories["/".join(parts[1:3])]["/".join(parts[3:])])
         files = self.repositories.get("/".join(parts[:2]), {})
         name = "/".join(parts[4:])
         if parts[2:4] != ["resolve", COMMIT] or name not in files:
-            return 404, {}, b"no such file"
+            return Answer(404, b"no such file")
         if len(files[name]) >= LARGE_BYTES:
-            return 302, {"Location": f"{self.address}/storage/{'/'.join(parts[:2])}/{name}"}, b""
-        return 200, {}, files[name]
+            return Answer(302, headers={"Location": f"{self.address}/storage/{'/'.join(parts[:2])}/{name}"})
+        return Answer(body=files[name])
 
 
 @contextmanager
-def serving(hub: SmallHub) -> Iterator[SmallHub]:
+def answering(hub: SmallHub) -> Iterator[SmallHub]:
     """Answer on a free port until the end."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = hub.answer(unquote(urlsplit(self.path).path))
-            self.send_response(status)
-            for key, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        hub.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield hub
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(hub.answer) as hub.address:
+        yield hub

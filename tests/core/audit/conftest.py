@@ -14,6 +14,7 @@ from unseen.audit.log import Log
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()
 ORIGIN = "unseen/000102/03"
+OpenLog = Callable[..., Log]
 
 
 class TestSigner:
@@ -32,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_log(folder: Path) -> Iterator[Callable[..., Log]]:
+def open_log(folder: Path) -> Iterator[OpenLog]:
     """Opens the log of a folder; the one opened before is closed first."""
     opened: list[Log] = []
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.core.audit.conftest import KEY, ORIGIN, PUBLIC_KEY
+from tests.core.audit.conftest import KEY, ORIGIN, PUBLIC_KEY, OpenLog
 from unseen.audit.export import ExportBegin, head_line, read_export
 from unseen.audit.head import TreeHead, open_head, sign_head
 from unseen.audit.leaf import Leaf
 from unseen.audit.log import Log
 from unseen.audit.receipt import Receipt
 from unseen.errors import MalformedMessage, ProofBroken, UnseenError
-
-OpenLog = Callable[..., Log]
 
 
 def some_leaves(count: int) -> list[bytes]:

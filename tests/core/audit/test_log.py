@@ -6,28 +6,20 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.core.audit.conftest import ORIGIN, PUBLIC_KEY, TestSigner
+from tests.core.audit.conftest import ORIGIN, PUBLIC_KEY, OpenLog
 from unseen.audit import log as log_module
 from unseen.audit import tree
-from unseen.audit.examination import LogExamination, examine_log
-from unseen.audit.frames import Frame
 from unseen.audit.head import open_head
-from unseen.audit.leaf import DONE, Details, Leaf, text_of_time, time_of
 from unseen.audit.log import Log
 from unseen.audit.proof import verify_consistency, verify_inclusion
 from unseen.envelope import SealingKey
 from unseen.errors import AuditUnavailable, IntegrityError, InvalidConfiguration, StoreFailed, UnseenError
-
-OpenLog = Callable[..., Log]
 
 
 def leaves_of(count: int, start: int = 0) -> list[bytes]:
@@ -50,54 +42,6 @@ def test_leaves_come_back_in_order_after_reopening(open_log: OpenLog) -> None:
     assert list(again.leaves(2, 4)) == leaves_of(2, 2)
     assert again.append(leaves_of(2, 5)).first_index == 5
     assert again.verify() == again.size == 7
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=9), max_size=12), st.integers(0, 41), st.integers(0, 90)
-)
-def test_what_is_of_a_time_is_found_whatever_the_clock_did(groups: list[list[int]], moment: int, start: int) -> None:
-    """Against a list that is read from its beginning; while the log grows, explored or not."""
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_module, "LANDMARK_LEAVES", 4)
-        log = Log(Path(folder), ORIGIN, bytes(32), TestSigner())
-        plain: list[bytes] = []
-        for number, times in enumerate(groups):
-            leaves = [Leaf("Search", "device", time_ms, DONE).to_bytes(bytes(16)) for time_ms in times]
-            log.append(leaves)
-            plain += leaves
-            while number % 3 and log.explore():
-                pass
-            late = [index for index, leaf in enumerate(plain) if text_of_time(moment) <= time_of(leaf)]
-            assert log.first_since(text_of_time(moment), log.size) == min([*late, len(plain)])
-            assert list(log.leaves(start)) == plain[start:]
-        log.close()
-
-
-def test_a_log_that_was_explored_is_read_from_near_what_is_asked_for(
-    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "LANDMARK_LEAVES", 4)
-    log = open_log()
-    for time_ms in range(50):
-        log.append([Leaf("Search", "device", time_ms, DONE).to_bytes(bytes(16))])
-    while log.explore():
-        pass
-    read = count_frames(log, monkeypatch)
-    assert (log.first_since(text_of_time(48), 50), len(list(log.leaves(47))), log.explore()) == (48, 3, False)
-    assert 5 <= len(read) <= 10, "of fifty"
-
-
-def count_frames(log: Log, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The first leaf of every group that is read from now on."""
-    read, frames = list[int](), log._frames.read
-
-    def counted(offset: int, end: int) -> Iterator[Frame]:
-        for frame in frames(offset, end):
-            read.append(frame.first_index)
-            yield frame
-
-    monkeypatch.setattr(log._frames, "read", counted)
-    return read
 
 
 def test_every_head_is_signed_and_has_the_root_of_its_leaves(open_log: OpenLog) -> None:
@@ -324,72 +268,6 @@ def test_a_failed_sync_stops_the_log_for_good(open_log: OpenLog, monkeypatch: py
             log.append(leaves_of(1))
     with pytest.raises(StoreFailed):
         log.append(leaves_of(1))
-
-
-# Examining what no server uses
-
-
-def examined(folder: Path) -> LogExamination:
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    found = examine_log(folder, ORIGIN, bytes(32), (PUBLIC_KEY,))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "an examination wrote something"
-    return found
-
-
-def real_leaves(count: int) -> list[bytes]:
-    details = [Details(request_id=bytes([at]) * 16) for at in range(count)]
-    return [Leaf("EnrolRows", "me", at, "ASKED", details[at]).to_bytes(bytes(16)) for at in range(count)]
-
-
-def test_a_sound_log_has_no_findings_and_tells_what_was_tried(open_log: OpenLog, folder: Path) -> None:
-    log = open_log()
-    for leaf in real_leaves(5):
-        log.append([leaf])
-    log.close()
-    found = examined(folder)
-    assert (found.leaves, found.findings, found.notes) == (5, [], [])
-    assert found.asked == {(bytes([at]) * 16).hex() for at in range(5)}
-
-
-def test_every_altered_byte_of_a_log_is_found_without_writing(open_log: OpenLog, folder: Path) -> None:
-    log = open_log()
-    for leaf in real_leaves(3):
-        log.append([leaf])
-    log.close()
-    for name in ("leaves", "nodes"):
-        whole = (folder / name).read_bytes()
-        for at in range(len(whole)):
-            (folder / name).write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
-            assert examined(folder).findings, (name, at)
-        (folder / name).write_bytes(whole)
-    whole = (folder / "checkpoint").read_bytes()
-    for at in range(len(whole)):
-        (folder / "checkpoint").write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
-        found = examined(folder)
-        assert found.findings or found.notes or whole[at : at + 1].isdigit()
-
-
-def test_a_torn_end_is_no_fault_and_a_lost_one_is(open_log: OpenLog, folder: Path) -> None:
-    log = open_log()
-    log.append(real_leaves(2))
-    log.close()
-    with (folder / "leaves").open("ab") as file:
-        file.write(b"ULF1 torn")
-    assert (examined(folder).findings, len(examined(folder).notes)) == ([], 1)
-    os.truncate(folder / "leaves", 40)
-    assert examined(folder).findings == ["leaves behind number 0 were on disk once and are gone"]
-
-
-def test_damage_in_the_middle_is_told_from_a_torn_end_without_the_nodes(open_log: OpenLog, folder: Path) -> None:
-    log = open_log()
-    for leaf in real_leaves(3):
-        log.append([leaf])
-    log.close()
-    for name in ("nodes", "checkpoint"):
-        (folder / name).unlink()
-    whole = (folder / "leaves").read_bytes()
-    (folder / "leaves").write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
-    assert ["damage" in found for found in examined(folder).findings] == [True]
 
 
 # Form

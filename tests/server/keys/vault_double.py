@@ -10,16 +10,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.server.keys.certificate import write_certificate
+from tests.certificate import write_certificate
+from tests.http_double import Answer, Asked, serving
 
 PREFIX = "vault:v1:"
 
@@ -37,42 +35,24 @@ class VaultDouble:
         self.seen: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each call."""
         self.certificate = folder / "ca.pem"
-        double = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                double.seen.append((self.path, dict(self.headers)))
-                status, answer = double.answered(self.path, self.headers.get("X-Vault-Token"), body)
-                self.send_response(status)
-                if status == 307:
-                    self.send_header("Location", answer.decode())
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        identity: tuple[Path, ...] = ()
         if with_tls:
-            key = folder / "key.pem"
-            write_certificate(self.certificate, key)
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(self.certificate, key)
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"{'https' if with_tls else 'http'}://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
+            identity = (self.certificate, folder / "key.pem")
+            write_certificate(*identity)
+        self._running = ExitStack()
+        self.url = self._running.enter_context(serving(self._answer, *identity))
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._running.close()
 
     def choice(self, key: str = "first", mount: str = "transit") -> str:
         """What --master-key names."""
         return f"vault:{self.url}/{mount}/{key}"
+
+    def _answer(self, request: Asked) -> Answer:
+        self.seen.append((request.path, dict(request.headers)))
+        status, body = self.answered(request.path, request.headers["X-Vault-Token"], request.body)
+        return Answer(status, body, {"Location": body.decode()} if status == 307 else {})
 
     def answered(self, path: str, token: str | None, body: bytes) -> tuple[int, bytes]:
         if self.answer is not None:

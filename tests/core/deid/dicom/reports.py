@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -83,7 +82,7 @@ def nested(depth: int, words: str) -> Dataset:
     return item
 
 
-def wide(count: int) -> Iterable[Dataset]:
+def wide(count: int) -> list[Dataset]:
     """So many small items."""
     return [text(f"item {at}") for at in range(count)]
 

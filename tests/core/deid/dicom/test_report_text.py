@@ -7,9 +7,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from tests.core.deid.dicom.planting import as_file
+from tests.core.deid.dicom.planting import as_file, base_object
 from tests.core.deid.dicom.reports import code, content, measured, nested, report, text, wide
-from unseen.deid.dicom import report_text as report_words
+from unseen.deid.dicom import report_text as module
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.report_text import report_text
 from unseen.deid.dicom.report_words import enrollable, words_beside
@@ -77,10 +77,10 @@ def test_names_of_tags_and_of_the_content_are_gone_from_the_words(site_key: byte
 
 def test_a_name_is_looked_for_whatever_type_the_file_gives_its_value(site_key: bytes) -> None:
     data = as_file(report(2, text("Jane was here.")))
+    tag = b"\x10\x00\x10\x00"
+    assert data.count(tag + b"PN") == 1
     for wrong in (b"LO", b"SH", b"CS"):
-        _, words = enrollable(
-            data.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00" + wrong), site_key=site_key, options=frozenset()
-        )
+        _, words = enrollable(data.replace(tag + b"PN", tag + wrong), site_key=site_key, options=frozenset())
         assert words == "Chest Report\nFinding: [NAME] was here."
 
 
@@ -140,8 +140,8 @@ def test_what_cannot_be_read_or_compared_is_refused(site_key: bytes) -> None:
 
 
 def test_reports_that_are_too_deep_wide_or_long_are_refused(site_key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert report_words.MOST_ITEMS == 20_000
-    monkeypatch.setattr(report_words, "MOST_ITEMS", 200)
+    assert module.MOST_ITEMS == 20_000
+    monkeypatch.setattr(module, "MOST_ITEMS", 200)
     assert cleaned(report(5, nested(10, "no nodule")), site_key).endswith("no nodule")
     with pytest.raises(ImageRefused, match="nested deeper"):
         cleaned(report(5, nested(40, "no nodule")), site_key)
@@ -153,8 +153,6 @@ def test_reports_that_are_too_deep_wide_or_long_are_refused(site_key: bytes, mon
 
 
 def test_a_picture_stays_a_picture(site_key: bytes) -> None:
-    from tests.core.deid.dicom.planting import base_object
-
     result, words = enrollable(as_file(base_object("CT")), site_key=site_key, options=frozenset())
     assert words is None
     assert result.placement is not None

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that vouches for itself."""
+"""A certificate for an address that vouches for itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def write_certificate(certificate: Path, key: Path) -> None:
+def write_certificate(certificate: Path, key: Path, host: str = "127.0.0.1") -> None:
     """Write both, PEM."""
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a double of Vault")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a double")])
     now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    address = x509.IPAddress(ipaddress.ip_address(host))
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
