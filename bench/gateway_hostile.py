@@ -182,11 +182,11 @@ def most_mib(process: str) -> int:
     return MOST_WORKER_MIB * (worker_count(None) if process == "gateway" else 1)
 
 
-def cpu_below(process_id: int) -> Counter[str]:
+def cpu_below(process_id: int) -> dict[str, float]:
     """Processor seconds of the gateway and its children so far, by what each is."""
-    used = Counter[str]()
+    used: dict[str, float] = {}
     for one, name in _below(process_id):
-        used[name] += cpu_seconds(one)  # type: ignore[assignment]  # a Counter of seconds
+        used[name] = used.get(name, 0.0) + cpu_seconds(one)
     return used
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -41,6 +42,17 @@ def pydicom_files() -> Iterator[tuple[str, bytes]]:
     for path in sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*")):
         if path.is_file():
             yield f"pydicom/{path.name}", path.read_bytes()
+
+
+def header_values(data: bytes, *keywords: str) -> list[str]:
+    """What a file's header says under keywords, as text; empty for what it does not say, or that cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
+            return [str(header.get(keyword) or "") for keyword in keywords]
+        except Exception:  # noqa: BLE001 - of files made to be wrong pydicom raises whatever comes first, also late
+            return [""] * len(keywords)
 
 
 def within(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:

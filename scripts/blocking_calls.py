@@ -21,6 +21,7 @@ WORDS = (
     (r"\bcalls\.aio\b", "calls.blocking"),
     (r"Async(?=Client\b|Calls\b)", ""),
 )
+SORT_IMPORTS, FORMAT = ("check", "--select", "I", "--fix-only", "--quiet"), ("format",)
 QUOTES = '"""'
 MADE = "Made of calls/aio by scripts/blocking_calls.py: change that and run it."
 
@@ -46,8 +47,10 @@ def blocking(path: Path) -> str:
     if text:
         first, rest = text.split("\n", 1)
         text = f"{first.removesuffix(QUOTES)}\n\n{MADE}\n{QUOTES}\n{rest}"
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(CALLS / "blocking" / path.name), "-"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    for work in SORT_IMPORTS, FORMAT:
+        command = [sys.executable, "-m", "ruff", *work, "--stdin-filename", str(CALLS / "blocking" / path.name), "-"]
+        text = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
+    return text
 
 
 if __name__ == "__main__":

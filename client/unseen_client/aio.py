@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from unseen.deid.settings import DeidSettings
-from unseen_client.arguments import AnyPath
 from unseen_client.bearer import TokenBearer, TokenSource
 from unseen_client.calls.aio.collections import CollectionAsyncCalls
 from unseen_client.calls.aio.describing import DescribingAsyncCalls
@@ -24,9 +22,10 @@ from unseen_client.calls.aio.medical import MedicalAsyncCalls
 from unseen_client.calls.aio.rows import RowAsyncCalls
 from unseen_client.calls.aio.searching import SearchingAsyncCalls
 from unseen_client.calls.aio.server import ServerAsyncCalls
+from unseen_client.calls.arguments import AnyPath, as_path
+from unseen_client.calls.protocol import Protocol
 from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import Protocol
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
@@ -70,9 +69,7 @@ class AsyncClient(
         self._server = require_address(server)
         self._bearer = TokenBearer(token)
         self._credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
-        self._session = Session(
-            server, timeout_s, Path(home) if home is not None else None, deid=deid, passphrase=passphrase
-        )
+        self._session = Session(server, timeout_s, as_path(home), deid=deid, passphrase=passphrase)
         self._protocol = Protocol(self._session)
         self._opened: grpc.aio.Channel | None = None
 

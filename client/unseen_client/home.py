@@ -92,8 +92,10 @@ def destroy_private(path: Path) -> None:
 
 @contextmanager
 def _overwritten_afterwards(path: Path) -> Iterator[None]:
-    """A block that takes a file's name away; then what the file held is overwritten, never before: a crash between
-    the two leaves the content, but no file that is damaged."""
+    """A block that takes a file's name away; then what the file held is overwritten; raises StoreFailed.
+
+    Never before: a crash between the two leaves the content, but no file that is damaged.
+    """
     try:
         with path.open("r+b") as past:
             yield

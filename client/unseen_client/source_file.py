@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -57,11 +57,15 @@ def read_head(path: str | os.PathLike[str], most_bytes: int) -> bytes:
 def opened_source(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
     """A plain file, open for reading; ImageRefused as ``read_source``."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with BufferedReader(FileIO(path, opener=_without_waiting)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageRefused("got a path that is no plain file, expected a picture file")
             yield file
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ImageRefused(f"got a file that cannot be read ({reason}), expected a picture; check the path") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe without waiting for whoever writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

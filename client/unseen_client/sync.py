@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import sleep
 from types import TracebackType
 from typing import TypeVar
@@ -12,8 +11,8 @@ from google.protobuf.message import Message
 
 from unseen.deid.settings import DeidSettings
 from unseen.errors import ServerUnavailable
-from unseen_client.arguments import AnyPath
 from unseen_client.bearer import TokenBearer, TokenSource
+from unseen_client.calls.arguments import AnyPath, as_path
 from unseen_client.calls.blocking.collections import CollectionCalls
 from unseen_client.calls.blocking.describing import DescribingCalls
 from unseen_client.calls.blocking.enrolling import EnrollingCalls
@@ -22,10 +21,10 @@ from unseen_client.calls.blocking.medical import MedicalCalls
 from unseen_client.calls.blocking.rows import RowCalls
 from unseen_client.calls.blocking.searching import SearchingCalls
 from unseen_client.calls.blocking.server import ServerCalls
+from unseen_client.calls.protocol import Protocol
 from unseen_client.keys.passphrase import PassphraseSource
 from unseen_client.line import Line
 from unseen_client.progress import Watcher, watching
-from unseen_client.protocol import Protocol
 from unseen_client.session import DEFAULT_TIMEOUT_S, Session
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress, Rpc, Step
 from unseen_client.transport import CHANNEL_OPTIONS, TLS, channel_credentials, require_address, translated
@@ -75,9 +74,7 @@ class Client(
         self._server = require_address(server)
         self._bearer = TokenBearer(token)
         credentials = channel_credentials(server, tls, self._bearer, insecure_no_tls)
-        self._session = Session(
-            server, timeout_s, Path(home) if home is not None else None, deid=deid, passphrase=passphrase
-        )
+        self._session = Session(server, timeout_s, as_path(home), deid=deid, passphrase=passphrase)
         self._protocol = Protocol(self._session)
         self._line = Line(
             lambda: (

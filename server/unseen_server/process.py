@@ -55,7 +55,7 @@ def leave_scipy_out() -> None:
 
     It would load it whole, for linear algebra that nothing compiled here uses: a quarter of a second of every start.
     """
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]  # Python takes None; typeshed does not say so
 
 
 def prepare_process() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.client.paper_server import PaperServer
 from unseen.errors import ServerUnavailable, UnseenError
-from unseen_client.protocol import Protocol
+from unseen_client.calls.protocol import Protocol
 from unseen_client.session import Session
 from unseen_client.steps import Exchange, Flow, Local, Pause, Progress
 

@@ -98,7 +98,7 @@ def _received(running: ChildProcess) -> tuple[int, npt.NDArray[np.uint8]]:
     magic, outcome, milliseconds, width, height = child.REPLY.unpack(running.receive(child.REPLY.size))
     if outcome in REASONS:
         raise ImageRefused(REASONS[outcome])
-    if magic != child.REPLY_MAGIC or outcome or milliseconds < 0 or not max(width, height) <= LONGEST_SIDE_PX:
+    if magic != child.REPLY_MAGIC or outcome or milliseconds < 0 or max(width, height) > LONGEST_SIDE_PX:
         raise ImageRefused("the decoder answered out of turn, so the video stays here; it is likely hostile")
     pixels = np.empty((height, width, 3), np.uint8)
     if pixels.size:
@@ -171,6 +171,7 @@ def _record(frame: Frame, tags: tuple[str, ...]) -> Record:
 
 def _clock(at_ms: int) -> str:
     """A time as people read it: 1:02:03.5."""
-    minutes, seconds = divmod(at_ms / 1000, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02}:{seconds:02.0f}" if at_ms % 1000 == 0 else f"{hours}:{minutes:02}:{seconds:05.2f}"
+    minutes, in_minute_ms = divmod(at_ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds, rest_ms = divmod(in_minute_ms, 1000)
+    return f"{hours}:{minutes:02}:{seconds:02}.{rest_ms:03}".rstrip("0").rstrip(".")

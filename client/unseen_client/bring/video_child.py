@@ -17,11 +17,13 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from contextlib import ExitStack
 from enum import IntEnum
-from pathlib import Path
 from typing import IO, Any
 
+from unseen.errors import ImageRefused
 from unseen_client.child_limits import allow_computing, greet
+from unseen_client.source_file import opened_source
 
 REQUEST = struct.Struct("<4sqII")
 REPLY = struct.Struct("<4sIqII")
@@ -63,13 +65,14 @@ class Video:
     def __init__(self, cv2: Any, path: str) -> None:
         self._cv2 = cv2
         self.path = path
+        self._opened = ExitStack()
         try:
-            self._file = Path(path).open("rb")  # noqa: SIM115 - open as long as the video is
-        except (OSError, ValueError) as error:
+            file = self._opened.enter_context(opened_source(path))
+        except ImageRefused as error:
             raise Refused(Outcome.NO_VIDEO) from error
         self._capture = cv2.VideoCapture()
         one_thread = [cv2.CAP_PROP_N_THREADS, 1]
-        if not self._capture.open(self._file, cv2.CAP_FFMPEG, one_thread):
+        if not self._capture.open(file, cv2.CAP_FFMPEG, one_thread):
             raise Refused(Outcome.NO_VIDEO)
         if self._said(cv2.CAP_PROP_FRAME_WIDTH) * self._said(cv2.CAP_PROP_FRAME_HEIGHT) > LARGEST_PIXELS:
             raise Refused(Outcome.TOO_MANY_PIXELS)
@@ -101,7 +104,7 @@ class Video:
 
     def close(self) -> None:
         self._capture.release()
-        self._file.close()
+        self._opened.close()
 
     def _seek(self, wanted_ms: int) -> None:
         self._capture.set(self._cv2.CAP_PROP_POS_MSEC, wanted_ms)
@@ -140,14 +143,16 @@ def main() -> None:
                 video = Video(cv2, path)
             _answer(video, wanted_ms, longest_side, replies)
         except Refused as refusal:
-            _refuse(replies, refusal.outcome)
-            return
+            outcome = refusal.outcome
         except MemoryError:
-            _refuse(replies, Outcome.OUT_OF_MEMORY)
-            return
-        except Exception:  # noqa: BLE001 - decoders raise anything for a broken file; all of it means the same
-            _refuse(replies, Outcome.BROKEN)
-            return
+            outcome = Outcome.OUT_OF_MEMORY
+        except cv2.error:
+            outcome = Outcome.BROKEN
+        else:
+            continue
+        replies.write(REPLY.pack(REPLY_MAGIC, outcome, 0, 0, 0))
+        replies.flush()
+        return
 
 
 def _answer(video: Video, wanted_ms: int, longest_side: int, replies: IO[bytes]) -> None:
@@ -157,11 +162,6 @@ def _answer(video: Video, wanted_ms: int, longest_side: int, replies: IO[bytes])
         at_ms, pixels = video.frame(wanted_ms, longest_side)
         replies.write(REPLY.pack(REPLY_MAGIC, Outcome.DONE, at_ms, pixels.shape[1], pixels.shape[0]))
         replies.write(pixels.tobytes())
-    replies.flush()
-
-
-def _refuse(replies: IO[bytes], outcome: Outcome) -> None:
-    replies.write(REPLY.pack(REPLY_MAGIC, outcome, 0, 0, 0))
     replies.flush()
 
 

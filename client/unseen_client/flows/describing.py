@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from unseen.errors import InvalidInput, InvalidVector, UnseenError
+from unseen.errors import ImageRefused, InvalidInput, InvalidVector, UnseenError
 from unseen_client.describing.language_model import LanguageModel, answer
 from unseen_client.describing.tagger import Tagger
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
@@ -26,6 +26,7 @@ from unseen_client.flows.sync import open_current, open_place
 from unseen_client.records import CONTENT_ID_DIGITS, Record
 from unseen_client.report import Refusal, Tagged
 from unseen_client.session import Session
+from unseen_client.source_file import opened_source
 from unseen_client.steps import Flow, Progress, local
 
 if TYPE_CHECKING:
@@ -98,11 +99,9 @@ def _picture_of(record: Record, given: Path | None) -> Path:
     path = given or Path(named or ".")
     made_from = record.content.hex() or (record.id if _HASH.fullmatch(record.id) else "")
     try:
-        if not path.is_file():
-            raise FileNotFoundError
-        with path.open("rb") as file:
+        with opened_source(path) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:  # is_file raises for a name that is too long, or a folder that is not ours to look into
+    except ImageRefused as error:
         raise InvalidInput(
             "the picture of this row cannot be read on this device: give its file; its record's extra['path'] and its "
             "link name none here"

@@ -14,7 +14,7 @@ from unseen_client.dicom.crosswalk import Crosswalk, WayBack
 from unseen_client.dicom.representative import spread
 from unseen_client.flows import collections, similar
 from unseen_client.flows.sync import Place, open_current
-from unseen_client.flows.texts import KIND
+from unseen_client.flows.texts import KIND, TEXT
 from unseen_client.records import row_id
 from unseen_client.report import Hit
 from unseen_client.retrieval.choice import choice
@@ -127,7 +127,7 @@ def _standing(place: Place, crosswalk: Crosswalk, study: str) -> list[str]:
     rows = sorted(place.mirror.has(crosswalk.rows_of(study)))
     sealed = ((row, place.mirror.sealed_record(row)) for row in rows)
     records = [place.opened(row, record) for row, record in sealed if record is not None]
-    pictures = [record for record in records if record.extra.get(KIND[0]) != KIND[1]] or records
+    pictures = [record for record in records if record.extra.get(KIND) != TEXT] or records
     return [pictures[at].id for at in spread(len(pictures), ROWS_COMPARED)]
 
 

@@ -6,6 +6,7 @@ Runs on the device and asks no server. Only attributes are read, in a child proc
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +93,7 @@ class Survey:
             texts = [one for one in sources if is_text(one[0])]
             sources = [one for one in sources if not is_text(one[0])]
         yield from self._look_at(sources)
-        yield from self._look_at((yield from local(lambda: [(self._beside(text), named) for text, named in texts])))
+        yield from self._look_at((yield from local(partial(self._beside, texts))))
 
     def _look_at(self, sources: Sequence[tuple[DicomSource, bool]]) -> Flow[None]:
         coming = in_order(sources, self._look, self._preparer.workers)
@@ -121,20 +122,26 @@ class Survey:
             if key in keys
         ]
 
-    def _beside(self, text: DicomSource) -> DicomSource:
-        """A text with an object of each series of the study in its folder; with none where that may be of several.
+    def _beside(self, texts: Sequence[tuple[DicomSource, bool]]) -> list[tuple[DicomSource, bool]]:
+        """Texts with an object of each series of the study in their folder; with none where that may be of several.
 
         An object that was refused may be of another patient, and the text, too.
         """
         from unseen_client.dicom.source import TextBeside
 
-        folder = Path(text.name).parent
-        near = {key: placement for key, placement in self.placements.items() if Path(key).parent == folder}
-        is_one_study = len({placement.study for placement in near.values()}) == 1
-        if not is_one_study or any(Path(refusal.source).parent == folder for refusal in self.refused):
-            return TextBeside(Path(text.name), ())
-        of_series = {placement.series: self._sources[key] for key, placement in near.items()}
-        return TextBeside(Path(text.name), tuple(of_series.values()))
+        studies: defaultdict[Path, set[str]] = defaultdict(set)
+        of_series: defaultdict[Path, dict[str, DicomSource]] = defaultdict(dict)
+        for key, placement in self.placements.items():
+            studies[Path(key).parent].add(placement.study)
+            of_series[Path(key).parent][placement.series] = self._sources[key]
+        refused = {Path(refusal.source).parent for refusal in self.refused}
+        near = {
+            folder: tuple(of_series[folder].values())
+            for folder, found in studies.items()
+            if len(found) == 1 and folder not in refused
+        }
+        paths = [(Path(text.name), named) for text, named in texts]
+        return [(TextBeside(path, near.get(path.parent, ())), named) for path, named in paths]
 
     def _look(self, one: tuple[DicomSource, bool]) -> Placement | None:
         from unseen_client.dicom.source import TextBeside, is_dicom
@@ -144,9 +151,9 @@ class Survey:
             return self._preparer.placed(source)
         if not is_named and is_passed_over(source):
             return None
-        if is_dicom(source):
-            return self._preparer.placed(source)
-        raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
+        if is_named and not is_dicom(source):
+            raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
+        return self._preparer.placed(source)
 
 
 def is_passed_over(source: DicomSource) -> bool:

@@ -33,7 +33,7 @@ TEXTS_PER_STREAM = 200
 KEPT_CHARACTERS = 2000
 """Of a text without a caption so much stands in its record; a record may have 64 KiB."""
 NAME_CHARACTERS = 60
-KIND = ("kind", "text")
+KIND, TEXT = "kind", "text"
 """What a record says in ``extra``, so that `--where "kind = text"` finds texts alone, and != pictures."""
 
 
@@ -91,7 +91,7 @@ def describe(text: str, record: Record) -> Record:
         id=record.id or digest.hex()[:CONTENT_ID_DIGITS],
         name=record.name or text.strip().splitlines()[0][:NAME_CHARACTERS],
         caption=record.caption or text[:KEPT_CHARACTERS],
-        extra={KIND[0]: KIND[1], **record.extra},
+        extra={KIND: TEXT, **record.extra},
         content=digest,
     )
     return as_given(filled)

@@ -81,11 +81,17 @@ def test_a_frame_is_taken_every_so_often_and_says_where_it_is_from(clip: Path) -
     ]
     assert pictures[1][1].id.endswith("@2.5")
     assert pictures[1][1].tags == ("night",)
-    assert str(frames[1]) == "gate.mp4 0:00:02.50"
+    assert str(frames[1]) == "gate.mp4 0:00:02.5"
     assert Image.open(BytesIO(frames[1].read())).size == SIZE
     for every_s in (0, -1, float("nan"), 1e9):
         with pytest.raises(InvalidInput, match="got a frame every"):
             read_sources([clip], Choices(every_s=every_s))
+
+
+def test_a_frames_name_is_its_time_and_no_other_frames() -> None:
+    times = {0: "0:00:00", 20_000: "0:00:20", 59_999: "0:00:59.999", 60_000: "0:01:00", 3_723_050: "1:02:03.05"}
+    for at_ms, clock in times.items():
+        assert Frame(VideoReader(), Path("gate.mp4"), b"", at_ms).name == f"gate.mp4 {clock}"
 
 
 def test_hostile_videos_are_refused_and_lead_to_no_other_file(clip: Path, tmp_path: Path) -> None:

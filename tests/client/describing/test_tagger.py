@@ -9,10 +9,10 @@ import pytest
 
 from unseen.embed.model import Facet
 from unseen.errors import InvalidInput
+from unseen_client.calls.describing_protocol import as_vocabulary
 from unseen_client.describing.describer import Describing, moved
 from unseen_client.describing.tagger import NULL_WORDS, Tagger
 from unseen_client.describing.vocabulary import PLACE, Vocabulary
-from unseen_client.describing_protocol import as_vocabulary
 
 DIMENSION = 24
 

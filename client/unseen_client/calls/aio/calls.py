@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TypeVar
 
+from unseen_client.calls.protocol import Protocol
 from unseen_client.progress import Watcher
-from unseen_client.protocol import Protocol
 from unseen_client.steps import Flow
 
 Result = TypeVar("Result")

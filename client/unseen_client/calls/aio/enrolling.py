@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy.typing as npt
 
-from unseen_client.arguments import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
 from unseen_client.calls.aio.calls import AsyncCalls
+from unseen_client.calls.arguments import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
 from unseen_client.describing.describer import Describing
 from unseen_client.flows.bring import Choices
 from unseen_client.flows.consents import Given

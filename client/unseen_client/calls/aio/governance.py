@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
-from unseen_client.arguments import AnyPath
 from unseen_client.calls.aio.calls import AsyncCalls
+from unseen_client.calls.arguments import AnyPath
+from unseen_client.calls.governance_protocol import Terms
 from unseen_client.flows.consents import AnyConsent
-from unseen_client.governance_protocol import Terms
 from unseen_client.governed import (
     Acceptance,
     Agreement,

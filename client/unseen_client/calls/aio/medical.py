@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from unseen_client.arguments import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.calls.aio.calls import AsyncCalls
+from unseen_client.calls.arguments import AnySource, GivenConsent, Noise, Purpose
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows.consents import Given
 from unseen_client.flows.reveal import SimilarStudy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unseen_client.arguments import AnyPath, Records
 from unseen_client.calls.aio.calls import AsyncCalls
+from unseen_client.calls.arguments import AnyPath, Records
 from unseen_client.records import Record
 
 

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
-from unseen_client.arguments import AnyPath
 from unseen_client.calls.aio.calls import AsyncCalls
+from unseen_client.calls.arguments import AnyPath
 from unseen_client.report import Hit
 from unseen_client.retrieval.query import Query
 from unseen_client.retrieval.where import Where

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unseen_client.arguments import AnyPath
+from unseen_client.calls.arguments import AnyPath
 from unseen_client.calls.blocking.calls import Calls
+from unseen_client.calls.describing_protocol import Tags
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.vocabulary import MOST_CHANCE, Vocabulary
-from unseen_client.describing_protocol import Tags
 from unseen_client.progress import Watcher
 from unseen_client.retrieval.query import Query
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy.typing as npt
 
-from unseen_client.arguments import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
+from unseen_client.calls.arguments import AnyPath, GivenConsent, Noise, Purpose, Subject, as_path
 from unseen_client.calls.blocking.calls import Calls
 from unseen_client.describing.describer import Describing
 from unseen_client.flows.bring import Choices

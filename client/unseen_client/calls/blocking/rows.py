@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unseen_client.arguments import AnyPath, Records
+from unseen_client.calls.arguments import AnyPath, Records
 from unseen_client.calls.blocking.calls import Calls
 from unseen_client.records import Record
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
-from unseen_client.arguments import AnyPath
+from unseen_client.calls.arguments import AnyPath
 from unseen_client.calls.blocking.calls import Calls
 from unseen_client.report import Hit
 from unseen_client.retrieval.query import Query

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from unseen.audit.receipt import Receipt
 from unseen_client.access import Access, Quota
-from unseen_client.arguments import AnyPath, Receipts, Tokens
+from unseen_client.calls.arguments import AnyPath, Receipts, Tokens
 from unseen_client.calls.blocking.calls import Calls
 from unseen_client.flows.audit import Write
 from unseen_client.report import BackupMade, LogCheck, ServerInfo

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -13,6 +12,7 @@ from unseen.errors import InvalidInput
 from unseen.governance.canonical import parse_object
 from unseen.governance.consent import Consent
 from unseen.governance.processing_record import Activity
+from unseen_client.calls.arguments import AnyPath, as_path
 from unseen_client.flows import consents, policies, rights
 from unseen_client.flows.consents import AnyConsent, Validity
 from unseen_client.flows.rows import require_new, write_certificates
@@ -28,7 +28,7 @@ from unseen_client.governed import (
 from unseen_client.session import Session
 from unseen_client.steps import Flow, local
 
-Terms: TypeAlias = "Mapping[str, object] | str | os.PathLike[str]"
+Terms: TypeAlias = Mapping[str, object] | AnyPath
 """A policy's terms, or the path of a JSON file that holds them."""
 HOUR_S = 3600
 
@@ -36,8 +36,7 @@ HOUR_S = 3600
 class GovernanceProtocol:
     """Part of ``Protocol``."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    _session: Session
 
     def policy(self, name: str, version: int) -> Flow[Agreement]:
         return policies.get(self._session, name, version)
@@ -69,8 +68,8 @@ class GovernanceProtocol:
     def consents(self, name: str, subject: str | None) -> Flow[list[ConsentStatus]]:
         return consents.list_all(self._session, name, subject)
 
-    def erase_subject(self, name: str, subject: str, certificate: str | os.PathLike[str] | None) -> Flow[Erasure]:
-        path = None if certificate is None else Path(certificate)
+    def erase_subject(self, name: str, subject: str, certificate: AnyPath | None) -> Flow[Erasure]:
+        path = as_path(certificate)
         if path is not None:
             yield from local(partial(require_new, path))
         erasure = yield from rights.erase_subject(self._session, name, subject)

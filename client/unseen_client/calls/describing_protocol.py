@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from unseen_client.arguments import AnyPath, as_path, as_paths, several
+from unseen_client.calls.arguments import AnyPath, as_path, as_paths, several
 from unseen_client.describing.language_model import LanguageModel
 from unseen_client.describing.rewrite import rewritten
 from unseen_client.describing.vocabulary import Vocabulary

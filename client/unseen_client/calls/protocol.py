@@ -1,6 +1,6 @@
-"""The public calls as flows: one place for their defaults and for what their arguments may be. Does no network I/O.
+"""The public calls as flows: one place for what their arguments may be. Does no network I/O.
 
-``Client`` and ``AsyncClient`` have the same methods and drive what these give.
+``Client`` and ``AsyncClient`` have the same methods, with the defaults that users meet, and drive what these give.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unseen.bearer import life_s
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
-from unseen_client.arguments import (
+from unseen_client.calls.arguments import (
     AnyPath,
     AnySource,
     Noise,
@@ -33,8 +33,9 @@ from unseen_client.arguments import (
     milliseconds,
     several,
 )
+from unseen_client.calls.describing_protocol import DescribingProtocol
+from unseen_client.calls.governance_protocol import GovernanceProtocol
 from unseen_client.describing.describer import Describing
-from unseen_client.describing_protocol import DescribingProtocol
 from unseen_client.dicom.crosswalk import WayBack
 from unseen_client.flows import (
     access,
@@ -55,13 +56,13 @@ from unseen_client.flows import (
 from unseen_client.flows.consents import NOTHING, Given
 from unseen_client.flows.reveal import SimilarStudy
 from unseen_client.flows.survey import Choices
-from unseen_client.governance_protocol import GovernanceProtocol
 from unseen_client.records import Record
 from unseen_client.report import BackupMade, DicomEnrolReport, EnrolReport, Hit, LogCheck, ServerInfo
 from unseen_client.retrieval.choice import choice
 from unseen_client.retrieval.metric import COSINE, metric_of
 from unseen_client.retrieval.query import Query
 from unseen_client.retrieval.where import Where
+from unseen_client.session import Session
 from unseen_client.status import ServerStatus
 from unseen_client.steps import Flow, local
 
@@ -71,6 +72,9 @@ if TYPE_CHECKING:
 
 class Protocol(DescribingProtocol, GovernanceProtocol):
     """Every public call of one client, as a flow to be driven."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def server_info(self) -> Flow[ServerInfo]:
         return collections.server_info(self._session)
