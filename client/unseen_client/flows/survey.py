@@ -128,10 +128,10 @@ class Survey:
         """
         from unseen_client.dicom.source import TextBeside
 
-        folder = Path(text.name).parent
-        near = {key: placement for key, placement in self.placements.items() if Path(key).parent == folder}
+        folder = _folder_of(text.name)
+        near = {key: placement for key, placement in self.placements.items() if _folder_of(key) == folder}
         is_one_study = len({placement.study for placement in near.values()}) == 1
-        if not is_one_study or any(Path(refusal.source).parent == folder for refusal in self.refused):
+        if not is_one_study or any(_folder_of(refusal.source) == folder for refusal in self.refused):
             return TextBeside(Path(text.name), ())
         of_series = {placement.series: self._sources[key] for key, placement in near.items()}
         return TextBeside(Path(text.name), tuple(of_series.values()))
@@ -147,6 +147,11 @@ class Survey:
         if is_dicom(source):
             return self._preparer.placed(source)
         raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
+
+
+def _folder_of(name: str) -> Path:
+    """The folder that a file lies in, in whatever way it was named."""
+    return Path(name).parent.resolve()
 
 
 def is_passed_over(source: DicomSource) -> bool:
