@@ -165,7 +165,7 @@ def quarantine(
     from unseen_client.gateway.quarantine import DAY_S, Bounds
     from unseen_client.home import default_home
 
-    def day(at_s: float) -> str:
+    def moment(at_s: float) -> str:
         return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
 
     with telling(as_json):
@@ -180,8 +180,8 @@ def quarantine(
             {
                 "name": one.name,
                 "sender": one.sender,
-                "accepted": day(one.accepted_at_s),
-                "kept_until": day(one.refused_at_s + kept.days * DAY_S),
+                "accepted": moment(one.accepted_at_s),
+                "kept_until": moment(one.refused_at_s + kept.days * DAY_S),
                 "size_bytes": one.size_bytes,
                 "code": one.code,
                 "reason": one.reason,

@@ -26,7 +26,6 @@ from unseen_client.child_limits import allow_computing, greet
 
 if TYPE_CHECKING:
     from unseen.deid.dicom.options import Option
-    from unseen.deid.dicom.placement import Placement
     from unseen.deid.dicom.report import DeidentifiedDicom
 
 START = struct.Struct("<4sI")
@@ -75,8 +74,8 @@ def answered(
     from unseen.deid.dicom.report_words import enrollable, words_beside
 
     if magic == TEXT_WANTED:
-        result, placement, words = words_beside(text, data, site_key=site_key)
-        return told(result, placement), words.encode()
+        result, words = words_beside(text, data, site_key=site_key)
+        return told(result), words.encode()
     if magic == ROWS_WANTED:
         result, report_words = enrollable(data, site_key=site_key, options=options)
         clean = result.data if report_words is None else report_words.encode()
@@ -87,12 +86,10 @@ def answered(
     return told(result), clean
 
 
-def told(result: DeidentifiedDicom, placement: Placement | None = None) -> bytes:
-    """What a child says of an object beside the object; ``placement`` of a text that lies beside it."""
-    placement = placement or result.placement
-    return json.dumps(
-        {"report": result.report.as_dict(), "placement": placement.as_dict() if placement else {}}
-    ).encode()
+def told(result: DeidentifiedDicom) -> bytes:
+    """What a child says of an object beside the object."""
+    placement = result.placement.as_dict() if result.placement else {}
+    return json.dumps({"report": result.report.as_dict(), "placement": placement}).encode()
 
 
 def _reply(replies: IO[bytes], outcome: int, report: bytes, data: bytes) -> None:

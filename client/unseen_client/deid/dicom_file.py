@@ -104,7 +104,8 @@ class DicomPipeline:
 
     def words(self, data: bytes) -> tuple[str, Placement]:
         """Return what a structured report says, without identifiers, and where it stands; ImageRefused."""
-        clean, _, placement = self._attributes.placed(data)
+        with self._room_for(data):
+            clean, _, placement = self._attributes.placed(data)
         if not placement.is_report:
             raise ImageRefused("the object is no structured report")
         return _text_of(clean), placement
@@ -116,7 +117,7 @@ class DicomPipeline:
             with self._room_for(data):
                 text, found = self._attributes.words_beside(text, data)
             if placement is not None and found.study != placement.study:
-                raise ImageRefused("the objects beside the text are of several studies")
+                raise ImageRefused("the objects beside the text are of several studies; give each study a folder")
             placement = placement or found
         if placement is None:
             raise ImageRefused(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from unseen.deid.dicom.options import Option
 from unseen.deid.dicom.placement import Placement
 from unseen.embed.dicom_model import CENTRE_SHARE
-from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput, InvalidVector
+from unseen.errors import ImageRefused, InvalidConfiguration, InvalidInput
 from unseen.pixels import Pixels
 from unseen_client.child_process import worker_count
 from unseen_client.deid.dicom_file import DicomPipeline
@@ -102,7 +102,7 @@ class DicomPreparer:
             raise ImageRefused(CHANGED)
         try:
             return DicomWords(text, self._preparer.text_row(text))
-        except (InvalidInput, InvalidVector) as error:
+        except InvalidInput as error:
             raise ImageRefused(f"the collection's model does not take the words of this report: {error}") from error
 
     def _words(self, source: DicomSource) -> tuple[str, Placement]:

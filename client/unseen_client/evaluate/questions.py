@@ -77,9 +77,7 @@ def _words(kind: str, values: npt.NDArray[np.str_], asked: Sequence[str], maker:
     right = np.array([spelled == words for words in asked]).reshape(len(asked), len(values))
     try:
         made = [maker.text(words) for words in asked]
-    except (
-        InvalidConfiguration
-    ):  # the model has made vectors of pictures, so this is all it can mean: it reads no words
+    except InvalidConfiguration:  # it made vectors of pictures, so this can only mean that it reads no words
         made, right = [], right[:0]
     vectors = np.array(made, np.float32).reshape(len(made), maker.dimension)
     return Questions(kind, vectors, vectors, right, np.zeros_like(right))

@@ -127,8 +127,8 @@ def _standing(place: Place, crosswalk: Crosswalk, study: str) -> list[str]:
     rows = sorted(place.mirror.has(crosswalk.rows_of(study)))
     sealed = ((row, place.mirror.sealed_record(row)) for row in rows)
     records = [place.opened(row, record) for row, record in sealed if record is not None]
-    pictures = [record for record in records if record.extra.get(KIND) != TEXT] or records
-    return [pictures[at].id for at in spread(len(pictures), ROWS_COMPARED)]
+    compared = [record for record in records if record.extra.get(KIND) != TEXT] or records
+    return [compared[at].id for at in spread(len(compared), ROWS_COMPARED)]
 
 
 def _no_grant(place: Place, who: str) -> NotPermitted:

@@ -132,16 +132,16 @@ class Survey:
         studies: defaultdict[Path, set[str]] = defaultdict(set)
         of_series: defaultdict[Path, dict[str, DicomSource]] = defaultdict(dict)
         for key, placement in self.placements.items():
-            studies[Path(key).parent].add(placement.study)
-            of_series[Path(key).parent][placement.series] = self._sources[key]
-        refused = {Path(refusal.source).parent for refusal in self.refused}
+            folder = _folder_of(key)
+            studies[folder].add(placement.study)
+            of_series[folder][placement.series] = self._sources[key]
+        refused = {_folder_of(refusal.source) for refusal in self.refused}
         near = {
             folder: tuple(of_series[folder].values())
             for folder, found in studies.items()
             if len(found) == 1 and folder not in refused
         }
-        paths = [(Path(text.name), named) for text, named in texts]
-        return [(TextBeside(path, near.get(path.parent, ())), named) for path, named in paths]
+        return [(TextBeside(Path(text.name), near.get(_folder_of(text.name), ())), named) for text, named in texts]
 
     def _look(self, one: tuple[DicomSource, bool]) -> Placement | None:
         from unseen_client.dicom.source import TextBeside, is_dicom
@@ -154,6 +154,11 @@ class Survey:
         if is_named and not is_dicom(source):
             raise ImageRefused("got a file that is no DICOM object; photographs go in with `unseen enrol`")
         return self._preparer.placed(source)
+
+
+def _folder_of(name: str) -> Path:
+    """The folder that a file lies in, in whatever way it was named."""
+    return Path(name).parent.resolve()
 
 
 def is_passed_over(source: DicomSource) -> bool:

@@ -6,17 +6,23 @@ waveforms, presentation states, plans; video, JPEG XL.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydicom.uid import EnhancedUSVolumeStorage
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
 
 from unseen.deid.dicom.dictionary import is_image_class, is_report_class
 
 VERIFICATION = "1.2.840.10008.1.1"
-TRANSFER_SYNTAXES = (
+PLAIN_SYNTAXES = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
     "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
     "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+)
+"""Without compressed pixels."""
+TRANSFER_SYNTAXES = (
+    *PLAIN_SYNTAXES,
     "1.2.840.10008.1.2.5",  # RLE Lossless
     "1.2.840.10008.1.2.4.50",  # JPEG Baseline
     "1.2.840.10008.1.2.4.51",  # JPEG Extended
@@ -27,26 +33,27 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
 )
-PLAIN_SYNTAXES = 4
-"""Of them those without compressed pixels, which are first."""
 
 
 def storage_classes() -> list[str]:
     """UIDs of the storage SOP classes that hold pictures."""
-    known = (context.abstract_syntax for context in AllStoragePresentationContexts)
-    return [str(uid) for uid in known if uid is not None and (is_image_class(uid) or uid == EnhancedUSVolumeStorage)]
+    return [uid for uid in _known_classes() if is_image_class(uid) or uid == EnhancedUSVolumeStorage]
 
 
 def report_classes() -> list[str]:
     """UIDs of the storage SOP classes of structured reports."""
-    known = (context.abstract_syntax for context in AllStoragePresentationContexts)
-    return [str(uid) for uid in known if uid is not None and is_report_class(uid)]
+    return list(filter(is_report_class, _known_classes()))
+
+
+def _known_classes() -> Iterator[str]:
+    classes = (context.abstract_syntax for context in AllStoragePresentationContexts)
+    return (str(uid) for uid in classes if uid is not None)
 
 
 def _contexts() -> list[PresentationContext]:
     of_pictures = [build_context(uid, list(TRANSFER_SYNTAXES)) for uid in storage_classes()]
-    of_reports = [build_context(uid, list(TRANSFER_SYNTAXES[:PLAIN_SYNTAXES])) for uid in report_classes()]
-    return [build_context(VERIFICATION, list(TRANSFER_SYNTAXES[:2])), *of_pictures, *of_reports]
+    of_reports = [build_context(uid, list(PLAIN_SYNTAXES)) for uid in report_classes()]
+    return [build_context(VERIFICATION, list(PLAIN_SYNTAXES[:2])), *of_pictures, *of_reports]
 
 
 CONTEXTS = _contexts()

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from unseen.errors import (
@@ -101,18 +101,13 @@ class Enroller:
         if not self._ahead:
             return False
         batch = [self._ahead.popleft()]
-        if _stem(batch[0]) in self._alone:
+        if batch[0].stem in self._alone:
             self._try_alone(batch[0])
             return True
-        while self._ahead and len(batch) < OBJECTS_PER_BATCH and _stem(self._ahead[0]) not in self._alone:
+        while self._ahead and len(batch) < OBJECTS_PER_BATCH and self._ahead[0].stem not in self._alone:
             batch.append(self._ahead.popleft())
-        try:
-            with self._in_hand(batch):
-                self._settle(batch, self._enrol(batch))
-        except Exception as error:  # the models, the libraries: whatever it is, the next object is not to wait for it
-            if isinstance(error, UnseenError) and not _may_be_one_objects_fault(error):
-                raise
-            self._alone |= {_stem(one) for one in batch}
+        if self._failure_of(batch) is not None:
+            self._alone |= {one.stem for one in batch}
             self._ahead.extendleft(reversed(batch))
         return True
 
@@ -129,16 +124,29 @@ class Enroller:
             return
         one = replace(one, name=self._queue.tried(one.name, 1))
         try:
-            with self._in_hand([one]):
-                self._settle([one], self._enrol([one]))
+            failure = self._failure_of([one])
+        except UnseenError:
+            self._queue.tried(one.name, -1)
+            raise
+        if failure is not None:
+            self._refuse(one, *failure)
+        self._alone.discard(one.stem)
+
+    def _failure_of(self, batch: list[QueuedObject]) -> tuple[str, str] | None:
+        """Enrol objects; None when they are settled, code and reason when one of them may be why they are not.
+
+        Raises what everything has to wait for.
+        """
+        try:
+            with self._in_hand(batch):
+                self._settle(batch, self._enrol(batch))
         except UnseenError as error:
             if not _may_be_one_objects_fault(error):
-                self._queue.tried(one.name, -1)
                 raise
-            self._refuse(one, error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - as above: an object that fails alone is kept
-            self._refuse(one, "FAILED", f"the gateway failed on this object with {type(error).__name__}")
-        self._alone.discard(_stem(one))
+            return error.code, str(error)
+        except Exception as error:  # noqa: BLE001 - decoders, models: whatever it is, the next object is not to wait
+            return "FAILED", f"the gateway failed on this object with {type(error).__name__}"
+        return None
 
     def _settle(self, batch: list[QueuedObject], report: DicomEnrolReport) -> None:
         refused = {refusal.source: refusal for refusal in report.refused}
@@ -152,18 +160,19 @@ class Enroller:
 
     def _refuse(self, one: QueuedObject, code: str, reason: str) -> None:
         self._queue.refuse(one.name, code, reason)
-        self._alone.discard(_stem(one))
+        self._alone.discard(one.stem)
         self.work = replace(self.work, refused=self.work.refused + 1)
 
     @contextmanager
     def _in_hand(self, batch: list[QueuedObject]) -> Iterator[None]:
         """Have it written down what is worked on, until the block ends in any other way than the process."""
         path = self._queue.folder / IN_HAND
-        write_private(path, json.dumps([_stem(one) for one in batch]).encode())
+        write_private(path, json.dumps([one.stem for one in batch]).encode())
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # where it stays they go alone after the next start, no more
+                path.unlink(missing_ok=True)
 
     def _left_in_hand(self) -> set[str]:
         """What the process before this one was working on; those that are gone meanwhile do no harm."""
@@ -173,12 +182,8 @@ class Enroller:
         except (ValueError, TypeError):
             return set()
         except OSError as error:
-            raise StoreFailed(f"cannot read {path}: {error.strerror}") from error
+            raise StoreFailed(f"cannot read {path}: {error.strerror}; look at its disk") from error
 
 
 def _may_be_one_objects_fault(error: UnseenError) -> bool:
     return isinstance(error, _OWN_FAULT) and not isinstance(error, _SETTINGS)
-
-
-def _stem(one: QueuedObject) -> str:
-    return one.name.partition(".")[0]

@@ -76,7 +76,10 @@ class Pulled:
 
 
 def pull_studies(pacs: Pacs, query: Sequence[str], most: int, put: Callable[[bytes, str], object]) -> Pulled:
-    """Fetch the studies that a query names, at most ``most``. Raises InvalidInput, ServerUnavailable, StoreFailed."""
+    """Fetch the studies that a query names, at most ``most``.
+
+    Raises InvalidInput, InvalidConfiguration, ServerUnavailable, StoreFailed.
+    """
     filters, base = _filters(query), pacs.url.rstrip("/")
     studies = objects = failed = 0
     sender = f"the PACS {urlsplit(pacs.url).hostname}"
@@ -93,6 +96,10 @@ def pull_studies(pacs: Pacs, query: Sequence[str], most: int, put: Callable[[byt
                     else:
                         put(data, sender)
                         objects += 1
+        except requests.TooManyRedirects as error:
+            raise InvalidConfiguration(
+                "the PACS sends us on to another address, where nothing is asked; give the one that it answers at"
+            ) from error
         except requests.RequestException as error:
             raise ServerUnavailable(
                 f"the PACS did not answer ({type(error).__name__}) after {objects} objects; they wait, run it again"

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +31,19 @@ from unseen.errors import ImageRefused, InvalidInput, NotFound, SealBroken, Stor
 from unseen.json_text import read_json
 from unseen_client.deid.kinds import HEAD_BYTES
 from unseen_client.gateway.quarantine import Bounds, Held, Refused
+from unseen_client.gateway.queue_files import (
+    REASON,
+    REFUSED,
+    WAITING,
+    accepted_at_s,
+    disk_failures,
+    is_name,
+    name_of,
+    names_in,
+    sizes_in,
+)
 from unseen_client.home import private_folder, sync_folder, write_private
 
-WAITING, REFUSED, REASON = "waiting", "refused", ".reason"
-_ENTRY = re.compile(r"([0-9]{20}-[0-9a-f]{16})(\.[0-9]+|\.reason)?")
-"""Names of our own files. Beside them lie those that are being written, and what people and file systems put there."""
 _HEADER = struct.Struct("<I")
 _MOST_HEADER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
@@ -58,6 +65,17 @@ class Counts:
     """When the oldest waiting object was accepted, seconds since 1970; 0 for none."""
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """A count of the files, and what is to be known to believe it for a while."""
+
+    counts: Counts
+    at_s: float
+    """Of the monotonic clock."""
+    put_bytes: int
+    """What this process had put in before. What it puts in later is added, and rather counted twice than not at all."""
+
+
 def queue_key(site_key: bytes) -> bytes:
     """The key of a site's queue."""
     return derive_key(site_key, b"unseen/gateway/queue")
@@ -74,9 +92,8 @@ class Queue:
         self._key = SealingKey(key)
         self._most_bytes = most_bytes
         self._putting = threading.Lock()
-        self._counted = Counts(0, 0, 0, 0.0)
-        self._counted_at_s = float("-inf")
-        self._since_bytes = 0
+        self._put_bytes = 0
+        self._counted = _Counted(Counts(0, 0, 0, 0.0), float("-inf"), 0)
 
     def put(self, data: bytes, sender: str) -> str:
         """Accept a Part 10 file, on the disk when this returns its name; StoreFailed, for want of room too."""
@@ -86,39 +103,44 @@ class Queue:
             self._require_room(len(data))
             sealed = self._key.seal(b"".join((_HEADER.pack(len(header)), header, data)), _where(name))
             write_private(self._waiting / f"{name}.0", sealed)
-            self._since_bytes += len(sealed)
+            self._put_bytes += len(sealed)
         return name
 
     def waiting(self) -> list[QueuedObject]:
         """What waits, the oldest first."""
-        return [QueuedObject(self, entry) for entry in sorted(_names(self._waiting))]
+        return [QueuedObject(self, entry) for entry in sorted(names_in(self._waiting))]
 
     def sweep(self) -> None:
         """Remove what was being written when a process died; while nobody else puts anything in."""
-        with _disk_failures(self.folder):
+        with disk_failures(self.folder):
             for folder in (self._waiting, self._refused):
                 for path in folder.glob(".*"):
-                    path.unlink(missing_ok=True)
+                    if path.is_file():  # file systems have folders of such names
+                        path.unlink(missing_ok=True)
 
     def counts(self, believed_for_s: float = 0.0) -> Counts:
-        """How much lies here, counted anew when the last count is older."""
-        if time.monotonic() - self._counted_at_s > believed_for_s:
-            self._since_bytes, self._counted_at_s = 0, time.monotonic()
-            waiting, refused = _sizes(self._waiting), _sizes(self._refused)
+        """How much lies here, counted anew when the last count is older; StoreFailed."""
+        return self._count(believed_for_s).counts
+
+    def _count(self, believed_for_s: float) -> _Counted:
+        if time.monotonic() - self._counted.at_s > believed_for_s:
+            at_s, put_bytes = time.monotonic(), self._put_bytes
+            waiting, refused = sizes_in(self._waiting), sizes_in(self._refused)
             objects = sum(not name.endswith(REASON) for name in refused)
-            oldest_s = int(min(waiting).partition("-")[0]) / 1e9 if waiting else 0.0
-            self._counted = Counts(len(waiting), objects, sum(waiting.values()) + sum(refused.values()), oldest_s)
+            oldest_s = accepted_at_s(min(waiting)) if waiting else 0.0
+            counts = Counts(len(waiting), objects, sum(waiting.values()) + sum(refused.values()), oldest_s)
+            self._counted = _Counted(counts, at_s, put_bytes)  # at once, and only when all of it could be counted
         return self._counted
 
     def open(self, entry: str) -> tuple[str, float, bytes]:
         """Sender, time and bytes of an object by its file's name; ImageRefused when it was altered."""
         folder = self._waiting if "." in entry else self._refused
         try:
-            plain = self._key.open((folder / entry).read_bytes(), _where(_name_of(entry)))
+            plain = self._key.open((folder / entry).read_bytes(), _where(name_of(entry)))
         except FileNotFoundError:
             raise NotFound(f"there is no object {entry} in {self.folder}") from None
         except OSError as error:
-            raise StoreFailed(f"cannot read an object in {self.folder}: {error.strerror}") from error
+            raise StoreFailed(f"cannot read an object in {self.folder}: {error.strerror}; look at its disk") from error
         except SealBroken:
             raise ImageRefused("the object does not open: it was altered, or put here under another site key") from None
         (size,) = _HEADER.unpack_from(plain)
@@ -127,7 +149,7 @@ class Queue:
 
     def done(self, entry: str) -> None:
         """Let go of an object whose rows are on the server's disk."""
-        with _disk_failures(self.folder):
+        with disk_failures(self.folder):
             (self._waiting / entry).unlink(missing_ok=True)
 
     def tried(self, entry: str, more: int) -> str:
@@ -139,59 +161,60 @@ class Queue:
 
     def refuse(self, entry: str, code: str, reason: str) -> None:
         """Put an object into quarantine with its reason, both on the disk when this returns; StoreFailed."""
-        name = _name_of(entry)
+        name = name_of(entry)
         sealed = self._key.seal(json.dumps({"code": code, "reason": reason}).encode(), _where(name, "reason"))
         write_private(self._refused / f"{name}{REASON}", sealed)
         self._move(self._waiting / entry, self._refused / name)
 
     def refused(self) -> Iterator[Refused]:
         """What is in quarantine, the oldest first."""
-        for name in sorted(_names(self._refused)):
+        for name in sorted(names_in(self._refused)):
             if name.endswith(REASON):
                 continue
             try:
                 sender, at_s, data = self.open(name)
             except ImageRefused:
-                sender, at_s, data = "", int(name.partition("-")[0]) / 1e9, b""
+                sender, at_s, data = "", accepted_at_s(name), b""
             yield Refused(name, sender, at_s, len(data), self._refused_at_s(name), *self._reason(name))
 
     def release(self, name: str) -> None:
         """Let an object in quarantine wait again; NotFound."""
         self._require_refused(name)
         self._move(self._refused / name, self._waiting / f"{name}.0")
-        with _disk_failures(self.folder):
+        with disk_failures(self.folder):
             (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
 
     def drop(self, name: str) -> None:
         """Destroy an object in quarantine; NotFound."""
         self._require_refused(name)
-        with _disk_failures(self.folder):
-            (self._refused / name).unlink()
-            (self._refused / f"{name}{REASON}").unlink(missing_ok=True)
+        self._destroy(name)
 
     def expire(self, bounds: Bounds, now_s: float) -> int:
         """Destroy what has been in quarantine for too long, and the oldest of too much; how many that were.
 
         For the process that refuses. StoreFailed.
         """
-        sizes = _sizes(self._refused)
-        names = {_name_of(entry) for entry in sizes}
+        found = sizes_in(self._refused)
         held = [
-            Held(name, sizes.get(name, 0) + sizes.get(f"{name}{REASON}", 0), self._refused_at_s(name)) for name in names
+            Held(name, found.get(name, 0) + found.get(f"{name}{REASON}", 0), self._refused_at_s(name))
+            for name in set(map(name_of, found))
         ]
         beyond = bounds.beyond(held, now_s)
-        with _disk_failures(self.folder):
-            for name in beyond:
-                for entry in (name, f"{name}{REASON}"):
-                    (self._refused / entry).unlink(missing_ok=True)
+        for name in beyond:
+            self._destroy(name)
         return len(beyond)
+
+    def _destroy(self, name: str) -> None:
+        with disk_failures(self.folder):
+            for entry in (name, f"{name}{REASON}"):
+                (self._refused / entry).unlink(missing_ok=True)
 
     def _refused_at_s(self, name: str) -> float:
         """When the reason was written; where it is gone, when the object was."""
         for entry in (f"{name}{REASON}", name):
             with suppress(OSError):
                 return (self._refused / entry).stat().st_mtime
-        return int(name.partition("-")[0]) / 1e9
+        return accepted_at_s(name)
 
     def _reason(self, name: str) -> tuple[str, str]:
         try:
@@ -202,13 +225,14 @@ class Queue:
             return "UNKNOWN", "the reason cannot be read"
 
     def _require_refused(self, name: str) -> None:
-        entry = _ENTRY.fullmatch(name)
-        if entry is None or entry[2] or not (self._refused / name).is_file():
+        if not is_name(name) or not (self._refused / name).is_file():
             raise NotFound(f"there is no object {name!r} in quarantine; `unseen gateway quarantine` lists them")
 
     def _require_room(self, size: int) -> None:
-        held = self.counts(COUNTED_FOR_S).size_bytes + self._since_bytes + size + SEAL_OVERHEAD_BYTES
-        with _disk_failures(self.folder):
+        counted = self._count(COUNTED_FOR_S)
+        since_bytes = self._put_bytes - counted.put_bytes
+        held = counted.counts.size_bytes + since_bytes + size + SEAL_OVERHEAD_BYTES
+        with disk_failures(self.folder):
             disk = os.statvfs(self.folder)
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         reserve = min(RESERVE_BYTES, int(RESERVE_SHARE * total))
@@ -218,7 +242,7 @@ class Queue:
             )
 
     def _move(self, source: Path, target: Path) -> None:
-        with _disk_failures(self.folder):
+        with disk_failures(self.folder):
             source.replace(target)
             for folder in {source.parent, target.parent}:
                 sync_folder(folder)
@@ -235,6 +259,11 @@ class QueuedObject:
     def origin(self) -> str:
         """Who sent it: what the crosswalk keeps in place of a path."""
         return f"sent by {self.queue.open(self.name)[0]}"
+
+    @property
+    def stem(self) -> str:
+        """Its name without the tries."""
+        return name_of(self.name)
 
     @property
     def tries(self) -> int:
@@ -259,32 +288,3 @@ def require_size(gib: float, what: str = "queue") -> int:
 
 def _where(name: str, kind: str = "object") -> bytes:
     return context("gateway", kind, name)
-
-
-def _name_of(entry: str) -> str:
-    """What stays the same of a file's name, whatever became of the object."""
-    return entry.partition(".")[0]
-
-
-def _names(folder: Path) -> list[str]:
-    with _disk_failures(folder):
-        return [name for name in os.listdir(folder) if _ENTRY.fullmatch(name)]  # noqa: PTH208 - no Path for each name
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    found = {}
-    with _disk_failures(folder), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):  # moved or done meanwhile
-                if _ENTRY.fullmatch(entry.name):
-                    found[entry.name] = entry.stat().st_size
-    return found
-
-
-@contextmanager
-def _disk_failures(folder: Path) -> Iterator[None]:
-    """As errors that senders and the enroller wait for: what is on the disk is not lost with it."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreFailed(f"cannot use the queue in {folder}: {error.strerror}; look at its disk") from error

@@ -19,7 +19,6 @@ from unseen.errors import InvalidInput, InvalidVector, ModelMismatch
 from unseen.pixels import Pixels
 
 Float32Vector = npt.NDArray[np.float32]
-"""(height, width, 3), red green blue, upright, faces already covered."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,10 @@ class Embedder(Protocol):
         """The parts of a row that a query may weigh one by one, by name; empty when there is one part."""
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
-        """Return the unit vector (dimension,) of a picture in which ``people`` faces were found and covered."""
+        """Return the unit vector (dimension,) of a picture in which ``people`` faces were found and covered.
+
+        pixels: (height, width, 3), upright.
+        """
 
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (dimension,) of a word query; InvalidInput when empty or too long."""

@@ -87,6 +87,17 @@ def read(data: bytes) -> pydicom.Dataset:
     return pydicom.dcmread(BytesIO(data))
 
 
+def test_what_does_not_fit_the_memory_is_refused(pipeline: DicomPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: bytes) -> None:
+        raise MemoryError
+
+    for wanted in ("placed", "words_beside"):
+        monkeypatch.setattr(pipeline._attributes, wanted, full)
+    for use in (pipeline.placed, pipeline.words, lambda data: pipeline.words_beside(b"", [data])):
+        with pytest.raises(ImageRefused, match="does not fit the memory"):
+            use(b"")
+
+
 @pytest.mark.parametrize(("kind", "colour"), [("u1", False), ("u1", True), ("u2", False)])
 def test_burned_in_text_is_gone_and_every_other_pixel_is_as_it_was(
     pipeline: DicomPipeline, kind: str, colour: bool

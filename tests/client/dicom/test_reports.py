@@ -85,7 +85,7 @@ def test_reports_become_rows_of_words_of_the_study_of_their_pictures(
     assert {(Path(one.source).name, one.reason.split(",")[0]) for one in report.refused} == {
         ("nobody.dcm", "the object does not name its patient"),
         ("latin.txt", "the text is not in UTF-8; convert it first"),
-        ("empty.txt", "the text is empty"),
+        ("empty.txt", "the text is empty; leave it out"),
         ("alone.txt", "no object of its study lies beside the text"),
         ("1.dcm", "the object does not name its patient"),
         ("whose.txt", "no object of its study lies beside the text"),
@@ -166,3 +166,15 @@ def test_texts_are_passed_over_unless_somebody_says_that_they_are_reports(
     (refused,) = report.refused
     assert report.reports == 1
     assert refused.reason.startswith("got a file that is no DICOM object")
+
+
+def test_a_text_is_nobodys_where_two_studies_lie_beside_it_however_they_are_named(
+    enrolled: tuple[Client, DicomEnrolReport, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for study in (1, 2):
+        (tmp_path / f"{study}.dcm").write_bytes(planted(study)[0])
+    (tmp_path / "whose.txt").write_text("of whichever of the two")
+    monkeypatch.chdir(tmp_path)
+    named = [tmp_path / "1.dcm", Path("2.dcm"), tmp_path / "whose.txt"]
+    report = enrolled[0].enrol_dicom("reports", named, reports_beside=True)
+    assert (report.objects, report.reports, [Path(one.source).name for one in report.refused]) == (2, 0, ["whose.txt"])

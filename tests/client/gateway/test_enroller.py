@@ -79,6 +79,21 @@ def test_one_object_that_fails_stops_no_other_and_is_kept_with_its_reason(
     assert not (queue.folder / IN_HAND).exists()
 
 
+def test_a_mark_of_what_is_in_hand_that_cannot_be_removed_costs_no_object(queue: Queue) -> None:
+    queue.put(b"1", "CT1")
+    server = Server()
+
+    def enrol(batch: list[QueuedObject]) -> DicomEnrolReport:
+        (queue.folder / IN_HAND).unlink()
+        (queue.folder / IN_HAND).mkdir()
+        return server.enrol(batch)
+
+    enroller = Enroller(queue, enrol)
+    assert enroller.step()
+    assert (queue.waiting(), list(queue.refused()), enroller.work.enrolled) == ([], [], 1)
+    assert not enroller.step()
+
+
 @pytest.mark.parametrize("error", [ServerUnavailable("down"), KeyMissing("no key"), StoreFailed("disk full")])
 def test_what_is_no_objects_fault_is_waited_for_and_costs_none_of_them(
     queue: Queue, error: UnseenError, monkeypatch: pytest.MonkeyPatch

@@ -130,6 +130,11 @@ def test_files_that_somebody_put_beside_the_objects_are_none(queue: Queue) -> No
     for folder in ("waiting", "refused"):
         for stray in ("README", "1.0", f"{name}.0~", f"{name}.x", "lost+found"):
             (queue.folder / folder / stray).write_text("anything")
+        (queue.folder / folder / ".snapshot").mkdir()
+    queue.sweep()
+    for stray in (name, f"{name}.reason"):  # moved back by hand: names that only the other folder has
+        (queue.folder / "waiting" / stray).write_text("anything")
+    (queue.folder / "refused" / f"{name}.0").write_text("anything")
     assert [one.name for one in queue.waiting()] == [f"{name}.0"]
     assert (queue.counts(), list(queue.refused())) == (before, [])
     with pytest.raises(NotFound):
@@ -159,6 +164,20 @@ def test_objects_that_come_at_once_take_no_more_than_there_is_room_for(tmp_path:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(put, range(8))) == 1
     assert len(queue.waiting()) == 2
+
+
+def test_a_count_that_failed_makes_no_room(tmp_path: Path) -> None:
+    data = as_file(slice_of(1))
+    queue = Queue(tmp_path / "queue", KEY, 3 * len(data))
+    for _ in range(2):
+        queue.put(data, "CT1")
+    again = Queue(tmp_path / "queue", KEY, 3 * len(data))
+    (queue.folder / "refused").rename(queue.folder / "gone")
+    with pytest.raises(StoreFailed, match="cannot"):
+        again.put(data, "CT1")
+    (queue.folder / "gone").rename(queue.folder / "refused")
+    with pytest.raises(StoreFailed, match="full"):
+        again.put(data, "CT1")
 
 
 def test_a_folder_that_others_can_reach_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def charsets_of(dataset: DataSet, inherited: Charsets = NO_CHARSETS) -> Charsets
         return inherited
     named = tuple(part.strip() for part in element.value.strip(b" \0").decode("ascii", "replace").split("\\"))
     if not all(name in python_encoding for name in named):
-        raise ImageRefused("the object names a character set that is none of the standard's")
+        raise ImageRefused("the object names a character set that is none of the standard's; mend that first")
     return named
 
 

@@ -41,11 +41,10 @@ def require_patient(dataset: DataSet) -> None:
     """
     element, removed = dataset.get(tag_of("PatientName")), dataset.get(tag_of("PatientIdentityRemoved"))
     name = decoded(element.value, charsets_of(dataset)) if element else ""
-    letters = [
-        letter for word in words(normalised(name)) if not spellings(word.text) & NOBODY for letter in folded(word.text)
-    ]
+    telling = [word.text for word in words(normalised(name)) if not spellings(word.text) & NOBODY]
+    letters = set(filter(str.isalpha, folded("".join(telling))))
     is_removed = removed is not None and removed.value.strip(b" \0").upper() == b"YES"
-    if is_removed or len({letter for letter in letters if letter.isalpha()}) < LEAST_NAME_LETTERS:
+    if is_removed or len(letters) < LEAST_NAME_LETTERS:
         raise ImageRefused(
             "the object does not name its patient, so nobody can tell which name to look for in the text; take the "
             "object as the PACS holds it, with its Patient's Name"

@@ -93,7 +93,7 @@ def _whole(value: object, least: int, most: int) -> int:
 
 
 def _yes_or_no(value: object) -> bool:
-    if value is True or value is False:
+    if isinstance(value, bool):
         return value
     raise ValueError("neither true nor false")
 

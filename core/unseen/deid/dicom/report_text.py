@@ -24,6 +24,8 @@ from unseen.errors import ImageRefused
 
 MOST_ITEMS: Final = 20_000
 INDENT: Final = "  "
+NO_UNITS: Final = frozenset({"1", "{no units}"})
+"""Of a number that only counts (UCUM)."""
 _BY_TYPE: Final = {
     "PNAME": Category.NAME,
     "DATE": Category.DATE,
@@ -47,7 +49,7 @@ def report_text(dataset: DataSet) -> str:
         if line.strip():
             lines.append(line)
     if len(lines) < 2:
-        raise ImageRefused("the report says nothing in words, so there is nothing to search")
+        raise ImageRefused("the report says nothing in words, so there is nothing to search; leave it out")
     return "\n".join(lines)
 
 
@@ -62,7 +64,7 @@ def _lines(item: DataSet, charsets: Charsets, depth: int) -> Iterator[str]:
 
 def _said(item: DataSet, charsets: Charsets) -> str:
     """What one content item says: its concept and its value."""
-    kind = _text(item, "ValueType", charsets).upper()
+    kind = _text(item, charsets, "ValueType").upper()
     concept = _meaning(item, "ConceptNameCodeSequence", charsets)
     if kind == "CONTAINER":
         return concept
@@ -72,32 +74,29 @@ def _said(item: DataSet, charsets: Charsets) -> str:
 
 def _value(item: DataSet, kind: str, charsets: Charsets) -> str:
     if kind == "TEXT":
-        return _text(item, "TextValue", charsets)
+        return _text(item, charsets, "TextValue")
     if kind == "CODE":
         return _meaning(item, "ConceptCodeSequence", charsets)
     if kind == "NUM":
-        measured = _first(item, "MeasuredValueSequence")
-        if measured is None:
-            return ""
-        unit = _first(measured, "MeasurementUnitsCodeSequence") or {}
-        symbol = _text(unit, "CodeValue", charsets)
-        words = [_text(measured, "NumericValue", charsets), "" if symbol in {"1", "{no units}"} else symbol]
-        return " ".join(filter(None, words))
+        measured, inner = _first(item, "MeasuredValueSequence", charsets)
+        symbol = _text(*_first(measured, "MeasurementUnitsCodeSequence", inner), "CodeValue")
+        return " ".join(filter(None, [_text(measured, inner, "NumericValue"), "" if symbol in NO_UNITS else symbol]))
     if kind in _SILENT:
         return ""
-    raise ImageRefused("the report holds content of a type that is not known, so it cannot be read whole")
+    raise ImageRefused("the report holds content of a type that is not known, so it cannot be read whole; leave it out")
 
 
 def _meaning(item: DataSet, name: str, charsets: Charsets) -> str:
-    code = _first(item, name)
-    return "" if code is None else _text(code, "CodeMeaning", charsets_of(code, charsets))
+    return _text(*_first(item, name, charsets), "CodeMeaning")
 
 
-def _first(item: DataSet, name: str) -> DataSet | None:
+def _first(item: DataSet, name: str, charsets: Charsets) -> tuple[DataSet, Charsets]:
+    """The first item of a sequence and the character sets that hold in it; an empty one where there is none."""
     element = item.get(tag_of(name))
-    return element.items[0] if element and element.items else None
+    first = element.items[0] if element and element.items else {}
+    return first, charsets_of(first, charsets)
 
 
-def _text(item: DataSet, name: str, charsets: Charsets) -> str:
+def _text(item: DataSet, charsets: Charsets, name: str) -> str:
     element = item.get(tag_of(name))
     return decoded(element.value, charsets) if element else ""

@@ -16,7 +16,7 @@ from unseen.deid.dicom.deidentify import deidentify
 from unseen.deid.dicom.dictionary import is_report_class
 from unseen.deid.dicom.identifying import known_of, require_patient
 from unseen.deid.dicom.options import Option
-from unseen.deid.dicom.placement import Origin, Placement
+from unseen.deid.dicom.placement import Origin
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.report import DeidentifiedDicom
@@ -40,21 +40,21 @@ def enrollable(data: bytes, *, site_key: bytes, options: frozenset[Option]) -> t
     return result, without_identifiers(report_text(source), known_of(source))
 
 
-def words_beside(text: bytes, data: bytes, *, site_key: bytes) -> tuple[DeidentifiedDicom, Placement, str]:
+def words_beside(text: bytes, data: bytes, *, site_key: bytes) -> tuple[DeidentifiedDicom, str]:
     """A plain text (UTF-8) beside an object of its study, without what that object's tags say and what rules know.
 
-    Returns the object as ``deidentify`` gives it, where the text stands, under a pseudonym that is computed from the
-    study's and its bytes, and its words. Raises ImageRefused.
+    Returns the object as ``deidentify`` gives it, placed where the text stands, under a pseudonym that is computed from
+    the study's and its bytes; and its words. Raises ImageRefused.
     """
     result = deidentify(data, site_key=site_key, options=OPTIONS)
     if result.placement is None:
-        raise ImageRefused("the object beside the text does not say where it stands")
+        raise ImageRefused("the object beside the text does not say where it stands; take it as the PACS holds it")
     try:
         said = text.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ImageRefused("the text is not in UTF-8; convert it first") from None
     if not said.strip():
-        raise ImageRefused("the text is empty")
+        raise ImageRefused("the text is empty; leave it out")
     source = read_part10(data).dataset
     require_patient(source)
     study = result.placement.study
@@ -63,4 +63,4 @@ def words_beside(text: bytes, data: bytes, *, site_key: bytes) -> tuple[Deidenti
         result.placement, origin=Origin(study=result.placement.origin.study), series=instance, instance=instance,
         modality="", frames=1, instance_number=None, normal=None, distance_mm=None, is_report=True,
     )  # fmt: skip
-    return result, placement, without_identifiers(said, known_of(source))
+    return replace(result, placement=placement), without_identifiers(said, known_of(source))

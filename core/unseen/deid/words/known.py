@@ -72,7 +72,7 @@ class Known:
     def __post_init__(self) -> None:
         values = [*self.names, *self.numbers, *self.places, *self.days]
         if len(values) > MOST_VALUES or any(len(value) > MOST_VALUE_CHARACTERS for value in values):
-            raise ImageRefused("the object names more people and places than the object of a study does")
+            raise ImageRefused("the object names more people and places than the object of a study does; leave it out")
 
     @cached_property
     def name_words(self) -> frozenset[str]:

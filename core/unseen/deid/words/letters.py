@@ -52,7 +52,9 @@ def _normalised(letter: str) -> str:
         return letter
     category = unicodedata.category(letter)
     if category in {"Cc", "Cs", "Co", "Cn"} or letter == "\ufffd":
-        raise ImageRefused("the text holds characters that no text has, as one does that is in another encoding")
+        raise ImageRefused(
+            "the text holds characters that no text has, as one does that is in another encoding; convert it first"
+        )
     if category in {"Cf", "Me"} or letter in _BLANKS or (category == "Mn" and _is_left_out(letter)):
         return ""  # a soft hyphen, a mark that no letter took up: names could hide behind them
     if category == "Nd":

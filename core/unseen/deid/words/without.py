@@ -37,12 +37,12 @@ def without_identifiers(text: str, known: Known) -> str:
         if not found and not is_named(clean, known):
             return clean
         clean = replaced(clean, found)
-    raise ImageRefused("the text still says what its study's tags say after it was cleaned")
+    raise ImageRefused("the text still says what its study's tags say after it was cleaned; leave it out")
 
 
 def _require_short(text: str) -> None:
     if len(text) > MOST_CHARACTERS:
-        raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}")
+        raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}; split it")
 
 
 def spans(text: str, known: Known) -> list[Span]:

@@ -18,7 +18,7 @@ from unseen.embed.pulled.describe_words import sentence_recipe, word_recipe
 from unseen.embed.pulled.network_size import require_bounded
 from unseen.embed.pulled.recipe import (
     ADAPTERS,
-    FIRST_TOKEN,
+    FIRST,
     ONNX,
     OPEN_CLIP,
     SENTENCES,
@@ -127,7 +127,7 @@ def _pictures_alone(upstream: Upstream) -> Described:
         "dimension": whole(told.get("hidden_size"), "a dimension"),
         "picture_file": file,
         "picture_output": "last_hidden_state",
-        "picture_token": FIRST_TOKEN,
+        "picture_pooling": FIRST,
         **picture_recipe(upstream),
     }
     return Described(recipe, (file,))

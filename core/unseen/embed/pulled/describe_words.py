@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from unseen.embed.pulled.network_size import require_bounded
-from unseen.embed.pulled.recipe import LONGEST_TOKENS, RecipeTable
+from unseen.embed.pulled.recipe import FIRST, LARGEST, LONGEST_TOKENS, MEAN, POOLINGS, RecipeTable
 from unseen.embed.pulled.upstream import Upstream, refused, whole
 from unseen.embed.pulled.words import JSON_FILE, VOCABULARY_FILE
 from unseen.json_text import read_json
@@ -19,7 +19,6 @@ FILLED_LEFT = ("GemmaTokenizer", "GemmaTokenizerFast", "Siglip2Tokenizer")
 """Classes that fill on the left unless tokenizer_config.json says otherwise; all of them are SigLIP 2's."""
 ENCODERS = ("albert", "bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
 """Text encoders that transformers builds from numbers alone; others may fetch parts of themselves."""
-MEAN, FIRST, LARGEST = POOLINGS = ("mean", "cls", "max")
 OLD_POOLINGS = {
     "pooling_mode_mean_tokens": MEAN,
     "pooling_mode_cls_token": FIRST,

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from unseen.embed.pulled.network import Float32Array, reads_no
-from unseen.embed.pulled.recipe import FIRST_TOKEN, Recipe, file_named, text_of
+from unseen.embed.pulled.recipe import FIRST, Recipe, file_named, text_of
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import IntegrityError
 from unseen.weights import Manifest, open_session
@@ -35,7 +35,7 @@ class OnnxNetwork:
         with self._lock:
             session = self._picture_session
         found = self._run(session, "picture_output", {session.get_inputs()[0].name: numbers})
-        return found[0] if self._recipe.values.get("picture_token") == FIRST_TOKEN else found
+        return found[0] if self._recipe.values.get("picture_pooling") == FIRST else found
 
     def words(self, words: str) -> Float32Array:
         """Return the output that the recipe names, of words."""

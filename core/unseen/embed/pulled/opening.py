@@ -21,7 +21,7 @@ def open_network(recipe: Recipe, manifest: Manifest, threads: int) -> Network:
         return _opened(recipe, manifest, threads)
     except (UnseenError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # upstream's classes, built from upstream's numbers, may end with anything
         raise InvalidConfiguration(
             f"model {recipe.name!r} cannot be opened ({recipe.adapter} ended with {type(error).__name__}): its "
             "configuration needs another version of the library, or is wrong; docs/models.md says which were tested"

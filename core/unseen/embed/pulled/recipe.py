@@ -25,8 +25,8 @@ RecipeTable = dict[str, str | int | float]
 ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES = "onnx-1", "transformers-1", "open_clip-1", "sentence-transformers-1"
 """What opens the files. The number rises when the same files would give other vectors."""
 ADAPTERS = (ONNX, TRANSFORMERS, OPEN_CLIP, SENTENCES)
-FIRST_TOKEN = "first"  # noqa: S105 - no password: which part of an answer counts
-"""picture_token of a network that answers with numbers for every token: the first one's are the picture's."""
+MEAN, FIRST, LARGEST = POOLINGS = ("mean", "cls", "max")
+"""How the numbers of every token become one vector: by their mean, as the first token's, by the largest of each."""
 HASH_PREFIX_DIGITS = 12
 SMALLEST_DIMENSION, LARGEST_DIMENSION = 8, 4096
 LARGEST_SIDE_PX = 1024

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from unseen.embed.pulled.describe_words import ENCODERS, FIRST, MEAN, POOLINGS
+from unseen.embed.pulled.describe_words import ENCODERS
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.network_size import network_configuration
-from unseen.embed.pulled.recipe import Recipe, file_named, text_of
+from unseen.embed.pulled.recipe import FIRST, MEAN, POOLINGS, Recipe, file_named, text_of
 from unseen.embed.pulled.torch_weights import class_of, fill, library, tensors_of
 from unseen.embed.pulled.words import Tokens
 from unseen.errors import InvalidConfiguration

@@ -161,14 +161,17 @@ def test_a_picture_stays_a_picture(site_key: bytes) -> None:
 
 def test_a_text_beside_an_object_stands_in_its_study_under_a_pseudonym_of_its_own(site_key: bytes) -> None:
     beside = as_file(report(6, text("any")))
-    _, first, words = words_beside(b"Jane Doe, 4711-6: no nodule", beside, site_key=site_key)
-    _, again, _ = words_beside(b"Jane Doe, 4711-6: no nodule", beside, site_key=site_key)
-    _, other, _ = words_beside(b"\xef\xbb\xbfno nodule", beside, site_key=site_key)
+    first, words = words_beside(b"Jane Doe, 4711-6: no nodule", beside, site_key=site_key)
+    again, _ = words_beside(b"Jane Doe, 4711-6: no nodule", beside, site_key=site_key)
+    other, _ = words_beside(b"\xef\xbb\xbfno nodule", beside, site_key=site_key)
     assert words == "[NAME], [ID]: no nodule"
     assert first == again != other
-    assert first.is_report
-    assert (first.study, first.origin.study) == (other.study, pydicom.uid.UID("1.2.826.0.1.3680043.10.511.3.6.2"))
-    assert first.instance != other.instance
+    here, elsewhere = first.placement, other.placement
+    assert here is not None
+    assert elsewhere is not None
+    assert here.is_report
+    assert (here.study, here.origin.study) == (elsewhere.study, pydicom.uid.UID("1.2.826.0.1.3680043.10.511.3.6.2"))
+    assert here.instance != elsewhere.instance
     for text_file, why in ((b"caf\xe9", "UTF-8"), (b" \n", "empty")):
         with pytest.raises(ImageRefused, match=why):
             words_beside(text_file, beside, site_key=site_key)
@@ -180,3 +183,9 @@ def test_item_character_sets_hold_within_their_items(site_key: bytes) -> None:
     inner = text("caf\u00e9 au lait", "Kind")
     item.ContentSequence = Sequence([inner])
     assert "caf\u00e9 au lait" in cleaned(report(7, item), site_key)
+
+
+def test_the_unit_of_a_number_is_read_in_its_own_character_set() -> None:
+    number = measured("3", "\u043b\u0443\u0447", "Count")
+    number.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0].SpecificCharacterSet = "ISO_IR 144"
+    assert words_of(report(7, number)).splitlines()[1:] == ["Count: 3 \u043b\u0443\u0447"]
