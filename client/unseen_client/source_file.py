@@ -54,7 +54,7 @@ def read_head(path: str | os.PathLike[str], most_bytes: int) -> bytes:
 
 
 @contextmanager
-def opened_source(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
+def opened_source(path: str | os.PathLike[str]) -> Iterator[BufferedReader[FileIO]]:
     """A plain file, open for reading; ImageRefused as ``read_source``."""
     try:
         with BufferedReader(FileIO(path, opener=_without_waiting)) as file:
