@@ -55,6 +55,17 @@ class BearerToken:
         return hmac.compare_digest(secret_hash(self.secret), kept_hash)
 
 
+def token_uid(text: str) -> bytes:
+    """The uid of a token from its 32 hex digits, as lists of tokens show it. Raises InvalidInput."""
+    try:
+        uid = bytes.fromhex(text)
+    except ValueError:
+        uid = b""
+    if len(uid) != UID_BYTES:
+        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits")
+    return uid
+
+
 def life_s(text: str) -> int:
     """Seconds that a token is to live, from what people write: ``90d``, ``12h`` or ``30min``. Raises InvalidInput."""
     found = re.fullmatch(r"([1-9][0-9]{0,5})(d|h|min)", text)

@@ -21,6 +21,8 @@ LARGEST_KEPT_BYTES = 32 << 20
 TUNABLES, ALLOCATOR, STARTED_OVER = "GLIBC_TUNABLES", "PYTHONMALLOC", "UNSEEN_SERVER_OVERWRITES_FREED_MEMORY"
 OVERWRITING = ("glibc.malloc.perturb=85", "glibc.malloc.tcache_count=0")
 """The C library fills what is freed with one byte; its cache, which leaves small pieces as they are, gets no room."""
+ARENAS, FEW = "glibc.malloc.arena_max", "2"
+"""Each thread would have an arena of its own, and what calls that are long over left in it would keep its pages."""
 GRPC_LOG = "GRPC_VERBOSITY"
 SMALL_ARRAY_BYTES = 1024
 """numpy keeps freed arrays below this size, eight of each, and never asks the C library."""
@@ -37,7 +39,9 @@ def overwrite_freed_memory() -> None:
     """
     if sys.platform != "linux" or os.environ.get(STARTED_OVER):
         return
-    tunables = ":".join(filter(None, [os.environ.get(TUNABLES), *OVERWRITING]))
+    given = os.environ.get(TUNABLES, "")
+    arenas = "" if ARENAS in given else f"{ARENAS}={FEW}"
+    tunables = ":".join(filter(None, [given, arenas, *OVERWRITING]))
     environment = os.environ | {TUNABLES: tunables, ALLOCATOR: "malloc", STARTED_OVER: "1"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - no shell is wanted
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unseen.bearer import PREFIX, TEXT_LENGTH, BearerToken, draw_secret, life_s, secret_hash
+from unseen.bearer import PREFIX, TEXT_LENGTH, BearerToken, draw_secret, life_s, secret_hash, token_uid
 from unseen.errors import InvalidInput, NotAuthenticated
 
 KNOWN = BearerToken(bytes(range(16)), bytes(range(16, 48)))
@@ -68,3 +68,14 @@ def test_lives_are_read_as_people_write_them(text: str, seconds: int) -> None:
 def test_other_lives_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="90d, 12h"):
         life_s(text)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_uid_is_read_as_lists_show_it(uid: bytes) -> None:
+    assert token_uid(uid.hex()) == uid
+
+
+@pytest.mark.parametrize("text", ["", "0g" * 16, "00" * 15, "00" * 17, "unseen_"])
+def test_what_is_no_uid_is_refused_by_its_length_alone(text: str) -> None:
+    with pytest.raises(InvalidInput, match=f"got a uid of {len(text)} characters, expected 32 hex digits"):
+        token_uid(text)

@@ -118,14 +118,17 @@ def test_erased_row_is_in_no_file_and_in_no_copy_made_after(
             assert not any(needle in everything for needle in needles)
 
 
-def test_the_server_starts_over_once_and_keeps_what_the_environment_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("given", "arenas"), [({"GLIBC_TUNABLES": "glibc.malloc.arena_max=4"}, b"4"), ({}, b"2")])
+def test_the_server_starts_over_once_and_keeps_what_the_environment_says(
+    tmp_path: Path, given: dict[str, str], arenas: bytes
+) -> None:
     server = ServerProcess(tmp_path, "--threads", "1")
-    server.start(env=os.environ | {"GLIBC_TUNABLES": "glibc.malloc.arena_max=4", "KEPT": "yes"})
+    server.start(env=os.environ | {"KEPT": "yes"} | given)
     assert server.process is not None
     said = re.split(rb"[\0:=]", Path(f"/proc/{server.process.pid}/environ").read_bytes())
     for name, value in (
         (b"PYTHONMALLOC", b"malloc"),
-        (b"glibc.malloc.arena_max", b"4"),
+        (b"glibc.malloc.arena_max", arenas),
         (b"glibc.malloc.perturb", b"85"),
         (b"glibc.malloc.tcache_count", b"0"),
         (b"KEPT", b"yes"),

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from unseen.audit.receipt import Receipt
-from unseen.errors import InvalidInput
-from unseen.types import UID_BYTES
 from unseen_client.access import TokenInfo
 from unseen_client.flows.consents import AnyConsent
 from unseen_client.records import Record
@@ -60,17 +58,6 @@ def as_sources(given: AnySource | Iterable[AnySource]) -> list[Path | DicomSourc
     if isinstance(given, (str, os.PathLike)) or not isinstance(given, Iterable):
         given = [given]
     return [Path(one) if isinstance(one, (str, os.PathLike)) else one for one in given]
-
-
-def as_uid(text: str) -> bytes:
-    """A uid from its 32 hex digits; raises InvalidInput."""
-    try:
-        uid = bytes.fromhex(text)
-    except ValueError:
-        uid = b""
-    if len(uid) != UID_BYTES:
-        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits")
-    return uid
 
 
 def as_mechanism(noise: Noise) -> Mechanism | None:

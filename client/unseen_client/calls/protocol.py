@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy.typing as npt
 
 from unseen.audit.receipt import Receipt
-from unseen.bearer import life_s
+from unseen.bearer import life_s, token_uid
 from unseen.params import ParameterSet
 from unseen.types import CollectionInfo
 from unseen_client.access import Access, Quota
@@ -29,7 +29,6 @@ from unseen_client.calls.arguments import (
     as_path,
     as_paths,
     as_sources,
-    as_uid,
     milliseconds,
     several,
 )
@@ -100,7 +99,7 @@ class Protocol(DescribingProtocol, GovernanceProtocol):
         return access.list_tokens(self._session)
 
     def revoke_token(self, uid: str) -> Flow[None]:
-        return access.revoke_token(self._session, as_uid(uid))
+        return access.revoke_token(self._session, token_uid(uid))
 
     def create_collection(
         self,

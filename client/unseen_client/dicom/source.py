@@ -38,8 +38,8 @@ class DicomSource(Protocol):
 
 
 @dataclass(frozen=True)
-class DicomFile:
-    """A source that is a plain file."""
+class PlainFile:
+    """A file of this device."""
 
     path: Path
 
@@ -56,6 +56,10 @@ class DicomFile:
     def head(self) -> bytes:
         """Its first bytes; ImageRefused."""
         return read_head(self.path, HEAD_BYTES)
+
+
+class DicomFile(PlainFile):
+    """A source that is a plain file."""
 
     def read(self) -> bytes:
         """All of it; ImageRefused."""
@@ -63,26 +67,11 @@ class DicomFile:
 
 
 @dataclass(frozen=True)
-class TextBeside:
+class TextBeside(PlainFile):
     """A plain text in the folder of a study's objects: its report."""
 
-    path: Path
     objects: tuple[DicomSource, ...]
     """Of that study, one of each series: whose tags are looked for in the text."""
-
-    @property
-    def name(self) -> str:
-        """The path as the caller gave it."""
-        return str(self.path)
-
-    @property
-    def origin(self) -> str:
-        """The same from the root of the file system."""
-        return str(self.path.absolute())
-
-    def head(self) -> bytes:
-        """Its first bytes; ImageRefused."""
-        return read_head(self.path, HEAD_BYTES)
 
     def read(self) -> bytes:
         """All of it; ImageRefused."""

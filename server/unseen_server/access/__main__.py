@@ -13,10 +13,9 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from unseen.bearer import BearerToken, draw_secret, life_s, secret_hash
+from unseen.bearer import BearerToken, draw_secret, life_s, secret_hash, token_uid
 from unseen.entropy import random_uid
 from unseen.errors import InvalidInput, UnseenError
-from unseen.types import UID_BYTES
 from unseen_server import limits
 from unseen_server.access.grants import Grant, Grants
 from unseen_server.access.names import require_collections, require_name, require_roles, require_tenant
@@ -81,7 +80,7 @@ def show(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:
 def revoke(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:
     """End a token for good."""
     audit.record_now(LOCAL, "RevokeToken", "ASKED")
-    grant = grants.revoke(_uid(given.uid), int(time.time()))
+    grant = grants.revoke(token_uid(given.uid), int(time.time()))
     audit.record_now(LOCAL, "RevokeToken")
     _say(given, {"revoked": grant.uid.hex()}, f"revoked {grant.uid.hex()}")
 
@@ -113,16 +112,6 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, metavar="N", help=f"{what}; the server's if left out"
         )
-
-
-def _uid(text: str) -> bytes:
-    try:
-        uid = bytes.fromhex(text)
-    except ValueError:
-        uid = b""
-    if len(uid) != UID_BYTES:
-        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits")
-    return uid
 
 
 def _say(given: argparse.Namespace, fields: dict[str, object], words: str) -> None:
