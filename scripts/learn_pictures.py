@@ -64,8 +64,6 @@ MOST_PIXELS = 20_000_000
 CLASS_WEIGHT = 2.5
 """How much of a name's vector the classes say; what is missing is learned."""
 RIDGE = 7000.0
-LEARNED_COUNTS = 0.8
-"""How much of it is added to a picture."""
 RANK = 96
 """Of the matrix that is learned: as many directions of the features as are kept, each with its text."""
 VISUAL_DIMENSION, VISUAL_POWER = 128, 0.5
@@ -176,7 +174,7 @@ def learn(teaching: Path, folder: Path) -> None:
     features, scores, middle = (np.stack([one[part] for one in seen]) for part in range(3))  # (n, 2, ...)
     both = np.concatenate([features[:, 0], features[:, 1]])
     classes = chances(np.concatenate([scores[:, 0], scores[:, 1]]), EMBED_RECIPE["class_temperature"]) @ class_texts()
-    directions, texts = in_directions(LEARNED_COUNTS * missing(both, classes, np.tile(names, (2, 1))))
+    directions, texts = in_directions(missing(both, classes, np.tile(names, (2, 1))))
     np.save(folder / "directions.npy", directions.astype(np.float16))
     np.save(folder / "direction_texts.npy", texts.astype(np.float16))
     np.save(folder / "visual_projection.npy", projection(middle[:, 0]).astype(np.float16))
