@@ -37,7 +37,7 @@ from unseen_client.session import Session
 
 QUICK = DeidSettings(long_sides_px=(64,), turned=Turned.NEVER)
 """There are no faces in made-up pictures: a short look is enough."""
-LABELS = ("good_luck", "sea-level", "hot bread")
+LABELS = ("sea-level", "hot bread", "good_luck")
 """They say nothing of what is drawn: what the model knows already could not be taught."""
 OF_EACH = 50
 WISH = Wish("made-up pictures", epsilon=8.0)
