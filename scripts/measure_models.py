@@ -43,10 +43,10 @@ def pixels_of(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def outputs(session: ort.InferenceSession, pictures: list[npt.NDArray[np.uint8]]) -> tuple[Array, Array]:
-    """Return features (n, 1280) and class scores (n, 1000)."""
+    """Return middle features (n, 192), which the visual part is made of, and class scores (n, 1000)."""
     recipe = export_models.EMBED_RECIPE
     inputs = [network_input(pixels, recipe["input_side_px"], recipe["largest_stretch"]) for pixels in pictures]
-    results = [session.run(["features", "class_scores"], {"pixels": pixels}) for pixels in inputs]
+    results = [session.run(["middle_features", "class_scores"], {"pixels": pixels}) for pixels in inputs]
     return np.concatenate([features for features, _ in results]), np.concatenate([scores for _, scores in results])
 
 
@@ -80,9 +80,9 @@ def shared(first: Array, second: Array, count: int = 10) -> float:
 
 
 def networks() -> dict[str, ort.InferenceSession]:
-    sessions = {"float32": open_session(export_models.serialised(export_models.classifier()[0]))}
+    sessions = {"float32": open_session(export_models.serialised(export_models.classifier()))}
     for name, (convolutions, matrices) in VARIANTS.items():
-        model = export_models.classifier()[0]
+        model = export_models.classifier()
         small = in_fewer_bits(model, export_models.matrix_bits(model, convolutions, matrices))
         sessions[name] = open_session(export_models.serialised(small))
     return sessions
@@ -106,13 +106,14 @@ def compare_networks(pictures: list[npt.NDArray[np.uint8]]) -> None:
 
 
 def compare_projection(pictures: list[npt.NDArray[np.uint8]], labels: list[str]) -> None:
-    model, weights = export_models.classifier()
-    features, _ = outputs(open_session(export_models.serialised(model)), pictures)
-    vectors = rows(open_session(export_models.serialised(model)), pictures)
-    visual = features @ export_models.visual_projection(weights).astype(np.float32)
-    say("vectors                        nearest has same label   same ten nearest as all 1280 features")
+    session = open_session(export_models.serialised(export_models.classifier()))
+    features, _ = outputs(session, pictures)
+    vectors = rows(session, pictures)
+    projection = np.load(FOLDER / "visual_projection.npy")
+    visual = features @ projection[:-1] + projection[-1]
+    say("vectors                        nearest has same label   same ten nearest as all 192 features")
     for name, some in (
-        ("all 1280 features", features),
+        ("all 192 features", features),
         ("projected to 128", visual),
         ("semantic part, 384", vectors[:, 128:]),
         ("the row, 512", vectors),
@@ -174,7 +175,7 @@ def partner(face: Face, others: list[Face]) -> Face | None:
 
 def write_answers(target: Path, pictures: list[Path]) -> None:
     """Keep what float32 says about a few pictures, for a test that needs no torch."""
-    session = open_session(export_models.serialised(export_models.classifier()[0]))
+    session = open_session(export_models.serialised(export_models.classifier()))
     pixels = [pixels_of(path) for path in pictures]
     _, scores = outputs(session, pixels)
     names = np.array([path.name for path in pictures])

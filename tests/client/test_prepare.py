@@ -43,7 +43,7 @@ def test_a_picture_goes_through_every_step(preparer: Preparer) -> None:
     assert picture.covered.shape == (512, 512, 3)
     assert picture.content_id == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     assert json.dumps(picture.report.as_dict())
-    assert preparer.model_id.startswith("bundled-1:")
+    assert preparer.model_id.startswith("bundled-2:")
 
 
 def test_paths_strings_and_bytes_are_the_same_picture(preparer: Preparer) -> None:

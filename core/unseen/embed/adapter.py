@@ -11,7 +11,7 @@ Words are left as they are, so pictures and words stay in one space. What a pict
 
 The file is safetensors: the tensors "down" and "up" in float32, and in its metadata, under "unseen" as JSON, the
 format, the model it belongs to and the card. The hash over the whole file names the model,
-``bundled-1:<hash>+adapter:<hash>``: a collection made with it refuses every other one.
+``bundled-2:<hash>+adapter:<hash>``: a collection made with it refuses every other one.
 """
 
 from __future__ import annotations

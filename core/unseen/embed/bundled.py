@@ -7,8 +7,11 @@ A row has 512 numbers, two parts side by side, each part a unit vector times its
     picture   [ sqrt(1-w) * visual (128) ; sqrt(w) * semantic (384) ]        w = 0.5, "semantic_share"
     words     [            0             ;           semantic       ]
 
-    visual    = direction of  features @ projection            what it looks like
-    semantic  = direction of  sum_c p(c) * text(c) - mean      what ImageNet's classes say is on it, as sentence vectors
+    visual    = direction of  middle @ projection + offset     what it looks like: block 15 of the network's 16
+    semantic  = direction of  sum_c p(c) * text(c) - mean + features @ directions @ direction_texts      what is on it
+
+p(c) are the chances of ImageNet's classes at the recipe's temperature, text(c) their sentence vectors. The last term
+adds what classes leave out, taught on emoji and clip art with their names (scripts/learn_pictures.py).
 
 One dot product serves both queries. For words it is sqrt(w) times the cosine of the semantic parts: multiply it by
 ``text_score_scale`` = 1 / sqrt(w). ImageNet knows no people, so covered faces add the text "person" to the mixture.
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -40,10 +44,11 @@ VISUAL_DIMENSION = 128
 SEMANTIC_DIMENSION = 384
 PERSON_ROW = 1000
 HASH_PREFIX_DIGITS = 12
-OTHER_LANGUAGE, ENGLISH = 0.3, 0.4
-"""Cosine of the two encoders' vectors below which words are of another language, and from which they are English.
-Below the first lie 0.06 of 1,000 English names of Open Clip Art, above the second 0.17 of 360 short names of emoji in
-six other languages, most of them words that English has too; between them both encoders count."""
+OTHER_LANGUAGE, ENGLISH = 0.15, 0.3
+"""Cosine of the two encoders' vectors below which words are of another language, and from which they are English;
+between them both encoders count. Set on one half of the stamps' captions (bench.languages): below the first lie 0.01
+of the English ones, from the second 0.91 of them, and of those in other languages from 0.00 (Russian) to 0.17
+(traditional Chinese)."""
 
 
 def bundled_entry() -> ModelEntry:
@@ -66,6 +71,18 @@ def _model_id(manifest: Manifest) -> str:
     return f"{manifest.recipe['name']}:{manifest.fingerprint()[:HASH_PREFIX_DIGITS]}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the network says of one picture."""
+
+    features: Float32Vector
+    """(1280,)"""
+    class_scores: Float32Vector
+    """(1000,)"""
+    middle: Float32Vector
+    """(192,): of a block before the last."""
+
+
 class BundledEmbedder:
     """The bundled model. Each half is read, checked and opened when it is first needed; safe for several threads."""
 
@@ -76,6 +93,7 @@ class BundledEmbedder:
         recipe = manifest.recipe
         self._side = int(recipe["input_side_px"])
         self._largest_stretch = float(recipe["largest_stretch"])
+        self._temperature = float(recipe["class_temperature"])
         self._person_weight = float(recipe["person_weight"])
         self._semantic_weight = math.sqrt(float(recipe["semantic_share"]))
         self._visual_weight = math.sqrt(1 - float(recipe["semantic_share"]))
@@ -101,12 +119,14 @@ class BundledEmbedder:
 
     def image(self, pixels: Pixels, *, people: int = 0) -> Float32Vector:
         """Return the unit vector (512,) of a picture uint8 (height, width, 3) in which ``people`` faces are covered."""
-        features, class_scores = self._classify(network_input(pixels, self._side, self._largest_stretch))
-        visual = unit_vector(features @ self._visual_projection)
-        mixture = _softmax(class_scores) @ self._class_texts[:PERSON_ROW]
+        seen = self._classify(network_input(pixels, self._side, self._largest_stretch))
+        visual = unit_vector(seen.middle @ self._visual_projection[:-1] + self._visual_projection[-1])
+        mixture = _softmax(seen.class_scores / self._temperature) @ self._class_texts[:PERSON_ROW]
+        mixture = mixture + seen.features @ self._directions @ self._direction_texts
         if people > 0:
             mixture = mixture + self._person_weight * self._class_texts[PERSON_ROW]
-        return np.concatenate([self._visual_weight * visual, self._semantic_weight * unit_vector(mixture)])
+        semantic = unit_vector(np.asarray(mixture, np.float32))
+        return np.concatenate([self._visual_weight * visual, self._semantic_weight * semantic])
 
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (512,) of a word query; the visual part is zero.
@@ -137,16 +157,19 @@ class BundledEmbedder:
                 "_sentences",
                 "_languages",
                 "_class_texts",
+                "_directions",
+                "_direction_texts",
                 "_text_centre",
                 "_visual_projection",
             ):
                 self.__dict__.pop(name, None)
 
-    def _classify(self, pixels: npt.NDArray[np.float32]) -> tuple[Float32Vector, Float32Vector]:
+    def _classify(self, pixels: npt.NDArray[np.float32]) -> _Seen:
         with self._lock:
             session = self._classifier
-        features, class_scores = session.run(["features", "class_scores"], {"pixels": pixels})
-        return features[0], class_scores[0]
+        wanted = ["features", "class_scores", "middle_features"]
+        features, class_scores, middle = session.run(wanted, {"pixels": pixels})
+        return _Seen(features[0], class_scores[0], middle[0])
 
     @cached_property
     def _classifier(self) -> ort.InferenceSession:
@@ -164,6 +187,14 @@ class BundledEmbedder:
     @cached_property
     def _class_texts(self) -> npt.NDArray[np.float32]:
         return self._matrix("class_texts.npy")
+
+    @cached_property
+    def _directions(self) -> npt.NDArray[np.float32]:
+        return self._matrix("directions.npy")
+
+    @cached_property
+    def _direction_texts(self) -> npt.NDArray[np.float32]:
+        return self._matrix("direction_texts.npy")
 
     @cached_property
     def _text_centre(self) -> npt.NDArray[np.float32]:

@@ -37,6 +37,8 @@ from unseen_client.session import Session
 
 QUICK = DeidSettings(long_sides_px=(64,), turned=Turned.NEVER)
 """There are no faces in made-up pictures: a short look is enough."""
+LABELS = ("sea-level", "hot bread", "good_luck")
+"""They say nothing of what is drawn: what the model knows already could not be taught."""
 OF_EACH = 50
 WISH = Wish("made-up pictures", epsilon=8.0)
 
@@ -60,7 +62,7 @@ def paint(kind: int, random: np.random.Generator) -> np.ndarray:
 def pictures(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     random = np.random.default_rng(8)
-    for kind, label in enumerate(("red_disc", "green-stripes", "blue noise")):
+    for kind, label in enumerate(LABELS):
         (folder / label).mkdir()
         for at in range(OF_EACH):
             Image.fromarray(paint(kind, random)).save(folder / label / f"{at}.png")
@@ -95,12 +97,12 @@ def examples(pictures) -> list[Example]:
 def taught(pictures, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """An adapter that the command line has taught."""
     out = tmp_path_factory.mktemp("taught") / "kinds.safetensors"
-    (pictures / "red_disc" / "broken.png").write_bytes(b"no picture")
+    (pictures / "good_luck" / "broken.png").write_bytes(b"no picture")
     command = [sys.executable, "-c", "from unseen_client.cli import main; main()", "adapt", out, pictures]
     command += ["--about", "made-up pictures of three kinds", "--epsilon", "8", "--look", "64", "--turned", "never"]
     known = ENVIRONMENT | {"UNSEEN_HOME": str(out.parent / "device")}
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=known, timeout=300, check=False)
-    (pictures / "red_disc" / "broken.png").unlink()
+    (pictures / "good_luck" / "broken.png").unlink()
     return out, done
 
 
@@ -120,7 +122,7 @@ def test_the_card_says_everything_that_it_must(taught) -> None:
     card = read_card(read_adapter(out.read_bytes()).card)
     privacy = card["privacy"]
     assert card["about"] == "made-up pictures of three kinds"
-    assert card["labels"] == ["blue noise", "green stripes", "red disc"]
+    assert card["labels"] == ["good luck", "hot bread", "sea level"]
     assert card["images"]["learned_from"] + card["images"]["held_out"] == 3 * OF_EACH
     assert (privacy["unit"], privacy["neighbouring"]) == ("one image with its label or caption", "add or remove one")
     assert (privacy["epsilon"], privacy["delta"]) == (8, 1e-5)
@@ -128,13 +130,13 @@ def test_the_card_says_everything_that_it_must(taught) -> None:
     assert "secure mode is not used" in privacy["noise_source"]
     assert card["utility"]["after"] > card["utility"]["before"]
     page = out.with_name(out.name + ".md").read_text()
-    for word in ("made-up pictures of three kinds", "(8, 1e-05)", "add or remove one", "red disc", "before", "after"):
+    for word in ("made-up pictures of three kinds", "(8, 1e-05)", "add or remove one", "good luck", "before", "after"):
         assert word in page
 
 
 def test_a_collection_made_with_an_adapter_takes_that_one_alone(taught, server, home, name, pictures, tmp_path) -> None:
     out, _ = taught
-    some = [next((pictures / label).iterdir()) for label in ("red_disc", "green-stripes", "blue noise")]
+    some = [next((pictures / label).iterdir()) for label in LABELS]
     with Client(server.address, home=home) as client:
         with pytest.raises(InvalidInput, match="unseen adapters"):
             client.create_collection(name, model="bundled+adapter:000000000000")
@@ -142,7 +144,7 @@ def test_a_collection_made_with_an_adapter_takes_that_one_alone(taught, server, 
         made = client.create_collection(name, model=held.entry.name)
         assert made.model_id == held.entry.model_id
         assert client.enrol_images(name, some).enrolled == 3
-        found = client.search_text(name, "red disc", top_k=3)
+        found = client.search_text(name, "good luck", top_k=3)
         assert next(hit.record.name for hit in found) == some[0].name
         assert client.search_image(name, some[1], top_k=1)[0].score > 0.97
         key = client._session.keys.all()
@@ -152,7 +154,7 @@ def test_a_collection_made_with_an_adapter_takes_that_one_alone(taught, server, 
         for one in key:
             other._session.keys.put(one)
         for use in (
-            lambda: other.search_text(name, "red disc"),
+            lambda: other.search_text(name, "good luck"),
             lambda: other.enrol_images(name, some),
             lambda: other.search_image(name, some[0]),
         ):

@@ -37,7 +37,7 @@ def test_the_bundled_model_is_there_without_being_loaded() -> None:
     assert registry.names() == ("bundled",)
     entry = registry.entry("bundled")
     assert entry.dimension == 512
-    assert entry.model_id.startswith("bundled-1:")
+    assert entry.model_id.startswith("bundled-2:")
     assert registry.load("bundled").model_id == entry.model_id
 
 

