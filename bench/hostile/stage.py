@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from bench.measure import PASSPHRASE
-from bench.process import peak_resident_bytes, resident_bytes
+from bench.process import resident_bytes
 from bench.server_process import serving
 from bench.terms import PURPOSE, TERMS
 from unseen.errors import PolicyNotFound
@@ -118,10 +118,6 @@ class Stage:
     @property
     def memory_bytes(self) -> int:
         return resident_bytes(self.process.pid)
-
-    @property
-    def peak_bytes(self) -> int:
-        return peak_resident_bytes(self.process.pid)
 
     @property
     def is_alive(self) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from bench.hostile import __main__ as hostile
 from bench.hostile import sending
 from bench.hostile.attack import Attack
 from bench.hostile.cast import cast_of
+from bench.hostile.memory_watch import MemoryWatch
 from bench.hostile.right_calls import RIGHT
 from bench.hostile.sending import Sender
 from bench.hostile.stage import Stage, Tokens
@@ -89,7 +93,8 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         "wrong_count": 0,
         "slow_count": 0,
         "as_before": True,
-        "peak_growth_mib": 10.0,
+        "at_once_mib": 10.0,
+        "growth_mib": 10.0,
         "failures_in_log": 0,
         "methods": len(RIGHT),
         "messages": MESSAGES,
@@ -101,11 +106,48 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
         {"wrong_count": 1},
         {"slow_count": 1},
         {"as_before": False},
-        {"peak_growth_mib": 64.1},
+        {"at_once_mib": 64.1},
+        {"growth_mib": 64.1},
         {"failures_in_log": 1},
         {"methods": len(RIGHT) - 1},
     ):
         assert len(hostile.failures(good | broken)) == 1, broken
+
+
+HOLDING = """
+import sys
+kept = []
+for line in sys.stdin:
+    held = bytearray(b"x") * int(line)
+    kept += [held] if line.startswith("+") else []
+    del held
+    print(len(kept), flush=True)
+"""
+"""Takes so many bytes and lets go of them; with a plus, keeps them."""
+
+
+def asked_to_hold(process: subprocess.Popen[str], *sizes: str) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for size in sizes:
+        process.stdin.write(f"{size}\n")
+        process.stdin.flush()
+        process.stdout.readline()
+
+
+def test_what_a_call_takes_for_a_moment_and_what_it_leaves_are_told_apart() -> None:
+    command = [sys.executable, "-c", HOLDING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        asked_to_hold(process, "1000")
+        with MemoryWatch(process.pid, every_s=0.02) as watch:
+            asked_to_hold(process, *["80000000"] * 20)
+        assert 70 << 20 < watch.most_at_once_bytes < 100 << 20
+        assert watch.grown_bytes < 20 << 20
+        with MemoryWatch(process.pid, every_s=0.02) as watch:
+            asked_to_hold(process, *["+4000000"] * 40)
+            time.sleep(1)
+        assert watch.grown_bytes > 100 << 20
+        process.kill()
 
 
 @pytest.fixture
