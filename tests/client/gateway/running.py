@@ -67,8 +67,8 @@ class RunningGateway:
     def node_ids(self) -> list[int]:
         """Process ids of the node: one, but in the moment in which it is started again."""
         tasks = Path(f"/proc/{self.process_id}/task").glob("*/children")
-        children = [one for task in tasks for one in task.read_text().split()]
-        return [int(one) for one in children if b"node_child" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        children = [int(one) for task in tasks for one in task.read_text().split()]
+        return [one for one in children if b"node_child" in command_of(one)]
 
     def ask(self, path: str, fields: object = None, token: str | None = None) -> tuple[int, Any]:
         """Status and answer of a request, JSON read."""
@@ -92,6 +92,14 @@ class RunningGateway:
     def wait_until_enrolled(self, timeout_s: float = 400) -> None:
         """Until nothing waits; asked seldom, for benches time it."""
         until("nothing waits", lambda: self.count("objects_waiting") == 0, timeout_s, pause_s=0.1)
+
+
+def command_of(process_id: int) -> bytes:
+    """The command line of a process; empty when it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def storescu(port: int, files: Sequence[Path], *options: str) -> subprocess.CompletedProcess[str]:
