@@ -67,8 +67,8 @@ class RunningGateway:
     def node_ids(self) -> list[int]:
         """Process ids of the node: one, but in the moment in which it is started again."""
         tasks = Path(f"/proc/{self.process_id}/task").glob("*/children")
-        children = [int(one) for task in tasks for one in task.read_text().split()]
-        return [one for one in children if b"node_child" in command_of(one)]
+        children = [int(one) for task in tasks for one in told(task).split()]
+        return [one for one in children if b"node_child" in told(Path(f"/proc/{one}/cmdline"))]
 
     def ask(self, path: str, fields: object = None, token: str | None = None) -> tuple[int, Any]:
         """Status and answer of a request, JSON read."""
@@ -94,10 +94,10 @@ class RunningGateway:
         until("nothing waits", lambda: self.count("objects_waiting") == 0, timeout_s, pause_s=0.1)
 
 
-def command_of(process_id: int) -> bytes:
-    """The command line of a process; empty when it has ended meanwhile."""
+def told(path: Path) -> bytes:
+    """What the system says of a process or thread; nothing when it has ended meanwhile."""
     try:
-        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+        return path.read_bytes()
     except OSError:
         return b""
 
