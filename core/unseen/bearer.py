@@ -62,7 +62,9 @@ def token_uid(text: str) -> bytes:
     except ValueError:
         uid = b""
     if len(uid) != UID_BYTES:
-        raise InvalidInput(f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits; tokens are listed with it")
+        raise InvalidInput(
+            f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits; tokens are listed with it"
+        )
     return uid
 
 
