@@ -11,6 +11,7 @@ read of the disk), and it names no file outside itself.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,19 @@ class Manifest:
     def read(self, name: str) -> bytes:
         """Return the bytes of a pinned file of this folder; IntegrityError when they are not the pinned ones."""
         return read_pinned(self.folder / name, self.files[name], self.advice)
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package of files is there; looks, and loads nothing."""
+    return importlib.util.find_spec(package) is not None
+
+
+def package_folder(package: str, distribution: str) -> Path:
+    """Return where a package's files lie, without running any of its code; InvalidConfiguration when it is missing."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InvalidConfiguration(f"got no package {package}, expected it; run: pip install {distribution}")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def read_manifest(folder: Path, *, advice: str = REINSTALL) -> Manifest:

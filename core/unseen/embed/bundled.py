@@ -31,12 +31,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from unseen.embed.languages.encoder import LanguageEncoder, installed
+from unseen.embed.languages import chinese, encoder
 from unseen.embed.model import Embedder, Facet, Float32Vector, ModelEntry, unit_vector
 from unseen.embed.preprocess import network_input
 from unseen.embed.words import SentenceEncoder
 from unseen.pixels import Pixels
-from unseen.weights import Manifest, open_session, read_manifest
+from unseen.weights import Manifest, is_installed, open_session, read_manifest
 
 NAME = "bundled"
 FOLDER = Path(__file__).parent / "models"
@@ -49,6 +49,9 @@ OTHER_LANGUAGE, ENGLISH = 0.15, 0.3
 between them both encoders count. Set on one half of the stamps' captions (bench.languages): below the first lie 0.01
 of the English ones, from the second 0.91 of them, and of those in other languages from 0.00 (Russian) to 0.17
 (traditional Chinese)."""
+BESIDE_THE_DICTIONARY = 0.5
+"""How much the multilingual encoder's vector counts beside that of the English words which the dictionary gives for
+Chinese ones. Set on the same half."""
 
 
 def bundled_entry() -> ModelEntry:
@@ -131,13 +134,18 @@ class BundledEmbedder:
     def text(self, words: str) -> Float32Vector:
         """Return the unit vector (512,) of a word query; the visual part is zero.
 
-        MiniLM reads English. Where a multilingual encoder is installed and says something else, the words are of
-        another language, and what it says counts.
+        MiniLM reads English, so Chinese words become English ones first where the dictionary is installed. Where a
+        multilingual encoder is installed and says something else, the words are of another language, and what it says
+        counts.
         """
-        vector = self.english(words)
+        translated = self._chinese.english(words) if chinese.is_chinese(words) and self._chinese else ""
+        vector = self.english(translated or words)
         if self._languages is None:
             return vector
         semantic, mapped = vector[VISUAL_DIMENSION:], self._languages.encode(words)
+        if translated:
+            vector[VISUAL_DIMENSION:] = unit_vector(semantic + BESIDE_THE_DICTIONARY * mapped)
+            return vector
         agreement = float(mapped @ semantic)
         if agreement < ENGLISH:
             vector[VISUAL_DIMENSION:] = mapped if agreement < OTHER_LANGUAGE else unit_vector(semantic + mapped)
@@ -173,8 +181,12 @@ class BundledEmbedder:
         return SentenceEncoder(self._manifest.read("tokenizer.json"), tokens, self._threads)
 
     @cached_property
-    def _languages(self) -> LanguageEncoder | None:
-        return LanguageEncoder() if installed() else None
+    def _languages(self) -> encoder.LanguageEncoder | None:
+        return encoder.LanguageEncoder() if is_installed(encoder.PACKAGE) else None
+
+    @cached_property
+    def _chinese(self) -> chinese.ChineseDictionary | None:
+        return chinese.ChineseDictionary() if is_installed(chinese.PACKAGE) else None
 
     @cached_property
     def _class_texts(self) -> npt.NDArray[np.float32]:

