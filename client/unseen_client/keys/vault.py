@@ -43,9 +43,8 @@ from unseen_client.home import (
 )
 from unseen_client.keys import keyring_secret
 from unseen_client.keys.passphrase import VARIABLE, PassphraseSource, Stretching, chosen, found, require_long_enough
-from unseen_client.keys.vault_head import Opener, VaultHead
+from unseen_client.keys.vault_head import FILE_NAME, Opener, VaultHead
 
-FILE_NAME = "key-store.json"
 LOCK_NAME = "key-store.lock"
 NOTHING = "nothing"
 SEALED_FORMAT = "unseen-sealed-file-1"

@@ -14,6 +14,7 @@ from unseen import envelope
 from unseen.json_text import read_json
 from unseen_client.keys.passphrase import Stretching
 
+FILE_NAME = "key-store.json"
 FORMAT = "unseen-key-store-1"
 
 Opener: TypeAlias = Stretching | str
