@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from bench.measure import medians, print_table, write_json
+from bench.measure import PASSPHRASE, medians, print_table, write_json
 from bench.vectors import unit_vectors
 from tests.client.hand_driver import Driver
 from tests.client.owner_paper import OwnerPaperServer
@@ -46,6 +46,7 @@ def device(vectors: Float32Array) -> Iterator[tuple[Driver, OwnerPaperServer]]:
     server, dimension = OwnerPaperServer(), vectors.shape[1]
     with tempfile.TemporaryDirectory() as folder:
         driver = Driver(server, Path(folder) / "home")
+        driver.session.vault.protect_with_passphrase(PASSPHRASE)
         driver(driver.protocol.create_collection("rows", None, dimension, None, True, protection="owner"))
         server.collections["rows"].factor = choose(OWNER_DEFAULT, dimension)
         driver.session.forget("rows")

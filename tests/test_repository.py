@@ -115,6 +115,12 @@ def test_every_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 
 
+def test_no_room_of_both_sides_has_a_clock() -> None:
+    clock = re.compile(r"^\s*(?:import time\b|from time import)|\.(?:now|utcnow|today)\(", re.MULTILINE)
+    assert [path for path in (ROOT / "core/unseen").rglob("*.py") if clock.search(path.read_text())] == []
+    assert clock.search((ROOT / "client/unseen_client/deid/attributes_child.py").read_text())  # the search is not blind
+
+
 def test_the_blocking_calls_are_those_for_asyncio() -> None:
     command = [sys.executable, "scripts/blocking_calls.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

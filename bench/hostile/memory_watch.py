@@ -39,6 +39,10 @@ class MemoryWatch:
         self._thread.join()
 
     @property
+    def looks(self) -> int:
+        return len(self._held)
+
+    @property
     def most_at_once_bytes(self) -> int:
         """The most that it rose within a few looks: no call took more.
 

@@ -63,7 +63,8 @@ def token_uid(text: str) -> bytes:
         uid = b""
     if len(uid) != UID_BYTES:
         raise InvalidInput(
-            f"got a uid of {len(text)} characters, expected {2 * UID_BYTES} hex digits; tokens are listed with it"
+            f"got {len(text)} characters that are no uid of a token, expected {2 * UID_BYTES} hex digits; "
+            "`unseen tokens list` shows them"
         )
     return uid
 

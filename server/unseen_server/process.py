@@ -17,7 +17,6 @@ KEPT_BYTES = 256 << 20
 LARGEST_KEPT_BYTES = 32 << 20
 """The largest value that glibc takes; the arrays of one block of rows have up to 8 MiB."""
 
-
 TUNABLES, ALLOCATOR, STARTED_OVER = "GLIBC_TUNABLES", "PYTHONMALLOC", "UNSEEN_SERVER_OVERWRITES_FREED_MEMORY"
 OVERWRITING = ("glibc.malloc.perturb=85", "glibc.malloc.tcache_count=0")
 """The C library fills what is freed with one byte; its cache, which leaves small pieces as they are, gets no room."""
@@ -35,7 +34,8 @@ def overwrite_freed_memory() -> None:
 
     What was erased is then not only out of reach but gone: the copies that messages, seals and arrays made of it on its
     way in. Python's own allocator, which overwrites nothing, is left out. Only on Linux with glibc; elsewhere freed
-    memory keeps its content until it is used again.
+    memory keeps its content until it is used again. Its threads share two arenas, unless the environment says another
+    number (decision 0015).
     """
     if sys.platform != "linux" or os.environ.get(STARTED_OVER):
         return
@@ -97,7 +97,7 @@ async def keep_handing_back() -> None:
     """Hand whole freed pages back now and then, until cancelled.
 
     What a burst of calls frees lies between pieces that are in use, where the C library leaves it: memory would grow
-    with the largest burst that each thread has had.
+    with the largest burst that each arena has had.
     """
     while True:
         await asyncio.sleep(HANDED_BACK_EVERY_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import scan_owner
+from bench import owner_checks, scan_owner
 from bench.searches import search_of
 from bench.vectors import clustered_vectors
 from unseen.params import DEFAULT, OWNER_DEFAULT
@@ -27,3 +27,10 @@ def test_the_scan_bench_reports_both_protections_side_by_side() -> None:
     assert figures["owner_ns_per_row"] > 0
     assert figures["query_bytes_at_10000_rows"] < figures["reply_bytes_at_10000_rows"] < 600_000
     assert figures["at_rest_bytes_per_row"] >= 4 * 64
+
+
+def test_the_bench_of_the_checks_times_each_and_counts_what_they_notice() -> None:
+    assert all(milliseconds > 0 for milliseconds in owner_checks.costs(rows=20, dimension=64).values())
+    noticed = owner_checks.noticed(dimension=64, queries=20)
+    assert set(noticed) == {"a row too few", "an erased row too many"}
+    assert min(noticed.values()) > 0

@@ -11,6 +11,7 @@ import pytest
 import unseen.errors
 import unseen_client
 from unseen_client import AsyncClient, Client
+from unseen_client.calls.protocol import Protocol
 
 PUBLIC = {
     "Access",
@@ -181,6 +182,17 @@ def test_both_clients_have_the_same_methods_with_the_same_signatures():
         assert inspect.getdoc(blocking), name
         if name != "__init__":
             assert inspect.getdoc(blocking) == inspect.getdoc(awaited), name
+
+
+def test_defaults_of_the_flows_are_those_that_users_meet():
+    repeated = 0
+    for name in METHODS.keys() & vars(Protocol).keys():
+        of_users = inspect.signature(getattr(Client, name)).parameters
+        for parameter in inspect.signature(getattr(Protocol, name)).parameters.values():
+            if parameter.default is not inspect.Parameter.empty and parameter.name in of_users:
+                repeated += 1
+                assert parameter.default == of_users[parameter.name].default, (name, parameter.name)
+    assert repeated > 10
 
 
 def test_importing_the_package_loads_nothing_heavy():

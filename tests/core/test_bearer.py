@@ -75,7 +75,7 @@ def test_a_uid_is_read_as_lists_show_it(uid: bytes) -> None:
     assert token_uid(uid.hex()) == uid
 
 
-@pytest.mark.parametrize("text", ["", "0g" * 16, "00" * 15, "00" * 17, "unseen_"])
+@pytest.mark.parametrize("text", ["", "0g" * 16, "g" * 32, "00" * 15, "00" * 17, "unseen_"])
 def test_what_is_no_uid_is_refused_by_its_length_alone(text: str) -> None:
-    with pytest.raises(InvalidInput, match=f"got a uid of {len(text)} characters, expected 32 hex digits"):
+    with pytest.raises(InvalidInput, match=f"got {len(text)} characters that are no uid of a token, expected 32 hex"):
         token_uid(text)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -235,9 +236,13 @@ def test_backup_from_before_keys_were_renewed_is_refused_in_one_sentence(
     assert not (tmp_path / "new").exists()
 
 
-def unfinished(folder: Path) -> set[str]:
-    """The folders of restores that are under way, or were killed."""
-    return {path.name for path in folder.iterdir() if path.name.endswith(restore.SUFFIX)}
+def unfinished(folder: Path) -> set[tuple[str, int]]:
+    """The folders of restores that are under way, or were killed, each with the moment it was made or taken anew."""
+    found = set()
+    for path in folder.glob(f"*{restore.SUFFIX}"):
+        with suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_ctime_ns))
+    return found
 
 
 def kill_a_restore(command: list[str], folder: Path, after_s: float) -> bool:
@@ -263,7 +268,7 @@ def test_restore_that_is_killed_leaves_nothing_or_everything(
         if data.exists():
             assert server.run("doctor", "--data", data).returncode == 0
             shutil.rmtree(data)
-    assert struck, "no restore was under way when it was killed"
+    assert struck > KILLS // 2, "most restores were over before they were killed"
     result = server.run("restore", file, "--data", data)
     assert result.returncode == 0, result.stderr
     assert set(contents(data)) >= {"unseen.sqlite"}

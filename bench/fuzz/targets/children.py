@@ -81,7 +81,8 @@ def filmed(data: bytes) -> None:
     assert max(pixels.shape) <= video.LONGEST_SIDE_PX
 
 
-REPORT = attributes_child.told(deidentify(OBJECTS[0], site_key=SITE_KEY))
+CLEAN = deidentify(OBJECTS[0], site_key=SITE_KEY)
+REPORT = attributes_child.told(CLEAN.report, CLEAN.placement)
 CLEANED = attributes_child.REPLY.pack(attributes_child.REPLY_MAGIC, 0, len(REPORT), 5) + REPORT + b"clean"
 FRAMES = frames_child.REPLY.pack(frames_child.REPLY_MAGIC, 0, 2, 2, 3, 1, 8, b"u1", 0) + 2 * (b"\1" + bytes(6))
 FRAMES += frames_child.ALL_SENT

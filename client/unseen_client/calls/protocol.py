@@ -1,6 +1,7 @@
 """The public calls as flows: one place for what their arguments may be. Does no network I/O.
 
-``Client`` and ``AsyncClient`` have the same methods, with the defaults that users meet, and drive what these give.
+``Client`` and ``AsyncClient`` have the same methods, hand over every argument, and drive what these give. A default
+that stands here too is theirs, for whoever drives flows without them, such as tests.
 """
 
 from __future__ import annotations

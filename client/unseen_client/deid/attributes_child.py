@@ -20,13 +20,15 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 from unseen_client.child_limits import allow_computing, greet
 
 if TYPE_CHECKING:
     from unseen.deid.dicom.options import Option
-    from unseen.deid.dicom.report import DeidentifiedDicom
+    from unseen.deid.dicom.placement import Placement
+    from unseen.deid.dicom.report import DicomReport
 
 START = struct.Struct("<4sI")
 REQUEST = struct.Struct("<4sQQ")
@@ -73,23 +75,23 @@ def answered(
     from unseen.deid.dicom.refuse import refuse_image_without_pixels
     from unseen.deid.dicom.report_words import enrollable, words_beside
 
+    this_year = datetime.now(UTC).year  # a child may live from one into the next
     if magic == TEXT_WANTED:
-        result, words = words_beside(text, data, site_key=site_key)
-        return told(result), words.encode()
+        report, placement, words = words_beside(text, data, site_key=site_key, this_year=this_year)
+        return told(report, placement), words.encode()
     if magic == ROWS_WANTED:
-        result, report_words = enrollable(data, site_key=site_key, options=options)
+        result, report_words = enrollable(data, site_key=site_key, options=options, this_year=this_year)
         clean = result.data if report_words is None else report_words.encode()
     else:
         result = deidentify(data, site_key=site_key, options=options)
         clean = result.data
     refuse_image_without_pixels(result.report)
-    return told(result), clean
+    return told(result.report, result.placement), clean
 
 
-def told(result: DeidentifiedDicom) -> bytes:
+def told(report: DicomReport, placement: Placement | None) -> bytes:
     """What a child says of an object beside the object."""
-    placement = result.placement.as_dict() if result.placement else {}
-    return json.dumps({"report": result.report.as_dict(), "placement": placement}).encode()
+    return json.dumps({"report": report.as_dict(), "placement": placement.as_dict() if placement else {}}).encode()
 
 
 def _reply(replies: IO[bytes], outcome: int, report: bytes, data: bytes) -> None:

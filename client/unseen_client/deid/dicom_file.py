@@ -107,7 +107,7 @@ class DicomPipeline:
         with self._room_for(data):
             clean, _, placement = self._attributes.placed(data)
         if not placement.is_report:
-            raise ImageRefused("the object is no structured report")
+            raise ImageRefused("the object is no structured report; give one, or enrol it as a picture")
         return _text_of(clean), placement
 
     def words_beside(self, text: bytes, objects: Iterable[bytes]) -> tuple[str, Placement]:

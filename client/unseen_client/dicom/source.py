@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from unseen_client.deid.dicom_file import LARGEST_FILE_BYTES
 from unseen_client.deid.kinds import HEAD_BYTES, Kind, kind_of
@@ -78,9 +78,9 @@ class TextBeside(PlainFile):
         return read_source(self.path, LARGEST_TEXT_BYTES)
 
 
-def is_text(source: DicomSource) -> bool:
-    """Whether a source is called a plain text."""
-    return Path(source.name).suffix.lower() == TEXT_SUFFIX
+def is_text(source: DicomSource) -> TypeGuard[DicomFile]:
+    """Whether a source is a file that is called a plain text; others may be called what they like."""
+    return isinstance(source, DicomFile) and source.path.suffix.lower() == TEXT_SUFFIX
 
 
 def is_dicom(source: DicomSource) -> bool:

@@ -23,7 +23,7 @@ from unseen_client.steps import Flow, Progress, local
 if TYPE_CHECKING:
     from unseen.deid.dicom.placement import Placement
     from unseen_client.dicom.prepare import DicomPreparer
-    from unseen_client.dicom.source import DicomSource
+    from unseen_client.dicom.source import DicomFile, DicomSource
 
 DIRECTORY_NAME = "DICOMDIR"
 """The table of contents of a medium, passed over in folders; its objects stand beside it."""
@@ -86,11 +86,11 @@ class Survey:
 
     def look_through(self, sources: Sequence[tuple[DicomSource, bool]]) -> Flow[None]:
         """sources: each with whether somebody named it."""
-        texts: list[tuple[DicomSource, bool]] = []
+        texts: list[tuple[DicomFile, bool]] = []
         if self._choices.reports_beside:
             from unseen_client.dicom.source import is_text
 
-            texts = [one for one in sources if is_text(one[0])]
+            texts = [(source, is_named) for source, is_named in sources if is_text(source)]
             sources = [one for one in sources if not is_text(one[0])]
         yield from self._look_at(sources)
         yield from self._look_at((yield from local(partial(self._beside, texts))))
@@ -122,26 +122,28 @@ class Survey:
             if key in keys
         ]
 
-    def _beside(self, texts: Sequence[tuple[DicomSource, bool]]) -> list[tuple[DicomSource, bool]]:
+    def _beside(self, texts: Sequence[tuple[DicomFile, bool]]) -> list[tuple[DicomSource, bool]]:
         """Texts with an object of each series of the study in their folder; with none where that may be of several.
 
-        An object that was refused may be of another patient, and the text, too.
+        An object that was refused may be of another patient, and the text, too. What is no file lies beside nothing.
         """
-        from unseen_client.dicom.source import TextBeside
+        from unseen_client.dicom.source import DicomFile, TextBeside
 
         studies: defaultdict[Path, set[str]] = defaultdict(set)
         of_series: defaultdict[Path, dict[str, DicomSource]] = defaultdict(dict)
-        for key, placement in self.placements.items():
-            folder = _folder_of(key)
-            studies[folder].add(placement.study)
-            of_series[folder][placement.series] = self._sources[key]
-        refused = {_folder_of(refusal.source) for refusal in self.refused}
+        for name, placement in self.placements.items():
+            if isinstance(source := self._sources[name], DicomFile):
+                folder = _folder_of(source.path)
+                studies[folder].add(placement.study)
+                of_series[folder][placement.series] = source
+        of_refused = (self._sources[refusal.source] for refusal in self.refused)
+        refused = {_folder_of(source.path) for source in of_refused if isinstance(source, DicomFile)}
         near = {
             folder: tuple(of_series[folder].values())
             for folder, found in studies.items()
             if len(found) == 1 and folder not in refused
         }
-        return [(TextBeside(Path(text.name), near.get(_folder_of(text.name), ())), named) for text, named in texts]
+        return [(TextBeside(text.path, near.get(_folder_of(text.path), ())), is_named) for text, is_named in texts]
 
     def _look(self, one: tuple[DicomSource, bool]) -> Placement | None:
         from unseen_client.dicom.source import TextBeside, is_dicom
@@ -156,9 +158,9 @@ class Survey:
         return self._preparer.placed(source)
 
 
-def _folder_of(name: str) -> Path:
+def _folder_of(path: Path) -> Path:
     """The folder that a file lies in, in whatever way it was named."""
-    return Path(name).parent.resolve()
+    return path.parent.resolve()
 
 
 def is_passed_over(source: DicomSource) -> bool:

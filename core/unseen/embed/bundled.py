@@ -152,17 +152,9 @@ class BundledEmbedder:
     def close(self) -> None:
         """Let go of the weights; a later call reads them again."""
         with self._lock:
-            for name in (
-                "_classifier",
-                "_sentences",
-                "_languages",
-                "_class_texts",
-                "_directions",
-                "_direction_texts",
-                "_text_centre",
-                "_visual_projection",
-            ):
-                self.__dict__.pop(name, None)
+            for name, value in vars(BundledEmbedder).items():
+                if isinstance(value, cached_property):
+                    self.__dict__.pop(name, None)
 
     def _classify(self, pixels: npt.NDArray[np.float32]) -> _Seen:
         with self._lock:

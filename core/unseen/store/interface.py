@@ -1,7 +1,7 @@
 """What a store promises, whatever lies beneath. The server holds it; a device never does.
 
 A store is the only truth: memory is derived from it and rebuilt at start. Every implementation passes the same suite
-(tests/core/store/suite.py). The promises:
+(tests/core/store/test_store.py). The promises:
 
 - A change that returned is on disk. A change that raised StoreFailed may or may not be; after one, the store is dead.
 - A change is whole or absent, also after kill -9: ``enrol`` and ``erase`` take all their rows or none.

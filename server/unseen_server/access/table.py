@@ -1,6 +1,6 @@
 """The one table of who may do what: method -> roles that may call it -> what it reaches. Nothing else decides.
 
-A method that is not here is refused, whoever calls: tests/server/access/test_table.py holds every method of every
+A method that is not here is refused, whoever calls: tests/server/access/test_matrix.py holds every method of every
 service against it. docs/access.md shows this table and is held against it too.
 """
 

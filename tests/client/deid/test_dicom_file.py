@@ -98,6 +98,11 @@ def test_what_does_not_fit_the_memory_is_refused(pipeline: DicomPipeline, monkey
             use(b"")
 
 
+def test_words_of_a_picture_are_refused_with_what_to_do(pipeline: DicomPipeline) -> None:
+    with pytest.raises(ImageRefused, match="give one, or enrol it as a picture"):
+        pipeline.words(as_file(ultrasound()[0]))
+
+
 @pytest.mark.parametrize(("kind", "colour"), [("u1", False), ("u1", True), ("u2", False)])
 def test_burned_in_text_is_gone_and_every_other_pixel_is_as_it_was(
     pipeline: DicomPipeline, kind: str, colour: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from tests.core.deid.dicom.reports import nested, report, text
 from tests.core.governance.written import terms
 from unseen.errors import RowNotFound
 from unseen_client import Client, DicomEnrolReport, Query
+from unseen_client.deid.kinds import HEAD_BYTES
 from unseen_client.demo.proxy import RecordingProxy
 from unseen_client.demo.unwrap import views
+from unseen_client.dicom.source import DicomSource
 from unseen_client.keys.controller_keys import ControllerKeys
 from unseen_client.records import encode_record
 
@@ -178,3 +181,40 @@ def test_a_text_is_nobodys_where_two_studies_lie_beside_it_however_they_are_name
     named = [tmp_path / "1.dcm", Path("2.dcm"), tmp_path / "whose.txt"]
     report = enrolled[0].enrol_dicom("reports", named, reports_beside=True)
     assert (report.objects, report.reports, [Path(one.source).name for one in report.refused]) == (2, 0, ["whose.txt"])
+
+
+@dataclass(frozen=True)
+class Held:
+    """An object that is no file, whatever it is called."""
+
+    name: str
+    data: bytes
+    origin: str = "memory"
+
+    def head(self) -> bytes:
+        return self.data[:HEAD_BYTES]
+
+    def read(self) -> bytes:
+        return self.data
+
+
+def test_what_is_no_file_is_read_itself_and_lies_beside_no_text(
+    enrolled: tuple[Client, DicomEnrolReport, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "held.txt").write_text("a file that nobody named")
+    (tmp_path / "note.txt").write_text("of a study that does not lie here")
+    monkeypatch.chdir(tmp_path)
+    named: list[Path | DicomSource] = [Held("held.txt", planted(1)[0]), Path("note.txt")]
+    report = enrolled[0].enrol_dicom("reports", named, reports_beside=True)
+    assert (report.objects, report.reports, [one.source for one in report.refused]) == (1, 0, ["note.txt"])
+
+
+def test_a_refused_object_that_is_no_file_takes_no_study_from_a_text(
+    enrolled: tuple[Client, DicomEnrolReport, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0.dcm").write_bytes(planted(1)[0])
+    (tmp_path / "note.txt").write_text("a second look")
+    monkeypatch.chdir(tmp_path)
+    named: list[Path | DicomSource] = [Path("0.dcm"), Path("note.txt"), Held("1.dcm", b"no object")]
+    report = enrolled[0].enrol_dicom("reports", named, reports_beside=True)
+    assert (report.objects, report.reports, [one.source for one in report.refused]) == (2, 1, ["1.dcm"])

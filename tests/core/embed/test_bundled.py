@@ -201,3 +201,13 @@ def test_a_closed_model_opens_again(embedder: BundledEmbedder) -> None:
     before = embedder.image(generated())
     embedder.close()
     assert (embedder.image(generated()) == before).all()
+
+
+def test_a_closed_model_holds_nothing_that_it_read(embedder: BundledEmbedder) -> None:
+    embedder.close()
+    unopened = set(vars(embedder))
+    embedder.image(generated(), people=1)
+    embedder.text("a dog")
+    assert set(vars(embedder)) > unopened
+    embedder.close()
+    assert set(vars(embedder)) == unopened

@@ -65,7 +65,7 @@ def _lines(item: DataSet, charsets: Charsets, depth: int) -> Iterator[str]:
 def _said(item: DataSet, charsets: Charsets) -> str:
     """What one content item says: its concept and its value."""
     kind = _text(item, charsets, "ValueType").upper()
-    concept = _meaning(item, "ConceptNameCodeSequence", charsets)
+    concept = _meaning(item, charsets, "ConceptNameCodeSequence")
     if kind == "CONTAINER":
         return concept
     value = f"[{_BY_TYPE[kind]}]" if kind in _BY_TYPE else _value(item, kind, charsets)
@@ -76,21 +76,21 @@ def _value(item: DataSet, kind: str, charsets: Charsets) -> str:
     if kind == "TEXT":
         return _text(item, charsets, "TextValue")
     if kind == "CODE":
-        return _meaning(item, "ConceptCodeSequence", charsets)
+        return _meaning(item, charsets, "ConceptCodeSequence")
     if kind == "NUM":
-        measured, inner = _first(item, "MeasuredValueSequence", charsets)
-        symbol = _text(*_first(measured, "MeasurementUnitsCodeSequence", inner), "CodeValue")
+        measured, inner = _first(item, charsets, "MeasuredValueSequence")
+        symbol = _text(*_first(measured, inner, "MeasurementUnitsCodeSequence"), "CodeValue")
         return " ".join(filter(None, [_text(measured, inner, "NumericValue"), "" if symbol in NO_UNITS else symbol]))
     if kind in _SILENT:
         return ""
     raise ImageRefused("the report holds content of a type that is not known, so it cannot be read whole; leave it out")
 
 
-def _meaning(item: DataSet, name: str, charsets: Charsets) -> str:
-    return _text(*_first(item, name, charsets), "CodeMeaning")
+def _meaning(item: DataSet, charsets: Charsets, name: str) -> str:
+    return _text(*_first(item, charsets, name), "CodeMeaning")
 
 
-def _first(item: DataSet, name: str, charsets: Charsets) -> tuple[DataSet, Charsets]:
+def _first(item: DataSet, charsets: Charsets, name: str) -> tuple[DataSet, Charsets]:
     """The first item of a sequence and the character sets that hold in it; an empty one where there is none."""
     element = item.get(tag_of(name))
     first = element.items[0] if element and element.items else {}

@@ -71,8 +71,12 @@ class Known:
 
     def __post_init__(self) -> None:
         values = [*self.names, *self.numbers, *self.places, *self.days]
-        if len(values) > MOST_VALUES or any(len(value) > MOST_VALUE_CHARACTERS for value in values):
-            raise ImageRefused("the object names more people and places than the object of a study does; leave it out")
+        longest = max(map(len, values), default=0)
+        if len(values) > MOST_VALUES or longest > MOST_VALUE_CHARACTERS:
+            raise ImageRefused(
+                f"the object's tags say {len(values)} names, numbers, places and days, the longest of {longest} "
+                f"characters, expected at most {MOST_VALUES} of at most {MOST_VALUE_CHARACTERS}; leave it out"
+            )
 
     @cached_property
     def name_words(self) -> frozenset[str]:

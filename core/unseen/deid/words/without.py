@@ -20,10 +20,11 @@ MOST_LOOKS: Final = 4
 """What was covered may bring together what was apart; more than this is no text that people write."""
 
 
-def without_identifiers(text: str, known: Known) -> str:
+def without_identifiers(text: str, known: Known, *, this_year: int) -> str:
     """The text with ``[NAME]``, ``[DATE]``, ``[ID]`` and the like in place of what names somebody.
 
-    Raises ImageRefused: too long, no text, or something was still found at the end.
+    this_year: by the device's clock; it tells which years make somebody older than 89. Raises ImageRefused: too long,
+    no text, or something was still found at the end.
     """
     _require_short(text)
     if text.lstrip("\ufeff \t\r\n").startswith("{\\rtf"):
@@ -33,7 +34,7 @@ def without_identifiers(text: str, known: Known) -> str:
     clean = normalised(text)
     _require_short(clean)  # one character may become eighteen
     for _ in range(MOST_LOOKS):
-        found = spans(clean, known)
+        found = spans(clean, known, this_year)
         if not found and not is_named(clean, known):
             return clean
         clean = replaced(clean, found)
@@ -45,11 +46,11 @@ def _require_short(text: str) -> None:
         raise ImageRefused(f"the text has {len(text)} characters, expected at most {MOST_CHARACTERS}; split it")
 
 
-def spans(text: str, known: Known) -> list[Span]:
+def spans(text: str, known: Known, this_year: int) -> list[Span]:
     """What names somebody in a normalised text, in order and apart; placeholders are no names."""
     placeholders = [hit.span() for hit in PLACEHOLDER.finditer(text)]
     inner = {place for start, stop in placeholders for place in range(start, stop)}
-    found = [*known.spans(text), *rules.spans(text), *people.spans(text)]
+    found = [*known.spans(text), *rules.spans(text, this_year), *people.spans(text)]
     whole = joined(text, (span for span in found if span.start not in inner or span.stop - 1 not in inner))
     return [span for span in whole if not PLACEHOLDER.fullmatch(text, span.start, span.stop)]
 

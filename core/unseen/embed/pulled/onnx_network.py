@@ -15,7 +15,7 @@ import onnxruntime as ort
 from unseen.embed.pulled.network import Float32Array, reads_no
 from unseen.embed.pulled.recipe import FIRST, Recipe, file_named, text_of
 from unseen.embed.pulled.words import Tokens
-from unseen.errors import IntegrityError
+from unseen.errors import IntegrityError, InvalidConfiguration
 from unseen.weights import Manifest, open_session
 
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
@@ -25,6 +25,13 @@ class OnnxNetwork:
     """Each half is opened when it is first needed."""
 
     def __init__(self, recipe: Recipe, manifest: Manifest, threads: int) -> None:
+        pooling = recipe.values.get("picture_pooling")
+        if pooling not in (None, FIRST):
+            raise InvalidConfiguration(
+                f"got a model with picture_pooling = {str(pooling)[:40]!r}, expected {FIRST!r} or none; "
+                "pull the model again"
+            )
+        self._takes_first_token = pooling == FIRST
         self._recipe = recipe
         self._manifest = manifest
         self._threads = threads
@@ -35,7 +42,7 @@ class OnnxNetwork:
         with self._lock:
             session = self._picture_session
         found = self._run(session, "picture_output", {session.get_inputs()[0].name: numbers})
-        return found[0] if self._recipe.values.get("picture_pooling") == FIRST else found
+        return found[0] if self._takes_first_token else found
 
     def words(self, words: str) -> Float32Array:
         """Return the output that the recipe names, of words."""

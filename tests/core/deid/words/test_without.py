@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.deid.words.known import Known
-from unseen.deid.words.rules import rules
+from unseen.deid.words.rules import LEAST_YEAR, rules
 from unseen.deid.words.without import MOST_CHARACTERS, without_identifiers
 from unseen.errors import ImageRefused
 
@@ -24,6 +24,10 @@ JANE = Known(
     births=frozenset({"19600712"}),
 )
 FILLER = "The liver is normal. Nodule of 2.5 x 3.5 cm in the left lobe, SUVmax 12.5, BI-RADS 4, L4/5, 120/80 mmHg."
+
+
+def cleaned(text: str, known: Known, this_year: int = LEAST_YEAR) -> str:
+    return without_identifiers(text, known, this_year=this_year)
 
 
 @pytest.mark.parametrize(
@@ -67,16 +71,24 @@ FILLER = "The liver is normal. Nodule of 2.5 x 3.5 cm in the left lobe, SUVmax 1
     ],
 )
 def test_a_text_comes_out_as_it_is_known_to(said: str, left: str) -> None:
-    assert without_identifiers(said, JANE) == left
+    assert cleaned(said, JANE) == left
 
 
+@pytest.mark.parametrize("this_year", [LEAST_YEAR, LEAST_YEAR + 30])
 @pytest.mark.parametrize("days", [frozenset(), frozenset({"19500712"}), frozenset({"20240305"})])
-def test_a_year_that_tells_an_age_above_89_goes_whatever_days_the_study_has(days: frozenset[str]) -> None:
+def test_a_year_that_tells_an_age_above_89_goes_whatever_days_the_study_has(
+    days: frozenset[str], this_year: int
+) -> None:
     """Reckoned from today: a study whose only day is a birthday is no measure of how old somebody is."""
-    this_year = datetime.now(UTC).year
     known = Known(names=JANE.names, days=days)
     said = f"Fractures of {this_year - 100}, {this_year - 89} and {this_year - 88}."
-    assert without_identifiers(said, known) == f"Fractures of [DATE], [DATE] and {this_year - 88}."
+    assert cleaned(said, known, this_year) == f"Fractures of [DATE], [DATE] and {this_year - 88}."
+
+
+@pytest.mark.parametrize("this_year", [1, 1970, LEAST_YEAR - 1])
+def test_a_clock_that_stands_before_this_release_keeps_no_year_of_birth(this_year: int) -> None:
+    said = f"Born {LEAST_YEAR - 100} or {LEAST_YEAR - 89}, fracture of {LEAST_YEAR - 88}."
+    assert cleaned(said, Known(), this_year) == f"Born [DATE] or [DATE], fracture of {LEAST_YEAR - 88}."
 
 
 @pytest.mark.parametrize(
@@ -102,9 +114,7 @@ def test_a_year_that_tells_an_age_above_89_goes_whatever_days_the_study_has(days
     ],
 )
 def test_a_name_is_found_with_the_marks_and_endings_of_its_script(name: str, said: str) -> None:
-    assert without_identifiers(f"No nodule. {said}: stable.", Known(names=frozenset({name}))) == (
-        "No nodule. [NAME]: stable."
-    )
+    assert cleaned(f"No nodule. {said}: stable.", Known(names=frozenset({name}))) == ("No nodule. [NAME]: stable.")
 
 
 LETTERS = st.text("abcdefghijklmnoprstuvwzéèäöüñçøł", min_size=3, max_size=9)
@@ -139,7 +149,7 @@ def test_no_planted_name_is_left_however_it_is_written(data: st.DataObject, name
     said = data.draw(st.lists(writings(name), min_size=1, max_size=4))
     text = "".join(f"Stable. {one}; {FILLER}\n" for one in said)
     words = set(re.findall(r"[^\W\d_]+", bare(FILLER + " stable")))
-    output = without_identifiers(text, Known(names=frozenset({name})))
+    output = cleaned(text, Known(names=frozenset({name})))
     left = set(re.findall(r"[^\W\d_]+", bare(output.replace("[NAME]", "")))) - words
     assert not {part for part in bare(name).split("^") if part in left}, output
     assert output.count("[NAME]") >= len(said)
@@ -165,7 +175,7 @@ def test_no_planted_name_is_left_however_it_is_written(data: st.DataObject, name
     ),
 )
 def test_no_day_of_any_year_is_left_in_the_usual_ways_of_writing(day: date, form: str) -> None:
-    output = without_identifiers(f"Compared with {day.strftime(form)}: no change.", Known())
+    output = cleaned(f"Compared with {day.strftime(form)}: no change.", Known())
     assert output == "Compared with [DATE]: no change."
 
 
@@ -176,7 +186,7 @@ def test_a_number_of_the_tags_is_found_whatever_stands_between_its_groups(number
     for at, gap in enumerate(gaps):
         cut = (at + 1) * len(number) // (len(gaps) + 1) + at
         written = written[:cut] + gap + written[cut:]
-    output = without_identifiers(f"see {written.lower()} there", Known(numbers=frozenset({number})))
+    output = cleaned(f"see {written.lower()} there", Known(numbers=frozenset({number})))
     assert number.lower() not in "".join(filter(str.isalnum, output.replace("[ID]", " ; "))), output
 
 
@@ -189,7 +199,7 @@ def plain_twin(text: str, names: set[str]) -> set[str]:
 @given(st.lists(LETTERS, min_size=1, max_size=5), st.lists(LETTERS, max_size=30))
 def test_the_twin_that_looks_for_each_name_alone_finds_none_left(names: list[str], other: list[str]) -> None:
     text = " ".join([*other, *names, *reversed(other)])
-    output = without_identifiers(text, Known(names=frozenset(name.title() for name in names)))
+    output = cleaned(text, Known(names=frozenset(name.title() for name in names)))
     wanted = {bare(name) for name in names}
     assert plain_twin(text, wanted) == wanted
     assert plain_twin(output, wanted - {"name"}) == set(), output
@@ -210,12 +220,32 @@ def test_the_twin_that_looks_for_each_name_alone_finds_none_left(names: list[str
 )
 def test_what_is_no_text_is_refused(text: str) -> None:
     with pytest.raises(ImageRefused):
-        without_identifiers(text, Known())
+        cleaned(text, Known())
 
 
-def test_an_object_that_names_a_thousand_people_is_no_report() -> None:
-    with pytest.raises(ImageRefused, match="people"):
-        Known(names=frozenset(map(str, range(3000))))
+@pytest.mark.parametrize(
+    ("known", "got"),
+    [
+        (
+            {"names": frozenset(map(str, range(3000)))},
+            "3000 names, numbers, places and days, the longest of 4 characters",
+        ),
+        (
+            {"numbers": frozenset(map(str, range(2001)))},
+            "2001 names, numbers, places and days, the longest of 4 characters",
+        ),
+        (
+            {"places": frozenset({"Springfield " * 100})},
+            "1 names, numbers, places and days, the longest of 1200 characters",
+        ),
+    ],
+)
+def test_tags_that_say_more_than_any_study_does_are_refused_by_counts_alone(
+    known: dict[str, frozenset[str]], got: str
+) -> None:
+    with pytest.raises(ImageRefused, match=f"{got}, expected at most 2000 of at most 1024") as refused:
+        Known(**known)
+    assert "Springfield" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +253,7 @@ def test_an_object_that_names_a_thousand_people_is_no_report() -> None:
 )
 def test_no_text_keeps_a_rule_busy(piece: str) -> None:
     """As long as a child allows: a rule that goes back over everything would take hours here."""
-    without_identifiers(piece * (40_000 // len(piece)), JANE)
+    cleaned(piece * (40_000 // len(piece)), JANE)
 
 
 def test_every_rule_of_the_file_is_one_and_has_a_category() -> None:

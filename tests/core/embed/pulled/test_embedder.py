@@ -114,6 +114,20 @@ def test_a_recipe_that_says_something_impossible_is_refused_by_name(tmp_path: Pa
         pulled_entry(folder)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "max", "first", 1])
+def test_a_pooling_of_pictures_that_is_not_known_is_refused_before_a_file_is_opened(
+    tmp_path: Path, pooling: str | int
+) -> None:
+    folder = laid_out(tmp_path / "m", {**RECIPE, "picture_pooling": pooling}, FILES)
+    for file in FILES:
+        (folder / file).unlink()
+    embedder = pulled_entry(folder).load(1)
+    expected = f"picture_pooling = '{pooling}', expected 'cls' or none; pull the model again"
+    for use in (lambda: embedder.image(pixels()), lambda: embedder.text("dog")):
+        with pytest.raises(InvalidConfiguration, match=expected):
+            use()
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b/c", ".hidden", "a/.b", "a//b", "a b"])
 def test_a_file_outside_the_folder_is_refused(folder: Path, name: str) -> None:
     with (folder / "manifest.toml").open("a") as manifest:
