@@ -134,6 +134,39 @@ def _waiting(path: Path, data: bytes) -> Iterator[Path]:
         raise StoreFailed(f"{path} is written, and a crash may undo it: {error.strerror}; look at its disk") from error
 
 
+@contextmanager
+def disk_failures(path: Path) -> Iterator[None]:
+    """A block whose OSErrors are StoreFailed: a disk that fails, where what is on it is not lost with that."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFailed(f"cannot use {path}: {error.strerror}; look at its disk") from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """A block that one thread of one process is in at a time, by a lock on a file; waits for it; StoreFailed.
+
+    Not for a thread that is in one already. Keeps nobody out where there are no such locks: not a POSIX system.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with disk_failures(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with disk_failures(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a process that was forked meanwhile and has it open
+    finally:
+        os.close(descriptor)
+
+
 def name_anew(fresh: Path, path: Path) -> None:
     """Give a file that is whole a name that nothing has yet; raises AlreadyExists, OSError."""
     try:

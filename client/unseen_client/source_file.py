@@ -59,13 +59,16 @@ def opened_source(path: str | os.PathLike[str]) -> Iterator[BufferedReader[FileI
     try:
         with BufferedReader(FileIO(path, opener=_without_waiting)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ImageRefused("got a path that is no plain file, expected a picture file")
+                raise ImageRefused("got a path that is no plain file, expected one")
             yield file
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ImageRefused(f"got a file that cannot be read ({reason}), expected a picture; check the path") from error
+        raise ImageRefused(
+            f"got a file that cannot be read ({reason}), expected a plain file that this account may read; check the "
+            "path"
+        ) from error
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _without_waiting(path: str | os.PathLike[str], flags: int) -> int:
     """Open a pipe without waiting for whoever writes to it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

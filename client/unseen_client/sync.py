@@ -67,8 +67,8 @@ class Client(
         ``token`` is a token, the path of a file with one, or a function that gives one, asked before every call.
         ``deid`` says how faces are covered before an image is embedded: docs/deidentification.md.
         ``passphrase`` opens this device's keys where they are under one, and locks them before a first owner key is
-        kept: the text, or a function that asks for it at the first need; else UNSEEN_KEYS_PASSPHRASE, or the terminal
-        (docs/owner-encrypted.md).
+        kept: the text, or a function that asks for it at the first need, and twice before keys are put under it for the
+        first time; else UNSEEN_KEYS_PASSPHRASE, or the terminal (docs/owner-encrypted.md).
         Raises InvalidConfiguration.
         """
         self._server = require_address(server)

@@ -15,6 +15,7 @@ from unseen_client import home
 from unseen_client.home import (
     default_home,
     destroy_private,
+    locked,
     private_folder,
     refuse_others,
     write_new_private,
@@ -145,3 +146,25 @@ def test_a_new_file_takes_no_other_ones_name(tmp_path, monkeypatch, hard_links):
     assert path.read_bytes() == b"first"
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     refuse_others(path, "600")
+
+
+def test_a_lock_lets_one_thread_in_at_a_time_and_says_where_it_cannot_be_had(tmp_path):
+    inside, most = [], []
+
+    def enter():
+        with locked(tmp_path / "lock"):
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 20
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
+    with pytest.raises(StoreFailed, match="cannot use"), locked(tmp_path):
+        pass
+    with pytest.raises(ConnectionError), locked(tmp_path / "lock"):
+        raise ConnectionError("what fails inside is not told as the lock")

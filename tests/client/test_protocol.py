@@ -25,6 +25,7 @@ from unseen.he.quantise import quantise_query, quantise_rows, to_cosines
 from unseen_client import Record
 from unseen_client.agreements import Accepted
 from unseen_client.flows.consents import Given
+from unseen_client.keys.vault import LOCK_NAME
 
 IDS = [f"row-{at}" for at in range(40)]
 
@@ -322,7 +323,8 @@ def test_deleting_a_collection_destroys_its_key_and_mirror(filled) -> None:
     files = list(filled.session.home.rglob("*.*"))
     assert len([path for path in files if path.suffix in {".json", ".sqlite"}]) == 2
     filled(filled.protocol.delete_collection("plants"))
-    assert [path for path in filled.session.home.rglob("*.*") if path.is_file()] == []
+    (left,) = (path for path in filled.session.home.rglob("*.*") if path.is_file())
+    assert (left.name, left.read_bytes()) == (LOCK_NAME, b"")
 
 
 def test_an_empty_collection_gives_no_hits(device, unit_vectors) -> None:

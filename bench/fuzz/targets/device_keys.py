@@ -18,7 +18,8 @@ from unseen_client.keys.passphrase import Stretching
 from unseen_client.keys.recovery_sheet import key_of, sheets
 from unseen_client.keys.rotations import Rotations
 from unseen_client.keys.shared_key import accept_key, share_key
-from unseen_client.keys.vault import FILE_NAME, Vault
+from unseen_client.keys.vault import Vault
+from unseen_client.keys.vault_head import FILE_NAME
 
 UID, KEY, PASSPHRASE = bytes(range(16)), bytes(range(32)), "a passphrase"
 HELD = CollectionKey(UID, "scans", KEY, True, UID, owner_key=KEY)

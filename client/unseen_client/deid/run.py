@@ -19,7 +19,7 @@ from unseen_client.deid.pipeline import Cleaned, Pipeline
 from unseen_client.deid.place import settle, waiting
 from unseen_client.deid.walk import Job, Plan, looks_like_a_picture, target_name
 from unseen_client.progress import Watcher
-from unseen_client.source_file import read_source
+from unseen_client.source_file import read_head, read_source
 from unseen_client.steps import Progress
 
 PREVIEW_SUFFIX = ".preview.png"
@@ -68,7 +68,7 @@ class Run:
             return outcome
 
     def _through_its_pipeline(self, job: Job, journal: Journal) -> FileOutcome:
-        kind = kind_of(_head(job))
+        kind = kind_of(read_head(job.path, HEAD_BYTES))
         if kind is Kind.OTHER and not job.is_named and not looks_like_a_picture(job.path):
             return FileOutcome(job.name, Outcome.PASSED_OVER)
         pipeline = self.pipeline(kind)
@@ -96,13 +96,3 @@ class Run:
             journal.write(outcome, **origin, target_sha256=hashlib.sha256(cleaned.data).hexdigest())
             settle(fresh, target, overwrite=self.overwrite)
         return outcome
-
-
-def _head(job: Job) -> bytes:
-    try:
-        if not job.path.is_file():
-            raise ImageRefused("got a path that is no plain file, expected a picture file")
-        with job.path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-    except OSError as error:
-        raise ImageRefused(f"got a file that cannot be read ({error.strerror}), expected a picture") from error

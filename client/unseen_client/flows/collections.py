@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -85,9 +86,12 @@ def create(
     model_id, dimension = yield from _what_vectors(session, model, dimension)
     yield from local(session.keys.require_private)
     server = yield from server_info(session)
-    if isinstance(parameters, OwnerParameterSet) and parameters.id not in server.parameter_ids:
-        raise ParameterMismatch("this server knows no owner-encrypted collections; nothing was made")
-    owner_key = yield from local(lambda: _owner_key(session, parameters))
+    owner_key: bytes | None = None
+    if isinstance(parameters, OwnerParameterSet):
+        if parameters.id not in server.parameter_ids:
+            raise ParameterMismatch("this server knows no owner-encrypted collections; nothing was made")
+        yield from local(partial(session.keys.require_private, protected=True))
+        owner_key = yield from local(partial(_owner_key, parameters))
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(),
         name=name,
@@ -129,7 +133,8 @@ def create_successor(session: Session, like: CollectionInfo) -> Flow[CollectionI
     Its key is kept under the name that it will have.
     """
     server = yield from server_info(session)
-    owner_key = yield from local(lambda: _owner_key(session, params.owner_by_id(like.parameter_id)))
+    yield from local(partial(session.keys.require_private, protected=True))
+    owner_key = yield from local(partial(_owner_key, params.owner_by_id(like.parameter_id)))
     request = collections_pb2.CreateCollectionRequest(
         request_id=random_uid(),
         name=like.name + ROTATING,
@@ -172,14 +177,8 @@ def _made(
     return session.remember(collection)
 
 
-def _owner_key(session: Session, parameters: ParameterSet | OwnerParameterSet) -> bytes | None:
-    """A fresh key for rows of an owner-encrypted collection, once it can be kept under a lock; None for a sealed one.
-
-    Raises InvalidConfiguration.
-    """
-    if not isinstance(parameters, OwnerParameterSet):
-        return None
-    session.keys.require_private(locked=True)
+def _owner_key(parameters: OwnerParameterSet) -> bytes:
+    """A fresh key for the rows of an owner-encrypted collection, 32 bytes."""
     from unseen.he.owner.secret import OwnerKey
 
     with OwnerKey.generate(parameters) as key:

@@ -25,13 +25,12 @@ from unseen.errors import (
     InvalidConfiguration,
     InvalidInput,
     MalformedMessage,
-    StoreFailed,
     UnseenError,
 )
 from unseen.json_text import read_json
 from unseen_client.gateway.quarantine import Bounds
 from unseen_client.gateway.queue import Queue, QueuedObject
-from unseen_client.home import write_private
+from unseen_client.home import disk_failures, write_private
 from unseen_client.report import DicomEnrolReport
 
 Enrol = Callable[[list[QueuedObject]], DicomEnrolReport]
@@ -103,6 +102,7 @@ class Enroller:
         batch = [self._ahead.popleft()]
         if batch[0].stem in self._alone:
             self._try_alone(batch[0])
+            self._alone.discard(batch[0].stem)
             return True
         while self._ahead and len(batch) < OBJECTS_PER_BATCH and self._ahead[0].stem not in self._alone:
             batch.append(self._ahead.popleft())
@@ -130,7 +130,6 @@ class Enroller:
             raise
         if failure is not None:
             self._refuse(one, *failure)
-        self._alone.discard(one.stem)
 
     def _failure_of(self, batch: list[QueuedObject]) -> tuple[str, str] | None:
         """Enrol objects; None when they are settled, code and reason when one of them may be why they are not.
@@ -160,7 +159,6 @@ class Enroller:
 
     def _refuse(self, one: QueuedObject, code: str, reason: str) -> None:
         self._queue.refuse(one.name, code, reason)
-        self._alone.discard(one.stem)
         self.work = replace(self.work, refused=self.work.refused + 1)
 
     @contextmanager
@@ -177,12 +175,9 @@ class Enroller:
     def _left_in_hand(self) -> set[str]:
         """What the process before this one was working on; those that are gone meanwhile do no harm."""
         path = self._queue.folder / IN_HAND
-        try:
+        with disk_failures(path), suppress(ValueError, TypeError):
             return set(map(str, read_json(path.read_bytes()))) if path.exists() else set()
-        except (ValueError, TypeError):
-            return set()
-        except OSError as error:
-            raise StoreFailed(f"cannot read {path}: {error.strerror}; look at its disk") from error
+        return set()
 
 
 def _may_be_one_objects_fault(error: UnseenError) -> bool:

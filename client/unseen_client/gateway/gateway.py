@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,6 @@ from unseen.errors import (
     ModelMismatch,
     ServerBusy,
     ServerUnavailable,
-    StoreFailed,
 )
 from unseen_client.deid.site_key import site_key
 from unseen_client.gateway import rest, stow
@@ -36,7 +35,7 @@ from unseen_client.gateway.node_process import NodeProcess
 from unseen_client.gateway.node_settings import NodeSettings
 from unseen_client.gateway.quarantine import Bounds
 from unseen_client.gateway.queue import COUNTED_FOR_S, Queue, QueuedObject, queue_key
-from unseen_client.home import default_home, private_folder
+from unseen_client.home import default_home, disk_failures, private_folder
 
 if TYPE_CHECKING:
     from unseen_client.report import DicomEnrolReport
@@ -147,16 +146,16 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # not a POSIX system
         yield
         return
-    with ExitStack() as held:
-        try:
-            file = held.enter_context(path.open("ab"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidConfiguration(
-                f"another gateway works on the queue {folder}; end it, or give another --queue"
-            ) from None
-        except OSError as error:
-            raise StoreFailed(f"cannot use {path}: {error.strerror}; look at its disk") from error
+    with disk_failures(path):
+        file = path.open("ab")
+    with file:
+        with disk_failures(path):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InvalidConfiguration(
+                    f"another gateway works on the queue {folder}; end it, or give another --queue"
+                ) from None
         yield
 
 

@@ -98,7 +98,8 @@ def pull_studies(pacs: Pacs, query: Sequence[str], most: int, put: Callable[[byt
                         objects += 1
         except requests.TooManyRedirects as error:
             raise InvalidConfiguration(
-                "the PACS sends us on to another address, where nothing is asked; give the one that it answers at"
+                f"the PACS sends us on to another address, where nothing is asked, after {objects} objects; they wait. "
+                "Give the address that it answers at, and run it again"
             ) from error
         except requests.RequestException as error:
             raise ServerUnavailable(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from unseen.errors import InvalidInput, StoreFailed
+from unseen.errors import InvalidInput
 from unseen.json_text import read_json
-from unseen_client.home import write_private
+from unseen_client.home import disk_failures, write_private
 
 NAME = "quarantine.json"
 DEFAULT_DAYS = 90.0
@@ -81,10 +82,8 @@ class Bounds:
     @classmethod
     def read(cls, folder: Path) -> Bounds:
         """Those that the last gateway here was started with, the usual ones where there was none; StoreFailed."""
-        try:
+        missing_or_damaged = (FileNotFoundError, ValueError, OverflowError, KeyError, TypeError, InvalidInput)
+        with disk_failures(folder / NAME), suppress(*missing_or_damaged):
             told = read_json((folder / NAME).read_bytes())
             return cls(float(told["days"]), int(told["most_bytes"]))
-        except (FileNotFoundError, ValueError, OverflowError, KeyError, TypeError, InvalidInput):
-            return cls()
-        except OSError as error:
-            raise StoreFailed(f"cannot read {folder / NAME}: {error.strerror}; look at its disk") from error
+        return cls()

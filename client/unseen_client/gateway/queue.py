@@ -36,13 +36,12 @@ from unseen_client.gateway.queue_files import (
     REFUSED,
     WAITING,
     accepted_at_s,
-    disk_failures,
     is_name,
     name_of,
     names_in,
     sizes_in,
 )
-from unseen_client.home import private_folder, sync_folder, write_private
+from unseen_client.home import disk_failures, private_folder, sync_folder, write_private
 
 _HEADER = struct.Struct("<I")
 _MOST_HEADER_BYTES = 4096
@@ -135,12 +134,13 @@ class Queue:
     def open(self, entry: str) -> tuple[str, float, bytes]:
         """Sender, time and bytes of an object by its file's name; ImageRefused when it was altered."""
         folder = self._waiting if "." in entry else self._refused
+        with disk_failures(self.folder):
+            try:
+                sealed = (folder / entry).read_bytes()
+            except FileNotFoundError:
+                raise NotFound(f"there is no object {entry} in {self.folder}") from None
         try:
-            plain = self._key.open((folder / entry).read_bytes(), _where(name_of(entry)))
-        except FileNotFoundError:
-            raise NotFound(f"there is no object {entry} in {self.folder}") from None
-        except OSError as error:
-            raise StoreFailed(f"cannot read an object in {self.folder}: {error.strerror}; look at its disk") from error
+            plain = self._key.open(sealed, _where(name_of(entry)))
         except SealBroken:
             raise ImageRefused("the object does not open: it was altered, or put here under another site key") from None
         (size,) = _HEADER.unpack_from(plain)

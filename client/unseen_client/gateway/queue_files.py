@@ -1,4 +1,4 @@
-"""The files of a queue by their names: which are ours, what a name says, and a disk that fails. See ``queue``.
+"""The files of a queue by their names: which are ours, and what a name says. See ``queue``.
 
 Runs at the edge of the site. Names and sizes only; what the files hold is sealed.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from unseen.errors import StoreFailed
+from unseen_client.home import disk_failures
 
 WAITING, REFUSED, REASON = "waiting", "refused", ".reason"
 _NAME = r"[0-9]{20}-[0-9a-f]{16}"
@@ -52,12 +51,3 @@ def sizes_in(folder: Path) -> dict[str, int]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with disk_failures(folder), os.scandir(folder) as entries:
         return [entry for entry in entries if _FORMS[folder.name].fullmatch(entry.name)]
-
-
-@contextmanager
-def disk_failures(folder: Path) -> Iterator[None]:
-    """As errors that senders and the enroller wait for: what is on the disk is not lost with it."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreFailed(f"cannot use the queue in {folder}: {error.strerror}; look at its disk") from error

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unseen.entropy import random_bytes
-from unseen.errors import IntegrityError, InvalidInput, KeyMissing, Mismatch, WrongKey
+from unseen.errors import IntegrityError, InvalidConfiguration, InvalidInput, KeyMissing, Mismatch, WrongKey
 from unseen.json_text import read_json
 from unseen.types import UID_BYTES
-from unseen_client.home import destroy_private, private_folder
-from unseen_client.keys.vault import Vault
+from unseen_client.home import private_folder
+from unseen_client.keys.vault import NOTHING, Vault
 
 KEY_BYTES = 32
 KEY_FILE = re.compile(rf"[0-9a-f]{{{2 * UID_BYTES}}}\.json")
@@ -186,15 +186,16 @@ class KeyStore:
         self._folder = home / "keys"
         self.vault = vault or Vault(home)
 
-    def require_private(self, *, locked: bool = False) -> None:
+    def require_private(self, *, protected: bool = False) -> None:
         """Make the folder, or refuse one that others can reach or that does not open: before anything depends on it.
 
-        ``locked``: for an owner key, which is kept under a lock only. Raises InvalidConfiguration.
+        ``protected``: for an owner key, which never lies in the clear; where a passphrase is given, every secret file
+        of this device is put under it first. Raises InvalidConfiguration, InvalidInput, WrongKey.
         """
         private_folder(self._home)
         private_folder(self._folder)
-        if locked:
-            self.vault.lock()
+        if protected:
+            self.vault.open_or_protect()
         else:
             self.vault.open()
 
@@ -203,7 +204,7 @@ class KeyStore:
 
         A store that is known stays known when the same key comes again without it.
         """
-        self.require_private(locked=key.owner_key is not None)
+        self.require_private(protected=key.owner_key is not None)
         path = self._path(key.collection_uid)
         if path.exists():
             held = self.get(key.collection_uid)
@@ -217,7 +218,10 @@ class KeyStore:
         self.vault.write(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
 
     def get(self, collection_uid: bytes, name: str = "") -> CollectionKey:
-        """The key of a collection; raises KeyMissing, and IntegrityError for a damaged file."""
+        """The key of a collection; raises KeyMissing, and IntegrityError for a damaged file.
+
+        An owner key that lies in the clear is refused with InvalidConfiguration.
+        """
         path = self._path(collection_uid)
         if not path.exists():
             raise KeyMissing(
@@ -227,9 +231,15 @@ class KeyStore:
         self.require_private()
         data = self.vault.read(path)
         try:
-            return CollectionKey.from_json(read_json(data))
+            key = CollectionKey.from_json(read_json(data))
         except ValueError as error:
             raise IntegrityError(f"{path} is damaged; import the key again from an export") from error
+        if key.owner_key is not None and self.vault.protection == NOTHING:
+            raise InvalidConfiguration(
+                f"{path} holds the key of an owner-encrypted collection in the clear, where it is not used; put the "
+                "keys of this device under a lock: `unseen keys protect passphrase` or `unseen keys protect keyring`"
+            )
+        return key
 
     def readable(self, collection_uid: bytes) -> CollectionKey | None:
         """The key of a collection, or None when there is none or it is damaged; WrongKey without the passphrase."""
@@ -252,7 +262,7 @@ class KeyStore:
 
     def forget(self, collection_uid: bytes) -> None:
         """Destroy the key of a deleted collection, for good when this returns; nothing happens when there is none."""
-        destroy_private(self._path(collection_uid))
+        self.vault.destroy(self._path(collection_uid))
 
     def all(self) -> list[CollectionKey]:
         """Every key held, by name; files that are no keys by their names are passed over."""

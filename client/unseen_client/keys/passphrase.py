@@ -74,7 +74,10 @@ def require_long_enough(passphrase: str) -> str:
 
 
 def found(source: PassphraseSource) -> str:
-    """The passphrase of this device's key store, as ``given`` or by who sits at the terminal; WrongKey by nobody."""
+    """The passphrase that this device's keys lie under: as ``given``, else asked for at the terminal.
+
+    Raises WrongKey where none is given and there is no terminal.
+    """
     passphrase = given(source)
     if passphrase is not None:
         return passphrase
@@ -86,11 +89,27 @@ def found(source: PassphraseSource) -> str:
     )
 
 
-def given(source: PassphraseSource) -> str | None:
-    """The passphrase that nobody has to be asked for; None where there is none.
+def chosen(source: PassphraseSource) -> str | None:
+    """A passphrase that keys are put under for the first time, as ``given``; None where there is none.
 
-    From the application's argument; else ``UNSEEN_KEYS_PASSPHRASE``; else the first line of the open file descriptor
-    that ``UNSEEN_KEYS_PASSPHRASE_FD`` names.
+    A function may ask a person, so it is called twice; raises InvalidInput where its answers differ.
+    """
+    if not callable(source):
+        return given(source)
+    passphrase = source()
+    if source() != passphrase:
+        raise InvalidInput(
+            "the new passphrase of this device's keys was asked for twice, and the answers differ; nothing was put "
+            "under it: give the same one both times"
+        )
+    return passphrase
+
+
+def given(source: PassphraseSource) -> str | None:
+    """The passphrase of the application, else of its surroundings; None where there is none. No terminal is asked.
+
+    From the application's argument, a text or a function that may ask a person; else ``UNSEEN_KEYS_PASSPHRASE``; else
+    the first line of the open file descriptor that ``UNSEEN_KEYS_PASSPHRASE_FD`` names.
     """
     if source is not None:
         return source if isinstance(source, str) else source()

@@ -2,6 +2,7 @@
 the operating system's keyring holds.
 
     key-store.json     the vault key (32 random bytes), wrapped by scrypt of the passphrase or by the keyring's secret
+    key-store.lock     held by the process that writes, seals or destroys any of these files; empty
     keys/*.json, controller-keys/*.json, keys-given/*.json, site-key.json, device-key.json
                        each sealed under the vault key and bound to its place; in the clear where there is no
                        key-store.json
@@ -10,6 +11,9 @@ A file is replaced whole or not at all. Another passphrase replaces key-store.js
 the old one opens everything, or the new one. The first protection writes key-store.json before it seals the files one
 by one; until all are sealed it says so, and the next opening goes on. From then on a file in the clear is refused:
 somebody put it there. Whoever reads the memory of a process that has opened the vault has the keys.
+
+Several processes may use one home. The first of two that protect it at once draws the vault key, and it is never drawn
+again; what a third was writing in the clear is there before the files are sealed, and is sealed with them.
 """
 
 from __future__ import annotations
@@ -19,15 +23,18 @@ import json
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from unseen import envelope
 from unseen.entropy import random_bytes
 from unseen.envelope import KEY_BYTES
-from unseen.errors import IntegrityError, InvalidConfiguration, SealBroken, WrongKey
+from unseen.errors import AlreadyExists, IntegrityError, InvalidConfiguration, SealBroken, WrongKey
 from unseen.json_text import read_json
 from unseen_client.home import (
     destroy_private,
+    locked,
     private_folder,
     refuse_others,
     write_new_private,
@@ -35,10 +42,10 @@ from unseen_client.home import (
     write_private,
 )
 from unseen_client.keys import keyring_secret
-from unseen_client.keys.passphrase import VARIABLE, PassphraseSource, Stretching, found, given, require_long_enough
+from unseen_client.keys.passphrase import VARIABLE, PassphraseSource, Stretching, chosen, found, require_long_enough
+from unseen_client.keys.vault_head import FILE_NAME, Opener, VaultHead
 
-FILE_NAME = "key-store.json"
-FORMAT = "unseen-key-store-1"
+LOCK_NAME = "key-store.lock"
 NOTHING = "nothing"
 SEALED_FORMAT = "unseen-sealed-file-1"
 HELD = ("keys/*.json", "controller-keys/*.json", "keys-given/*.json", "site-key.json", "device-key.json")
@@ -56,32 +63,40 @@ class Vault:
         self._passphrase = passphrase
         self._key: bytes | None = None
         self._lock = threading.RLock()
+        self._is_alone = False
+        """Whether this vault holds the lock file; under ``_lock``."""
 
     @property
     def protection(self) -> str:
         """What the key files lie under: NOTHING, "passphrase" or "keyring"."""
-        return str(self._read_head()["kind"]) if self._path.exists() else NOTHING
+        return self._read_head().kind if self._path.exists() else NOTHING
 
     def open(self) -> None:
         """Ask for what opens the vault now rather than later; nothing happens where it is not protected."""
         if self._path.exists():
             self._opened()
 
-    def lock(self) -> None:
+    def open_or_protect(self) -> None:
         """Open the vault, or put what lies in the clear under the passphrase that is given: for keys that never lie so.
 
-        Raises InvalidConfiguration where none is given, InvalidInput for one that is too short, WrongKey.
+        Raises InvalidConfiguration where none is given, InvalidInput for one that is too short or where its function
+        gives two, WrongKey where it does not open what is there.
         """
-        if self.protection != NOTHING:
-            self._opened()
-            return
-        passphrase = given(self._passphrase)
-        if passphrase is None:
-            raise InvalidConfiguration(
-                "the key of an owner-encrypted collection never lies in the clear: run `unseen keys protect keyring` "
-                f"or `unseen keys protect passphrase` first, or give Client(passphrase=...) or {VARIABLE}"
-            )
-        self.protect_with_passphrase(passphrase)
+        with self._lock:
+            if self._path.exists():
+                self._opened()
+                return
+            passphrase = chosen(self._passphrase)
+            if passphrase is None:
+                raise InvalidConfiguration(
+                    "the key of an owner-encrypted collection never lies in the clear: run `unseen keys protect "
+                    "keyring` or `unseen keys protect passphrase` first, or give Client(passphrase=...) or "
+                    f"{VARIABLE}"
+                )
+            try:
+                self._protect_with(require_long_enough(passphrase), Stretching.make())
+            except AlreadyExists:  # another process was faster
+                self._opened(passphrase)
 
     def read(self, path: Path) -> bytes:
         """What a key file holds, opened where it is sealed.
@@ -91,23 +106,49 @@ class Vault:
         """
         refuse_others(path, "600")
         data = path.read_bytes()
+        if _sealed_in(data) is None and self._path.exists():
+            self._opened()
+            with self._alone():  # another process may have been sealing it, and overwriting what was read
+                data = path.read_bytes()
+                if _sealed_in(data) is None and self._read_head().complete:
+                    raise IntegrityError(
+                        f"{path} lies in the clear, and the keys of this device are under a {self.protection}: "
+                        "somebody put it there. If that was you, `unseen keys protect` seals it; else remove it"
+                    )
         sealed = _sealed_in(data)
-        if sealed is not None:
-            return self._open(path, sealed)
-        if self._path.exists() and self._opened() and self._read_head()["complete"]:
-            raise IntegrityError(
-                f"{path} lies in the clear, and the keys of this device are under a {self.protection}: somebody put it "
-                "there. If that was you, `unseen keys protect` seals it; else remove it"
-            )
-        return data
+        return data if sealed is None else self._open(path, sealed)
 
     def write(self, path: Path, document: bytes) -> None:
         """Put a document at ``path``, sealed where the vault is protected; on disk when this returns."""
-        write_private(path, self._as_kept(path, document))
+        self.open()  # whoever is asked for the passphrase keeps nobody else waiting
+        with self._alone():
+            write_private(path, self._as_kept(path, document))
 
     def write_new(self, path: Path, document: bytes) -> None:
         """The same under a name that nothing has yet; raises AlreadyExists."""
-        write_new_private(path, self._as_kept(path, document))
+        self.open()
+        with self._alone():
+            write_new_private(path, self._as_kept(path, document))
+
+    def destroy(self, path: Path) -> None:
+        """Remove a key file for good; nothing happens when there is none."""
+        if path.exists():
+            with self._alone():
+                destroy_private(path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block in which nobody else changes a key file of this home, in this process or another."""
+        with self._lock:
+            if self._is_alone:
+                yield
+                return
+            with locked(self._home / LOCK_NAME):
+                self._is_alone = True
+                try:
+                    yield
+                finally:
+                    self._is_alone = False
 
     # Protecting
 
@@ -115,29 +156,49 @@ class Vault:
         """Put the key files under a passphrase, or under another one; on disk when this returns.
 
         What they were under before has to be there, and opens them no more afterwards. Raises InvalidInput for a
-        passphrase that is too short, WrongKey for a wrong old one: nothing is changed then.
+        passphrase that is too short, WrongKey for a wrong old one, AlreadyExists where another process protected them
+        meanwhile: nothing is changed then.
         """
         require_long_enough(passphrase)
-        stretching = Stretching.make() if cost is None else Stretching(Stretching.make().salt, cost)
-        self._protect({"kind": "passphrase", "scrypt": stretching.to_json()}, stretching.key(passphrase))
+        self.open()
+        stretching = Stretching.make()
+        self._protect_with(passphrase, stretching if cost is None else replace(stretching, cost=cost))
+
+    def _protect_with(self, passphrase: str, stretching: Stretching) -> None:
+        self._protect(stretching, stretching.key(passphrase))
         self._passphrase = passphrase
 
     def protect_with_keyring(self) -> None:
-        """Put the key files under a secret that the operating system keeps; InvalidConfiguration if it keeps none."""
+        """Put the key files under a secret that the operating system keeps.
+
+        Raises InvalidConfiguration if it keeps none, else as ``protect_with_passphrase``.
+        """
+        self.open()
         entry, secret = secrets.token_hex(16), random_bytes(KEY_BYTES)
         keyring_secret.keep(entry, secret)
-        self._protect({"kind": "keyring", "entry": entry}, secret)
+        self._protect(entry, secret)
 
-    def _protect(self, head: dict[str, object], master: bytes) -> None:
-        with self._lock:
-            private_folder(self._home)
+    def _protect(self, opener: Opener, master: bytes) -> None:
+        """Put a vault that is open, or not protected, under what ``opener`` gives; AlreadyExists as above."""
+        private_folder(self._home)
+        with self._alone():
             before = self._read_head() if self._path.exists() else None
-            self._key = random_bytes(KEY_BYTES) if before is None else self._opened()
-            self._write_head(head, master, complete=False)
-            self._seal_all()
-            self._write_head(head, master, complete=True)
-            if before is not None and before["kind"] == "keyring":
-                keyring_secret.forget(str(before["entry"]))
+            if before is not None and self._key is None:
+                raise AlreadyExists(
+                    "another process has protected the keys of this device meanwhile; nothing was changed, try again"
+                )
+            key = self._key or random_bytes(KEY_BYTES)
+            write = write_over_private if before else write_new_private  # also where nothing can be locked
+            write(self._path, VaultHead.wrap(opener, master, key, complete=False).to_bytes())
+            self._key = key  # not before it is on disk: what it sealed would never open again
+            self._complete(opener, master, key)
+            if before is not None and isinstance(before.opener, str):
+                keyring_secret.forget(before.opener)
+
+    def _complete(self, opener: Opener, master: bytes, key: bytes) -> None:
+        """Seal what is not, and say so in the head."""
+        self._seal_all()
+        write_over_private(self._path, VaultHead.wrap(opener, master, key, complete=True).to_bytes())
 
     def _seal_all(self) -> None:
         """Seal what lies in the clear, and overwrite that; also what a crash left of a file that was being written."""
@@ -154,66 +215,46 @@ class Vault:
 
     # Opening
 
-    def _opened(self) -> bytes:
-        """The vault key; asks for the passphrase at the first time."""
+    def _opened(self, passphrase: str | None = None) -> bytes:
+        """The vault key; asks for the passphrase at the first time, where none is given here."""
         with self._lock:
             if self._key is None:
                 head = self._read_head()
-                master = self._master(head)
+                master = self._master(head.opener, passphrase)
                 try:
-                    key = envelope.unwrap_key(master, self._wrapped(head), _wrapping(bool(head["complete"])))
+                    key = head.unwrap(master)
                 except WrongKey as error:
                     raise WrongKey(
-                        f"the {head['kind']} does not open the keys of this device; nothing was changed, try again"
+                        f"the {head.kind} does not open the keys of this device; nothing was changed, try again"
                     ) from error
                 except SealBroken as error:
                     raise self._damaged() from error
                 self._key = key
-                if not head["complete"]:  # a crash came between
-                    self._seal_all()
-                    self._write_head(
-                        {name: head[name] for name in ("kind", "scrypt", "entry") if name in head},
-                        master,
-                        complete=True,
-                    )
+                if not head.complete:
+                    self._go_on(head, master, key)
             return self._key
 
-    def _master(self, head: dict[str, object]) -> bytes:
-        if head["kind"] == "keyring":
-            return keyring_secret.fetch(str(head["entry"]))
-        try:
-            stretching = Stretching.from_json(head["scrypt"])
-        except ValueError as error:
-            raise self._damaged() from error
-        return stretching.key(found(self._passphrase))
+    def _master(self, opener: Opener, passphrase: str | None) -> bytes:
+        if isinstance(opener, str):
+            return keyring_secret.fetch(opener)
+        return opener.key(passphrase or found(self._passphrase))
 
-    def _read_head(self) -> dict[str, object]:
+    def _go_on(self, head: VaultHead, master: bytes, key: bytes) -> None:
+        """Complete a first protection that had not ended when its head was read: after a crash nobody else does."""
+        with self._alone():
+            if self._read_head() == head:
+                self._complete(head.opener, master, key)
+
+    def _read_head(self) -> VaultHead:
         refuse_others(self._path, "600")
         try:
-            head = read_json(self._path.read_bytes())
-        except ValueError as error:
-            raise self._damaged() from error
-        match head:
-            case {"format": "unseen-key-store-1", "complete": bool(), "wrapped_key": str(), **rest}:
-                match rest:
-                    case {"kind": "passphrase", "scrypt": dict()} | {"kind": "keyring", "entry": str()}:
-                        return dict(head)
-        raise self._damaged()
-
-    def _write_head(self, head: dict[str, object], master: bytes, *, complete: bool) -> None:
-        wrapped = envelope.wrap_key(master, self._opened(), _wrapping(complete))
-        fields = head | {
-            "format": FORMAT,
-            "complete": complete,
-            "wrapped_key": base64.b64encode(wrapped).decode("ascii"),
-        }
-        write_over_private(self._path, json.dumps(fields, indent=1, sort_keys=True).encode())
-
-    def _wrapped(self, head: dict[str, object]) -> bytes:
-        try:
-            return base64.b64decode(str(head["wrapped_key"]), validate=True)
-        except ValueError as error:
-            raise self._damaged() from error
+            return VaultHead.parse(self._path.read_bytes())
+        except ValueError:
+            with self._alone():  # another process may have been writing over what was read
+                try:
+                    return VaultHead.parse(self._path.read_bytes())
+                except ValueError as error:
+                    raise self._damaged() from error
 
     def _damaged(self) -> IntegrityError:
         return IntegrityError(
@@ -241,10 +282,6 @@ class Vault:
 
     def _place(self, path: Path) -> bytes:
         return envelope.context("key store file", path.relative_to(self._home).as_posix())
-
-
-def _wrapping(complete: bool) -> bytes:
-    return envelope.context("key store", FORMAT, int(complete))
 
 
 def _sealed_in(data: bytes) -> bytes | None:

@@ -80,6 +80,22 @@ def test_an_owner_key_is_never_in_the_clear_and_its_passphrase_locks_every_comma
     assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
 
 
+def test_an_owner_key_that_an_earlier_build_left_in_the_clear_is_protected_by_the_command_that_its_error_names(
+    unseen, home
+):
+    key = CollectionKey(bytes(16), "secret", bytes(32), True, bytes(16), owner_key=bytes(32))
+    KeyStore(home).require_private()
+    Vault(home).write(home / "keys" / f"{bytes(16).hex()}.json", json.dumps(key.to_json()).encode())
+    refused = unseen("keys", "list")
+    assert refused.returncode == 2
+    assert (
+        "in the clear, where it is not used; put the keys of this device under a lock: `unseen keys" in refused.stderr
+    )
+    assert unseen("keys", "protect", "passphrase", UNSEEN_KEYS_NEW_PASSPHRASE=FIRST).returncode == 0
+    assert output(unseen("keys", "list", "--json"))["keys"][0]["protection"] == "owner"
+    assert not [path for path in home.rglob("*") if path.is_file() and b"owner_key" in path.read_bytes()]
+
+
 def test_a_key_is_shared_to_one_device_listed_and_revoked_by_rotation(unseen, name, filled, tmp_path):
     alice, bob = ({"UNSEEN_HOME": str(tmp_path / who)} for who in ("alice", "bob"))
     public = output(unseen("keys", "device", "--json", **alice))

@@ -10,6 +10,7 @@ import pytest
 
 from unseen.errors import IntegrityError, InvalidConfiguration
 from unseen_client.deid.site_key import FILE_NAME, mark_of, site_key
+from unseen_client.keys.vault import LOCK_NAME
 
 
 def test_the_key_is_made_once_and_is_the_same_ever_after(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_the_key_is_made_once_and_is_the_same_ever_after(tmp_path: Path) -> None
     assert len(first) == 32
     assert site_key(home) == first
     assert site_key(tmp_path / "another") != first
-    assert [path.name for path in home.iterdir()] == [FILE_NAME]
+    assert {path.name for path in home.iterdir()} == {FILE_NAME, LOCK_NAME}
 
 
 def test_only_its_owner_reads_it(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_one_object_that_fails_stops_no_other_and_is_kept_with_its_reason(
         if at in {3, 20, 21}:
             queue.put({3: b"crash", 20: b"refuse", 21: b"no consent"}[at], "CT1")
     enroller = drained(queue, server)
-    assert (queue.waiting(), enroller.work.refused) == ([], 3)
+    assert (queue.waiting(), enroller.work.refused, enroller._alone) == ([], 3, set())
     assert all(server.taken[b"%d" % at] >= 1 for at in range(40))
     assert sorted(one.reason for one in queue.refused()) == [
         "it says so",
@@ -92,6 +92,19 @@ def test_a_mark_of_what_is_in_hand_that_cannot_be_removed_costs_no_object(queue:
     assert enroller.step()
     assert (queue.waiting(), list(queue.refused()), enroller.work.enrolled) == ([], [], 1)
     assert not enroller.step()
+
+
+def test_a_mark_of_what_was_in_hand_that_cannot_be_read_is_waited_for_and_a_damaged_one_names_nothing(
+    queue: Queue,
+) -> None:
+    enroller, mark = Enroller(queue, Server().enrol), queue.folder / IN_HAND
+    for damaged in (b"{", b"7", b"\xff"):
+        mark.write_bytes(damaged)
+        assert enroller._left_in_hand() == set()
+    mark.unlink()
+    mark.mkdir()
+    with pytest.raises(StoreFailed, match=r"cannot use .*; look at its disk"):
+        enroller._left_in_hand()
 
 
 @pytest.mark.parametrize("error", [ServerUnavailable("down"), KeyMissing("no key"), StoreFailed("disk full")])

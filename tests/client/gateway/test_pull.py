@@ -64,7 +64,10 @@ def test_a_pacs_that_does_not_answer_and_wrong_words_are_told(tmp_path: Path) ->
 
 @contextmanager
 def lying_pacs(studies: object) -> Iterator[tuple[str, list[str]]]:
-    """Answers every query for studies with the same, every one for instances with two, /moved with another address."""
+    """Answers every query for studies with the same, every one for instances with two, /moved with another address.
+
+    Below /half it gives the first of the two instances, and names another address for the second.
+    """
     asked: list[str] = []
 
     def answer(request: Asked) -> Answer:
@@ -73,7 +76,12 @@ def lying_pacs(studies: object) -> Iterator[tuple[str, list[str]]]:
             return Answer(302, headers={"Location": request.path.removeprefix("/moved")})
         path = request.path.partition("?")[0]
         body = b"none"
-        if path == "/studies":
+        if path.startswith("/half") and path.endswith("/instances/1.5"):
+            return Answer(302, headers={"Location": path.removeprefix("/half")})
+        if path.startswith("/half") and path.endswith("/instances/1.4"):
+            part = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + as_file(slice_of(1, 0)) + b"\r\n--x--\r\n"
+            return Answer(200, part, {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'})
+        if path.removeprefix("/half") == "/studies":
             body = json.dumps(studies).encode()
         elif path.endswith("/instances"):
             named = [{"0020000E": {"Value": ["1.3"]}, "00080018": {"Value": [f"1.{at}"]}} for at in (4, 5)]
@@ -105,3 +113,13 @@ def test_a_pull_asks_at_no_address_that_an_answer_names(tmp_path: Path) -> None:
         pull_studies(Pacs(f"{url}/moved"), ["PatientID=1"], 5, put)
     assert asked
     assert all(path.startswith("/moved/studies") for path in asked)
+
+
+def test_a_pull_that_is_sent_on_says_how_many_objects_are_in_the_queue(tmp_path: Path) -> None:
+    queue = Queue(tmp_path / "queue", KEY, MANY)
+    with (
+        lying_pacs([{"0020000D": {"Value": ["1.2"]}}]) as (url, _),
+        pytest.raises(InvalidConfiguration, match="after 1 objects; they wait"),
+    ):
+        pull_studies(Pacs(f"{url}/half"), ["PatientID=1"], 5, queue.put)
+    assert len(queue.waiting()) == 1

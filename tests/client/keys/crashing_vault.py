@@ -17,16 +17,24 @@ writes = 0
 
 
 def crash_at(point: int) -> None:
-    true_replace = Path.replace
+    true_replace, true_link = Path.replace, os.link
 
-    def replace(self: Path, target: Path) -> Path:
+    def written() -> None:
         global writes
         writes += 1
         if writes == point:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def replace(self: Path, target: Path) -> Path:
+        written()
         return true_replace(self, target)
 
+    def link(fresh: Path, path: Path) -> None:
+        written()
+        true_link(fresh, path)
+
     Path.replace = replace  # type: ignore[method-assign,assignment]
+    os.link = link  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -30,7 +29,7 @@ CRASHES = Path(__file__).with_name("crashing_vault.py")
 
 
 def key_of(uid):
-    return CollectionKey(uid, "photos", uid * 2, True, OTHER, owner_key=uid[::-1] * 2)
+    return CollectionKey(uid, "photos", uid * 2, True, OTHER)
 
 
 def everything(home, passphrase=None):
@@ -47,9 +46,8 @@ def everything(home, passphrase=None):
 @pytest.fixture
 def filled(home):
     vault = Vault(home)
-    KeyStore(home, vault).require_private()
-    for uid in (UID, OTHER):  # as earlier releases left them: this one keeps no owner key in the clear
-        vault.write(home / "keys" / f"{uid.hex()}.json", json.dumps(key_of(uid).to_json()).encode())
+    for uid in (UID, OTHER):
+        KeyStore(home, vault).put(key_of(uid))
     ControllerKeys(home, vault).make("mine")
     site_key(home, vault)
     device_key(home, vault)
@@ -70,7 +68,7 @@ def test_under_a_passphrase_nothing_of_a_key_is_in_any_file(filled):
     assert b"record_key" in on_disk(filled)
     protected(filled, FIRST)
     assert Vault(filled).protection == "passphrase"
-    for word in (b"record_key", b"owner_key", b"private_key", b"site_key", b"ml_kem", b"photos", FIRST.encode()):
+    for word in (b"record_key", b"private_key", b"site_key", b"ml_kem", b"photos", FIRST.encode()):
         assert word not in on_disk(filled)
     assert everything(filled, FIRST) == secrets
     vault = Vault(filled, FIRST)

@@ -40,9 +40,12 @@ class CollectionCalls(Calls):
 
         ``metric`` says how vectors of your own are compared: "cosine", "dot", "l2" or "l1". All but cosine take vectors
         up to the length ``longest``: docs/search.md. ``protection="owner"`` encrypts the rows on this device, under a
-        key that stays here: who loses it loses the collection, as ``OnlyKeyHere`` warns (docs/owner-encrypted.md).
+        key that stays here: who loses it loses the collection, as ``OnlyKeyHere`` warns (docs/owner-encrypted.md). That
+        key is kept under a lock only: where this device has none, every secret file of it is put under the passphrase
+        of ``Client(passphrase=...)`` or UNSEEN_KEYS_PASSPHRASE first, and without one nothing is made.
 
-        Raises CollectionExists, InvalidName, InvalidInput.
+        Raises CollectionExists, InvalidName, InvalidInput, InvalidConfiguration without a lock for an owner key, and
+        WrongKey where this device's keys do not open.
         """
         flow = self._protocol.create_collection(
             name, model, dimension, parameters, keep_vectors, metric, longest, protection
@@ -65,8 +68,9 @@ class CollectionCalls(Calls):
         """Give an owner-encrypted collection a new owner key and a new record key; gives how many rows it has.
 
         Every row goes through this device. The old keys serve until the end and open nothing there afterwards; a
-        rotation that was stopped goes on when called again. Raises InvalidInput for a sealed collection, KeyMissing
-        when another device is at it.
+        rotation that was stopped goes on when called again. The new owner key is kept under a lock only, as that of
+        ``create_collection``. Raises InvalidInput for a sealed collection, KeyMissing when another device is at it,
+        InvalidConfiguration without a lock, WrongKey where this device's keys do not open.
         """
         return self._drive(self._protocol.rotate_keys(name), progress)
 
