@@ -54,7 +54,7 @@ def create(
       unseen create scans --model bundled+dicom
       unseen create articles --dimension 768
       unseen create readings --dimension 64 --metric l2 --longest 20
-      unseen create secret --protection owner
+      unseen create secret --protection owner     after unseen keys protect
     """
     with link.client() as client:
         made = client.create_collection(

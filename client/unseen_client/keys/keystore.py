@@ -206,16 +206,17 @@ class KeyStore:
         """
         self.require_private(protected=key.owner_key is not None)
         path = self._path(key.collection_uid)
-        if path.exists():
-            held = self.get(key.collection_uid)
-            key = replace(key, store_uid=key.store_uid or held.store_uid)
-            if replace(held, store_uid=key.store_uid, keep_vectors=key.keep_vectors) != key or (
-                held.store_uid not in (None, key.store_uid)
-            ):
-                raise IntegrityError(
-                    f"this device already holds another record key for collection {held.name!r}; kept that"
-                )
-        self.vault.write(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
+        with self.vault.alone():
+            if path.exists():
+                held = self.get(key.collection_uid)
+                key = replace(key, store_uid=key.store_uid or held.store_uid)
+                if replace(held, store_uid=key.store_uid, keep_vectors=key.keep_vectors) != key or (
+                    held.store_uid not in (None, key.store_uid)
+                ):
+                    raise IntegrityError(
+                        f"this device already holds another record key for collection {held.name!r}; kept that"
+                    )
+            self.vault.write(path, json.dumps(key.to_json(), indent=1, sort_keys=True).encode())
 
     def get(self, collection_uid: bytes, name: str = "") -> CollectionKey:
         """The key of a collection; raises KeyMissing, and IntegrityError for a damaged file.

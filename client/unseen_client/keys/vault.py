@@ -108,7 +108,7 @@ class Vault:
         data = path.read_bytes()
         if _sealed_in(data) is None and self._path.exists():
             self._opened()
-            with self._alone():  # another process may have been sealing it, and overwriting what was read
+            with self.alone():  # another process may have been sealing it, and overwriting what was read
                 data = path.read_bytes()
                 if _sealed_in(data) is None and self._read_head().complete:
                     raise IntegrityError(
@@ -121,23 +121,23 @@ class Vault:
     def write(self, path: Path, document: bytes) -> None:
         """Put a document at ``path``, sealed where the vault is protected; on disk when this returns."""
         self.open()  # whoever is asked for the passphrase keeps nobody else waiting
-        with self._alone():
+        with self.alone():
             write_private(path, self._as_kept(path, document))
 
     def write_new(self, path: Path, document: bytes) -> None:
         """The same under a name that nothing has yet; raises AlreadyExists."""
         self.open()
-        with self._alone():
+        with self.alone():
             write_new_private(path, self._as_kept(path, document))
 
     def destroy(self, path: Path) -> None:
         """Remove a key file for good; nothing happens when there is none."""
         if path.exists():
-            with self._alone():
+            with self.alone():
                 destroy_private(path)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """A block in which nobody else changes a key file of this home, in this process or another."""
         with self._lock:
             if self._is_alone:
@@ -181,12 +181,14 @@ class Vault:
     def _protect(self, opener: Opener, master: bytes) -> None:
         """Put a vault that is open, or not protected, under what ``opener`` gives; AlreadyExists as above."""
         private_folder(self._home)
-        with self._alone():
+        with self.alone():
             before = self._read_head() if self._path.exists() else None
             if before is not None and self._key is None:
                 raise AlreadyExists(
                     "another process has protected the keys of this device meanwhile; nothing was changed, try again"
                 )
+            if before is None and any(_sealed_in(path.read_bytes()) for path in self._found(HELD)):
+                raise IntegrityError(f"{self._path} is not there, and key files are sealed under it; put a copy back")
             key = self._key or random_bytes(KEY_BYTES)
             write = write_over_private if before else write_new_private  # also where nothing can be locked
             write(self._path, VaultHead.wrap(opener, master, key, complete=False).to_bytes())
@@ -241,7 +243,7 @@ class Vault:
 
     def _go_on(self, head: VaultHead, master: bytes, key: bytes) -> None:
         """Complete a first protection that had not ended when its head was read: after a crash nobody else does."""
-        with self._alone():
+        with self.alone():
             if self._read_head() == head:
                 self._complete(head.opener, master, key)
 
@@ -250,7 +252,7 @@ class Vault:
         try:
             return VaultHead.parse(self._path.read_bytes())
         except ValueError:
-            with self._alone():  # another process may have been writing over what was read
+            with self.alone():  # another process may have been writing over what was read
                 try:
                     return VaultHead.parse(self._path.read_bytes())
                 except ValueError as error:

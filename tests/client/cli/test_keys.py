@@ -64,6 +64,11 @@ def test_an_owner_key_is_never_in_the_clear_and_its_passphrase_locks_every_comma
     assert "never lies in the clear: run `unseen keys protect keyring`" in refused.stderr
     assert name in unseen("collections").stdout
     assert f"{name}1" not in unseen("collections").stdout
+    sheet = home.with_name("sheet.txt")
+    assert unseen("keys", "export", name, sheet, "--printable").returncode == 0
+    refused = unseen("keys", "import", sheet, **nothing)
+    assert refused.returncode == 2
+    assert "never lies in the clear" in refused.stderr
     assert filled.stderr.startswith(f"warning: losing the key of {name} loses the collection")
     assert f"unseen keys export {name} FILE --printable" in filled.stderr
     assert unseen("keys", "protect", "passphrase").returncode == 2

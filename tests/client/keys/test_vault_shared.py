@@ -13,10 +13,12 @@ import pytest
 
 from tests.client.real_server import ENVIRONMENT
 from unseen.entropy import random_bytes
-from unseen.errors import AlreadyExists, InvalidConfiguration, InvalidInput, StoreFailed, WrongKey
+from unseen.errors import AlreadyExists, IntegrityError, InvalidConfiguration, InvalidInput, StoreFailed, WrongKey
+from unseen_client.home import write_private
 from unseen_client.keys.keystore import CollectionKey, KeyStore
 from unseen_client.keys.passphrase import Stretching
 from unseen_client.keys.vault import NOTHING, Vault
+from unseen_client.keys.vault_head import FILE_NAME
 
 UIDS = [bytes([at]) * 16 for at in range(3)]
 FIRST, SECOND = "first passphrase", "second passphrase"
@@ -146,12 +148,41 @@ def test_a_key_is_not_destroyed_while_others_seal(home):
     KeyStore(home).put(sealed_key(UIDS[0]))
     path = home / "keys" / f"{UIDS[0].hex()}.json"
     thread = threading.Thread(target=KeyStore(home).forget, args=(UIDS[0],))
-    with Vault(home)._alone():
+    with Vault(home).alone():
         thread.start()
         thread.join(0.3)
         assert path.exists(), "sealing it would have brought it back"
     thread.join()
     assert not path.exists()
+
+
+def test_of_two_keys_for_one_collection_the_first_is_kept_and_the_other_refused(home):
+    first, other = sealed_key(UIDS[0]), CollectionKey(UIDS[0], "photos", bytes(31) + b"1", True, bytes(16))
+    store, refused = KeyStore(home), []
+
+    def put_other():
+        with pytest.raises(IntegrityError, match="already holds another record key"):
+            KeyStore(home).put(other)
+        refused.append(True)
+
+    store.require_private()
+    waiting = threading.Thread(target=put_other)
+    with store.vault.alone():
+        waiting.start()
+        store.put(first)
+    waiting.join()
+    assert refused
+    assert keys_of(home, None) == [first]
+
+
+def test_no_new_head_is_drawn_where_files_are_sealed_under_one_that_is_gone(home):
+    KeyStore(home, Vault(home, FIRST)).put(owner_key(UIDS[0]))
+    head = (home / FILE_NAME).read_bytes()
+    (home / FILE_NAME).unlink()
+    with pytest.raises(IntegrityError, match="key files are sealed under it; put a copy back"):
+        KeyStore(home, Vault(home, FIRST)).put(owner_key(UIDS[1]))
+    write_private(home / FILE_NAME, head)
+    assert keys_of(home, FIRST) == [owner_key(UIDS[0])]
 
 
 def test_a_first_protection_that_the_disk_refuses_leaves_no_key_that_nobody_has(home, monkeypatch):
