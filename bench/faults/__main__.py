@@ -33,24 +33,23 @@ FULL, NOT_TRIED = "file system is full", "not tried: needs the right to mount"
 
 
 class Run:
-    """One run of everything: figures gather, tables are printed."""
+    """The parts, each in a folder of its own: its figures are kept, its table is printed."""
 
-    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+    def __init__(self, folder: Path, given: argparse.Namespace, figures: Figures) -> None:
         self.folder = folder
         self.given = given
-        self.figures: Figures = {"machine": machine()}
+        self.figures = figures
 
     def kills(self) -> None:
         """kill -9 at random moments."""
-        (self.folder / "killed").mkdir()
-        found = kill(self.folder / "killed", self.given.kills)
+        found = kill(self.folder, self.given.kills)
         self.figures["kills"] = found.fields()
         rows = [(kind, f"{found.asked[kind]:,}", f"{found.acknowledged[kind]:,}") for kind in sorted(found.asked)]
         print_table(f"{found.lives:,} kills: {_words(found)}", rows, ("step", "begun", "acknowledged"))
 
     def calls(self) -> None:
         """Every k-th system call."""
-        start, rows = self._start("calls"), []
+        start, rows = self._start(), []
         self.figures["calls"] = {}
         faults = {**system_calls.FAULTS, "lie": system_calls.LIE}
         for path, thread, name in product(self.given.paths, system_calls.THREADS, faults):
@@ -67,7 +66,7 @@ class Run:
 
     def disks(self) -> None:
         """Disks that fill up."""
-        start, rows = self._start("disks"), []
+        start, rows = self._start(), []
         tried = {"files may not grow": disks.fill_files(start, self.folder, self.given.every_byte_of_a_limit)}
         may_mount = disks.can_mount(self.folder)
         if may_mount:
@@ -82,7 +81,7 @@ class Run:
 
     def damage(self) -> None:
         """Bytes that change."""
-        start, given = self._start("damage"), self.given
+        start, given = self._start(), self.given
         whole = start.folder / STORE
         flipped, missed = pages.flip_every_byte_of_pages(whole)
         copy = Path(shutil.copy(whole, self.folder / "cut.sqlite"))
@@ -103,7 +102,7 @@ class Run:
 
     def keys(self) -> None:
         """Keys that are not the one."""
-        start = self._start("keys")
+        start = self._start()
         wrong, half = keys.wrong_keys(start, self.folder), keys.half_rotated(start, self.folder)
         self.figures["keys"] = {"wrong key": asdict(wrong), "half-rotated": half.fields()}
         rows = [("master key with one bit turned", *(f"{number:,}" for number in asdict(wrong).values()))]
@@ -114,7 +113,7 @@ class Run:
 
     def clocks(self) -> None:
         """Clocks that are wrong."""
-        found = clocks.wrong_clocks(self._start("clocks"), self.folder)
+        found = clocks.wrong_clocks(self._start(), self.folder)
         self.figures["clocks"] = {name: one.fields() for name, one in found.items()}
         rows = [
             (name, f"{sum(one.found.acknowledged.values()):,}", f"{one.furthest_days:,.0f}", f"{one.found.faults:,}")
@@ -130,9 +129,9 @@ class Run:
         header = ("after bytes", "enrolments", "cut", "rows lost", "rows twice", "audit gaps")
         print_table("connections that are cut", rows, header)
 
-    def _start(self, name: str) -> History:
-        (self.folder / name).mkdir()
-        return system_calls.template(self.folder / name)
+    def _start(self) -> History:
+        (self.folder / "start").mkdir()
+        return system_calls.template(self.folder / "start")
 
 
 def _words(found: Found) -> str:
@@ -177,17 +176,18 @@ def main() -> int:
     parser.add_argument("--every-byte-sent", type=int, default=1, help="the network is cut after each so many-th byte")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    figures: Figures = {"machine": machine()}
     with tempfile.TemporaryDirectory(prefix="unseen-faults-") as folder:
-        run = Run(Path(folder), given)
         for name in given.parts:
-            began = time.monotonic()
-            PARTS[name](run)
-            run.figures[name]["seconds"] = round(time.monotonic() - began, 1)
-    faults = faults_in(run.figures)
-    run.figures["faults"] = faults
+            part, began = Path(folder) / name, time.monotonic()
+            part.mkdir()
+            PARTS[name](Run(part, given, figures))
+            figures[name]["seconds"] = round(time.monotonic() - began, 1)
+    faults = faults_in(figures)
+    figures["faults"] = faults
     print(f"{faults} faults")
     if given.json:
-        given.json.write_text(json.dumps(run.figures, indent=1) + "\n")
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0 if not faults else 1
 
 

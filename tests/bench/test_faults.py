@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from bench.faults import __main__ as faults
 from bench.faults import clocks, cuts, disks, keys, pages, system_calls
 from bench.faults.__main__ import COUNTED, FULL, NOT_TRIED, Run, faults_in
 from bench.faults.damage import Damaged
@@ -69,7 +72,7 @@ def test_a_full_file_system_is_tried_where_it_may_be_mounted_and_else_said_not_t
         assert (tried.went_on, tried.stopped) == (1, tried.runs - 1)
         assert tried.found.faults == 0
     monkeypatch.setattr(disks, "can_mount", lambda folder: False)
-    run = Run(tmp_path, Namespace(every_byte_of_a_limit=1 << 30, every_block=40))
+    run = Run(tmp_path, Namespace(every_byte_of_a_limit=1 << 30, every_block=40), {})
     run.disks()
     assert run.figures["disks"][FULL] == NOT_TRIED
     assert "not tried" in capsys.readouterr().out
@@ -189,3 +192,16 @@ def test_places_are_the_first_bytes_and_some_of_the_others() -> None:
     assert found[:FIRST_BYTES] == list(range(FIRST_BYTES))
     assert len(set(found)) == FIRST_BYTES + 50
     assert max(found) < 1000
+
+
+def test_parts_that_use_the_same_names_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def part(name: str) -> Callable[[Run], None]:
+        def made(run: Run) -> None:
+            (run.folder / "killed").mkdir()
+            run.figures[name] = {"lost": 0}
+
+        return made
+
+    monkeypatch.setattr(faults, "PARTS", {"kills": part("kills"), "damage": part("damage")})
+    monkeypatch.setattr(sys, "argv", ["bench.faults"])
+    assert faults.main() == 0
