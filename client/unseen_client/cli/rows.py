@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,8 +40,12 @@ def enrol(
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="For vectors: a text file with one id a line.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of a manifest's pictures; its own if left out.")] = None,
-    vector: Annotated[str, typer.Option(metavar="NAME", help="Which one of an export with several vectors.")] = "image",
-    every: Annotated[float, typer.Option(metavar="SECONDS", help="Of a video, take a frame so often.")] = 1.0,
+    vector: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which one of an export with several vectors; image if left out.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Of a video, take a frame so often; 1 if left out.")
+    ] = None,
     noise: Annotated[
         str | None, typer.Option(metavar="MECHANISM:EPSILON", help="Noise on every vector, such as privunit:64.")
     ] = None,
@@ -87,13 +91,16 @@ def enrol(
       unseen deid holiday clean && unseen enrol photos clean --deid-report clean.report.jsonl
     """
     wish = describe.wish()
+    brought = {"--root": root, "--vector": vector, "--every": every}
     if paths[0].suffix == ".npy":
+        _refuse_unused("vectors in an .npy file", {**brought, "--deid-report": deid_report})
         if wish is not None:
             raise InvalidInput(
                 "vectors have no pictures to be described; leave the options about tags and captions out"
             )
         report = _enrol_vectors(name, paths, ids, tag or [], records, noise, basis, progress, link)
     elif records is not None:
+        _refuse_unused("pictures that --records describes", {**brought, "--ids": ids})
         described = described_files(files := image_files(paths), tag or [], records)
         with link.client(faces.settings()) as client:
             report = client.enrol_images(
@@ -109,14 +116,15 @@ def enrol(
                 progress=progress and not link.json,
             )
     else:
+        _refuse_unused("what is no .npy file", {"--ids": ids})
         with link.client(faces.settings()) as client:
             report = client.enrol_from(
                 name,
                 paths,
                 tags=tag or (),
                 root=root,
-                vector=vector,
-                every_s=every,
+                vector="image" if vector is None else vector,
+                every_s=1.0 if every is None else every,
                 noise=noise,
                 subject=basis.subject,
                 consent=basis.consent,
@@ -211,6 +219,13 @@ def pack(*, name: Name, link: Link) -> None:
     with link.client() as client:
         count = client.pack(name)
     say(link.json, {"moved": count}, f"{count} moved")
+
+
+def _refuse_unused(sources: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would change nothing; raises InvalidInput."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InvalidInput(f"got {', '.join(given)} with {sources}, where it says nothing; leave it out")
 
 
 def _enrol_vectors(

@@ -150,6 +150,22 @@ def test_exit_codes_are_those_of_the_help(unseen, arguments, code):
     assert done.stderr
 
 
+@pytest.mark.parametrize(
+    ("sources", "options", "named"),
+    [
+        (["v.npy", "--ids", "i.txt"], ["--every", "2"], "--every"),
+        (["v.npy", "--ids", "i.txt"], ["--deid-report", "r.jsonl", "--root", "."], "--root, --deid-report"),
+        (["a.jpg", "--records", "c.json"], ["--every", "2"], "--every"),
+        (["a.jpg", "--records", "c.json"], ["--vector", "text"], "--vector"),
+        (["a.jpg"], ["--ids", "i.txt"], "--ids"),
+    ],
+)
+def test_an_option_that_would_say_nothing_is_refused_by_its_name(unseen, sources, options, named):
+    done = unseen("enrol", "nowhere", *sources, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"got {named} with " in done.stderr
+
+
 def test_errors_in_json_are_one_object_with_a_stable_code(unseen):
     done = unseen("search", "nowhere", "--like", "x", "--json")
     assert json.loads(done.stderr)["error"]["code"] == "COLLECTION_NOT_FOUND"
