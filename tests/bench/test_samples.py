@@ -13,7 +13,6 @@ from tests.client.real_server import ENVIRONMENT, ROOT
 
 SAMPLES = {
     "bench.owner_road": ["--rows", "300"],
-    "bench.at_rest": ["--rows", "300", "--dim", "64"],
     "bench.erasure": ["--rows", "300", "--dim", "64"],
     "bench.noise_utility": ["--rows", "200", "--dim", "64", "--project", "32"],
 }
