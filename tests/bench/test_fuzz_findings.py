@@ -182,3 +182,8 @@ def test_right_inputs_around_them_are_still_taken() -> None:
     done: list[Target] = [TARGETS[name] for name in sorted({name for name, _, _ in FOUND})]
     for target in done:
         target.execute(target.inputs[0])
+
+
+def test_a_report_whose_lines_name_no_pipeline_passes_nothing() -> None:
+    lines = [{"description": {}, "pipeline": "p"}, {"outcome": "done", "pipeline": {}, "covered": 1, "facts": {}}]
+    TARGETS["client.deid.journal"].execute(b"\1" + json.dumps(lines).encode())

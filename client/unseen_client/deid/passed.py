@@ -42,7 +42,7 @@ class Passed:
         for entry in entries(_own(path), path):
             if _is_ours(entry.get("description"), settings, detector_sha256):
                 pipelines.add(str(entry["pipeline"]))
-            elif entry.get("outcome") == Outcome.DONE and entry.get("pipeline") in pipelines:
+            elif entry.get("outcome") == Outcome.DONE and str(entry.get("pipeline")) in pipelines:
                 found[str(entry.get("target_sha256"))] = _cover_report(path, entry, settings, detector_sha256)
         return cls(found)
 

@@ -1,6 +1,7 @@
 """What the tags of a study say of people and places, and where a text says the same.
 
-    names     every part of every name, in any order: joined, broken over lines, with initials, inflected, within a word
+    names     every part of every name, in any order: joined, broken over lines, with initials, inflected, within a word, or
+              where a space is missing
     numbers   ids, accession numbers, telephone numbers; whatever stands between their groups
     places    institutions and addresses: as they stand, each part of them, each word of them that is not a common one
     days      a day and month of the tags without a year, and a year of birth
@@ -17,7 +18,7 @@ from functools import cached_property
 from itertools import permutations
 from typing import Final
 
-from unseen.deid.words.letters import Word, folded, has_cases, normalised, spellings, words
+from unseen.deid.words.letters import Word, folded, has_cases, humps, normalised, spellings, words
 from unseen.deid.words.lists import word_list
 from unseen.deid.words.span import Category, Span
 from unseen.errors import ImageRefused
@@ -116,6 +117,7 @@ class Known:
         """Where a normalised text says any of it; they may overlap."""
         whole = words(text)
         yield from self._names_in(text, whole)
+        yield from _put_together(text, humps(text), Category.NAME, _BROKEN, self.name_words, stems)
         fine = [Word(hit[0], hit.start(), hit.end()) for hit in _FINE.finditer(text)]
         yield from _put_together(text, fine, Category.ID, _LOOSE, self.number_words, _without_zeros)
         yield from _put_together(text, whole, Category.PLACE, _LOOSE, self.place_words, _without_s)

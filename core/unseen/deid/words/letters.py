@@ -78,6 +78,17 @@ def words(text: str) -> list[Word]:
     return [Word(found[0], found.start(), found.end()) for found in WORD.finditer(text)]
 
 
+def humps(text: str) -> list[Word]:
+    """The parts of words in which a capital follows a small letter, in their order: Jane and Seen of JaneSeen."""
+    found = []
+    for word in words(text):
+        pairs = zip(word.text, word.text[1:], strict=False)
+        cuts = [at for at, (one, other) in enumerate(pairs, 1) if one.islower() and other.isupper()]
+        for start, stop in zip([0, *cuts], [*cuts, len(word.text)], strict=True) if cuts else ():
+            found.append(Word(word.text[start:stop], word.start + start, word.start + stop))
+    return found
+
+
 def folded(word: str) -> str:
     """A word without case and marks: Ångström and ANGSTROM are one."""
     bare = unicodedata.normalize("NFD", word.casefold())

@@ -11,7 +11,7 @@ from typing import Final
 
 from unseen.deid.words import people, rules
 from unseen.deid.words.known import Known, stems
-from unseen.deid.words.letters import folded, normalised, spellings, words
+from unseen.deid.words.letters import folded, humps, normalised, spellings, words
 from unseen.deid.words.span import PLACEHOLDER, Span, joined, replaced
 from unseen.errors import ImageRefused
 
@@ -58,7 +58,7 @@ def spans(text: str, known: Known, this_year: int) -> list[Span]:
 def is_named(text: str, known: Known) -> bool:
     """The last look, written another way: whether a name or number of the tags stands in a text, letter by letter."""
     bare = PLACEHOLDER.sub(" ", text)
-    said = {form for word in words(bare) for form in spellings(word.text)}
+    said = {form for word in (*words(bare), *humps(bare)) for form in spellings(word.text)}
     named = any(form in known.name_words or not known.name_words.isdisjoint(stems(form)) for form in said)
     chunks = {folded("".join(letter for letter in chunk if letter.isalnum())) for chunk in bare.split()}
     numbers = [number for number in known.number_words if any(map(str.isdigit, number))]

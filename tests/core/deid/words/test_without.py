@@ -34,6 +34,7 @@ def cleaned(text: str, known: Known, this_year: int = LEAST_YEAR) -> str:
     ("said", "left"),
     [
         ("Müller-Lüdenscheidt, JANE ANN", "[NAME]"),
+        ("JaneSeen; XrayAnn: McJane", "[NAME]Seen; Xray[NAME]: Mc[NAME]"),
         ("J.Q. Mueller-\nLuedenscheidt had pain", "[NAME] had pain"),
         ("jane, ann; G. House's opinion; ghouse saw it", "[NAME]; [NAME]'s opinion; [NAME] saw it"),
         ("Fr. MullerLudenscheidt; Müllers Lunge; M\u00adü\u200bl\u00adler", "Fr. [NAME]; [NAME] Lunge; [NAME]"),
