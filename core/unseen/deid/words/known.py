@@ -1,7 +1,7 @@
 """What the tags of a study say of people and places, and where a text says the same.
 
-    names     every part of every name, in any order: joined, broken over lines, with initials, inflected, within a word, or
-              where a space is missing
+    names     every part of every name, in any order: joined, broken over lines, with initials, inflected, within a
+              word, where a space is missing
     numbers   ids, accession numbers, telephone numbers; whatever stands between their groups
     places    institutions and addresses: as they stand, each part of them, each word of them that is not a common one
     days      a day and month of the tags without a year, and a year of birth
