@@ -10,6 +10,7 @@ import numpy as np
 from bench.fuzz.target import Target, as_text
 from bench.protobuf_bytes import varint
 from unseen import envelope
+from unseen.deid.dicom.identifying import known_of
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.report_words import enrollable
 from unseen.dp.event import Event
@@ -105,7 +106,8 @@ def attributes(data: bytes) -> None:
     """The whole cleaning of attributes, and of the words of reports; what it writes must be readable again."""
     done, words = enrollable(data, site_key=KEY, options=frozenset(), this_year=2026)
     read_part10(done.data)
-    assert words is None or not says(words, "Jane")
+    if words is not None and any("Jane" in name.split("^") for name in known_of(read_part10(data).dataset).names):
+        assert not says(words, "Jane")
 
 
 def says(text: str, name: str) -> bool:
