@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from unittest import mock
 
 from unseen_client.keys.vault import Vault
 
@@ -33,8 +34,8 @@ def crash_at(point: int) -> None:
         written()
         true_link(fresh, path)
 
-    Path.replace = replace  # type: ignore[method-assign,assignment]
-    os.link = link  # type: ignore[assignment]
+    mock.patch.object(Path, "replace", replace).start()
+    mock.patch.object(os, "link", link).start()
 
 
 if __name__ == "__main__":

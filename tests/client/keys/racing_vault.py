@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 from unseen.entropy import random_bytes
 from unseen.errors import UnseenError
@@ -38,11 +39,11 @@ if __name__ == "__main__":
         meet(Path(meeting), "drawn", name, 1.0)
         return random_bytes(count)
 
-    Stretching.make = staticmethod(lambda: Stretching(random_bytes(16), 1 << 10))  # type: ignore[method-assign]
-    vault.random_bytes = drawn  # type: ignore[attr-defined]
+    cheap = staticmethod(lambda: Stretching(random_bytes(16), 1 << 10))
     key = CollectionKey(bytes.fromhex(uid), "secret", bytes(32), True, bytes(16), owner_key=bytes.fromhex(uid) * 2)
     try:
-        KeyStore(Path(home), Vault(Path(home), asked)).put(key)
+        with mock.patch.object(Stretching, "make", cheap), mock.patch.object(vault, "random_bytes", drawn):
+            KeyStore(Path(home), Vault(Path(home), asked)).put(key)
         print("kept")
     except UnseenError as error:
         print(error.code)

@@ -169,6 +169,7 @@ def test_of_two_keys_for_one_collection_the_first_is_kept_and_the_other_refused(
     waiting = threading.Thread(target=put_other)
     with store.vault.alone():
         waiting.start()
+        waiting.join(0.3)  # so that it would have looked before there is one
         store.put(first)
     waiting.join()
     assert refused

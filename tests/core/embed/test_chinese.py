@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -46,13 +45,6 @@ def headwords() -> frozenset[str]:
         .splitlines()
     )
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split(" ")[:2])
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[BundledEmbedder]:
-    opened = BundledEmbedder(read_manifest(FOLDER))
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("words", KNOWN)

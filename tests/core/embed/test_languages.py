@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +33,6 @@ OTHERS = {
     "Japanese": ["赤い車", "枝にとまった鳥", "一杯のコーヒー", "川に架かる橋", "雪の中の虎", "花"],
     "Russian": ["красная машина", "птица на ветке", "чашка кофе", "мост через реку", "тигр в снегу", "цветок"],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[BundledEmbedder]:
-    opened = BundledEmbedder(read_manifest(FOLDER))
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize("language", OTHERS)
