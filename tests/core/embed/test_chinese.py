@@ -25,6 +25,10 @@ KNOWN = {
     "树枝上的一只鸟": "branch bird",  # not what a dialect calls one
     "雪地里的一只老虎": "snow tiger",
     "日": "sun",  # not a name of Japan
+    "胡蝶和杧果": "butterfly mango",  # what the dictionary has under another spelling
+    "医大": "university of medicine",
+    "基本粒子": "elementary particle",
+    "结构助词": "",
     "㐀㐁": "",
     "a red car": "a red car",
     "": "",

