@@ -58,7 +58,7 @@ def _grants(now: int) -> tuple[Grants, str]:
     for number in range(TOKENS):
         token = BearerToken(random_uid(), draw_secret())
         caller = Caller("", f"caller {number}", frozenset({Role.READER}))
-        grants.add(Grant(token.uid, caller, now, now + 60, secret_hash(token.secret)))
+        grants.add(Grant(token.uid, caller, now, now + 60, secret_hash(token.secret)), random_uid())
         text = token.text()
     return grants, text
 

@@ -215,7 +215,9 @@ RIGHT: dict[str, tuple[Right, ...]] = {
     "AccessService/GetAccess": (lambda _: [access_pb2.GetAccessRequest(collection_name=FREE)],),
     "AccessService/CreateToken": (lambda cast: [_token(cast)],),
     "AccessService/ListTokens": (lambda _: [access_pb2.ListTokensRequest()],),
-    "AccessService/RevokeToken": (lambda _: [access_pb2.RevokeTokenRequest(token_uid=random_uid())],),
+    "AccessService/RevokeToken": (
+        lambda _: [access_pb2.RevokeTokenRequest(request_id=random_uid(), token_uid=random_uid())],
+    ),
     "AuditService/GetTreeHead": (lambda _: [audit_pb2.GetTreeHeadRequest(known_size=1)],),
     "AuditService/ProveInclusion": (lambda _: [audit_pb2.ProveInclusionRequest(index=1)],),
     "AuditService/ExportLeaves": (

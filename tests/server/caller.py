@@ -123,8 +123,8 @@ class Caller:
         stub = access_pb2_grpc.AccessServiceStub(self.channel)
         return [token for page in stub.ListTokens(access_pb2.ListTokensRequest(), timeout=30) for token in page.tokens]
 
-    def revoke(self, uid: bytes) -> None:
-        request = access_pb2.RevokeTokenRequest(token_uid=uid)
+    def revoke(self, uid: bytes, request_id: bytes | None = None) -> None:
+        request = access_pb2.RevokeTokenRequest(request_id=request_id or random_uid(), token_uid=uid)
         access_pb2_grpc.AccessServiceStub(self.channel).RevokeToken(request, timeout=30)
 
     def delete(self, uid: bytes, request_id: bytes | None = None) -> None:

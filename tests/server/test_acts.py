@@ -24,16 +24,9 @@ def test_no_method_is_missing_from_the_table_and_none_has_two_meanings() -> None
     assert set(ACTS) == set(methods)
 
 
-NO_REQUEST_ID_NEEDED = {"RevokeToken"}
-"""What may be asked twice and is done once all the same."""
-
-
-def test_what_takes_a_request_id_is_a_change_and_so_is_what_needs_none() -> None:
+def test_what_takes_a_request_id_is_a_change_and_every_change_takes_one() -> None:
     changes = {method for method, kind in ACTS.items() if kind is Kind.CHANGE}
-    assert (
-        changes
-        == {method.name for method in methods_of_the_contract() if takes_a_request_id(method)} | NO_REQUEST_ID_NEEDED
-    )
+    assert changes == {method.name for method in methods_of_the_contract() if takes_a_request_id(method)}
 
 
 def test_details_are_uids_and_counts_and_nothing_of_another_length() -> None:

@@ -35,7 +35,7 @@ def everybody() -> Allowance:
 @pytest.fixture
 def token(running: app.RunningServer, new_grant: Make) -> str:
     grant, text = new_grant(ALICE)
-    running.grants.add(grant)
+    running.grants.add(grant, random_uid())
     return str(text)
 
 
@@ -114,7 +114,7 @@ async def test_searches_and_calls_of_one_caller_are_limited_and_others_are_not(
     assert (refusal.status, refusal.code) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
     assert 0 < refusal.retry_after_s <= 12
     grant, other = new_grant(Caller("ward", "bob", frozenset(Role)))
-    running.grants.add(grant)
+    running.grants.add(grant, random_uid())
     await in_thread(call(running, token=other).search, collections[5], ONES)
 
 
@@ -157,7 +157,7 @@ async def test_bytes_are_counted_before_anybody_looks_at_them(
 async def test_bits_count_on_after_a_restart(tmp_path: Path, call: Make, new_grant: Make) -> None:
     grant, text = new_grant(ALICE)
     server = await app.start(config(tmp_path, everybody=EVERYBODY))
-    server.grants.add(grant)
+    server.grants.add(grant, random_uid())
     caller = call(server, token=text)
     collection = await in_thread(caller.create)
     for _ in range(2):

@@ -44,6 +44,6 @@ def write_grants(folder: Path, callers: dict[Any, Wanted]) -> dict[Any, str]:
     grants, texts = Grants(store), {}
     for name, wanted in callers.items():
         grant, texts[name] = _granted(wanted)
-        grants.add(grant)
+        grants.add(grant, random_uid())
     store.close()
     return texts

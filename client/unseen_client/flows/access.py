@@ -68,7 +68,7 @@ def list_tokens(session: Session) -> Flow[list[TokenInfo]]:
 
 def revoke_token(session: Session, uid: bytes) -> Flow[None]:
     """End a token for good."""
-    request = access_pb2.RevokeTokenRequest(token_uid=uid)
+    request = access_pb2.RevokeTokenRequest(request_id=random_uid(), token_uid=uid)
     yield from ask_one(session.patience, rpcs.REVOKE_TOKEN, [request], access_pb2.RevokeTokenResponse)
 
 

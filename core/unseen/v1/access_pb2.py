@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/access.proto\x12\tunseen.v1\"+\n\x10GetAccessRequest\x12\x17\n\x0f\x63ollection_name\x18\x01 \x01(\t\"z\n\x11GetAccessResponse\x12!\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x02 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x19\n\x11\x62its_per_row_left\x18\x03 \x01(\x04\"\xb4\x01\n\x12\x43reateTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12!\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x03 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x14\n\x0c\x65xpires_at_s\x18\x04 \x01(\x04\x12\x13\n\x0bsecret_hash\x18\x05 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\t\"(\n\x13\x43reateTokenResponse\x12\x11\n\ttoken_uid\x18\x01 \x01(\x0c\"\x13\n\x11ListTokensRequest\"6\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.unseen.v1.Token\"\'\n\x12RevokeTokenRequest\x12\x11\n\ttoken_uid\x18\x01 \x01(\x0c\"\x15\n\x13RevokeTokenResponse\"d\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x13\n\x0b\x63ollections\x18\x04 \x03(\t\x12\x18\n\x10\x65very_collection\x18\x05 \x01(\x08\"w\n\tAllowance\x12\x15\n\rcalls_at_once\x18\x01 \x01(\r\x12\x18\n\x10\x62ytes_per_minute\x18\x02 \x01(\x04\x12\x1b\n\x13searches_per_minute\x18\x03 \x01(\r\x12\x1c\n\x14\x62its_per_row_per_day\x18\x04 \x01(\x04\"\xc5\x01\n\x05Token\x12\x0b\n\x03uid\x18\x01 \x01(\x0c\x12!\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x03 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x11\n\tmade_at_s\x18\x04 \x01(\x04\x12\x14\n\x0c\x65xpires_at_s\x18\x05 \x01(\x04\x12\x14\n\x0crevoked_at_s\x18\x06 \x01(\x04\x12\x0f\n\x07made_by\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x08 \x01(\t2\xc0\x02\n\rAccessService\x12\x46\n\tGetAccess\x12\x1b.unseen.v1.GetAccessRequest\x1a\x1c.unseen.v1.GetAccessResponse\x12L\n\x0b\x43reateToken\x12\x1d.unseen.v1.CreateTokenRequest\x1a\x1e.unseen.v1.CreateTokenResponse\x12K\n\nListTokens\x12\x1c.unseen.v1.ListTokensRequest\x1a\x1d.unseen.v1.ListTokensResponse0\x01\x12L\n\x0bRevokeToken\x12\x1d.unseen.v1.RevokeTokenRequest\x1a\x1e.unseen.v1.RevokeTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16unseen/v1/access.proto\x12\tunseen.v1\"+\n\x10GetAccessRequest\x12\x17\n\x0f\x63ollection_name\x18\x01 \x01(\t\"z\n\x11GetAccessResponse\x12!\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x02 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x19\n\x11\x62its_per_row_left\x18\x03 \x01(\x04\"\xb4\x01\n\x12\x43reateTokenRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12!\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x03 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x14\n\x0c\x65xpires_at_s\x18\x04 \x01(\x04\x12\x13\n\x0bsecret_hash\x18\x05 \x01(\x0c\x12\x13\n\x0b\x63\x65rtificate\x18\x06 \x01(\t\"(\n\x13\x43reateTokenResponse\x12\x11\n\ttoken_uid\x18\x01 \x01(\x0c\"\x13\n\x11ListTokensRequest\"6\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.unseen.v1.Token\";\n\x12RevokeTokenRequest\x12\x11\n\ttoken_uid\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\"\x15\n\x13RevokeTokenResponse\"d\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x13\n\x0b\x63ollections\x18\x04 \x03(\t\x12\x18\n\x10\x65very_collection\x18\x05 \x01(\x08\"w\n\tAllowance\x12\x15\n\rcalls_at_once\x18\x01 \x01(\r\x12\x18\n\x10\x62ytes_per_minute\x18\x02 \x01(\x04\x12\x1b\n\x13searches_per_minute\x18\x03 \x01(\r\x12\x1c\n\x14\x62its_per_row_per_day\x18\x04 \x01(\x04\"\xc5\x01\n\x05Token\x12\x0b\n\x03uid\x18\x01 \x01(\x0c\x12!\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0b\x32\x11.unseen.v1.Access\x12\'\n\tallowance\x18\x03 \x01(\x0b\x32\x14.unseen.v1.Allowance\x12\x11\n\tmade_at_s\x18\x04 \x01(\x04\x12\x14\n\x0c\x65xpires_at_s\x18\x05 \x01(\x04\x12\x14\n\x0crevoked_at_s\x18\x06 \x01(\x04\x12\x0f\n\x07made_by\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x08 \x01(\t2\xc0\x02\n\rAccessService\x12\x46\n\tGetAccess\x12\x1b.unseen.v1.GetAccessRequest\x1a\x1c.unseen.v1.GetAccessResponse\x12L\n\x0b\x43reateToken\x12\x1d.unseen.v1.CreateTokenRequest\x1a\x1e.unseen.v1.CreateTokenResponse\x12K\n\nListTokens\x12\x1c.unseen.v1.ListTokensRequest\x1a\x1d.unseen.v1.ListTokensResponse0\x01\x12L\n\x0bRevokeToken\x12\x1d.unseen.v1.RevokeTokenRequest\x1a\x1e.unseen.v1.RevokeTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,15 +44,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTOKENSRESPONSE']._serialized_start=452
   _globals['_LISTTOKENSRESPONSE']._serialized_end=506
   _globals['_REVOKETOKENREQUEST']._serialized_start=508
-  _globals['_REVOKETOKENREQUEST']._serialized_end=547
-  _globals['_REVOKETOKENRESPONSE']._serialized_start=549
-  _globals['_REVOKETOKENRESPONSE']._serialized_end=570
-  _globals['_ACCESS']._serialized_start=572
-  _globals['_ACCESS']._serialized_end=672
-  _globals['_ALLOWANCE']._serialized_start=674
-  _globals['_ALLOWANCE']._serialized_end=793
-  _globals['_TOKEN']._serialized_start=796
-  _globals['_TOKEN']._serialized_end=993
-  _globals['_ACCESSSERVICE']._serialized_start=996
-  _globals['_ACCESSSERVICE']._serialized_end=1316
+  _globals['_REVOKETOKENREQUEST']._serialized_end=567
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=569
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=590
+  _globals['_ACCESS']._serialized_start=592
+  _globals['_ACCESS']._serialized_end=692
+  _globals['_ALLOWANCE']._serialized_start=694
+  _globals['_ALLOWANCE']._serialized_end=813
+  _globals['_TOKEN']._serialized_start=816
+  _globals['_TOKEN']._serialized_end=1013
+  _globals['_ACCESSSERVICE']._serialized_start=1016
+  _globals['_ACCESSSERVICE']._serialized_end=1336
 # @@protoc_insertion_point(module_scope)

@@ -55,10 +55,12 @@ class ListTokensResponse(_message.Message):
     def __init__(self, tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ...) -> None: ...
 
 class RevokeTokenRequest(_message.Message):
-    __slots__ = ("token_uid",)
+    __slots__ = ("token_uid", "request_id")
     TOKEN_UID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     token_uid: bytes
-    def __init__(self, token_uid: _Optional[bytes] = ...) -> None: ...
+    request_id: bytes
+    def __init__(self, token_uid: _Optional[bytes] = ..., request_id: _Optional[bytes] = ...) -> None: ...
 
 class RevokeTokenResponse(_message.Message):
     __slots__ = ()

@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
+from unseen.audit.leaf import ASKED, Details
 from unseen.bearer import BearerToken, draw_secret, life_s, secret_hash, token_uid
 from unseen.entropy import random_uid
 from unseen.errors import InvalidInput, UnseenError
@@ -62,9 +63,10 @@ def create(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:
     )
     hashed = secret_hash(secret) if secret else b""
     grant = Grant(random_uid(), caller, now, now + life, hashed, certificate, LOCAL.name)
-    audit.record_now(LOCAL, "CreateToken", "ASKED")
-    grants.add(grant)
-    audit.record_now(LOCAL, "CreateToken")
+    details = Details(request_id=random_uid())
+    audit.record_now(LOCAL, "CreateToken", ASKED, details)
+    grants.add(grant, details.request_id)
+    audit.record_now(LOCAL, "CreateToken", details=details)
     written = "" if certificate else BearerToken(grant.uid, secret).text()
     _say(given, {"token": written, **_fields(grant)}, written or f"bound {grant.uid.hex()}")
     sys.stderr.write(f"{_words(grant)}\n" if not given.json else "")
@@ -79,9 +81,10 @@ def show(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:
 
 def revoke(given: argparse.Namespace, grants: Grants, audit: Audit) -> None:
     """End a token for good."""
-    audit.record_now(LOCAL, "RevokeToken", "ASKED")
-    grant = grants.revoke(token_uid(given.uid), int(time.time()))
-    audit.record_now(LOCAL, "RevokeToken")
+    details = Details(request_id=random_uid())
+    audit.record_now(LOCAL, "RevokeToken", ASKED, details)
+    grant = grants.revoke(token_uid(given.uid), int(time.time()), details.request_id)
+    audit.record_now(LOCAL, "RevokeToken", details=details)
     _say(given, {"revoked": grant.uid.hex()}, f"revoked {grant.uid.hex()}")
 
 

@@ -99,7 +99,7 @@ class Grants:
 
     # Changing
 
-    def add(self, grant: Grant) -> Grant:
+    def add(self, grant: Grant, request_id: bytes) -> Grant:
         """Write a grant down; the same one again is answered again, another one of its uid is RequestReplayed."""
         with self._changing:
             known = self._by_uid.get(grant.uid)
@@ -109,19 +109,23 @@ class Grants:
                 return known
             if self._standing(grant.caller.tenant, grant.made_at) >= limits.MAX_TOKENS_PER_TENANT:
                 raise LimitExceeded(f"a tenant has at most {limits.MAX_TOKENS_PER_TENANT} tokens; revoke some first")
-            self._store.append_fact(GRANT, grant.uid, _body_of(grant))
+            self._store.append_fact(GRANT, grant.uid, _body_of(grant), request_id)
             return self._keep(grant)
 
-    def revoke(self, uid: bytes, at: int) -> Grant:
-        """Let a grant hold no longer, for good; NotFound when there is none, and once more does nothing."""
+    def revoke(self, uid: bytes, at: int, request_id: bytes) -> Grant:
+        """Let a grant hold no longer, for good; once more leaves the first time. NotFound when there is none.
+
+        RequestReplayed when the request id was used for anything else.
+        """
         with self._changing:
             grant = self._by_uid.get(uid)
             if grant is None:
                 raise no_such_token()
             if grant.revoked_at is None:
-                self._store.append_fact(REVOCATION, uid, json.dumps({"at": at}).encode())
-                grant = self._keep(replace(grant, revoked_at=at))
-            return grant
+                grant = replace(grant, revoked_at=at)
+            # Once for each request id, with the first one's time: the store tells a repetition by its content.
+            self._store.append_fact(REVOCATION, uid, json.dumps({"at": grant.revoked_at}).encode(), request_id)
+            return self._keep(grant)
 
     def find(self, uid: bytes) -> Grant | None:
         """The grant of a uid."""

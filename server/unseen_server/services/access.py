@@ -84,7 +84,7 @@ class AccessService(access_pb2_grpc.AccessServiceServicer):
                 "nobody hands on more than their own tenant, roles, collections and quotas; `unseen tokens whoami` "
                 "shows the caller's"
             )
-        await self._workers.change(self._grants.add, grant)
+        await self._workers.change(self._grants.add, grant, request_id)
         return access_pb2.CreateTokenResponse(token_uid=grant.uid)
 
     async def ListTokens(  # noqa: N802
@@ -100,11 +100,12 @@ class AccessService(access_pb2_grpc.AccessServiceServicer):
         self, request: access_pb2.RevokeTokenRequest, call: Call
     ) -> access_pb2.RevokeTokenResponse:
         """End one that the caller could have made."""
+        request_id = call.own_request_id(wire.require_uid(request.request_id, "a request id"))
         uid = wire.require_uid(request.token_uid, "a token's uid")
         grant = self._grants.find(uid)
         if grant is None or not self._may_manage(call.caller, grant):
             raise no_such_token()
-        await self._workers.change(self._grants.revoke, uid, int(self._clock()))
+        await self._workers.change(self._grants.revoke, uid, int(self._clock()), request_id)
         return access_pb2.RevokeTokenResponse()
 
     def _may_manage(self, caller: Caller, grant: Grant) -> bool:

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.key_rings import rings_beside
 from tests.server.in_process import config, in_thread
+from unseen.entropy import random_uid
 from unseen.errors import NotAuthenticated, NotPermitted, ServerUnavailable
 from unseen.store.sqlite import SqliteStore
 from unseen_server import app
@@ -47,7 +48,7 @@ async def test_once_a_token_was_made_every_call_but_health_needs_one(
     running: app.RunningServer, call: Make, new_grant: Make
 ) -> None:
     given, text = new_grant(CONTRIBUTOR)
-    running.grants.add(given)
+    running.grants.add(given, random_uid())
     stranger = call(running)
     refusal = await in_thread(stranger.refusal, stranger.info)
     assert (refusal.status, refusal.code) == ("UNAUTHENTICATED", "NOT_AUTHENTICATED")
@@ -56,7 +57,7 @@ async def test_once_a_token_was_made_every_call_but_health_needs_one(
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     holder = call(running, token=text)
     await in_thread(holder.create)
-    running.grants.revoke(given.uid, int(time.time()))
+    running.grants.revoke(given.uid, int(time.time()), random_uid())
     assert (await in_thread(holder.refusal, holder.info)).message.startswith("this token was revoked")
     assert (await in_thread(stranger.refusal, stranger.info)).code == "NOT_AUTHENTICATED", "never open again"
 
@@ -72,7 +73,7 @@ async def test_refused_caller_is_refused_before_its_message_is_read(
 ) -> None:
     """What is no message at all is answered with the caller's trouble, not with the message's."""
     given, text = new_grant(READER)
-    running.grants.add(given)
+    running.grants.add(given, random_uid())
     for token, code in ((None, "NOT_AUTHENTICATED"), (text, "NOT_PERMITTED")):
         caller = call(running, token=token)
         refusal = await in_thread(caller.refusal, caller.raw, "CollectionService/CreateCollection", [b"\xff" * 100])
@@ -100,8 +101,8 @@ async def test_no_token_comes_into_a_log_or_an_answer(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     (good, good_text), (ended, ended_text) = new_grant(READER), new_grant(READER, -1)
-    running.grants.add(good)
-    running.grants.add(ended)
+    running.grants.add(good, random_uid())
+    running.grants.add(ended, random_uid())
     strangers_text = new_grant(READER)[1]
     canaries = [good_text, ended_text, strangers_text, strangers_text[:-9], "canary-" + "x" * 60, "ey.canary.ey"]
     said = []
@@ -160,7 +161,7 @@ def test_who_comes_without_a_token_is_let_in_as_the_page_says(
 ) -> None:
     """Spelled out: the whole of what docs/access.md says under "Without a token"."""
     if given_before:
-        grants.add(new_grant(READER)[0])
+        grants.add(new_grant(READER)[0], random_uid())
     context: Any = Context((), (b"device-7",) if certificate else None)
     expected: Caller | None = None
     if entry is Entry.AUTO and not given_before:
@@ -189,7 +190,7 @@ def test_token_that_does_not_hold_is_never_overlooked(grants: Grants, new_grant:
 
 def test_two_tokens_are_none(grants: Grants, new_grant: Make) -> None:
     given, text = new_grant(READER)
-    grants.add(given)
+    grants.add(given, random_uid())
     gate = gate_over(grants)
     assert gate.admit(SEARCH, bearing(f"Bearer {text}")) == READER
     with pytest.raises(NotAuthenticated, match="one header"):
@@ -209,7 +210,7 @@ def test_method_that_stands_in_no_table_is_for_nobody(grants: Grants) -> None:
 def test_facts_of_tokens_are_readable_json(grants: Grants, new_grant: Make) -> None:
     """A tripwire: what lies on disks must go on being read."""
     caller = replace(READER, collections=frozenset({"scans"}))
-    grants.add(new_grant(caller, made_at=1_800_000_000, made_by="head")[0])
+    grants.add(new_grant(caller, made_at=1_800_000_000, made_by="head")[0], random_uid())
     content = json.loads(grants._store.facts("grant")[0].body)
     assert len(content.pop("secret_hash")) == 64
     assert content == {

@@ -119,6 +119,25 @@ def test_repeated_wish_is_one_token_and_an_altered_one_is_refused(world: Any, ca
     assert len(caller.tokens()) == before + 1
 
 
+def test_repeated_revocation_is_one_and_no_other_request_goes_by_its_id(world: Any, call: Make) -> None:
+    server, text = world
+    caller = call(server, token=text)
+    revoked, standing = caller.create_token("ward"), caller.create_token("ward")
+    request_id = random_uid()
+    for unfit in (b"", bytes(15), bytes(17)):
+        message = access_pb2.RevokeTokenRequest(request_id=unfit, token_uid=standing)
+        refusal = caller.refusal(caller.raw, f"{SERVICE}/RevokeToken", [message.SerializeToString()])
+        assert refusal.code == "MALFORMED_MESSAGE"
+    for _ in range(2):
+        caller.revoke(revoked, request_id)
+    assert caller.refusal(caller.revoke, standing, request_id).code == "REQUEST_REPLAYED"
+    assert caller.refusal(caller.create_token, "ward", request_id=request_id).code == "REQUEST_REPLAYED"
+    found = {token.uid: token.revoked_at_s for token in caller.tokens()}
+    assert (found[revoked] > 0, found[standing]) == (True, 0)
+    caller.revoke(revoked)
+    assert {token.uid: token.revoked_at_s for token in caller.tokens()} == found
+
+
 def test_every_truncation_of_a_wish_is_refused_or_means_less(world: Any, call: Make) -> None:
     server, text = world
     caller = call(server, token=text)

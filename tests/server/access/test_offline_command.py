@@ -79,14 +79,25 @@ def test_every_token_of_every_tenant_is_listed_and_one_is_revoked(command: Calla
     assert command("revoke", "00")[0] == 2
 
 
-def test_audit_log_says_what_was_done_here(command: Callable[..., Any], tmp_path: Path) -> None:
+def test_audit_log_says_what_was_done_here_and_the_store_knows_the_requests(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
     command("create", "--name", "x", "--role", "reader")
-    command("list")
+    listed = json.loads(command("list", "--json")[1])["tokens"]
+    command("revoke", listed[0]["uid"])
     config = Config(tmp_path / "data", "127.0.0.1", 0, MasterKeyChoice.of_file(tmp_path / "master.key"), None, 1)
     store = open_store(config)
     audit = open_audit(config, store)
     log = audit.log_of("")
-    acts = [(leaf["act"], leaf["outcome"]) for leaf in map(json.loads, log.leaves(0, log.size))]
+    leaves = [json.loads(leaf) for leaf in log.leaves(0, log.size)]
+    known = [store.knows_request(bytes.fromhex(leaf["request"])) for leaf in leaves if leaf["act"] != "ListTokens"]
     audit.close()
     store.close()
-    assert acts == [("CreateToken", "ASKED"), ("CreateToken", "OK"), ("ListTokens", "OK")]
+    assert [(leaf["act"], leaf["outcome"]) for leaf in leaves] == [
+        ("CreateToken", "ASKED"),
+        ("CreateToken", "OK"),
+        ("ListTokens", "OK"),
+        ("RevokeToken", "ASKED"),
+        ("RevokeToken", "OK"),
+    ]
+    assert known == [True] * 4

@@ -67,8 +67,8 @@ async def test_foreign_and_absent_take_the_same_steps(
     running: app.RunningServer, call: Make, new_grant: Make, make_rows: Make, called: list[str], method: str
 ) -> None:
     (here, here_text), (there, there_text) = new_grant(HERE), new_grant(THERE)
-    running.grants.add(here)
-    running.grants.add(there)
+    running.grants.add(here, random_uid())
+    running.grants.add(there, random_uid())
     asking, owner = call(running, token=here_text), call(running, token=there_text)
     _, rows = make_rows(2)
 
@@ -92,8 +92,8 @@ async def test_deletion_of_anothers_collection_does_not_wait_for_its_owner(
 ) -> None:
     """The owner's enrolment holds the collection; who only guesses its uid is answered all the same."""
     (here, here_text), (there, there_text) = new_grant(HERE), new_grant(THERE)
-    running.grants.add(here)
-    running.grants.add(there)
+    running.grants.add(here, random_uid())
+    running.grants.add(there, random_uid())
     asking, owner = call(running, token=here_text), call(running, token=there_text)
     theirs = await asyncio.to_thread(owner.create, "theirs")
     with running.engine.by_uid(THERE, theirs.uid)._mutating:
