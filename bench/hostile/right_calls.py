@@ -245,7 +245,10 @@ RIGHT: dict[str, tuple[Right, ...]] = {
         _changing(_G.SetHoldRequest, reason_code="CASE-1", lift=True),
     ),
     "GovernanceService/ListHolds": (_asking(_G.ListHoldsRequest),),
-    "GovernanceService/BreakGlass": (_changing(_G.BreakGlassRequest, reason_code="CASE-1", seconds=60),),
+    "GovernanceService/BreakGlass": (
+        _changing(_G.BreakGlassRequest, reason_code="CASE-1", seconds=60),
+        _changing(_G.BreakGlassRequest, end=True),
+    ),
     "GovernanceService/ListBreakGlass": (_asking(_G.ListBreakGlassRequest),),
 }
 """By method: what would be answered, or refused for one reason of the caller's own (a foreign uid, no such row)."""

@@ -114,16 +114,20 @@ class Rights:
             content = {**same, "by": call.caller.name, "at": now, "ends_at": now + seconds}
             return terms.read_emergency(self._office.facts.append(kinds.BREAK_GLASS, uid, content, request_id))
 
-    def end_emergency(self, live: LiveCollection, call: Call, grantee: str) -> Grant:
+    def end_emergency(self, live: LiveCollection, call: Call, request_id: bytes, grantee: str) -> Grant:
         """Let somebody in no more."""
+        uid = live.info.uid
         with live.changing():
-            terms = self._registry.require(live.info.uid)
-            now = self._office.clock.now()
+            terms = self._registry.require(uid)
             grantee = grantee or call.caller.name
             _require_own_or_steward(call, grantee)
+            same = {"event": "ended", "grantee": grantee}
+            if earlier := self._office.facts.earlier(kinds.BREAK_GLASS, uid, request_id, same):
+                return next(grant for grant in terms.emergencies.all() if grant.uid.hex() == earlier["uid"])
+            now = self._office.clock.now()
             grant = terms.emergencies.require(grantee, now)
-            content = {"event": "ended", "uid": grant.uid.hex(), "by": call.caller.name, "at": now}
-            return terms.read_emergency(self._office.facts.append(kinds.BREAK_GLASS, live.info.uid, content))
+            content = {**same, "uid": grant.uid.hex(), "by": call.caller.name, "at": now}
+            return terms.read_emergency(self._office.facts.append(kinds.BREAK_GLASS, uid, content, request_id))
 
     def emergencies(self, uid: bytes) -> tuple[Grant, ...]:
         """Every grant, ended ones too."""

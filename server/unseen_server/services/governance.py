@@ -187,7 +187,7 @@ class GovernanceService(governance_pb2_grpc.GovernanceServiceServicer):
         live, request_id = self._for_change(call, request)
         rights = self._governance.rights
         if request.end:
-            grant = await self._change(live, rights.end_emergency, live, call, request.grantee)
+            grant = await self._change(live, rights.end_emergency, live, call, request_id.own, request.grantee)
         else:
             details = (request.grantee, request.reason_code, request.seconds)
             grant = await self._change(live, rights.break_glass, live, call, request_id.own, *details)

@@ -94,13 +94,33 @@ def test_emergencies_end_early_and_are_remembered_after_a_restart(
     request_id = random_uid()
     first = steward.break_glass(request_id=request_id)
     assert steward.break_glass(request_id=request_id) == first
-    ended = steward.break_glass(end=True)
+    ending = {"request_id": random_uid(), "end": True}
+    ended = steward.break_glass(**ending)
     assert (ended.active, ended.ends_at) == (False, NOON)
     other = steward.break_glass(grantee="night doctor")
     own_server.stop()
     own_server.start()
     again = Steward(dial(), steward.uid)
     assert again.emergencies() == [ended, other]
+    again.break_glass()
+    own_server.hands.pass_s(1)
+    assert again.break_glass(**ending) == ended, "the one that was opened since stays open"
+    assert [grant.active for grant in again.emergencies()] == [False, True, True]
+
+
+def test_end_of_an_emergency_under_a_used_request_id_ends_nothing(governed: Governed) -> None:
+    steward = governed()
+    opening, ending = random_uid(), random_uid()
+    steward.break_glass(request_id=opening)
+    steward.break_glass(grantee="night doctor")
+    steward.break_glass(request_id=ending, end=True)
+    for fields in (
+        {"request_id": opening, "end": True},
+        {"request_id": ending, "end": True, "grantee": "night doctor"},
+        {"request_id": ending},
+    ):
+        assert steward.caller.refusal(steward.break_glass, **fields).code == "REQUEST_REPLAYED", fields
+    assert [grant.active for grant in steward.emergencies()] == [False, True]
 
 
 @pytest.mark.parametrize(
