@@ -100,6 +100,8 @@ class Erasing:
             terms.holds.require_none(subject)
             row_ids = self._begun(uid, request_id, subject)
             if row_ids is None:
+                if self._office.store.knows_request(request_id.own):
+                    raise _replayed()
                 row_ids = tuple(row for consent in terms.consents.of_subject(subject) for row in self._on(uid, consent))
                 content = {"uid": uid.hex(), "subject": subject.hex(), "row_ids": b"".join(row_ids).hex()}
                 self._office.facts.append(kinds.ERASING, request_id.own, content)
@@ -227,14 +229,14 @@ class Erasing:
         """The rows that this request began to erase before a stop, None when it did not."""
         for note in self._office.facts.all(kinds.ERASING, request_id.own):
             if (note.content["uid"], note.content["subject"]) != (uid.hex(), subject.hex()):
-                raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
+                raise _replayed()
             return _row_ids(note)
         return None
 
     def _certificate(self, uid: bytes, request_id: RequestId) -> bytes | None:
         for note in self._office.facts.all(kinds.CERTIFICATE, request_id.own):
             if note.content["uid"] != uid.hex():
-                raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
+                raise _replayed()
             return str(note.content["certificate"]).encode()
         return None
 
@@ -260,8 +262,15 @@ class Erasing:
             request_id.given, uid, asked, subject, rows, *epochs, self._office.clock.now_or_last(), destroyed_keys
         )
         signed = certificate.signed(key.public_key, key.sign).to_bytes()
-        self._office.facts.append(kinds.CERTIFICATE, request_id.own, {"uid": uid.hex(), "certificate": signed.decode()})
+        content = {"uid": uid.hex(), "certificate": signed.decode()}
+        # Where a subject had no row, nothing but its certificate carries the request.
+        own = request_id.own if asked is Asked.SUBJECT and not rows else None
+        self._office.facts.append(kinds.CERTIFICATE, request_id.own, content, own)
         return signed
+
+
+def _replayed() -> RequestReplayed:
+    return RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
 
 
 def _row_ids(note: Note) -> tuple[bytes, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.core.governance.written import SUBJECT
+from tests.core.governance.written import SUBJECT, consent
 from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
@@ -100,6 +100,15 @@ def test_a_subject_is_erased_with_every_row_and_consent_and_nobody_else(governed
     assert steward.erase_subject(SUBJECT).rows == 0
     scores = steward.search(vectors[1])
     assert scores[1] == pytest.approx(1, abs=0.02)
+
+
+def test_erasure_of_a_subject_under_a_used_request_id_erases_nothing(governed: Governed) -> None:
+    steward = governed()
+    request_id = random_uid()
+    given = consent(steward.policy, record_id=random_uid(), event_time=NOON)
+    steward.record(given, request_id)
+    assert steward.caller.refusal(steward.erase_subject, SUBJECT, request_id).code == "REQUEST_REPLAYED"
+    assert list(steward.states()) == [given.record_id]
 
 
 def test_nothing_of_an_erased_subjects_consents_is_left_after_a_restart(
