@@ -17,7 +17,7 @@ from unseen.types import UID_BYTES
 class Kind(Enum):
     """When a method's leaf has to be on disk."""
 
-    CHANGE = "a leaf before it is tried, another before its answer leaves"
+    CHANGE = "a leaf before it is tried, another before its answer leaves; the store knows it by its request id"
     READ = "a leaf before the first byte of its answer leaves"
     OPEN = "no leaf: it says nothing of anybody's data, only of the server or of the log itself"
 

@@ -1,24 +1,18 @@
 """Does the store hold what the audit log says was acknowledged? Asked once, at a start after a crash.
 
-The two lie in files of their own, and both are on disk before a change is acknowledged. A disk that loses the end of
-the store's log takes changes with it that nothing in the store can miss: the store looks as after a crash a moment
-earlier. The audit log still tells of them. After a restore it tells of what came since the backup.
+The store knows every change by its request id, and the change's leaf names it. The two lie in files of their own, and
+both are on disk before a change is acknowledged. A disk that loses the end of the store's log takes changes with it
+that nothing in the store can miss: the store looks as after a crash a moment earlier. The audit log still tells of
+them. After a restore it tells of what came since the backup.
 """
 
 from __future__ import annotations
 
 from unseen.audit.leaf import DONE, leaf_fields
 from unseen.store.interface import Store
+from unseen_server.acts import ACTS, Kind
 from unseen_server.audit import Audit
 from unseen_server.call import own_request_id
-
-REMEMBERED = frozenset(
-    {
-        *("CreateCollection", "DeleteCollection", "ReplaceCollection", "EnrolRows", "EraseRows"),
-        *("SetPolicy", "AcceptPolicy", "RecordConsent", "WithdrawConsent", "SetHold"),
-    }
-)
-"""Acts that the store remembers under their request id, whenever they are done. Tokens are not among them."""
 
 
 def count_missing_changes(store: Store, audit: Audit) -> int:
@@ -29,7 +23,7 @@ def count_missing_changes(store: Store, audit: Audit) -> int:
 
 def _acknowledged(fields: dict[str, object]) -> bytes:
     """The store's id of a change that a leaf says was done; empty for any other leaf."""
-    if fields["act"] not in REMEMBERED or fields["outcome"] != DONE or "request" not in fields:
+    if ACTS.get(str(fields["act"])) is not Kind.CHANGE or fields["outcome"] != DONE or "request" not in fields:
         return b""
     # The tenant by the leaf, not by the store: that may have lost whatever named it.
     return own_request_id(str(fields.get("tenant", "")), bytes.fromhex(str(fields["request"])))

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from tests.key_rings import rings_beside
+from tests.server.governance.steward import Steward
 from tests.server.in_process import config
 from unseen.audit.leaf import Details
+from unseen.bearer import BearerToken
 from unseen.errors import StoreFailed
 from unseen.store.durable import DurableStore
 from unseen.store.sqlite import SqliteStore
 from unseen_server.audit import AUDIT_FOLDER, Audit
-from unseen_server.call import LOCAL, Caller
+from unseen_server.call import LOCAL, Caller, Role
 from unseen_server.missing_changes import count_missing_changes
 from unseen_server.opening import opened_alone
 from unseen_server.signing import open_signing_key
@@ -61,6 +63,35 @@ def test_changes_that_the_disk_lost_are_told_once_and_no_others(
     caller = call(server.start())
     assert [count for act, count in acts(caller) if act == "changes-missing"] == told
     assert server.stop() == 0
+
+
+OF_ACCESS = {
+    "a token": lambda steward, uid: steward.caller.create_token(),
+    "a revocation": lambda steward, uid: steward.caller.revoke(uid),
+    "an emergency": lambda steward, uid: steward.break_glass(),
+    "the end of one": lambda steward, uid: steward.break_glass(grantee="night doctor", end=True),
+}
+"""What changes who may do what; the uid is that of a token."""
+
+
+@pytest.mark.parametrize("change", OF_ACCESS)
+def test_start_tells_that_the_disk_lost_who_may_do_what(
+    make_server: Make, call: Make, write_grants: Make, tmp_path: Path, change: str
+) -> None:
+    texts = write_grants(tmp_path, {name: Caller("", name, frozenset(Role)) for name in ("head", "leaver")})
+    server = make_server().start()
+    head = call(server, token=texts["head"])
+    steward = Steward(head, head.create().uid)
+    steward.set_policy()
+    steward.break_glass(grantee="night doctor")
+    log = server.data / "unseen.sqlite-wal"
+    bytes_before = log.stat().st_size
+    OF_ACCESS[change](steward, BearerToken.parse(texts["leaver"]).uid)
+    server.stop(signal.SIGKILL)
+    log.write_bytes(log.read_bytes()[:bytes_before])
+    told = [count for act, count in acts(call(server.start(), token=texts["head"])) if act == "changes-missing"]
+    assert (told, "does not hold" in server.log()) == ([1], True)
+    call(server, token=texts["leaver"]).access()  # stands, also where its revocation was acknowledged
 
 
 @pytest.mark.parametrize("tenant", ["", "clinic"])
