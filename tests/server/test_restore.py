@@ -245,14 +245,29 @@ def unfinished(folder: Path) -> set[tuple[str, int]]:
     return found
 
 
+def begun_restore(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """A restore that unpacks now, or has ended already."""
+    before = unfinished(folder)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until("a restore begins", lambda: unfinished(folder) - before or process.poll() is not None, pause_s=0.001)
+    return process
+
+
 def kill_a_restore(command: list[str], folder: Path, after_s: float) -> bool:
     """Kill it so long after it began to unpack; whether it was under way."""
     before = unfinished(folder)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until("a restore begins", lambda: unfinished(folder) - before or process.poll() is not None)
+    with begun_restore(command, folder) as process:
         time.sleep(after_s)
         process.kill()
     return bool(unfinished(folder) - before)
+
+
+def unpacking_s(command: list[str], folder: Path, data: Path) -> float:
+    """How long a restore that nobody disturbs is at it, from its first file until its folder has its name."""
+    with begun_restore(command, folder):
+        began = time.perf_counter()
+        until("a restore is over", data.exists, pause_s=0.001)
+        return time.perf_counter() - began
 
 
 def test_restore_that_is_killed_leaves_nothing_or_everything(
@@ -262,9 +277,11 @@ def test_restore_that_is_killed_leaves_nothing_or_everything(
     data = tmp_path / "new"
     command = [sys.executable, "-m", "unseen_server.restore", str(file), "--data", str(data)]
     command += ["--master-key", str(server.master_key)]
+    whole_s = unpacking_s(command, tmp_path, data)
+    shutil.rmtree(data)
     struck = 0
     for number in range(KILLS):
-        struck += kill_a_restore(command, tmp_path, random.uniform(0, 0.05) if number else 0)
+        struck += kill_a_restore(command, tmp_path, random.uniform(0, whole_s) if number else 0)
         if data.exists():
             assert server.run("doctor", "--data", data).returncode == 0
             shutil.rmtree(data)
