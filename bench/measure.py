@@ -79,3 +79,8 @@ def write_json(path: Path | None, figures: Mapping[str, object]) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({**figures, "machine": machine()}, indent=2) + "\n")
+
+
+def memory_folder() -> Path | None:
+    """Where files need no disk, if the system has such a place."""
+    return found if (found := Path("/dev/shm")).is_dir() else None

@@ -23,9 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.fuzz.target import Target, memory_folder
+from bench.fuzz.target import Target
 from bench.fuzz.targets import all_targets
-from bench.measure import print_table, write_json
+from bench.measure import memory_folder, print_table, write_json
 
 SLOWEST_S, MOST_MIB = 10, 2048
 OVERSHOOT = 1000

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.measure import memory_folder
 from unseen.errors import UnseenError
 
 Run = Callable[[bytes], object]
@@ -117,8 +118,3 @@ def scratch_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="unseen-fuzz-", dir=memory_folder() if "TMPDIR" not in os.environ else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def memory_folder() -> Path | None:
-    """Where files need no disk, if the system has such a place."""
-    return found if (found := Path("/dev/shm")).is_dir() else None
