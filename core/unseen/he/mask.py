@@ -11,8 +11,10 @@ ahead in idle time; u is kept transformed.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -33,6 +35,9 @@ BATCH_BLOCKS = LANES // 2
 UInt32Array = npt.NDArray[np.uint32]
 Int32Array = npt.NDArray[np.int32]
 Int8Array = npt.NDArray[np.int8]
+
+PAUSE_S = 0.02
+"""So long nothing has to have been taken before masks are made ahead: a scan has the cores to itself."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class MaskSource:
         self._process = os.getpid()
         self._change = threading.Condition()
         self._refiller: threading.Thread | None = None
+        self._taken_at = -math.inf
         self._closed = False
         self._scratch = _Scratch(parameters.ring_degree)
 
@@ -73,6 +79,7 @@ class MaskSource:
         """Masks for eight blocks, never handed out before: from those made ahead, else made now."""
         with self._change:
             self._forget_if_forked()
+            self._taken_at = time.monotonic()
             ready = self._ready.get(packing.rows_per_block)
             self._change.notify_all()
             if ready:
@@ -136,7 +143,10 @@ class MaskSource:
                 if self._closed:
                     return
                 rows_per_block = self._lacking()
-            if rows_per_block is not None:
+                busy_s = self._taken_at + PAUSE_S - time.monotonic()
+            if busy_s > 0:
+                time.sleep(busy_s)
+            elif rows_per_block is not None:
                 self._keep(rows_per_block, *self.make(rows_per_block))
 
     def _lacking(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import time
 from collections import deque
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from unseen.errors import UnsafeParameters
+from unseen.he import mask
 from unseen.he.mask import BATCH_BLOCKS, MaskBatch, MaskSource, insecure_no_mask
 from unseen.he.packing import Packing
 from unseen.he.ring import ring
@@ -86,6 +88,30 @@ def test_masks_are_made_ahead_and_dropped_on_close() -> None:
     source.close()
     assert source.ready(PACKING) == 0
     assert source.take(PACKING).u.shape == (128, BATCH_BLOCKS, 16)
+
+
+def test_masks_are_made_ahead_only_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask, "PAUSE_S", 1.0)
+    source, make = MaskSource(DEFAULT), MaskSource.make
+    made_ahead_at: list[float] = []
+
+    def noted(self: MaskSource, rows_per_block: int) -> tuple[MaskBatch, MaskBatch]:
+        if threading.current_thread() is not threading.main_thread():
+            made_ahead_at.append(time.monotonic())
+        return make(self, rows_per_block)
+
+    monkeypatch.setattr(MaskSource, "make", noted)
+    source.keep_ready(PACKING, 3)
+    wait_until_ready(source, 3)  # at once: nothing was taken yet
+    made_ahead_at.clear()
+    taken_at = []
+    for _ in range(20):
+        taken_at.append(time.monotonic())
+        source.take(PACKING)
+        time.sleep(0.01)
+    wait_until_ready(source, 3)
+    source.close()
+    assert min(made_ahead_at) >= taken_at[-1] + 1.0
 
 
 def test_fork_starts_without_the_masks_of_its_parent() -> None:
