@@ -50,7 +50,7 @@ def find_finished(tx: Transaction, request: Request) -> Finished | None:
         return None
     known_kind, known_digest, uid, epoch, row_count = found[0]
     if known_kind != request.kind or not hmac.compare_digest(known_digest, request.digest):
-        raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
+        raise another_request()
     return Finished(uid, epoch, row_count)
 
 
@@ -80,6 +80,11 @@ def require_erasure_stands(tx: Transaction, collection: int, done: Finished) -> 
     )[0][0]
     if back:
         raise replayed("rows of this erasure were enrolled again since")
+
+
+def another_request() -> RequestReplayed:
+    """The refusal of a request under an id that stands for another one."""
+    return RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
 
 
 def replayed(why: str) -> RequestReplayed:

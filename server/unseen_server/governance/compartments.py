@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unseen.errors import LimitExceeded, RequestReplayed
+from unseen.errors import LimitExceeded
+from unseen.store.requests import another_request
 from unseen_server import limits
 
 
@@ -51,7 +52,7 @@ class Compartments:
         """Its number; RequestReplayed when there is none, so that no request can have used it."""
         number = self.number_of(compartment)
         if number is None:
-            raise RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
+            raise another_request()
         return number
 
     def purposes(self, number: int) -> frozenset[str]:

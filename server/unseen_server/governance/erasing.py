@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from unseen.audit.leaf import Details
 from unseen.entropy import random_uid
-from unseen.errors import RequestReplayed
 from unseen.governance.certificate import Asked, ErasureCertificate
+from unseen.store.requests import another_request
 from unseen.types import UID_BYTES, EncryptedBlock
 from unseen_server import limits
 from unseen_server.call import Call
@@ -96,12 +96,15 @@ class Erasing:
         with live.changing():
             terms = self._registry.require(uid)
             if certificate := self._certificate(uid, request_id):
+                told, _ = ErasureCertificate.from_signed(certificate)
+                if (told.asked, told.subject) != (Asked.SUBJECT, subject):
+                    raise another_request()
                 return Erased(certificate, live.info.epoch, repeated=True, rows=0)
             terms.holds.require_none(subject)
             row_ids = self._begun(uid, request_id, subject)
             if row_ids is None:
                 if self._office.store.knows_request(request_id.own):
-                    raise _replayed()
+                    raise another_request()
                 row_ids = tuple(row for consent in terms.consents.of_subject(subject) for row in self._on(uid, consent))
                 content = {"uid": uid.hex(), "subject": subject.hex(), "row_ids": b"".join(row_ids).hex()}
                 self._office.facts.append(kinds.ERASING, request_id.own, content)
@@ -229,14 +232,14 @@ class Erasing:
         """The rows that this request began to erase before a stop, None when it did not."""
         for note in self._office.facts.all(kinds.ERASING, request_id.own):
             if (note.content["uid"], note.content["subject"]) != (uid.hex(), subject.hex()):
-                raise _replayed()
+                raise another_request()
             return _row_ids(note)
         return None
 
     def _certificate(self, uid: bytes, request_id: RequestId) -> bytes | None:
         for note in self._office.facts.all(kinds.CERTIFICATE, request_id.own):
             if note.content["uid"] != uid.hex():
-                raise _replayed()
+                raise another_request()
             return str(note.content["certificate"]).encode()
         return None
 
@@ -267,10 +270,6 @@ class Erasing:
         own = request_id.own if asked is Asked.SUBJECT and not rows else None
         self._office.facts.append(kinds.CERTIFICATE, request_id.own, content, own)
         return signed
-
-
-def _replayed() -> RequestReplayed:
-    return RequestReplayed("this request id was used for another request before; draw 16 new random bytes")
 
 
 def _row_ids(note: Note) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from unseen.errors import InvalidInput, NotPermitted, PolicyRefused
 from unseen.governance.terms import REASON_CODE
+from unseen.store.requests import another_request
 from unseen.types import CatalogueEntry
 from unseen_server.access.names import require_name
 from unseen_server.call import Call, Role
@@ -78,7 +79,8 @@ class Rights:
         uid = live.info.uid
         with live.changing():
             terms = self._registry.require(uid)
-            same = {"event": "lifted" if lift else "set", "reason_code": reason_code}
+            event = "lifted" if lift else "set"
+            same = {"event": event, "reason_code": reason_code, "subject": subject.hex()}
             if self._office.facts.earlier(kinds.HOLD, uid, request_id, same):
                 return next(hold for hold in reversed(terms.holds.all()) if hold.reason_code == reason_code)
             if lift:
@@ -86,7 +88,7 @@ class Rights:
                 terms.has_withheld = True  # for the retention job: what was held may go now
             else:
                 terms.holds.require_new(reason_code)
-            content = {**same, "subject": subject.hex(), "by": call.caller.name, "at": self._office.clock.now()}
+            content = {**same, "by": call.caller.name, "at": self._office.clock.now()}
             return terms.read_hold(self._office.facts.append(kinds.HOLD, uid, content, request_id))
 
     def holds(self, uid: bytes, subject: bytes | None = None) -> tuple[Hold, ...]:
@@ -106,7 +108,9 @@ class Rights:
             terms = self._registry.require(uid)
             grantee = grantee or call.caller.name
             same = {"event": "opened", "uid": request_id.hex(), "grantee": grantee, "reason_code": reason_code}
-            if self._office.facts.earlier(kinds.BREAK_GLASS, uid, request_id, same):
+            if earlier := self._office.facts.earlier(kinds.BREAK_GLASS, uid, request_id, same):
+                if earlier["ends_at"] - earlier["at"] != seconds:
+                    raise another_request()
                 return next(grant for grant in terms.emergencies.all() if grant.uid == request_id)
             _require_provided_for(terms, call, grantee, seconds)
             terms.emergencies.require_room()

@@ -108,6 +108,9 @@ def test_erasure_of_a_subject_under_a_used_request_id_erases_nothing(governed: G
     given = consent(steward.policy, record_id=random_uid(), event_time=NOON)
     steward.record(given, request_id)
     assert steward.caller.refusal(steward.erase_subject, SUBJECT, request_id).code == "REQUEST_REPLAYED"
+    erased = random_uid()
+    steward.erase_subject(OTHER, erased)
+    assert steward.caller.refusal(steward.erase_subject, SUBJECT, erased).code == "REQUEST_REPLAYED"
     assert list(steward.states()) == [given.record_id]
 
 

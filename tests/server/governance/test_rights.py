@@ -118,9 +118,19 @@ def test_end_of_an_emergency_under_a_used_request_id_ends_nothing(governed: Gove
         {"request_id": opening, "end": True},
         {"request_id": ending, "end": True, "grantee": "night doctor"},
         {"request_id": ending},
+        {"request_id": opening, "seconds": 61},
     ):
         assert steward.caller.refusal(steward.break_glass, **fields).code == "REQUEST_REPLAYED", fields
     assert [grant.active for grant in steward.emergencies()] == [False, True]
+
+
+def test_a_hold_under_a_used_request_id_is_answered_again_or_refused(governed: Governed) -> None:
+    steward, request_id = governed(), random_uid()
+    held = steward.hold("CASE-1", SUBJECT, request_id=request_id)
+    assert steward.hold("CASE-1", SUBJECT, request_id=request_id) == held
+    for other in (("CASE-2", SUBJECT), ("CASE-1", bytes(16)), ("CASE-1", SUBJECT, True)):
+        assert steward.caller.refusal(steward.hold, *other, request_id=request_id).code == "REQUEST_REPLAYED", other
+    assert steward.holds() == [held]
 
 
 @pytest.mark.parametrize(
