@@ -11,10 +11,8 @@ ahead in idle time; u is kept transformed.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -71,15 +69,15 @@ class MaskSource:
         self._process = os.getpid()
         self._change = threading.Condition()
         self._refiller: threading.Thread | None = None
-        self._taken_at = -math.inf
-        self._closed = False
+        self._taken = 0
+        self._closed = threading.Event()
         self._scratch = _Scratch(parameters.ring_degree)
 
     def take(self, packing: Packing) -> MaskBatch:
         """Masks for eight blocks, never handed out before: from those made ahead, else made now."""
         with self._change:
             self._forget_if_forked()
-            self._taken_at = time.monotonic()
+            self._taken += 1
             ready = self._ready.get(packing.rows_per_block)
             self._change.notify_all()
             if ready:
@@ -92,7 +90,7 @@ class MaskSource:
         """Keep this many batches ready for a packing, or one more, refilled by a background thread."""
         with self._change:
             self._wanted[packing.rows_per_block] = batches
-            if self._refiller is None and not self._closed:
+            if self._refiller is None and not self._closed.is_set():
                 self._refiller = threading.Thread(target=self._refill, name="unseen-masks", daemon=True)
                 self._refiller.start()
             self._change.notify_all()
@@ -105,7 +103,7 @@ class MaskSource:
     def close(self) -> None:
         """Stop refilling and drop what was made ahead."""
         with self._change:
-            self._closed = True
+            self._closed.set()
             self._ready.clear()
             self._change.notify_all()
 
@@ -132,20 +130,21 @@ class MaskSource:
 
     def _keep(self, rows_per_block: int, *batches: MaskBatch) -> None:
         with self._change:
-            if not self._closed:
+            if not self._closed.is_set():
                 self._ready.setdefault(rows_per_block, deque()).extend(batches)
                 self._change.notify_all()
 
     def _refill(self) -> None:
+        seen = self._taken
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._closed or self._lacking() is not None)
-                if self._closed:
-                    return
+                self._change.wait_for(lambda: self._closed.is_set() or self._lacking() is not None)
                 rows_per_block = self._lacking()
-                busy_s = self._taken_at + PAUSE_S - time.monotonic()
-            if busy_s > 0:
-                time.sleep(busy_s)
+                before, seen = seen, self._taken
+            if self._closed.is_set():
+                return
+            if seen != before:
+                self._closed.wait(PAUSE_S)
             elif rows_per_block is not None:
                 self._keep(rows_per_block, *self.make(rows_per_block))
 
