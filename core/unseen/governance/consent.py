@@ -20,7 +20,7 @@ from unseen.types import UID_BYTES
 
 SCHEMA_VERSION = "unseen-consent-1 (ISO/IEC TS 27560:2023)"
 MOST_VALIDITY_S = 100 * 366 * 86_400
-_DURATION = re.compile(r"PT(\d{1,10})S")
+_DURATION = re.compile(r"PT([1-9][0-9]{0,9})S")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
@@ -146,6 +146,6 @@ def _validity(event: Fields) -> int | None:
     if text is None:
         return None
     found = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if not found or not 0 < int(found[1]) <= min(MOST_VALIDITY_S, LAST_MOMENT_S):
+    if not found or int(found[1]) > min(MOST_VALIDITY_S, LAST_MOMENT_S):
         raise InvalidDocument(f"a consent's validity_duration is null or PT1S to PT{MOST_VALIDITY_S}S")
     return int(found[1])

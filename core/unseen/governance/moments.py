@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from unseen.errors import InvalidDocument
 
 DAY_S = 86_400
-FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 LAST_MOMENT_S = 253_402_300_799
 """The end of the year 9999: beyond it the form has no room."""
 

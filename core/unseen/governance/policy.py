@@ -25,7 +25,7 @@ MOST_VERSIONS = 10_000
 MOST_RETENTION_DAYS = 36_500
 MOST_EMERGENCY_HOURS = 168
 DIGEST_BYTES = 32
-_DECIMAL = re.compile(r"\d{1,4}(\.\d{1,6})?")
+_DECIMAL = re.compile(r"\d{1,4}(\.\d{1,6})?", re.ASCII)
 _MECHANISM = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 

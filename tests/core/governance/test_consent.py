@@ -68,6 +68,14 @@ def test_a_consent_comes_back(validity: int | None, at: int, purposes: set[str],
 WRONG: list[dict[str, Any]] = [
     {"event": {"event_time": "2026-01-01T12:00:00Z", "validity_duration": "PT0S", "event_state": "dpv:ConsentGiven"}},
     {"event": {"event_time": "2026-01-01T12:00:00Z", "validity_duration": "P1D", "event_state": "dpv:ConsentGiven"}},
+    {"event": {"event_time": "2026-01-01T12:00:00Z", "validity_duration": "PT01S", "event_state": "dpv:ConsentGiven"}},
+    {
+        "event": {
+            "event_time": "2026-01-01T12:00:00Z",
+            "validity_duration": "PT\u0663S",
+            "event_state": "dpv:ConsentGiven",
+        }
+    },
     {"event": {"event_time": "2026-01-01T12:00:00Z", "validity_duration": None, "event_state": "dpv:ConsentWithdrawn"}},
     {"event": {"event_time": "tomorrow", "validity_duration": None, "event_state": "dpv:ConsentGiven"}},
     {"event": None},

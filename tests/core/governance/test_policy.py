@@ -73,6 +73,7 @@ WRONG: list[dict[str, Any]] = [
     {"contact": "x" * 2001},
     {"noise": {"mechanism": "privunit", "max_epsilon": 4}},
     {"noise": {"mechanism": "privunit", "max_epsilon": "four"}},
+    {"noise": {"mechanism": "privunit", "max_epsilon": "\u0664"}},
     {"emergency": {"most_hours": 0}},
     {"emergency": {"most_hours": 169}},
     {"recipients": ["x"] * 65},
