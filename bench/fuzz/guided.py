@@ -2,7 +2,8 @@
 
     python -m bench.fuzz.guided ROOM NAME EXECUTIONS SUMMARY CORPUS -seed=1 ...
 
-What follows SUMMARY is libFuzzer's. An undeclared exception does not end the run: it is noted, once for each place.
+CORPUS is an empty folder; what follows it is libFuzzer's. An undeclared exception does not end the run: it is noted,
+once for each place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ COMPILED = ["unseen.he.compiled_bits", "unseen.v1"]
 
 
 def main() -> None:
-    room, name, executions, summary, *options = sys.argv[1:]
+    room, name, executions, summary, corpus, *options = sys.argv[1:]
     import unseen.he.compiled_bits  # noqa: F401 - before anything is instrumented
 
     with atheris.instrument_imports(include=OURS, exclude=COMPILED):
@@ -32,6 +33,8 @@ def main() -> None:
         from bench.fuzz.targets import of_room
 
         target = next(one for one in of_room(room) if one.name == name)  # imports what it fuzzes
+    for number, right in enumerate(target.inputs):  # some are right under keys that this process drew
+        (Path(corpus) / str(number)).write_bytes(right)
     outcome, wanted = Outcome(), int(executions)
 
     def execute(data: bytes) -> None:
@@ -45,7 +48,7 @@ def main() -> None:
             return bytes(atheris.Mutate(data, most_bytes))
         return changed(target, data, random.Random(seed))[:most_bytes]
 
-    _fuzz(execute, mutate, [sys.argv[0], *options])
+    _fuzz(execute, mutate, [sys.argv[0], corpus, *options])
 
 
 def _fuzz(execute: Callable[[bytes], None], mutate: Callable[[bytes, int, int], bytes], arguments: list[Any]) -> None:
