@@ -70,6 +70,7 @@ class MaskSource:
         self._change = threading.Condition()
         self._refiller: threading.Thread | None = None
         self._taken = 0
+        """How often masks were asked for: unchanged after a pause, nothing scans."""
         self._closed = threading.Event()
         self._scratch = _Scratch(parameters.ring_degree)
 
