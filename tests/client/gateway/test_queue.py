@@ -45,7 +45,10 @@ def test_of_the_disk_alone_no_study_can_be_read(queue: Queue) -> None:
     for path in queue.folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
         seen += path.name.encode() + (path.read_bytes() if path.is_file() else b"")
-    for word in (b"DOE", b"4711", b"1.2.826", b"DICM", b"ROOM-4", b"a reason", data[2000:2032]):
+    # Long enough that sealed bytes do not spell them by chance.
+    planted = (b"DOE^JANE", b"4711-1", b"1.2.826.0.1", data[124:136], data[2000:2032])
+    assert all(word in data for word in planted)
+    for word in (*planted, b"SENDER-OF-ROOM-4", b"a reason that says"):
         assert word not in seen
     with pytest.raises(ImageRefused, match="another site key"):
         Queue(queue.folder, queue_key(bytes(32)), MANY).waiting()[0].read()
