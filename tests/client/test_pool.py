@@ -84,8 +84,9 @@ def test_after_a_fork_the_childs_pool_starts_empty(pool, monkeypatch):
     wait_until_full(pool)
     before, its_lock = pool._refiller, pool._changed
     monkeypatch.setattr(module.os, "getpid", lambda: -1)
-    shelf_before = [id(one) for one in next(iter(pool._ready.values()))]
-    assert id(pool.take(DEFAULT, PACKING)) not in shelf_before
+    parents = list(next(iter(pool._ready.values())))  # kept alive, so that no new one can stand at their addresses
+    taken = pool.take(DEFAULT, PACKING)
+    assert all(taken is not one for one in parents)
     assert pool._refiller is not before
     pool.close()
     with its_lock:
