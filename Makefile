@@ -25,9 +25,10 @@ SOAK_S ?= 600
 LOAD_ROWS ?= 100000
 HOSTILE ?= 100000
 FUZZ   ?= 1000000
+ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench evidence faults fuzz hostile load system pictures fonts proto baseline clean
+.PHONY: help demo test check format bench evidence faults fuzz hostile load properties system pictures fonts proto baseline clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -97,7 +98,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench faults hostile pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
+evidence: bench faults hostile properties pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.scan --protection owner --json $(BENCH_OUT)/scan-owner.json
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json
@@ -148,6 +149,11 @@ fuzz: $(VENV)/.dev-stamp  ## a million executions of every parser, guided by cov
 	mkdir -p $(BENCH_OUT)
 	$(PIP) install -q -c constraints/tested.txt -e '.[fuzz]'
 	$(BIN)/python -m bench.fuzz --executions $(FUZZ) --json $(BENCH_OUT)/fuzz.json
+
+properties: $(VENV)/.dev-stamp  ## every property on examples that nobody has seen yet (ROUNDS=10)
+	for round in $$(seq $(ROUNDS)); do \
+		$(BIN)/python -m pytest -q -n 3 --dist loadfile -m hypothesis --hypothesis-profile=explore || exit 1; \
+	done
 
 load: $(VENV)/.run-stamp  ## five times as many searches as the server can answer, ten minutes of it (SOAK_S=600)
 	mkdir -p $(BENCH_OUT)

@@ -2,6 +2,9 @@
 
 With CI=true a skipped test is a failure, also when its whole file was skipped. Expected failures (xfail) are not
 skips: they were tried. Tests run side by side on busy machines: no example of a property has to be quick.
+
+Examples of properties are the same in each run, so that a failure is one of the change, not of the day. `make
+properties` looks for new ones.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from hypothesis import HealthCheck, settings
 
 from tests import postgres
 
-settings.register_profile("unseen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False)
+settings.register_profile("unseen", settings.get_profile("explore"), derandomize=True, database=None)
 settings.load_profile("unseen")
 
 # Tests start hundreds of Python processes: where an environment forbids to keep compiled modules, each would compile
