@@ -29,6 +29,8 @@ FIRST_PAUSE_S = 0.1
 """A restarting server needs about this long to listen again."""
 LONGEST_PAUSE_S = 3.0
 """Long enough not to press a server that is down, short enough to notice within seconds that it is back."""
+SHORTEST_TRY_S = 0.1
+"""Another try is begun while there is this much time left: in less it could only say that it was too short."""
 
 
 class Receiver(Protocol):
@@ -90,8 +92,11 @@ def ask(
     """
     began_at = patience.clock()
     give_up_at = began_at + patience.timeout_s
+    failure: UnseenError | None = None
     for tries in itertools.count(1):
         left_s = give_up_at - patience.clock()
+        if failure is not None and left_s < SHORTEST_TRY_S:
+            raise _given_up(failure, tries - 1, patience.clock() - began_at) from failure
         if left_s <= 0:
             raise DeadlineExceeded(_too_late(patience, tries))
         try:
@@ -100,8 +105,9 @@ def ask(
             if isinstance(error, QuotaExceeded) and error.retry_after_s is None:
                 raise
             wait_s = max(pause_s(tries), later_s(error.retry_after_s or 0.0))
-            if patience.clock() + wait_s >= give_up_at:
+            if patience.clock() + wait_s > give_up_at - SHORTEST_TRY_S:
                 raise _given_up(error, tries, max(patience.timeout_s, patience.clock() - began_at)) from error
+            failure = error
             yield Pause(wait_s)
     raise AssertionError("unreachable: the loop above ends by returning or raising")
 
