@@ -42,7 +42,8 @@ HALF_BYTES = 16
 _HEAD = struct.Struct("<4B")
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_TO_OURS, _TO_STANDARD = str.maketrans(_STANDARD, _LETTERS), str.maketrans(_LETTERS + "OIL", _STANDARD + "ABB")
+_TO_OURS, _TO_STANDARD = str.maketrans(_STANDARD, _LETTERS), str.maketrans(_LETTERS, _STANDARD)
+_LOOK_ALIKE = str.maketrans("OIL", "011")
 _CHECK_LETTERS = 4
 _LINE = re.compile(r"\s*(\d{1,2})(?:\s*[:.])?\s+([0-9A-Za-z][0-9A-Za-z \t-]*)")
 _WITH_OWNER_KEY, _KEEPS_VECTORS, _WITH_STORE = 1, 2, 4
@@ -158,13 +159,14 @@ def _encoded(data: bytes) -> str:
 
 
 def _decoded(number: int, letters: str) -> bytes:
-    body, check = letters[:-_CHECK_LETTERS], letters[-_CHECK_LETTERS:].translate(str.maketrans("OIL", "011"))
-    standard = body.translate(_TO_STANDARD)
+    letters = letters.translate(_LOOK_ALIKE)
+    standard = letters[:-_CHECK_LETTERS].translate(_TO_STANDARD)
     try:
         data = base64.b32decode(standard + "=" * (-len(standard) % 8))
     except ValueError:
         data = b""
-    if not data or len(data) > LINE_BYTES or check != _check(number, data):
+    # Written again, since a last letter may hold bits that no byte takes: it has one spelling, too.
+    if not data or len(data) > LINE_BYTES or letters != _encoded(data) + _check(number, data):
         raise IntegrityError(f"line {number} of the sheet is mistyped; compare it letter by letter")
     return data
 
