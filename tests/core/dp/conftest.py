@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from tests.counted_keystream import counted_keystream
 from unseen import entropy
 from unseen.dp.gaussian import Gaussian
 from unseen.dp.mechanism import Mechanism
@@ -18,13 +18,7 @@ def begin_noise_anew(monkeypatch: pytest.MonkeyPatch):
     """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
 
     def begin() -> None:
-        keys = iter(range(1, 1 << 62))
-
-        def keystream(count: int) -> bytes:
-            cipher = Cipher(algorithms.AES256(next(keys).to_bytes(32, "little")), modes.CTR(bytes(16)))
-            return cipher.encryptor().update(bytes(count))
-
-        monkeypatch.setattr(entropy, "keystream", keystream)
+        monkeypatch.setattr(entropy, "keystream", counted_keystream())
 
     return begin
 
