@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import threading
-import time
 from collections import deque
 from dataclasses import replace
 
@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from unseen.errors import UnsafeParameters
-from unseen.he import mask
-from unseen.he.mask import BATCH_BLOCKS, MaskBatch, MaskSource, insecure_no_mask
+from unseen.he.mask import BATCH_BLOCKS, PAUSE_S, MaskBatch, MaskSource, insecure_no_mask
 from unseen.he.packing import Packing
 from unseen.he.ring import ring
 from unseen.params import DEFAULT
@@ -90,28 +89,43 @@ def test_masks_are_made_ahead_and_dropped_on_close() -> None:
     assert source.take(PACKING).u.shape == (128, BATCH_BLOCKS, 16)
 
 
-def test_masks_are_made_ahead_only_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mask, "PAUSE_S", 1.0)
+class HeldPause(threading.Event):
+    """Waits for the test to let a pause end, whatever it should last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: queue.Queue[float | None] = queue.Queue()
+        self.over = threading.Semaphore(0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun.put(timeout)
+        return self.over.acquire(timeout=60)
+
+
+def test_masks_are_made_ahead_only_in_a_pause_without_a_take(monkeypatch: pytest.MonkeyPatch) -> None:
     source, make = MaskSource(DEFAULT), MaskSource.make
-    made_ahead_at: list[float] = []
+    makers: list[threading.Thread] = []
 
     def noted(self: MaskSource, rows_per_block: int) -> tuple[MaskBatch, MaskBatch]:
-        if threading.current_thread() is not threading.main_thread():
-            made_ahead_at.append(time.monotonic())
+        makers.append(threading.current_thread())
         return make(self, rows_per_block)
 
-    monkeypatch.setattr(MaskSource, "make", noted)
     source.keep_ready(PACKING, 3)
     wait_until_ready(source, 3)  # at once: nothing was taken yet
-    made_ahead_at.clear()
-    taken_at = []
+    source._closed = pause = HeldPause()
+    monkeypatch.setattr(MaskSource, "make", noted)
     for _ in range(20):
-        taken_at.append(time.monotonic())
         source.take(PACKING)
-        time.sleep(0.01)
+    assert pause.begun.get(timeout=60) == PAUSE_S
+    source.take(PACKING)
+    pause.over.release()
+    assert pause.begun.get(timeout=60) == PAUSE_S, "there was a take in the first pause"
+    assert set(makers) == {threading.main_thread()}
+    for _ in range(4):
+        pause.over.release()
     wait_until_ready(source, 3)
     source.close()
-    assert min(made_ahead_at) >= taken_at[-1] + 1.0
+    assert set(makers) == {threading.main_thread(), source._refiller}
 
 
 def test_fork_starts_without_the_masks_of_its_parent() -> None:
@@ -122,6 +136,8 @@ def test_fork_starts_without_the_masks_of_its_parent() -> None:
     receiving, sending = context.Pipe(duplex=False)
     child = context.Process(target=lambda: sending.send_bytes(source.take(PACKING).noise_c1.tobytes()))
     child.start()
+    sending.close()  # so that a child that died is the end of the pipe
+    assert receiving.poll(120)
     in_child = receiving.recv_bytes()
     child.join()
     assert in_child != expected

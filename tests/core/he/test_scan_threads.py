@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -69,10 +70,12 @@ def test_a_block_that_fails_leaves_nothing_running(threads: ScanThreads) -> None
 
 def test_two_queries_at_once_use_the_same_threads(threads: ScanThreads) -> None:
     names: set[str] = set()
+    numbers, both = itertools.count(), threading.Barrier(2)
 
     def work() -> None:
         names.add(threading.current_thread().name)
-        time.sleep(0.005)
+        if next(numbers) < 2:
+            both.wait(60)
 
     def query() -> None:
         with threads.lent() as submit:
