@@ -89,7 +89,7 @@ def test_wrong_key_after_a_crash_leaves_the_log_for_the_right_one(tmp_path: Path
     store.close()
 
 
-@pytest.mark.parametrize("content", [b"not a database at all" * 100, os.urandom(5000)])
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, os.urandom(5000)], ids=["text", "noise"])
 def test_foreign_file_is_refused_in_one_sentence_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(InvalidConfiguration, match="not an Unseen store"):

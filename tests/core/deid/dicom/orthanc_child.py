@@ -20,7 +20,7 @@ from pathlib import Path
 
 PORT = 8042
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
-START_DEADLINE_S = 60.0
+START_DEADLINE_S = 180.0
 
 
 def loopback_up() -> None:
@@ -33,7 +33,7 @@ def loopback_up() -> None:
 
 def ask(method: str, path: str, body: bytes) -> bytes:
     """One request to Orthanc's REST interface."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=120)
     connection.request(method, path, body)
     response = connection.getresponse()
     content = response.read()
@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
             path.with_suffix(".dcm.out").write_bytes(ask("POST", f"/instances/{stored['ID']}/anonymize", b"{}"))
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 if __name__ == "__main__":
