@@ -280,12 +280,17 @@ def test_restore_that_is_killed_leaves_nothing_or_everything(
     whole_s = unpacking_s(command, tmp_path, data)
     shutil.rmtree(data)
     struck = 0
-    for number in range(KILLS):
-        struck += kill_a_restore(command, tmp_path, random.uniform(0, whole_s) if number else 0)
+    for _ in range(10 * KILLS):
+        if kill_a_restore(command, tmp_path, random.uniform(0, whole_s) if struck else 0):
+            struck += 1
+        else:
+            whole_s *= 0.9
         if data.exists():
             assert server.run("doctor", "--data", data).returncode == 0
             shutil.rmtree(data)
-    assert struck > KILLS // 2, "most restores were over before they were killed"
+        if struck == KILLS:
+            break
+    assert struck == KILLS, "most restores were over before they were killed"
     result = server.run("restore", file, "--data", data)
     assert result.returncode == 0, result.stderr
     assert set(contents(data)) >= {"unseen.sqlite"}
