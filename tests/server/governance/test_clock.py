@@ -38,8 +38,13 @@ def store() -> FactStore:
     return FactList()
 
 
+def quarters(least_s: int, most_s: int) -> st.SearchStrategy[float]:
+    """Seconds whose sums are exact, in whatever order they are added."""
+    return st.integers(4 * least_s, 4 * most_s).map(lambda number: number / 4)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.floats(-4e8, 4e8), st.floats(0, 5000)), max_size=30))
+@given(st.lists(st.tuples(quarters(-4 * 10**8, 4 * 10**8), quarters(0, 5000)), max_size=30))
 def test_time_never_goes_back_and_agrees_with_a_plain_account(moves: list[tuple[float, float]]) -> None:
     hands, store = Hands(), FactList()
     clock = hands.clock(store)
