@@ -115,15 +115,19 @@ def test_a_server_that_does_not_keep_to_it_is_told_on() -> None:
 
 
 HOLDING = """
-import sys
+import sys, time
 kept = []
 for line in sys.stdin:
     held = bytearray(b"x") * int(line)
-    kept += [held] if line.startswith("+") else []
-    del held
+    if line.startswith("+"):
+        kept.append(held)
+    else:
+        time.sleep(0.25)
+        del held
+        time.sleep(0.25)
     print(len(kept), flush=True)
 """
-"""Takes so many bytes and lets go of them; with a plus, keeps them."""
+"""Takes so many bytes for several looks and lets go of them for as long; with a plus, keeps them."""
 
 
 def asked_to_hold(process: subprocess.Popen[str], *sizes: str) -> None:
@@ -145,8 +149,8 @@ def test_what_a_call_takes_for_a_moment_and_what_it_leaves_are_told_apart() -> N
     command = [sys.executable, "-c", HOLDING]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         asked_to_hold(process, "1000")
-        with MemoryWatch(process.pid, every_s=0.02) as watch:
-            asked_to_hold(process, *["80000000"] * 20)
+        with MemoryWatch(process.pid, every_s=0.05) as watch:
+            asked_to_hold(process, *["80000000"] * 4)
             quiet_for_as_long(watch)
         assert 70 << 20 < watch.most_at_once_bytes < 100 << 20
         assert watch.grown_bytes < 20 << 20
