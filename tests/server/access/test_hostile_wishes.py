@@ -16,7 +16,6 @@ from unseen_server.call import Caller, Role
 
 Make = Callable[..., Any]
 SERVICE = "AccessService"
-NOW = int(time.time())
 EVERYTHING = {"INVALID_INPUT", "MALFORMED_MESSAGE", "NOT_PERMITTED"}
 
 
@@ -33,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, write_grants: Make, new_serv
 def wish(**fields: Any) -> access_pb2.CreateTokenRequest:
     access = access_pb2.Access(tenant="ward", name="x", roles=["reader"], every_collection=True)
     request = access_pb2.CreateTokenRequest(
-        request_id=random_uid(), access=access, expires_at_s=NOW + 3600, secret_hash=bytes(32)
+        request_id=random_uid(), access=access, expires_at_s=int(time.time()) + 3600, secret_hash=bytes(32)
     )
     for path, value in fields.items():
         *outer, last = path.split("__")
@@ -48,43 +47,48 @@ def wish(**fields: Any) -> access_pb2.CreateTokenRequest:
     return request
 
 
-WISHES = {
-    "no request id": wish(request_id=b""),
-    "a short request id": wish(request_id=bytes(15)),
-    "no hash": wish(secret_hash=b""),
-    "a short hash": wish(secret_hash=bytes(31)),
-    "a long hash": wish(secret_hash=bytes(33)),
-    "a hash and a certificate": wish(certificate="d"),
-    "a certificate": wish(certificate="d", secret_hash=b""),
-    "no end": wish(expires_at_s=0),
-    "an end that is over": wish(expires_at_s=NOW - 1),
-    "an end after a year": wish(expires_at_s=NOW + limits.MAX_TOKEN_LIFE_S + 3600),
-    "an end after all times": wish(expires_at_s=(1 << 64) - 1),
-    "no role": wish(access__roles=[]),
-    "a role that there is not": wish(access__roles=["king"]),
-    "a role in capitals": wish(access__roles=["READER"]),
-    "no name": wish(access__name=""),
-    "a long name": wish(access__name="x" * 129),
-    "a name of two lines": wish(access__name="a\nb"),
-    "a name with a null": wish(access__name="a\0b"),
-    "another tenant": wish(access__tenant="lab"),
-    "the first tenant": wish(access__tenant=""),
-    "a tenant that cannot be": wish(access__tenant="../ward"),
-    "every collection and one": wish(access__collections=["a"]),
-    "no collection at all": wish(access__every_collection=False),
-    "a collection that cannot be": wish(access__every_collection=False, access__collections=["A"]),
-    "too many collections": wish(access__every_collection=False, access__collections=[f"c{at}" for at in range(101)]),
-    "more calls than the giver's": wish(allowance__calls_at_once=33),
-    "more bits than the giver's": wish(allowance__bits_per_row_per_day=(1 << 64) - 1),
-}
+def wishes() -> dict[str, access_pb2.CreateTokenRequest]:
+    """As they are now: some are about when a token ends."""
+    now = int(time.time())
+    return {
+        "no request id": wish(request_id=b""),
+        "a short request id": wish(request_id=bytes(15)),
+        "no hash": wish(secret_hash=b""),
+        "a short hash": wish(secret_hash=bytes(31)),
+        "a long hash": wish(secret_hash=bytes(33)),
+        "a hash and a certificate": wish(certificate="d"),
+        "a certificate": wish(certificate="d", secret_hash=b""),
+        "no end": wish(expires_at_s=0),
+        "an end that is over": wish(expires_at_s=now - 1),
+        "an end after a year": wish(expires_at_s=now + limits.MAX_TOKEN_LIFE_S + 3600),
+        "an end after all times": wish(expires_at_s=(1 << 64) - 1),
+        "no role": wish(access__roles=[]),
+        "a role that there is not": wish(access__roles=["king"]),
+        "a role in capitals": wish(access__roles=["READER"]),
+        "no name": wish(access__name=""),
+        "a long name": wish(access__name="x" * 129),
+        "a name of two lines": wish(access__name="a\nb"),
+        "a name with a null": wish(access__name="a\0b"),
+        "another tenant": wish(access__tenant="lab"),
+        "the first tenant": wish(access__tenant=""),
+        "a tenant that cannot be": wish(access__tenant="../ward"),
+        "every collection and one": wish(access__collections=["a"]),
+        "no collection at all": wish(access__every_collection=False),
+        "a collection that cannot be": wish(access__every_collection=False, access__collections=["A"]),
+        "too many collections": wish(
+            access__every_collection=False, access__collections=[f"c{at}" for at in range(101)]
+        ),
+        "more calls than the giver's": wish(allowance__calls_at_once=33),
+        "more bits than the giver's": wish(allowance__bits_per_row_per_day=(1 << 64) - 1),
+    }
 
 
-@pytest.mark.parametrize("name", sorted(WISHES))
+@pytest.mark.parametrize("name", sorted(wishes()))
 def test_wish_is_refused_and_makes_nothing(world: Any, call: Make, name: str) -> None:
     server, text = world
     caller = call(server, token=text)
     before = len(caller.tokens())
-    refusal = caller.refusal(caller.raw, f"{SERVICE}/CreateToken", [WISHES[name].SerializeToString()])
+    refusal = caller.refusal(caller.raw, f"{SERVICE}/CreateToken", [wishes()[name].SerializeToString()])
     assert refusal.code in EVERYTHING, refusal
     assert len(caller.tokens()) == before
 
@@ -96,7 +100,7 @@ def test_most_that_may_be_wished_is_given(world: Any, call: Make) -> None:
     before = len(caller.tokens())
     good: list[Message] = [
         wish(),
-        wish(expires_at_s=NOW + limits.MAX_TOKEN_LIFE_S),
+        wish(expires_at_s=int(time.time()) + limits.MAX_TOKEN_LIFE_S),
         wish(access__name="x" * 128),
         wish(access__every_collection=False, access__collections=[f"c{at}" for at in range(100)]),
         wish(allowance__calls_at_once=32, allowance__bits_per_row_per_day=1),
