@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.server.server_process import READY_LINE
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -61,22 +62,25 @@ class Stage:
         return [str(Path(sys.executable).with_name(program)), *arguments]
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("readme")
     (folder / "examples").symlink_to(ROOT / "examples")
-    address = free_address()
-    environment = os.environ | {"UNSEEN_HOME": str(folder / "home"), "UNSEEN_SERVER": address}
-    stage = Stage(folder, address, environment)
+    stage = Stage(folder, "127.0.0.1:0", os.environ | {"UNSEEN_HOME": str(folder / "home")})
     (serve,) = [line for line in commands() if line.startswith(SERVE)]
-    with subprocess.Popen(stage.command(serve), cwd=folder, env=environment, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        stage.command(serve),
+        cwd=folder,
+        env=stage.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
         try:
+            assert server.stdout is not None
+            line = server.stdout.readline()
+            assert line.startswith(READY_LINE), line
+            stage.address = stage.environment["UNSEEN_SERVER"] = line.split()[-1]
             yield stage
         finally:
             server.terminate()

@@ -7,9 +7,9 @@ data directory, never in it. Whatever happens in the ``with`` block, the process
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +26,7 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 15.0
 LOOK_EVERY_S = 0.05
 LOG_LINES_SHOWN = 15
-READY = b"unseen server listening on"
+READY = re.compile(rb"unseen server listening on \S+:(\d+)\n")
 """What the server says when it serves; its port takes connections before that, and lets them wait."""
 
 
@@ -60,7 +60,6 @@ class Stage:
 
         A second start serves the same data on the same port.
         """
-        self.port = self.port or _free_port()
         began = time.monotonic()
         command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key), *self._options]
@@ -69,11 +68,12 @@ class Stage:
             self._server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        while READY not in self.log.read_bytes()[said_before:]:
+        while not (ready := READY.search(self.log.read_bytes(), said_before)):
             if self._server.poll() is not None or time.monotonic() - began > START_TIMEOUT_S:
                 self.stop()
                 raise ServerUnavailable(f"the server did not start; its last words:\n{self._last_words()}")
             time.sleep(LOOK_EVERY_S)
+        self.port = int(ready[1])
         return time.monotonic() - began
 
     def stop(self) -> None:
@@ -126,9 +126,3 @@ def ending_cleanly() -> Iterator[None]:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
-
-
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
