@@ -8,7 +8,6 @@ or an auditor sees is searched for it: as text, as hex, as base64.
 from __future__ import annotations
 
 import base64
-import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tests.contract import methods_of_the_contract
+from tests.server.server_process import started_with_metrics
 from unseen import wire
 from unseen.audit.leaf import leaf_fields
 from unseen.audit.receipt import METADATA_KEY
@@ -168,12 +168,6 @@ def live(caller: Any, make_rows: Make, enrolment_of: Make, sent: Sent) -> bytes:
     return uid
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def exported(caller: Any) -> list[bytes]:
     """Every leaf of the caller's tenant."""
     parts = audit_pb2_grpc.AuditServiceStub(caller.channel).ExportLeaves(audit_pb2.ExportLeavesRequest(), timeout=60)
@@ -183,8 +177,7 @@ def exported(caller: Any) -> list[bytes]:
 def test_no_canary_is_found_in_logs_metrics_error_details_or_leaves(
     make_server: Make, call: Make, make_rows: Make, enrolment_of: Make
 ) -> None:
-    port = free_port()
-    server = make_server("--metrics", f"127.0.0.1:{port}", "--metrics-by-tenant", *NO_LIMITS).start()
+    server, url = started_with_metrics(make_server, "--metrics-by-tenant", *NO_LIMITS)
     sent = Sent()
     local = call(server)
     collection = live(local, make_rows, enrolment_of, sent)
@@ -200,7 +193,7 @@ def test_no_canary_is_found_in_logs_metrics_error_details_or_leaves(
     assert sent.tried > 600
     assert sent.refused > 500
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+    with urllib.request.urlopen(url, timeout=30) as page:
         metrics = page.read()
     leaves = exported(local)
     stops = server.stop()

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.identities import issue
+from tests.server.server_process import started_with_metrics
 from unseen.errors import InvalidConfiguration
 from unseen_server.certificates import TlsFiles
 from unseen_server.operations.metrics import OVER_LIMIT, Metrics
@@ -88,10 +89,9 @@ def test_tenants_are_counted_by_a_keyed_hash_and_only_when_asked_for(
 
 
 def test_names_and_units_are_as_prometheus_wants_them(make_server: Make, call: Make) -> None:
-    port = free_port()
-    server = make_server("--metrics", f"127.0.0.1:{port}").start()
+    server, url = started_with_metrics(make_server)
     call(server).collections()
-    text = read(f"http://127.0.0.1:{port}/metrics")
+    text = read(url)
     families = [one for one in text_string_to_metric_families(text) if one.name.startswith("unseen_")]
     assert len(families) >= 16
     for family in families:
@@ -108,12 +108,6 @@ def test_names_and_units_are_as_prometheus_wants_them(make_server: Make, call: M
     labels = {name for (_, pairs) in found for name, _ in pairs}
     assert labels <= {"method", "code", "le", "version"}, "a label that could name somebody"
     assert server.stop() == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # The page
