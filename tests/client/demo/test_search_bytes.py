@@ -31,4 +31,4 @@ def test_a_needle_cut_by_one_byte_is_not_found() -> None:
 
 def test_needles_that_chance_would_find_are_refused() -> None:
     with pytest.raises(ValueError, match="by chance"):
-        Needle("kind", "one", b"cat")
+        Needle("kind", "one", b"villa")
