@@ -19,6 +19,8 @@ import asyncpg
 DEBIAN = Path("/usr/lib/postgresql")
 ADMINISTRATOR = "unseen"
 DATABASE = "unseen"
+PATIENCE_S = "300"
+"""For it to start or to stop."""
 
 
 class Cluster:
@@ -48,12 +50,14 @@ class Cluster:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        # Without a vacuum of its own: one that looks at a table keeps the versions that a test asks for.
         options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c shared_buffers=32MB"
-        self._run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", options)
+        options += " -c autovacuum=off"
+        self._run("pg_ctl", "start", "-w", "-t", PATIENCE_S, "-D", self.data, "-l", self.folder / "log", "-o", options)
 
     def stop(self, how: str = "immediate") -> None:
         """Stop it; "immediate" is what a crash does."""
-        self._run("pg_ctl", "stop", "-w", "-D", self.data, "-m", how)
+        self._run("pg_ctl", "stop", "-w", "-t", PATIENCE_S, "-D", self.data, "-m", how)
 
     def remove(self) -> None:
         """Stop it and leave nothing."""
