@@ -13,8 +13,8 @@ from unseen import params
 from unseen.entropy import random_uid
 from unseen.types import RowBatch
 
-MOST_COSINE_ERROR = 0.012
-"""Six standard deviations of the default set (docs/parameters.md)."""
+MOST_COSINE_ERROR = 0.015
+"""Eight standard deviations of the default set (docs/parameters.md)."""
 
 Make = Callable[..., Any]
 
