@@ -254,7 +254,7 @@ def counted_batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return scanned
 
 
-BLOCKS = 2000
+BLOCKS = 8000
 
 
 @pytest.fixture
@@ -315,6 +315,7 @@ async def test_search_whose_deadline_passed_in_the_queue_is_never_begun(
         stream = channel.stream_stream("/unseen.v1.SearchService/Search")(iter(requests), timeout=0.5)
         with pytest.raises(aio.AioRpcError):
             await all_of(stream)
+        await in_thread(until, "the server gives it up", lambda: not running.metrics.under_way)
         release.set()
         await asyncio.gather(*busy)
         await in_thread(until, "no scan is left", lambda: not running.workers._scans_admitted)
