@@ -92,6 +92,13 @@ async def test_a_change_that_is_refused_says_so_in_its_second_leaf(
     assert leaves[-1]["asked"] == len(leaves) - 2
 
 
+@pytest.fixture
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window in which refusals are counted ends when a test ends it, however slow its calls are."""
+    monkeypatch.setattr(refusals, "WINDOW_S", 1e6)
+
+
+@pytest.mark.usefixtures("one_window")
 async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count_and_as_few_log_lines(
     running: app.RunningServer, call: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,7 +110,7 @@ async def test_a_flood_of_refused_calls_leaves_one_leaf_and_one_count_and_as_few
     await in_thread(running.audit.record_now, refusals.STRANGER, "end")
     found = [leaf for leaf in leaves_of(running) if leaf["outcome"] == "COLLECTION_NOT_FOUND"]
     assert sum(leaf.get("count", 1) for leaf in found) == 200
-    assert len(found) <= 2 * (1 + 200 * 0.1 / refusals.WINDOW_S) + 2
+    assert len(found) == 2
     lines = [one for one in caplog.records if getattr(one, "code", "") == "COLLECTION_NOT_FOUND"]
     assert len(lines) == len(found)
     assert sum(getattr(one, "count", 1) for one in lines) == 200
@@ -322,6 +329,7 @@ async def leaf_behind(running: app.RunningServer, act: str, outcome: str) -> dic
     return next(leaf for leaf in reversed(leaves_of(running)) if (leaf["act"], leaf["outcome"]) == (act, outcome))
 
 
+@pytest.mark.usefixtures("one_window")
 async def test_searches_whose_query_is_cut_never_said_that_they_would_be_answered_and_fill_no_log(
     running: app.RunningServer, call: Make, make_rows: Make, search_of: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -337,9 +345,8 @@ async def test_searches_whose_query_is_cut_never_said_that_they_would_be_answere
     running.refusals.end_window()
     await leaf_behind(running, "Search", "MALFORMED_MESSAGE")
     searches = [outcome for act, outcome in said(leaves_of(running)) if act == "Search"]
-    assert set(searches) == {"MALFORMED_MESSAGE"}
-    assert len(searches) <= 4, "a flood of refusals was written down one by one"
-    assert sum("call refused" in line for line in caplog.messages) <= 2
+    assert searches == ["MALFORMED_MESSAGE"] * 2, "a flood of refusals was written down one by one"
+    assert sum("call refused" in line for line in caplog.messages) == 1
 
 
 class Scan:
@@ -368,7 +375,7 @@ async def test_a_search_that_is_not_answered_after_all_takes_its_leaf_back_once(
     query, _ = caller.encrypted(collection, vectors[0])
     scan = Scan(monkeypatch)
     if why == "it took too long":
-        monkeypatch.setattr("unseen_server.limits.MAX_SEARCH_S", 1.0)
+        monkeypatch.setattr("unseen_server.limits.MAX_SEARCH_S", 5.0)
     async with aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
         search = search_pb2_grpc.SearchServiceStub(channel).Search(iter(search_of(collection, query)))
         await in_thread(until, "the search is written down", lambda: ("Search", "OK") in said(leaves_of(running)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def token(running: app.RunningServer, new_grant: Make) -> str:
     grant, text = new_grant(ALICE)
     running.grants.add(grant, random_uid())
     return str(text)
+
+
+@pytest.fixture
+def still(running: app.RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time passes for what is counted by the minute: a slow machine gives nothing back."""
+    now = time.monotonic()
+    monkeypatch.setattr(running.quotas, "_monotonic_s", lambda: now)
 
 
 ONES = np.ones(16, np.float32)
@@ -103,6 +111,7 @@ async def test_search_that_is_sent_away_at_last_gives_nothing_away(
     assert (await in_thread(caller.access, "photos")).bits_per_row_left < 27
 
 
+@pytest.mark.usefixtures("still")
 async def test_searches_and_calls_of_one_caller_are_limited_and_others_are_not(
     running: app.RunningServer, call: Make, token: str, new_grant: Make
 ) -> None:
@@ -141,6 +150,7 @@ async def test_third_call_of_a_caller_that_may_have_two_is_refused(
     assert len((await in_thread(caller.info)).store_uid) == 16
 
 
+@pytest.mark.usefixtures("still")
 async def test_bytes_are_counted_before_anybody_looks_at_them(
     running: app.RunningServer, call: Make, token: str
 ) -> None:
