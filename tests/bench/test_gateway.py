@@ -56,7 +56,7 @@ def test_the_search_looks_into_what_is_deflated() -> None:
 
 def test_a_node_takes_hostile_objects_and_streams_and_goes_on(tmp_path: Path) -> None:
     queue = Queue(tmp_path / "queue", bytes(32), 1 << 40)
-    settings = NodeSettings(port=0, senders=("PYNETDICOM",), idle_s=3.0)
+    settings = NodeSettings(port=0, senders=("PYNETDICOM",), idle_s=30.0)
     node = NodeProcess(settings, queue.folder, bytes(32), 1 << 40)
     try:
         process_id = node.process_id
