@@ -46,7 +46,7 @@ def server_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder)
     python = folder / "bin/python"
     # What is not compiled is compiled by whoever imports it, and most of it nobody here does.
-    pip = [*pip_of(python), "install", "-q", "--no-compile"]
+    pip = [*pip_of(python), "install", "-q", "--no-compile", "--retries", "10", "--timeout", "60"]
     run(*pip, "-c", ROOT / "constraints/tested.txt", "-r", ROOT / "requirements/server.txt")
     run(*pip, "--no-deps", ROOT)
     return python

@@ -61,4 +61,4 @@ class RealServer:
     def stop(self) -> None:
         """Ask it to stop, and wait."""
         self._process.terminate()
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=120)

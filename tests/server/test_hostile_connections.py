@@ -175,7 +175,7 @@ def test_what_is_no_call_is_not_answered_as_one(server: Any, call: Make, verb: s
     store_uid = call(server).info().store_uid
     with speaking(server.port) as one:
         one.sendall(frame(HEADERS, 1, header_block(__method=verb), END_HEADERS) + frame(DATA, 1, bytes(5), END_STREAM))
-        one.settimeout(1.0)
+        one.settimeout(PATIENCE_S if answered else 1.0)
         said = b""
         with contextlib.suppress(TimeoutError):
             while store_uid not in said and (part := one.recv(1 << 16)):
