@@ -26,7 +26,7 @@ def main(data: str, rings: str, *keys: str) -> None:
         store.ring.rewrap(held[step % 2])
         if step % 3 == 0:
             store.renew_keys(uid)
-        if step % 4 == 0 and rows:
+        if step % 4 == 0:
             doomed = rows.pop()
             say("asked", doomed)
             store.erase(random_uid(), uid, (doomed,))

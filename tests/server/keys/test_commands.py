@@ -36,7 +36,8 @@ KILLS = int(os.environ.get("UNSEEN_KILLS", "10"))
 MOST_LIVES = KILLS + 60
 """Where a kill lands is chance: half of the lives end after an odd number of rotations."""
 LONGEST_LIFE_S = 0.3
-ROWS = 400
+ROWS = 360 + 4 * KILLS
+"""More than are erased: a life erases one or two."""
 PAGE = 16384
 PASSPHRASE = "a passphrase for tests"
 
