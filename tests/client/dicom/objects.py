@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -11,6 +14,10 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
 from tests.core.deid.dicom.planting import CLASSES, as_file, base_object
+from unseen_client.deid import site_key
+from unseen_client.deid.dicom_settings import SITE_KEY_BYTES
+from unseen_client.home import private_folder
+from unseen_client.keys.vault import Vault
 
 SIDE = 96
 
@@ -81,6 +88,14 @@ def as_jpeg_2000(dataset: pydicom.Dataset) -> bytes:
     return as_file(copy)
 
 
+def fix_site_key(home: Path) -> bytes:
+    """Give a home a site key, the same on every run, so that pseudonyms are the same too; its bytes."""
+    key = bytes(range(SITE_KEY_BYTES))
+    written = json.dumps({"format": site_key.FORMAT, "site_key": base64.b64encode(key).decode()}).encode()
+    Vault(private_folder(home)).write_new(home / site_key.FILE_NAME, written)
+    return key
+
+
 @dataclass(frozen=True)
 class InMemory:
     """A source that is no file."""
@@ -96,4 +111,4 @@ class InMemory:
         return self.data
 
 
-__all__ = ["CLASSES", "InMemory", "as_file", "as_jpeg_2000", "clip", "shape", "slice_of", "with_region"]
+__all__ = ["CLASSES", "InMemory", "as_file", "as_jpeg_2000", "clip", "fix_site_key", "shape", "slice_of", "with_region"]

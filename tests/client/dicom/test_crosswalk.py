@@ -79,7 +79,9 @@ def test_nothing_of_an_object_stands_in_the_file_and_its_size_tells_no_length(
     crosswalk = opened()
     crosswalk.put({ROW: WAY, b"s" * 16: WayBack("1.2", "1.3", "1.4", 1, "x")})
     data = path.read_bytes()
-    assert [name for name in (WAY.study, WAY.series, WAY.instance, WAY.source, "DOE") if name.encode() in data] == []
+    assert [
+        name for name in (WAY.study, WAY.series, WAY.instance, WAY.source, "DOE^JANE") if name.encode() in data
+    ] == []
     with sqlite3.connect(path) as database:
         assert len({len(sealed) for (sealed,) in database.execute("SELECT sealed FROM entry")}) == 1
     assert path.stat().st_mode & 0o777 == 0o600

@@ -72,8 +72,8 @@ def test_under_a_passphrase_nothing_of_a_key_is_in_any_file(filled):
         assert word not in on_disk(filled)
     assert everything(filled, FIRST) == secrets
     vault = Vault(filled, FIRST)
-    KeyStore(filled, vault).put(CollectionKey(bytes(16), "later", bytes(32)))
-    assert b"later" not in on_disk(filled)
+    KeyStore(filled, vault).put(CollectionKey(bytes(16), "later_key", bytes(32)))
+    assert b"later_key" not in on_disk(filled)
     assert len(KeyStore(filled, Vault(filled, FIRST)).all()) == 3
 
 
