@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.ports import port_to_keep
 from unseen_client.keys.passphrase import VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ class RealServer:
         self.data = folder / "data"
         self._folder = folder
         self._options = options
-        self._port = 0
+        self._port = port_to_keep()
         self.start()
 
     @property
@@ -41,7 +42,7 @@ class RealServer:
         return (self._folder / "server.log").read_text()
 
     def start(self) -> None:
-        """Start, on the port of the last time if there was one, and wait until it listens."""
+        """Start, on the same port each time, and wait until it listens."""
         command = [
             sys.executable, "-m", "unseen_server", "--data", str(self.data), "--listen", self.address,
             "--master-key", str(self._folder / "master.key"), "--threads", "1", *self._options,
@@ -49,9 +50,7 @@ class RealServer:
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert "listening on" in line, self.log
-        self._port = int(line.rsplit(":", 1)[1])
+        assert f"listening on {self.address}" in self._process.stdout.readline(), self.log
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.client.real_server import ENVIRONMENT
+from tests.ports import port_to_keep
 from tests.waiting import until
 
 COMMAND = [sys.executable, "-P", "-c", "from unseen_client.cli import main; main()", "gateway"]
@@ -24,11 +25,11 @@ class RunningGateway:
     def __init__(self, home: Path, server: str, name: str, *options: str) -> None:
         self.home = home
         self._command = [
-            *(*COMMAND, "run", name, "--server", server, "--home", str(home), "--json", "--timeout", "5"),
+            *(*COMMAND, "run", name, "--server", server, "--home", str(home), "--json", "--timeout", "15"),
             *("--sender", "STORESCU", "--sender", "ECHOSCU", "--sender", "PYNETDICOM"),
             *options,
         ]
-        self._ports = ["0", "0"]
+        self._ports = [str(port_to_keep()), str(port_to_keep())]
         self.start()
 
     @property
@@ -40,7 +41,7 @@ class RunningGateway:
         return self._process.pid
 
     def start(self) -> None:
-        """Start, on the ports of the last time if there was one, and wait until both are listened on."""
+        """Start, on the same ports each time, and wait until both are listened on."""
         ports = ["--listen", f"127.0.0.1:{self._ports[0]}", "--rest-port", self._ports[1]]
         with (self.home.parent / "gateway.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,7 +51,7 @@ class RunningGateway:
         line = self._process.stdout.readline()
         assert line, (self.home.parent / "gateway.log").read_text()
         told = json.loads(line)
-        self._ports = [str(told["dicom_port"]), str(told["rest_port"])]
+        assert [str(told["dicom_port"]), str(told["rest_port"])] == self._ports
 
     def kill(self) -> None:
         """End it as a power cut would, and wait until its port is free."""
