@@ -24,8 +24,8 @@ from unseen.errors import ImageRefused
 from unseen_client import decode_child as child
 from unseen_client.decode import REASONS, Decoder
 
-CONTAINED = "broke the decoder"
-EXPLAINED = (*REASONS.values(), "s to decode", "s of computing", "expected at most")
+CONTAINED = "broke the process that reads it"
+EXPLAINED = (*REASONS.values(), "takes over", "seconds of computing", "expected at most")
 
 
 def main() -> None:

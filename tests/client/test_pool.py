@@ -56,8 +56,9 @@ def test_no_query_is_handed_out_twice(pool):
 def test_it_refills_in_the_background_but_only_so_far(pool):
     pool.take(DEFAULT, PACKING)
     wait_until_full(pool)
-    pool.take(DEFAULT, PACKING)
-    assert pool.ready(DEFAULT, PACKING) == READY_PER_PACKING - 1
+    with pool._changed:  # the thread that refills waits for it
+        pool.take(DEFAULT, PACKING)
+        assert pool.ready(DEFAULT, PACKING) == READY_PER_PACKING - 1
     wait_until_full(pool)
 
 

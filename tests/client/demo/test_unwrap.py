@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
+from tests.waiting import until
 from unseen.v1 import index_pb2, search_pb2
 from unseen_client.demo.proxy import LOOPBACK, RecordingProxy
 from unseen_client.demo.search_bytes import Needle, Needles
@@ -96,6 +97,6 @@ def test_padding_is_left_out_and_a_cut_frame_counts_as_far_as_it_goes() -> None:
 
 def test_proxy_counts_what_both_ends_sent(proxy: RecordingProxy) -> None:
     _send(proxy, SEARCH.path, [b"x" * 1000])
-    traffic = proxy.traffic()
-    assert traffic.up == sum(map(len, proxy.received())) > 1000
-    assert traffic.down > 0
+    until("both counts agree", lambda: proxy.traffic().up == sum(map(len, proxy.received())))
+    assert proxy.traffic().up > 1000
+    assert proxy.traffic().down > 0
