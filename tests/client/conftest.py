@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.client.hand_driver import Driver
 from tests.client.paper_server import PaperServer
 from tests.client.real_server import RealServer, surroundings
+from tests.counted_keystream import counted_keystream
 from unseen import entropy
 from unseen_client import Client
 
@@ -111,7 +111,7 @@ def unseen(server: RealServer, home: Path) -> Callable[..., subprocess.Completed
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from unseen_client.cli import main; main()", *map(str, arguments)]
         known = surroundings() | {"UNSEEN_SERVER": server.address, "UNSEEN_HOME": str(home)} | environment
-        return subprocess.run(command, capture_output=True, text=True, env=known, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, env=known, timeout=300, check=False)
 
     return run
 
@@ -121,12 +121,6 @@ def begin_noise_anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
 
     def begin() -> None:
-        keys = iter(range(1, 1 << 62))
-
-        def keystream(count: int) -> bytes:
-            cipher = Cipher(algorithms.AES256(next(keys).to_bytes(32, "little")), modes.CTR(bytes(16)))
-            return cipher.encryptor().update(bytes(count))
-
-        monkeypatch.setattr(entropy, "keystream", keystream)
+        monkeypatch.setattr(entropy, "keystream", counted_keystream())
 
     return begin

@@ -61,7 +61,7 @@ def test_a_token_stands_in_no_repr_no_log_and_no_traceback(own_server, home, cap
     caplog.set_level(logging.DEBUG)
     canary = PREFIX + "canary" * 10
     server = own_server()
-    with Client(server.address, token=canary, home=home, timeout_s=5) as client:
+    with Client(server.address, token=canary, home=home, timeout_s=30) as client:
         with pytest.raises(NotAuthenticated) as refused:
             client.list_collections()
         words = ["".join(traceback.format_exception(refused.value)), repr(client), repr(vars(client)), caplog.text]
@@ -85,7 +85,7 @@ async def test_both_clients_show_their_token_and_learn_who_they_are(own_server, 
         with pytest.raises(NotPermitted):
             client.create_token("ward 3", "steward")
     (tmp_path / "token").write_text(reader)
-    async with AsyncClient(server.address, home=home, token=tmp_path / "token", timeout_s=5) as client:
+    async with AsyncClient(server.address, home=home, token=tmp_path / "token", timeout_s=15) as client:
         own = await client.access("photos")
         assert (own.roles, own.collections) == (("reader",), ("photos",))
         assert (own.quota.searches_per_minute, own.bits_per_row_left) == (2, own.quota.bits_per_row_per_day)

@@ -27,7 +27,7 @@ def proxy(server):
 
 @pytest.fixture
 def through(proxy, home):
-    with Client(proxy.address, home=home, timeout_s=30) as one:
+    with Client(proxy.address, home=home, timeout_s=120) as one:
         yield one
 
 
@@ -59,7 +59,7 @@ def test_creation_and_deletion_survive_cuts(proxy, through, name):
 
 async def test_the_asyncio_client_survives_cuts_as_well(proxy, home, name, unit_vectors):
     vectors = unit_vectors(120, 64)
-    async with AsyncClient(proxy.address, home=home, timeout_s=30) as client:
+    async with AsyncClient(proxy.address, home=home, timeout_s=120) as client:
         await client.create_collection(name, dimension=64)
         for cut in CUTS[2:]:
             proxy.cut_next((cut, None), (None, cut))
@@ -78,10 +78,10 @@ async def test_no_proxy_that_the_environment_names_is_ever_asked(
     for one in ("no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv(variable, f"http://{elsewhere.address}")
-    with Client(server.address, home=home, timeout_s=5) as client:
+    with Client(server.address, home=home, timeout_s=30) as client:
         client.create_collection(name, dimension=16)
         assert client.enrol_vectors(name, ["a", "b"], unit_vectors(2)).enrolled == 2
-    async with AsyncClient(server.address, home=home, timeout_s=5) as client:
+    async with AsyncClient(server.address, home=home, timeout_s=30) as client:
         assert await client.count(name) == 2
     assert elsewhere.connections == 0
     elsewhere.close()

@@ -36,7 +36,7 @@ from unseen_client.gateway.node_settings import NodeSettings
 from unseen_client.gateway.queue import Queue
 
 KEY = bytes(range(32))
-SETTINGS = NodeSettings(port=0, senders=("STORESCU", "ECHOSCU", "PYNETDICOM"), largest_mib=4, idle_s=3.0)
+SETTINGS = NodeSettings(port=0, senders=("STORESCU", "ECHOSCU", "PYNETDICOM"), largest_mib=4, idle_s=30.0)
 MOST_NODE_MIB = 512
 
 pytestmark = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed: make system")

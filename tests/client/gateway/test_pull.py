@@ -36,7 +36,7 @@ def test_orthanc_sends_what_it_has_and_gives_what_a_query_names(tmp_path: Path) 
     child = Path(__file__).with_name("orthanc_child.py")
     command = ["unshare", "--net", *as_root, sys.executable, str(child), str(tmp_path)]
     environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"studies": 1, "objects": 3, "failed": 0}
     assert instances(tmp_path / "stored") == {source.SOPInstanceUID: source.PixelData for source in sources}
