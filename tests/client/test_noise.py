@@ -59,7 +59,8 @@ def test_the_server_gets_the_noised_vector_quantised(plants, unit_vectors, begin
     assert not np.array_equal(stored(plants), quantise_rows(params.DEFAULT, unit_vectors(3)))
 
 
-def test_members_see_the_noise_and_never_the_vector_without_it(plants, unit_vectors):
+def test_members_see_the_noise_and_never_the_vector_without_it(plants, unit_vectors, begin_noise_anew):
+    begin_noise_anew()
     enrol(plants, IDS, unit_vectors(3), "privunit:8")
     for record, vector, row in zip(
         plants(plants.protocol.list("plants", None, 0)), unit_vectors(3), stored(plants), strict=True

@@ -61,7 +61,10 @@ def test_images_are_enrolled_with_noise_within_the_budget_only(server, home, nam
         assert client.enrol_images(name, pictures[:1], noise=PrivUnit(epsilon=512), subject="anna").enrolled == 1
 
 
-async def test_the_awaited_client_enrols_with_noise_and_shows_the_budget(server, home, name, pictures):
+async def test_the_awaited_client_enrols_with_noise_and_shows_the_budget(
+    server, home, name, pictures, begin_noise_anew
+):
+    begin_noise_anew()
     async with AsyncClient(server.address, home=home) as client:
         await client.create_collection(name)
         await client.set_budget(per_subject=1024)

@@ -30,7 +30,8 @@ def test_without_noise_it_is_the_mean_score(task, plan, captions, monkeypatch) -
     assert released_mean(made, weights(made), plan()) == pytest.approx(exact, abs=1e-5)
 
 
-def test_the_noise_has_the_deviation_of_the_plan(task, plan) -> None:
+def test_the_noise_has_the_deviation_of_the_plan(task, plan, begin_noise_anew) -> None:
+    begin_noise_anew()
     made = task(100)
     numbers = replace(plan(), evaluation_deviation=3.0)
     found = [released_mean(made, weights(made), numbers) for _ in range(400)]

@@ -29,7 +29,8 @@ def clothes() -> Task:
     return task_of(labelled_pictures.fashion(PICTURES))
 
 
-def test_precision_rises_on_pictures_that_were_not_learned_from(clothes) -> None:
+def test_precision_rises_on_pictures_that_were_not_learned_from(clothes, begin_noise_anew) -> None:
+    begin_noise_anew()
     learned, measured = split(clothes)
     before = precision(measured, np.zeros((len(clothes.up), 512), np.float32))
     after = precision(measured, teach_privately(learned, plan_for(learned, 8.0)))
@@ -37,7 +38,8 @@ def test_precision_rises_on_pictures_that_were_not_learned_from(clothes) -> None
     assert after["pictures"] > before["pictures"] + 0.02
 
 
-def test_an_attack_that_works_without_privacy_keeps_to_its_bound_with_it(clothes) -> None:
+def test_an_attack_that_works_without_privacy_keeps_to_its_bound_with_it(clothes, begin_noise_anew) -> None:
+    begin_noise_anew()
     some = clothes.part(np.arange(PICTURES) < ATTACKED)
     against = partial(attack, some, how=Attack(SHADOWS, 4, TEMPERATURE, 1, canary_every=8))
     plain = against(partial(teach_without_privacy, steps=300), delta=0.0)
