@@ -32,7 +32,7 @@ def vision_onnx_stand_in(folder: Path) -> Upstream:
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
     (folder / "onnx").mkdir(parents=True)
-    model = seeded(transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False))
+    model = seeded(lambda: transformers.ViTModel(transformers.ViTConfig(**VISION), add_pooling_layer=False))
     size = {"height": SIDE_PX, "width": SIDE_PX}
     processor = ViTImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.25] * 3)
     for part in (model.config, processor):

@@ -122,7 +122,7 @@ def open_clip_stand_in(folder: Path, kind: str) -> Upstream:
         told["text_cfg"]["hf_model_name"] = str(folder / "text")
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": told, "preprocess_cfg": preprocess}))
     place = f"local-dir:{folder}"
-    made = seeded(open_clip.create_model(place, load_weights=False, pretrained_text=False))
+    made = seeded(lambda: open_clip.create_model(place, load_weights=False, pretrained_text=False))
     tokenizer = tokenizers[kind]() if kind in tokenizers else NoFiles()
     save_for_hf(made, tokenizer, told, str(folder), safe_serialization=True)
 

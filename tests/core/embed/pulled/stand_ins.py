@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import string
 import warnings
+from collections.abc import Callable
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,13 @@ def gemma_tokenizer() -> Any:
     return transformers.Siglip2Tokenizer(vocab=vocabulary, merges=[], model_max_length=16)
 
 
-def seeded(model: Any) -> Any:
-    """Weights of a size that makes every layer matter; drawn once, the same every time."""
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
+def seeded(make: Callable[[], Any]) -> Any:
+    """What ``make`` makes, with weights of a size that makes every layer matter: the same every time."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(7)
+        model = make()
         for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+            parameter.add_(torch.randn(parameter.shape) * 0.1)
     return model.eval()
 
 
@@ -120,24 +122,23 @@ def _transformers_parts(kind: str) -> tuple[Any, Any, Any]:
         text = {**SHAPE, "vocab_size": len(tokenizer), "max_position_embeddings": 16, "eos_token_id": 1}
         configuration = transformers.CLIPConfig(text_config=text, vision_config=VISION, projection_dim=24)
         processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE_PX}, crop_size=square)
-        return seeded(transformers.CLIPModel(configuration)), processor, tokenizer
+        return seeded(lambda: transformers.CLIPModel(configuration)), processor, tokenizer
     if kind == "siglip":
         tokenizer = gemma_tokenizer()
         text = {**SHAPE, "vocab_size": len(tokenizer), "max_position_embeddings": 16}
         configuration = transformers.SiglipConfig(text_config=text, vision_config=VISION)
-        return seeded(transformers.SiglipModel(configuration)), SiglipImageProcessorPil(size=square), tokenizer
+        return seeded(lambda: transformers.SiglipModel(configuration)), SiglipImageProcessorPil(size=square), tokenizer
     tokenizer = bert_tokenizer()
     text = {**SHAPE, "vocab_size": len(tokenizer), "max_position_embeddings": 32}
     configuration = transformers.ChineseCLIPConfig(text_config=text, vision_config=VISION, projection_dim=24)
     processor = ChineseCLIPImageProcessorPil(size=square, do_center_crop=False)
-    return seeded(transformers.ChineseCLIPModel(configuration)), processor, tokenizer
+    return seeded(lambda: transformers.ChineseCLIPModel(configuration)), processor, tokenizer
 
 
 def sentence_stand_in(folder: Path, pooling: str) -> Upstream:
-    bert = transformers.BertModel(
-        transformers.BertConfig(vocab_size=len(PIECES), max_position_embeddings=32, **SHAPE), add_pooling_layer=False
-    )
-    seeded(bert).save_pretrained(folder / "bert")
+    configuration = transformers.BertConfig(vocab_size=len(PIECES), max_position_embeddings=32, **SHAPE)
+    bert = seeded(lambda: transformers.BertModel(configuration, add_pooling_layer=False))
+    bert.save_pretrained(folder / "bert")
     bert_tokenizer().save_pretrained(folder / "bert")
     parts = [Transformer(str(folder / "bert"), max_seq_length=12), Pooling(WIDTH, pooling_mode=pooling), Normalize()]
     model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
