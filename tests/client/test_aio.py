@@ -20,9 +20,9 @@ async def test_the_session_of_the_blocking_client_runs_awaited(server, home, nam
             progress=seen.append,
         )
         assert (report.enrolled, seen[-1].done) == (20, 20)
-        hits = await client.search_vector(name, vectors[3], top_k=2)
-        assert (hits[0].id, hits[0].record.caption, len(hits)) == ("v3", "row 3", 2)
-        assert (await client.search_like(name, "v3", top_k=1))[0].id == hits[1].id
+        hits = await client.search_vector(name, vectors[16], top_k=2)
+        assert (hits[0].id, hits[0].record.caption, len(hits)) == ("v16", "row 16", 2)
+        assert (await client.search_like(name, "v16", top_k=1))[0].id == hits[1].id
         assert await client.count(name) == len(await client.list(name)) == 20
         assert (await client.get(name, "v4")).caption == "row 4"
         assert await client.erase(name, ["v4", "v5"]) == 2
