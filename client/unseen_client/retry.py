@@ -30,7 +30,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 3.0
 """Long enough not to press a server that is down, short enough to notice within seconds that it is back."""
 SHORTEST_TRY_S = 0.1
-"""Another try is begun while there is this much time left: in less it could only say that it was too short."""
+"""Another try is begun while this much time is left: in less, it might only say that the time was too short."""
 
 
 class Receiver(Protocol):
@@ -86,19 +86,18 @@ def ask(
 ) -> Flow[AnyReceiver]:
     """Exchange ``requests`` for what the receiver collects, trying again while the server is unavailable or busy.
 
-    A try that goes on may take ``exchange_s``, where that is longer; another one is begun within the patience only.
-    Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy, AuditUnavailable,
-    QuotaExceeded or DeadlineExceeded when the time is over or would be, and at once whatever else the server answers.
+    A try that goes on may take ``exchange_s``, where that is longer; no other one is begun in the last SHORTEST_TRY_S
+    of the patience. Where the server says how long to wait, that long at least. Raises ServerUnavailable, ServerBusy,
+    AuditUnavailable, QuotaExceeded or DeadlineExceeded when the time is over or would be, and at once whatever else
+    the server answers.
     """
     began_at = patience.clock()
     give_up_at = began_at + patience.timeout_s
-    failure: UnseenError | None = None
+    if patience.timeout_s <= 0:
+        raise DeadlineExceeded(f"got {patience.timeout_s:g} s for {patience.server}; give a longer timeout_s")
+    shortest_s = min(SHORTEST_TRY_S, patience.timeout_s)
     for tries in itertools.count(1):
-        left_s = give_up_at - patience.clock()
-        if failure is not None and left_s < SHORTEST_TRY_S:
-            raise _given_up(failure, tries - 1, patience.clock() - began_at) from failure
-        if left_s <= 0:
-            raise DeadlineExceeded(_too_late(patience, tries))
+        left_s = max(give_up_at - patience.clock(), shortest_s)  # a pause may have lasted longer than it should
         try:
             return (yield from _try_once(rpc, requests, make_receiver(), max(left_s, exchange_s)))
         except (ServerUnavailable, ServerBusy, AuditUnavailable, QuotaExceeded) as error:
@@ -107,7 +106,6 @@ def ask(
             wait_s = max(pause_s(tries), later_s(error.retry_after_s or 0.0))
             if patience.clock() + wait_s > give_up_at - SHORTEST_TRY_S:
                 raise _given_up(error, tries, max(patience.timeout_s, patience.clock() - began_at)) from error
-            failure = error
             yield Pause(wait_s)
     raise AssertionError("unreachable: the loop above ends by returning or raising")
 
@@ -125,13 +123,6 @@ def _try_once(rpc: Rpc, requests: Sequence[Message], receiver: AnyReceiver, time
 def _given_up(error: UnseenError, tries: int, seconds: float) -> UnseenError:
     words = f"{error}; tried {tries} times in {seconds:.6g} s"
     return type(error)(words, retry_after_s=error.retry_after_s)
-
-
-def _too_late(patience: Patience, tries: int) -> str:
-    return (
-        f"{patience.server} did not finish within {patience.timeout_s:g} s (try {tries}); "
-        "give a longer timeout_s, or look at the server's load"
-    )
 
 
 class OneReply:
