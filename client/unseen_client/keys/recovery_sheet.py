@@ -165,7 +165,7 @@ def _decoded(number: int, letters: str) -> bytes:
         data = base64.b32decode(standard + "=" * (-len(standard) % 8))
     except ValueError:
         data = b""
-    # Written again, since a last letter may hold bits that no byte takes: it has one spelling, too.
+    # Written again: there is no letter U, and a last letter may hold bits that no byte takes.
     if not data or len(data) > LINE_BYTES or letters != _encoded(data) + _check(number, data):
         raise IntegrityError(f"line {number} of the sheet is mistyped; compare it letter by letter")
     return data
