@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.faults.flaky_proxy import FlakyProxy
+from tests.noise import MOST_COSINE_ERROR
 from unseen import params
 from unseen.errors import CollectionNotFound, InvalidName, KeyMissing, ServerUnavailable
 from unseen.he.plain import plain_scores
@@ -30,7 +31,7 @@ def test_scores_agree_with_the_plain_twin_and_with_numpy(client, name, unit_vect
     found = scores_by_id(client.search_vector(name, query, top_k=rows))
     encrypted = np.array([found[row] for row in ids])
     twin = to_cosines(parameters, plain_scores(quantise_rows(parameters, vectors), quantise_query(parameters, query)))
-    assert np.abs(encrypted - twin).max() < 0.011  # six standard deviations of the flood and of modulus switching
+    assert np.abs(encrypted - twin).max() < MOST_COSINE_ERROR
     assert np.abs(encrypted - vectors @ query).max() < 0.02
     if rows > 1:
         assert encrypted.std() > 0.005 or dimension == 4096

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.noise import MOST_COSINE_ERROR
 from unseen.entropy import random_uid
 from unseen.errors import SealBroken
 from unseen.keys.provider import HeldKey
@@ -61,8 +62,8 @@ def test_erased_row_is_found_nowhere_in_the_data_directory(make_server: Make, ca
     assert not any(part[:24] in after or part[-24:] in after for part in erased)
     assert all(part in after for part in kept)
     scores = caller.search(caller.collection(), vectors[7])
-    assert abs(scores[7]) < 0.012
-    assert abs(scores[8] - vectors[8] @ vectors[7]) < 0.012
+    assert abs(scores[7]) < MOST_COSINE_ERROR
+    assert abs(scores[8] - vectors[8] @ vectors[7]) < MOST_COSINE_ERROR
     assert np.argmax(scores) != 7
 
 

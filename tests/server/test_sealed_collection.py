@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.key_rings import rings_beside
+from tests.noise import MOST_COSINE_ERROR
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.errors import (
@@ -39,7 +40,6 @@ Make = Callable[..., Any]
 
 PARAMETERS = params.DEFAULT
 DIMENSION = 16
-MOST_COSINE_ERROR = 0.015
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.noise import MOST_COSINE_ERROR
 from unseen import params
 from unseen.entropy import random_uid
 from unseen.types import RowBatch
-
-MOST_COSINE_ERROR = 0.015
-"""Eight standard deviations of the default set (docs/parameters.md)."""
 
 Make = Callable[..., Any]
 

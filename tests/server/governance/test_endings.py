@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.noise import MOST_COSINE_ERROR
 from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.errors import InvalidConfiguration, SealBroken
 from unseen.governance.moments import DAY_S
@@ -37,7 +38,7 @@ def test_a_withdrawn_row_never_scores_and_is_not_mirrored_from_the_next_call_on(
     assert found(steward, vectors) == [True] * 6
     assert steward.withdraw(gone.record_id).rows == 3
     scores = steward.search(vectors[1])
-    assert np.abs(scores[[1, 3, 5]]).max() < 0.012
+    assert np.abs(scores[[1, 3, 5]]).max() < MOST_COSINE_ERROR
     assert found(steward, vectors) == [True, False] * 3
     _, added, _ = steward.caller.sync(steward.uid)
     assert set(added) == set(batch.row_ids[::2])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.core.governance.written import SUBJECT, consent
+from tests.noise import MOST_COSINE_ERROR
 from tests.server.governance.steward import NOON, OwnServer, Steward
 from unseen.entropy import random_uid
 from unseen.errors import StoreFailed
@@ -56,7 +57,7 @@ def test_rows_erased_by_id_have_a_certificate_that_a_repetition_gets_again(
     again = steward.caller.erase(steward.uid, batch.row_ids[:2], request_id)
     assert (again.certificate, again.repeated_request) == (reply.certificate, True)
     assert steward.certificates() == [expected]
-    assert np.abs(steward.search(vectors[0])[:2]).max() < 0.012
+    assert np.abs(steward.search(vectors[0])[:2]).max() < MOST_COSINE_ERROR
 
 
 def test_collections_without_an_agreement_have_certificates_too(
@@ -205,7 +206,7 @@ def test_held_rows_are_kept_and_every_erasure_of_them_names_the_reason_code(
         assert "CASE-17" in refusal.message
     own_server.hands.pass_s(100)
     assert own_server.run_retention() == 2
-    assert np.abs(steward.search(vectors[0])[:4]).max() < 0.012
+    assert np.abs(steward.search(vectors[0])[:4]).max() < MOST_COSINE_ERROR
     assert own_server.running is not None
     kept = {row.row_id for row in own_server.running.store.withheld(steward.uid)}
     assert kept == {batch.row_ids[0], batch.row_ids[2]}
