@@ -98,7 +98,7 @@ bench: $(VENV)/.dev-stamp  ## every benchmark at the size CI can bear
 	$(BIN)/python -m bench.search --rows 10000 --dim 512 --json $(BENCH_OUT)/search-10k.json
 	$(BIN)/python -m bench.accuracy --json $(BENCH_OUT)/accuracy.json
 
-evidence: bench faults hostile properties pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
+evidence: bench faults hostile pictures fonts  ## every measured table of the documents at full size, but those of `make fuzz` and `make load`
 	$(BIN)/python -m bench.scan --rows 100000 --dim 512 --threads 2 --json $(BENCH_OUT)/scan-2-threads.json
 	$(BIN)/python -m bench.scan --protection owner --json $(BENCH_OUT)/scan-owner.json
 	$(BIN)/python -m bench.accuracy --protection owner --json $(BENCH_OUT)/accuracy-owner.json

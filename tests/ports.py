@@ -1,7 +1,7 @@
 """Ports for servers that a test stops and starts again: still theirs when they come back.
 
 A port that the system chose may be given to any other connection as soon as it is free. These lie below those that
-Linux chooses from, and every worker of pytest-xdist has its own.
+Linux chooses from, and each of the first eighteen workers of pytest-xdist has its own.
 """
 
 from __future__ import annotations

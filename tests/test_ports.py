@@ -6,8 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.ports import FIRST, PER_WORKER, port_to_keep
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_each_port_is_given_once_is_free_and_is_none_that_the_system_gives() -> None:
@@ -30,6 +33,8 @@ def test_each_worker_has_ports_of_its_own() -> None:
     given = set()
     for worker in ("gw0", "gw1", "gw17"):
         environment = os.environ | {"PYTEST_XDIST_WORKER": worker}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
         given.add((int(done.stdout) - FIRST) // PER_WORKER)
     assert given == {0, 1, 17}

@@ -65,7 +65,7 @@ async def test_flood_is_refused_in_the_right_words_and_the_rest_is_answered_whol
             return load.record(tmp_path / "messages.json", client.collection("load"), vectors, token)
 
     messages = await in_thread(prepare)
-    flood = 3 * limits.SCANS_AT_ONCE / BATCH_S  # in two seconds fewer than gRPC itself lets in
+    flood = 3 * limits.SCANS_AT_ONCE / BATCH_S  # in two seconds fewer searches than gRPC itself lets in
     outcomes = await in_thread(load.generate, address, messages, 2.0, "--rate", str(flood))
     found = load.summary([outcomes], 0.0)
     assert found["answered"] > 0

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.process import peak_resident_bytes, resident_bytes
 
 READY_LINE = "unseen server listening on "
-MOST_PORTS = 3
 
 
 class ServerProcess:
@@ -78,18 +75,3 @@ class ServerProcess:
         """The most resident memory it ever had."""
         assert self.process is not None
         return peak_resident_bytes(self.process.pid)
-
-
-def started_with_metrics(make: Callable[..., ServerProcess], *options: str) -> tuple[ServerProcess, str]:
-    """A server that shows its metrics, and where; tried again when another process has taken the port meanwhile."""
-    for _ in range(MOST_PORTS):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        server = make("--metrics", address, *options)
-        try:
-            return server.start(), f"http://{address}/metrics"
-        except AssertionError:
-            server.stop()
-            if f"--metrics {address} cannot be listened on" not in server.log():
-                raise
-    raise AssertionError(f"{MOST_PORTS} ports were taken between being found free and being listened on")

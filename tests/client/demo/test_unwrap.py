@@ -97,6 +97,4 @@ def test_padding_is_left_out_and_a_cut_frame_counts_as_far_as_it_goes() -> None:
 
 def test_proxy_counts_what_both_ends_sent(proxy: RecordingProxy) -> None:
     _send(proxy, SEARCH.path, [b"x" * 1000])
-    until("both counts agree", lambda: proxy.traffic().up == sum(map(len, proxy.received())))
-    assert proxy.traffic().up > 1000
-    assert proxy.traffic().down > 0
+    until("what both sent is counted", lambda: proxy.traffic().up > 1000 and proxy.traffic().down > 0)

@@ -36,7 +36,8 @@ KILLS = int(os.environ.get("UNSEEN_KILLS", "10"))
 MOST_LIVES = KILLS + 60
 """Where a kill lands is chance: half of the lives end after an odd number of rotations."""
 LONGEST_LIFE_S = 0.3
-ROWS = 360 + 4 * KILLS
+ROWS = 400
+ROWS_TO_ERASE = 360 + 4 * KILLS
 """More than are erased: a life erases one or two."""
 PAGE = 16384
 PASSPHRASE = "a passphrase for tests"
@@ -58,10 +59,10 @@ def opened(folder: Path, key: str = "a.key") -> SqliteStore:
 
 
 @pytest.fixture
-def batch() -> RowBatch:
-    draw = np.random.default_rng(1)
-    vectors = draw.integers(-300, 300, (ROWS, 16), dtype=np.int16)
-    return RowBatch(tuple(draw.bytes(16) for _ in range(ROWS)), vectors, tuple(draw.bytes(100) for _ in range(ROWS)))
+def batch(request: pytest.FixtureRequest) -> RowBatch:
+    draw, count = np.random.default_rng(1), getattr(request, "param", ROWS)
+    vectors = draw.integers(-300, 300, (count, 16), dtype=np.int16)
+    return RowBatch(tuple(draw.bytes(16) for _ in range(count)), vectors, tuple(draw.bytes(100) for _ in range(count)))
 
 
 @pytest.fixture
@@ -185,6 +186,7 @@ def the_key_that_opens(folder: Path) -> str:
     return found[0]
 
 
+@pytest.mark.parametrize("batch", [ROWS_TO_ERASE], indirect=True)
 def test_kill_nine_while_keys_change_loses_nothing_and_brings_nothing_back(folder: Path, batch: RowBatch) -> None:
     open_master_key(folder / "b.key", make=True)
     copy = folder / "copy"

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tests.contract import methods_of_the_contract
-from tests.server.server_process import started_with_metrics
+from tests.ports import port_to_keep
 from unseen import wire
 from unseen.audit.leaf import leaf_fields
 from unseen.audit.receipt import METADATA_KEY
@@ -177,7 +177,8 @@ def exported(caller: Any) -> list[bytes]:
 def test_no_canary_is_found_in_logs_metrics_error_details_or_leaves(
     make_server: Make, call: Make, make_rows: Make, enrolment_of: Make
 ) -> None:
-    server, url = started_with_metrics(make_server, "--metrics-by-tenant", *NO_LIMITS)
+    address = f"127.0.0.1:{port_to_keep()}"
+    server = make_server("--metrics", address, "--metrics-by-tenant", *NO_LIMITS).start()
     sent = Sent()
     local = call(server)
     collection = live(local, make_rows, enrolment_of, sent)
@@ -193,7 +194,7 @@ def test_no_canary_is_found_in_logs_metrics_error_details_or_leaves(
     assert sent.tried > 600
     assert sent.refused > 500
 
-    with urllib.request.urlopen(url, timeout=30) as page:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as page:
         metrics = page.read()
     leaves = exported(local)
     stops = server.stop()

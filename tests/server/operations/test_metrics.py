@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.ports import port_to_keep
 from tests.server.identities import issue
-from tests.server.server_process import started_with_metrics
 from unseen.errors import InvalidConfiguration
 from unseen_server.certificates import TlsFiles
 from unseen_server.operations.metrics import OVER_LIMIT, Metrics
@@ -89,9 +89,10 @@ def test_tenants_are_counted_by_a_keyed_hash_and_only_when_asked_for(
 
 
 def test_names_and_units_are_as_prometheus_wants_them(make_server: Make, call: Make) -> None:
-    server, url = started_with_metrics(make_server)
+    address = f"127.0.0.1:{port_to_keep()}"
+    server = make_server("--metrics", address).start()
     call(server).collections()
-    text = read(url)
+    text = read(f"http://{address}/metrics")
     families = [one for one in text_string_to_metric_families(text) if one.name.startswith("unseen_")]
     assert len(families) >= 16
     for family in families:

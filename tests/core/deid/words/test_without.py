@@ -153,7 +153,8 @@ def test_no_planted_name_is_left_however_it_is_written(data: st.DataObject, name
     output = cleaned(text, Known(names=frozenset({name})))
     left = set(re.findall(r"[^\W\d_]+", bare(output.replace("[NAME]", "")))) - words
     assert not {part for part in bare(name).split("^") if part in left}, output
-    assert output.count("[NAME]") + output.count("[PLACE]") >= len(said), "a name may be Klinik"
+    # A name that was drawn may be a word for a place, as Klinik is; the filler has none.
+    assert output.count("[NAME]") + output.count("[PLACE]") >= len(said)
 
 
 @settings(max_examples=120, deadline=None)

@@ -123,7 +123,9 @@ def test_residues_of_ciphertexts_are_uniform_whatever_they_carry(key) -> None:
         for number, modulus in enumerate(OWNER.moduli):
             counts = np.bincount((c0[:, number].astype(np.int64) * 64 // modulus).reshape(-1), minlength=64)
             expected = np.bincount(np.arange(modulus) * 64 // modulus) / modulus * counts.sum()
-            assert ((counts - expected) ** 2 / expected).sum() < 160, "63 degrees: more once in five billion draws"
+            assert ((counts - expected) ** 2 / expected).sum() < 160, (
+                "63 degrees of freedom: once in five billion draws"
+            )
 
 
 def test_errors_are_centred_binomial_with_21_coins_each_way() -> None:
