@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unseen.errors import InvalidConfiguration
 from unseen_client.cli.basis_options import BasisOptions
 from unseen_client.cli.collections import Name
 from unseen_client.cli.link import Home, Json, Link, linked
@@ -217,10 +218,14 @@ def pull(
           --query ModalitiesInStudy=CT
     """
     from unseen_client.gateway.gateway import QUEUE_NAME, open_queue
-    from unseen_client.gateway.pull import Pacs, pull_studies
+    from unseen_client.gateway.node_process import NEEDS
     from unseen_client.home import default_home
 
     with telling(as_json):
+        try:
+            from unseen_client.gateway.pull import Pacs, pull_studies
+        except ModuleNotFoundError as error:
+            raise InvalidConfiguration(f"DICOMweb needs the package {error.name}: pip install {NEEDS}") from error
         where = home or default_home()
         source = Pacs(pacs, pacs_token_file, pacs_ca, insecure_pacs)
         report = pull_studies(source, query, most, open_queue(where, queue or where / QUEUE_NAME).put)

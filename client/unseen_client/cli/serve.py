@@ -5,14 +5,14 @@ Other commands that are the server's work (server-keys) start it the same way.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 
 import typer
 
-from unseen_client.cli.outcome import USAGE
+from unseen_client.cli.outcome import telling
+from unseen_client.server_program import require_server
 
 CONTEXT_SETTINGS: dict[str, object] = {
     "allow_extra_args": True,
@@ -36,9 +36,8 @@ def serve(context: typer.Context) -> None:
 
 def become_server(module: str, arguments: list[str]) -> None:
     """Leave this process to a module of the server's; never returns."""
-    if importlib.util.find_spec("unseen_server") is None:
-        sys.stderr.write("error: the server is not installed here; pip install 'unseen[server]'\n")
-        raise SystemExit(USAGE)
+    with telling(as_json=False):
+        require_server()
     # -P: without it, code that lies in the working directory would run beside the master key.
     command = [sys.executable, "-P", "-m", module, *arguments]
     if os.name == "posix":

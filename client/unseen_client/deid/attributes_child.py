@@ -42,6 +42,7 @@ BYTES_PER_CPU_S = 4 << 20
 
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
+    import unseen.deid.dicom.report_words  # noqa: F401 - a child that lacks a package must not start
     from unseen.deid.dicom.options import Option
     from unseen.errors import ImageRefused
 

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from unseen.deid.dicom.burned_in import BurnedInReport, Finders, burned_in
+from unseen.deid.dicom.options import EDITION
 from unseen.deid.dicom.placement import Placement
 from unseen.deid.dicom.stored import StoredFrames
-from unseen.deid.dicom.table import EDITION
 from unseen.deid.faces import FaceFinder
 from unseen.deid.text.draw import drawn_lines
 from unseen.deid.text.finder import TextFinder

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from unseen.errors import ServerUnavailable
+from unseen_client.server_program import require_server
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 120.0
@@ -58,8 +59,9 @@ class Stage:
     def start(self) -> float:
         """Start the server and wait until it serves; gives the seconds that took.
 
-        A second start serves the same data on the same port.
+        A second start serves the same data on the same port. InvalidConfiguration where no server is installed.
         """
+        require_server()
         began = time.monotonic()
         command = [sys.executable, "-P", "-m", "unseen_server", "--data", str(self.data)]
         command += ["--listen", f"{LOOPBACK}:{self.port}", "--master-key", str(self.master_key), *self._options]

@@ -34,8 +34,10 @@ def main() -> None:
     threading.stack_size(STACK_BYTES)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # pynetdicom's lines name systems, and objects where it fails
-    from pynetdicom import _config
-
+    try:
+        from pynetdicom import _config
+    except ModuleNotFoundError:  # the gateway says what to install
+        return
     from unseen_client.gateway.node import Node
     from unseen_client.gateway.node_settings import NodeSettings
     from unseen_client.gateway.queue import Queue

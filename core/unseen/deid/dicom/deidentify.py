@@ -20,14 +20,14 @@ from pydicom.uid import UID
 
 from unseen.deid.dicom.dictionary import tag_of
 from unseen.deid.dicom.element import EXPLICIT_LITTLE, DataSet, Element
-from unseen.deid.dicom.options import Option, check_options
+from unseen.deid.dicom.options import EDITION, Option, check_options
 from unseen.deid.dicom.placing import placement_of
 from unseen.deid.dicom.pseudonym import Pseudonyms
 from unseen.deid.dicom.read import read_part10
 from unseen.deid.dicom.refuse import refuse_what_cannot_be_done
 from unseen.deid.dicom.report import DeidentifiedDicom, DicomReport
 from unseen.deid.dicom.risk import may_show_faces, reasons_to_look
-from unseen.deid.dicom.table import EDITION, methods
+from unseen.deid.dicom.table import methods
 from unseen.deid.dicom.walk import Walk, identity_of
 from unseen.deid.dicom.write import write_part10
 from unseen.errors import ImageRefused

@@ -6,8 +6,12 @@ Every option but the three that clean weakens the Basic Profile; section E.3 say
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from unseen.errors import InvalidConfiguration
+
+EDITION: Final = "2026c"
+"""Edition of PS3.15 that these and Table E.1-1 are of; a test holds the table's header to it."""
 
 
 class Option(StrEnum):

@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 from unseen.deid.dicom.dictionary import tag_of
 from unseen.deid.dicom.options import Option
-
-EDITION: Final = "2026c"
-"""Edition of the Basic Profile column; a test holds the file's header to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from pydicom.uid import UID
 
 from tests.core.deid.dicom.planting import as_file, base_object, finish, planted
 from unseen.deid.dicom.deidentify import deidentify
-from unseen.deid.dicom.options import Option
-from unseen.deid.dicom.table import EDITION
+from unseen.deid.dicom.options import EDITION, Option
 from unseen.errors import InvalidConfiguration
 
 EXPLICIT = "1.2.840.10008.1.2.1"

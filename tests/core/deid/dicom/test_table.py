@@ -12,8 +12,8 @@ from dicomanonymizer.dicom_anonymization_databases import dicomfields_2023, dico
 from pydicom.datadict import dictionary_description, dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.sr.codedict import Collection
 
-from unseen.deid.dicom.options import Option
-from unseen.deid.dicom.table import EDITION, confidentiality_table, methods, retained, safe_private
+from unseen.deid.dicom.options import EDITION, Option
+from unseen.deid.dicom.table import confidentiality_table, methods, retained, safe_private
 
 GROUPS = {
     "D": "D_TAGS",
