@@ -16,6 +16,7 @@ from bench.fuzz.targets.device_files import LINES, chained, saved
 from bench.fuzz.targets.keys import CONTENT, UID
 from bench.fuzz.targets.models import ANSWER, ELSEWHERE, MANIFEST, SENTENCE
 from bench.fuzz.targets.records import CARD, DESCRIPTION
+from bench.fuzz.targets.store_files import MEMBER
 from unseen.audit.head import key_hash
 from unseen.bearer import BearerToken
 from unseen.errors import (
@@ -160,6 +161,7 @@ FOUND: list[tuple[str, bytes, type[UnseenError]]] = [
     ("server.config.host_and_port", b"]:0", InvalidConfiguration),
     ("server.access.signed_tokens.read_keys", DEEP, InvalidConfiguration),
     ("server.access.signed_tokens.read_keys", OF_NO_ALGORITHM, InvalidConfiguration),
+    ("store.backup.unpack", b"\1" + MEMBER + MEMBER, IntegrityError),
     ("weights.read_manifest", b'[files."a"]\nsha256 = ""\nsize_bytes = inf\n', InvalidConfiguration),
     ("weights.read_manifest", b"a = " + DEEP, InvalidConfiguration),
     ("weights.read_manifest", DEEP_RECIPE, InvalidConfiguration),

@@ -112,6 +112,8 @@ def unpack(file: BinaryIO, folder: Path, rings: KeyRings) -> bytes:
     while name != SEAL_NAME:
         if name != FILE_NAME and not _LEAVES.fullmatch(name):
             raise altered("it holds something that is no part of a store")
+        if (folder / name).exists():
+            raise altered("it holds a file twice")
         reading.to_file(folder / name, size)
         digest = reading.digest()
         name, size = reading.head()

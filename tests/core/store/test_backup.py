@@ -340,6 +340,14 @@ def test_archive_with_a_strange_member_writes_nothing_outside(
     assert sorted(tmp_path.rglob("*evil*")) == before == []
 
 
+def test_archive_with_a_file_twice_is_refused(packed: bytes, tmp_path: Path, rings: KeyRings) -> None:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        store, log = archive.getmember("unseen.sqlite"), archive.getmember("audit/0123456789abcdef/leaves")
+    crafted = packed[: log.offset] + packed[store.offset : log.offset] + packed[log.offset :]
+    with pytest.raises(IntegrityError, match="a file twice"):
+        backup.unpack(io.BytesIO(crafted), fresh(tmp_path), rings)
+
+
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
 def test_archive_with_a_link_is_refused(packed: bytes, tmp_path: Path, rings: KeyRings, kind: bytes) -> None:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
