@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import postgres
+from tests.counted_keystream import counted_keystream
 
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False)
 settings.register_profile("unseen", settings.get_profile("explore"), derandomize=True, database=None)
@@ -66,6 +67,17 @@ def locked_keys() -> Iterator[None]:
         patch.setenv(VARIABLE, "words of the tests")
         patch.setattr(Stretching, "make", staticmethod(lambda: Stretching(random_bytes(SALT_BYTES), 1 << 4)))
         yield
+
+
+@pytest.fixture
+def begin_noise_anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
+    from unseen import entropy
+
+    def begin() -> None:
+        monkeypatch.setattr(entropy, "keystream", counted_keystream())
+
+    return begin
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ import pytest
 from tests.client.hand_driver import Driver
 from tests.client.paper_server import PaperServer
 from tests.client.real_server import RealServer, surroundings
-from tests.counted_keystream import counted_keystream
-from unseen import entropy
 from unseen_client import Client
 
 
@@ -114,13 +112,3 @@ def unseen(server: RealServer, home: Path) -> Callable[..., subprocess.Completed
         return subprocess.run(command, capture_output=True, text=True, env=known, timeout=300, check=False)
 
     return run
-
-
-@pytest.fixture
-def begin_noise_anew(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
-
-    def begin() -> None:
-        monkeypatch.setattr(entropy, "keystream", counted_keystream())
-
-    return begin

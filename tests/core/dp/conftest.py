@@ -5,22 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.counted_keystream import counted_keystream
-from unseen import entropy
 from unseen.dp.gaussian import Gaussian
 from unseen.dp.mechanism import Mechanism
 from unseen.dp.metric import MetricVonMisesFisher
 from unseen.dp.privunit import PrivUnit
-
-
-@pytest.fixture
-def begin_noise_anew(monkeypatch: pytest.MonkeyPatch):
-    """A call makes the keystream start over: the real one under counted keys instead of fresh ones."""
-
-    def begin() -> None:
-        monkeypatch.setattr(entropy, "keystream", counted_keystream())
-
-    return begin
 
 
 @pytest.fixture
